@@ -1,0 +1,83 @@
+"""Lightweight image classifiers for PyTorch: build, count, fine-tune, predict.
+
+The public names are loaded on first use, so `import lightcars` itself imports neither torch nor anything
+that does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from lightcars.cars.evaluate import Evaluation, evaluate
+    from lightcars.cars.finetune import FinetuneResult, finetune
+    from lightcars.cars.predict import Prediction, predict
+    from lightcars.cars.recipe import Recipe
+    from lightcars.counters.flops import count_flops
+    from lightcars.counters.params import count_params
+    from lightcars.counters.profile import Profile, profile
+    from lightcars.errors import LightcarsError
+    from lightcars.models.registry import list_models
+    from lightcars.models.scaling import compound_scale
+    from lightcars.weights.checkpoint import load, save
+    from lightcars.zoo import create_model, efficientnet, ghostnet
+
+_MODULES = {
+    "Evaluation": "cars.evaluate",
+    "FinetuneResult": "cars.finetune",
+    "LightcarsError": "errors",
+    "Prediction": "cars.predict",
+    "Profile": "counters.profile",
+    "Recipe": "cars.recipe",
+    "compound_scale": "models.scaling",
+    "count_flops": "counters.flops",
+    "count_params": "counters.params",
+    "create_model": "zoo",
+    "efficientnet": "zoo",
+    "evaluate": "cars.evaluate",
+    "finetune": "cars.finetune",
+    "ghostnet": "zoo",
+    "list_models": "models.registry",
+    "load": "weights.checkpoint",
+    "predict": "cars.predict",
+    "profile": "counters.profile",
+    "save": "weights.checkpoint",
+}
+
+__all__ = [
+    "Evaluation",
+    "FinetuneResult",
+    "LightcarsError",
+    "Prediction",
+    "Profile",
+    "Recipe",
+    "__version__",
+    "compound_scale",
+    "count_flops",
+    "count_params",
+    "create_model",
+    "efficientnet",
+    "evaluate",
+    "finetune",
+    "ghostnet",
+    "list_models",
+    "load",
+    "predict",
+    "profile",
+    "save",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'lightcars' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"lightcars.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Honest counters of parameters and arithmetic, for any `nn.Module`."""

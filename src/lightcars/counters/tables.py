@@ -1,0 +1,31 @@
+"""Plain tables of strings. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def short_number(number: int) -> str:
+    """Three figures and a unit.
+
+    >>> short_number(385_814_752), short_number(999), short_number(5_288_548)
+    ('386 M', '999', '5.29 M')
+    """
+    for power, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= power:
+            return f"{number / power:.3g} {unit}"
+    return str(number)
+
+
+def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns two spaces apart, under a line."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    title = "  ".join(cell.ljust(width) for cell, width in zip(head, widths, strict=True))
+    return "\n".join(line.rstrip() for line in [title, "-" * len(title), *lines])
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A GitHub-flavoured table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell for cell in line) + " |" for line in lines)

@@ -1,0 +1,23 @@
+"""Building blocks. They need torch and know nothing of models, data or files."""
+
+from lightcars.layers.block_sequence import BlockSequence
+from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle, SameConv2d
+from lightcars.layers.drop_path import DropPath
+from lightcars.layers.ghost import GhostBottleneck, GhostModule
+from lightcars.layers.initialization import initialize
+from lightcars.layers.mbconv import MBConv
+from lightcars.layers.squeeze_excite import ClampGate, SqueezeExcite
+
+__all__ = [
+    "BlockSequence",
+    "ClampGate",
+    "ConvNormAct",
+    "ConvStyle",
+    "DropPath",
+    "GhostBottleneck",
+    "GhostModule",
+    "MBConv",
+    "SameConv2d",
+    "SqueezeExcite",
+    "initialize",
+]

@@ -1,0 +1,45 @@
+"""Blocks in a row, of which some maps can be handed out and whose activations can be recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+@final
+class BlockSequence(nn.Sequential):
+    """`nn.Sequential` whose parameters keep the same names, with two things more.
+
+    `recompute = True` keeps only each block's input for the backward pass and runs the block again
+    (gradient checkpointing): less memory, about a third more time. `collect` returns chosen maps.
+    """
+
+    recompute: bool = False
+
+    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
+        y: Tensor
+        if self.recompute and self.training and torch.is_grad_enabled():
+            y = checkpoint(block, x, use_reentrant=False)
+        else:
+            y = block(x)
+        return y
+
+    def forward(self, input: Tensor) -> Tensor:
+        x = input
+        for block in self:
+            x = self._run(block, x)
+        return x
+
+    def collect(self, x: Tensor, positions: Iterable[int]) -> list[Tensor]:
+        """The outputs of the blocks at `positions` (in ascending order), each (N, C, h, w)."""
+        wanted = set(positions)
+        maps = []
+        for position, block in enumerate(self):
+            x = self._run(block, x)
+            if position in wanted:
+                maps.append(x)
+        return maps

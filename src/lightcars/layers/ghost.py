@@ -1,0 +1,103 @@
+"""GhostModule and GhostBottleneck (Han et al., arXiv 1911.11907, sections 3.1 and 3.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
+
+
+@final
+class GhostModule(nn.Module):
+    """A convolution makes the base maps, a depthwise one their "ghosts"; both are concatenated.
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)) for odd kernels.
+
+    Args:
+        in_channels, out_channels: channels before and after; surplus maps of an out_channels that
+            `ratio` does not divide are cut off.
+        kernel_size: of the base convolution.
+        ratio: output maps per base map, at least 2.
+        depthwise_size: kernel of the cheap operation.
+        stride: of the base convolution.
+        style: activation (after both convolutions), padding and normalisation.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 1,
+        ratio: int = 2,
+        depthwise_size: int = 3,
+        stride: int = 1,
+        style: ConvStyle = ConvStyle(),
+    ) -> None:
+        super().__init__()
+        base = math.ceil(out_channels / ratio)
+        ghosts = base * (ratio - 1)
+        self.out_channels = out_channels
+        self._has_surplus = base + ghosts > out_channels
+        self.primary = ConvNormAct(in_channels, base, kernel_size=kernel_size, stride=stride, style=style)
+        self.cheap = ConvNormAct(base, ghosts, kernel_size=depthwise_size, groups=base, style=style)
+
+    def forward(self, x: Tensor) -> Tensor:
+        base = self.primary(x)
+        y = torch.cat([base, self.cheap(base)], dim=1)
+        return y[:, : self.out_channels] if self._has_surplus else y
+
+
+@final
+class GhostBottleneck(nn.Module):
+    """Expanding GhostModule, strided depthwise convolution, squeeze, linear GhostModule; plus shortcut.
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
+    The shortcut is the identity when the shape stays, else a depthwise and a 1x1 convolution.
+
+    Args:
+        in_channels, hidden_channels, out_channels: before, inside and after the block.
+        kernel_size: of the depthwise convolutions, in the branch and in the shortcut.
+        stride: 1 leaves the depthwise convolution of the branch out.
+        squeeze_excite: makes the squeeze for the hidden channels; None for none.
+        style: activation, padding and normalisation.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 3,
+        stride: int = 1,
+        squeeze_excite: Callable[[int], nn.Module] | None = None,
+        style: ConvStyle = ConvStyle(),
+    ) -> None:
+        super().__init__()
+        linear = style.linear()
+
+        def depthwise(channels: int) -> ConvNormAct:
+            return ConvNormAct(
+                channels, channels, kernel_size=kernel_size, stride=stride, groups=channels, style=linear
+            )
+
+        self.expand = GhostModule(in_channels, hidden_channels, style=style)
+        self.depthwise = depthwise(hidden_channels) if stride > 1 else nn.Identity()
+        self.squeeze_excite = squeeze_excite(hidden_channels) if squeeze_excite else nn.Identity()
+        self.project = GhostModule(hidden_channels, out_channels, style=linear)
+        self.shortcut = (
+            nn.Identity()
+            if stride == 1 and in_channels == out_channels
+            else nn.Sequential(depthwise(in_channels), ConvNormAct(in_channels, out_channels, style=linear))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
+        shortcut: Tensor = self.shortcut(x)
+        return y + shortcut

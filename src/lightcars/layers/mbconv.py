@@ -1,0 +1,66 @@
+"""MBConv, the mobile inverted bottleneck of EfficientNet (arXiv 1905.11946; MobileNetV2, 1801.04381)."""
+
+from __future__ import annotations
+
+from typing import final
+
+from torch import Tensor, nn
+
+from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
+from lightcars.layers.drop_path import DropPath
+from lightcars.layers.squeeze_excite import SqueezeExcite
+
+SILU = ConvStyle(activation=nn.SiLU)
+
+
+@final
+class MBConv(nn.Module):
+    """1x1 expansion, depthwise convolution, squeeze-and-excitation, linear 1x1 projection, residual.
+
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
+    The residual is there when the stride is 1 and the channels stay.
+
+    Args:
+        in_channels, out_channels: channels before and after the block.
+        expand_ratio: hidden channels per input channel; 1 leaves the expansion out.
+        kernel_size: of the depthwise convolution.
+        stride: of the depthwise convolution.
+        squeeze_reduction: the squeeze's hidden width is in_channels // squeeze_reduction; 0 for none.
+        drop_path: probability of dropping the branch for a sample while training.
+        style: activation, padding and normalisation.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        expand_ratio: int = 6,
+        kernel_size: int = 3,
+        stride: int = 1,
+        squeeze_reduction: int = 4,
+        drop_path: float = 0.0,
+        style: ConvStyle = SILU,
+    ) -> None:
+        super().__init__()
+        hidden = in_channels * expand_ratio
+        self.residual = stride == 1 and in_channels == out_channels
+        self.expand = nn.Identity() if expand_ratio == 1 else ConvNormAct(in_channels, hidden, style=style)
+        self.depthwise = ConvNormAct(
+            hidden, hidden, kernel_size=kernel_size, stride=stride, groups=hidden, style=style
+        )
+        self.squeeze_excite = (
+            SqueezeExcite(
+                hidden,
+                reduced_channels=max(1, in_channels // squeeze_reduction),
+                activation=style.activation,
+            )
+            if squeeze_reduction
+            else nn.Identity()
+        )
+        self.project = ConvNormAct(hidden, out_channels, style=style.linear())
+        self.drop_path = DropPath(drop_path) if self.residual and drop_path > 0 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
+        return x + self.drop_path(y) if self.residual else y

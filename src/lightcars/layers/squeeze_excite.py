@@ -1,0 +1,59 @@
+"""Squeeze-and-excitation (Hu et al., arXiv 1709.01507, section 3), in the two forms found in the wild."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+
+@final
+class ClampGate(nn.Module):
+    """clamp(x, 0, 1): the gate of the first GhostNet release, which the 2020 thesis used."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.clamp(x, 0, 1)
+
+
+@final
+class SqueezeExcite(nn.Module):
+    """Scales each channel by a gate computed from the means of all channels. (N, C, H, W) -> the same.
+
+    Args:
+        channels: C.
+        reduction: the hidden width is max(1, channels // reduction), unless `reduced_channels` gives it.
+        reduced_channels: the hidden width itself.
+        form: "conv" computes the gate by 1x1 convolutions, "linear" by linear layers. The arithmetic is
+            the same; the shapes of the weights in a checkpoint are not.
+        activation: makes the hidden activation.
+        gate: makes the function whose values scale the channels.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        reduction: int = 4,
+        reduced_channels: int | None = None,
+        form: Literal["conv", "linear"] = "conv",
+        activation: Callable[[], nn.Module] = nn.ReLU,
+        gate: Callable[[], nn.Module] = nn.Sigmoid,
+    ) -> None:
+        super().__init__()
+        reduced = max(1, channels // reduction) if reduced_channels is None else reduced_channels
+        self.reduce: nn.Conv2d | nn.Linear
+        self.expand: nn.Conv2d | nn.Linear
+        if form == "conv":
+            self.reduce, self.expand = nn.Conv2d(channels, reduced, 1), nn.Conv2d(reduced, channels, 1)
+        else:
+            self.reduce, self.expand = nn.Linear(channels, reduced), nn.Linear(reduced, channels)
+        self._keepdim = form == "conv"
+        self.act = activation()
+        self.gate = gate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = x.mean((2, 3), keepdim=self._keepdim)
+        scale: Tensor = self.gate(self.expand(self.act(self.reduce(means))))
+        return x * (scale if self._keepdim else scale[:, :, None, None])

@@ -1,0 +1,52 @@
+"""From a config to a module with fresh weights, on the device where it is wanted."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+
+from lightcars.errors import ConfigError, DeviceError
+from lightcars.models.efficientnet.config import EfficientNetConfig
+from lightcars.models.efficientnet.model import EfficientNet
+from lightcars.models.ghostnet.config import GhostNetConfig
+from lightcars.models.ghostnet.model import GhostNet
+from lightcars.models.image_model import ImageModel
+
+AnyConfig: TypeAlias = EfficientNetConfig | GhostNetConfig
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """The device, checked to be there: a plain error now in place of a long one later."""
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f"{device!r} is not a device; use 'cpu', 'cuda', 'cuda:0' or 'mps'.") from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("this machine or this torch has no CUDA device; use device='cpu'.")
+    if resolved.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("this machine has no MPS device; use device='cpu'.")
+    return resolved
+
+
+def build_skeleton(config: AnyConfig) -> ImageModel:
+    """The model on the meta device: its structure and shapes, no memory for weights."""
+    with torch.device("meta"):
+        if isinstance(config, EfficientNetConfig):
+            return EfficientNet(config)
+        if isinstance(config, GhostNetConfig):
+            return GhostNet(config)
+    raise ConfigError(f"{type(config).__name__} is not the config of a model family.")
+
+
+def build_model(config: AnyConfig, *, device: str | torch.device = "cpu") -> ImageModel:
+    """The model of `config` with fresh weights, in training mode.
+
+    It is built on the meta device and its memory filled once, so that nothing is drawn to be thrown away.
+    """
+    target = resolve_device(device)
+    model = build_skeleton(config)
+    if target.type != "meta":
+        model.to_empty(device=target)
+        model.reset_parameters()
+    return model

@@ -1,0 +1,1 @@
+"""EfficientNet (Tan and Le, arXiv 1905.11946)."""

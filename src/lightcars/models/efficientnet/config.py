@@ -1,0 +1,178 @@
+"""EfficientNet's architecture as data: the table of stages and the published b0 to b7. No torch.
+
+Source: arXiv 1905.11946, table 1 (stages; strides as in the authors' TensorFlow code, which applies them
+at the first block of a stage) and the coefficients of that code (`efficientnet_builder.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypedDict
+
+from lightcars.models.scaling import round_channels, round_repeats
+from lightcars.models.validation import (
+    MIN_RESOLUTION,
+    require_int,
+    require_one_of,
+    require_positive,
+    require_probability,
+)
+
+CHANNEL_DIVISOR = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MBConvStage:
+    """`repeats` equal blocks; only the first one has `stride`. Values are B0's, unscaled."""
+
+    expand_ratio: int
+    kernel_size: int
+    stride: int
+    channels: int
+    repeats: int
+
+
+BASE_STAGES = (
+    MBConvStage(expand_ratio=1, kernel_size=3, stride=1, channels=16, repeats=1),
+    MBConvStage(expand_ratio=6, kernel_size=3, stride=2, channels=24, repeats=2),
+    MBConvStage(expand_ratio=6, kernel_size=5, stride=2, channels=40, repeats=2),
+    MBConvStage(expand_ratio=6, kernel_size=3, stride=2, channels=80, repeats=3),
+    MBConvStage(expand_ratio=6, kernel_size=5, stride=1, channels=112, repeats=3),
+    MBConvStage(expand_ratio=6, kernel_size=5, stride=2, channels=192, repeats=4),
+    MBConvStage(expand_ratio=6, kernel_size=3, stride=1, channels=320, repeats=1),
+)
+BASE_STEM_CHANNELS = 32
+BASE_OUT_CHANNELS = 1280
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MBConvBlock:
+    """One block after scaling."""
+
+    in_channels: int
+    out_channels: int
+    expand_ratio: int
+    kernel_size: int
+    stride: int
+    drop_path: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EfficientNetConfig:
+    """Everything that determines an EfficientNet.
+
+    Attributes:
+        width, depth: multipliers of channels and of blocks per stage.
+        resolution: pixels of the square input that the model is meant for; others work too.
+        num_classes: outputs; 0 leaves the classifier out.
+        img_channels: channels of the input.
+        out_channels: width before the classifier; None is 1280 scaled by `width`.
+        dropout: before the classifier.
+        drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
+        padding: "symmetric" as in torchvision's and timm's own models, "same" as in TensorFlow's weights.
+        batch_norm_eps, batch_norm_momentum: 1e-5 and 0.1 as in PyTorch; TensorFlow's weights want 1e-3
+            and 0.01 (there called 0.99).
+        stages: the table, B0's by default.
+    """
+
+    width: float = 1.0
+    depth: float = 1.0
+    resolution: int = 224
+    num_classes: int = 1000
+    img_channels: int = 3
+    out_channels: int | None = None
+    dropout: float = 0.2
+    drop_path: float = 0.2
+    padding: Literal["symmetric", "same"] = "symmetric"
+    batch_norm_eps: float = 1e-5
+    batch_norm_momentum: float = 0.1
+    stages: tuple[MBConvStage, ...] = BASE_STAGES
+
+    def __post_init__(self) -> None:
+        require_positive("width", self.width, at_most=20)
+        require_positive("depth", self.depth, at_most=20)
+        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
+        require_int("num_classes", self.num_classes, at_least=0)
+        require_int("img_channels", self.img_channels, at_least=1)
+        if self.out_channels is not None:
+            require_int("out_channels", self.out_channels, at_least=1)
+        require_probability("dropout", self.dropout)
+        require_probability("drop_path", self.drop_path)
+        require_one_of("padding", self.padding, ("symmetric", "same"))
+        require_positive("batch_norm_eps", self.batch_norm_eps)
+        require_positive("batch_norm_momentum", self.batch_norm_momentum, at_most=1)
+
+    @property
+    def stem_channels(self) -> int:
+        """Channels after the first convolution."""
+        return round_channels(BASE_STEM_CHANNELS * self.width, CHANNEL_DIVISOR)
+
+    @property
+    def head_channels(self) -> int:
+        """Channels before the classifier."""
+        scaled = round_channels(BASE_OUT_CHANNELS * self.width, CHANNEL_DIVISOR)
+        return scaled if self.out_channels is None else self.out_channels
+
+    @property
+    def block_channels(self) -> tuple[int, ...]:
+        """Output channels of every block."""
+        return tuple(block.out_channels for block in self.blocks())
+
+    @property
+    def block_strides(self) -> tuple[int, ...]:
+        """Stride of every block."""
+        return tuple(block.stride for block in self.blocks())
+
+    def blocks(self) -> tuple[MBConvBlock, ...]:
+        """All blocks in order, scaled by width and depth, with their stochastic depth."""
+        total = sum(round_repeats(stage.repeats, self.depth) for stage in self.stages)
+        blocks: list[MBConvBlock] = []
+        in_channels = self.stem_channels
+        for stage in self.stages:
+            out_channels = round_channels(stage.channels * self.width, CHANNEL_DIVISOR)
+            for repeat in range(round_repeats(stage.repeats, self.depth)):
+                blocks.append(
+                    MBConvBlock(
+                        in_channels=in_channels,
+                        out_channels=out_channels,
+                        expand_ratio=stage.expand_ratio,
+                        kernel_size=stage.kernel_size,
+                        stride=stage.stride if repeat == 0 else 1,
+                        drop_path=self.drop_path * len(blocks) / total,
+                    )
+                )
+                in_channels = out_channels
+        return tuple(blocks)
+
+
+class EfficientNetChanges(TypedDict, total=False):
+    """What `lightcars.efficientnet` takes by keyword: fields of `EfficientNetConfig`."""
+
+    width: float
+    depth: float
+    resolution: int
+    num_classes: int
+    img_channels: int
+    out_channels: int | None
+    dropout: float
+    drop_path: float
+    padding: Literal["symmetric", "same"]
+    batch_norm_eps: float
+    batch_norm_momentum: float
+    stages: tuple[MBConvStage, ...]
+
+
+VARIANTS: Mapping[str, EfficientNetConfig] = MappingProxyType(
+    {
+        "b0": EfficientNetConfig(width=1.0, depth=1.0, resolution=224, dropout=0.2),
+        "b1": EfficientNetConfig(width=1.0, depth=1.1, resolution=240, dropout=0.2),
+        "b2": EfficientNetConfig(width=1.1, depth=1.2, resolution=260, dropout=0.3),
+        "b3": EfficientNetConfig(width=1.2, depth=1.4, resolution=300, dropout=0.3),
+        "b4": EfficientNetConfig(width=1.4, depth=1.8, resolution=380, dropout=0.4),
+        "b5": EfficientNetConfig(width=1.6, depth=2.2, resolution=456, dropout=0.4),
+        "b6": EfficientNetConfig(width=1.8, depth=2.6, resolution=528, dropout=0.5),
+        "b7": EfficientNetConfig(width=2.0, depth=3.1, resolution=600, dropout=0.5),
+    }
+)

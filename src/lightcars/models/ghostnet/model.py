@@ -1,0 +1,103 @@
+"""GhostNet as a module, in both forms.
+
+Paper: Han et al., "GhostNet: More Features from Cheap Operations", arXiv 1911.11907, table 1. Reference
+implementations: Huawei's for the official form (timm's is the same), the 2020 GhostNet thesis's for its.
+Deliberate difference: the official form starts from EfficientNet's initial weights, where Huawei's code
+takes PyTorch's defaults; the thesis form starts as the thesis's code does.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import final
+
+from torch import Tensor, nn
+
+from lightcars.errors import InputError
+from lightcars.layers import (
+    BlockSequence,
+    ClampGate,
+    ConvNormAct,
+    ConvStyle,
+    GhostBottleneck,
+    SqueezeExcite,
+    initialize,
+)
+from lightcars.models.ghostnet.config import GhostNetConfig
+from lightcars.models.image_model import ImageModel
+
+STYLE = ConvStyle(activation=partial(nn.ReLU, inplace=True))
+
+
+@final
+class GhostNet(ImageModel):
+    """(N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32.
+
+    See `ImageModel` for what it can do beyond `forward`.
+    """
+
+    config: GhostNetConfig
+
+    def __init__(self, config: GhostNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        blocks = config.scaled_blocks()
+        self.stem = ConvNormAct(
+            config.img_channels, config.stem_channels, kernel_size=3, stride=2, style=STYLE
+        )
+        inputs = [config.stem_channels, *(block.channels for block in blocks[:-1])]
+        self.blocks = BlockSequence(
+            *(
+                GhostBottleneck(
+                    in_channels,
+                    block.hidden_channels,
+                    block.channels,
+                    kernel_size=block.kernel_size,
+                    stride=block.stride,
+                    squeeze_excite=partial(_squeeze, config) if block.squeeze else None,
+                    style=STYLE,
+                )
+                for in_channels, block in zip(inputs, blocks, strict=True)
+            )
+        )
+        self.head = ConvNormAct(blocks[-1].channels, config.feature_channels, style=STYLE)
+        self.neck = _neck(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = self._make_classifier()
+        self.reset_parameters()
+
+    def _initialize(self, module: nn.Module) -> None:
+        initialize(module, per_group=self.config.form == "official")
+
+    def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
+        """(N, feature_channels, h, w) -> (N, num_classes), or the (N, out_channels) vector before."""
+        if self.training and self.config.form == "thesis" and x.shape[0] == 1:
+            raise InputError(
+                "the thesis form of GhostNet cannot train on a batch of one image (its BatchNorm1d needs"
+                " two); use a larger batch, drop the last one, or call model.eval()."
+            )
+        vector: Tensor = self.neck(x.mean((2, 3), keepdim=self.config.form == "official")).flatten(1)
+        y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
+        return y
+
+
+def _squeeze(config: GhostNetConfig, channels: int) -> SqueezeExcite:
+    thesis = config.form == "thesis"
+    return SqueezeExcite(
+        channels,
+        reduced_channels=config.squeeze_channels(channels),
+        form="linear" if thesis else "conv",
+        activation=partial(nn.ReLU, inplace=True),
+        gate=ClampGate if thesis else nn.Hardsigmoid,
+    )
+
+
+def _neck(config: GhostNetConfig) -> nn.Sequential:
+    """From the pooled map to the vector before the classifier."""
+    if config.form == "thesis":
+        return nn.Sequential(
+            nn.Linear(config.feature_channels, config.out_channels, bias=False),
+            nn.BatchNorm1d(config.out_channels),
+            nn.ReLU(inplace=True),
+        )
+    return nn.Sequential(nn.Conv2d(config.feature_channels, config.out_channels, 1), nn.ReLU(inplace=True))

@@ -1,0 +1,89 @@
+"""What every model of the zoo can do, whatever its family."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from lightcars.errors import InputError
+from lightcars.layers import BlockSequence, ConvNormAct, initialize
+from lightcars.models.config import ModelConfig
+from lightcars.models.features import FeatureMap, feature_maps
+from lightcars.models.validation import change_config
+
+
+class ImageModel(nn.Module):
+    """Stem, blocks, head convolution; then a head that ends in dropout and a classifier.
+
+    (N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32. A family fills the
+    parts in its `__init__` and says in `forward_head` how the last map becomes logits.
+
+    Attributes:
+        config: what the model was built from.
+        stem, blocks, head: from the image to the last map.
+        classifier: a linear layer, or the identity if the config has no classes.
+    """
+
+    config: ModelConfig
+    stem: ConvNormAct
+    blocks: BlockSequence
+    head: ConvNormAct
+    classifier: nn.Module
+
+    @property
+    def feature_info(self) -> tuple[FeatureMap, ...]:
+        """Channels and stride of each map that `features` returns."""
+        return feature_maps(self.config.block_channels, self.config.block_strides)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(N, img_channels, H, W) -> the last map, (N, feature_channels, ceil(H / 32), ceil(W / 32))."""
+        self._check(x)
+        y: Tensor = self.head(self.blocks(self.stem(x)))
+        return y
+
+    @abstractmethod
+    def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
+        """The last map -> (N, num_classes) logits, or the vector before the classifier."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(x))
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The last map at each stride, as `feature_info` declares them: for detectors and the like."""
+        self._check(x)
+        return self.blocks.collect(self.stem(x), [info.block for info in self.feature_info])
+
+    def reset_parameters(self) -> None:
+        """Draws new initial weights."""
+        self._initialize(self)
+
+    def _initialize(self, module: nn.Module) -> None:
+        initialize(module)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Puts a new classifier, with new weights, in place of the old one; 0 leaves it out."""
+        self.config = change_config(self.config, {"num_classes": num_classes})
+        like = self.head.conv.weight
+        with torch.device(like.device):
+            self.classifier = self._make_classifier()
+        self._initialize(self.classifier)
+        self.classifier.to(dtype=like.dtype).train(self.training)
+
+    def gradient_checkpointing(self, enabled: bool = True) -> None:
+        """Trades time for memory: activations inside the blocks are computed again in the backward pass."""
+        self.blocks.recompute = enabled
+
+    def _make_classifier(self) -> nn.Module:
+        if self.config.num_classes == 0:
+            return nn.Identity()
+        return nn.Linear(self.config.head_channels, self.config.num_classes)
+
+    def _check(self, x: Tensor) -> None:
+        wanted = self.config.img_channels
+        if x.ndim != 4 or x.shape[1] != wanted:
+            raise InputError(
+                f"this model takes images of shape (N, {wanted}, H, W), not {tuple(x.shape)}; convert"
+                " them, or build the model with the right img_channels."
+            )

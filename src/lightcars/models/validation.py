@@ -1,0 +1,53 @@
+"""Checks shared by the configs of all families. No torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+from lightcars.errors import ConfigError, did_you_mean
+
+ConfigT = TypeVar("ConfigT", bound=Any)
+
+MIN_RESOLUTION = 32
+"""Pixels. Every model halves its input five times."""
+
+
+def require_int(name: str, value: object, *, at_least: int) -> None:
+    """A ConfigError unless `value` is a whole number from `at_least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise ConfigError(f"{name} must be a whole number of at least {at_least}, not {value!r}.")
+
+
+def require_positive(name: str, value: object, *, at_most: float = math.inf) -> None:
+    """A ConfigError unless `value` is a finite number above 0."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and 0 < value <= at_most):  # type: ignore[arg-type, operator]
+        limit = f" up to {at_most:g}" if math.isfinite(at_most) else ""
+        raise ConfigError(f"{name} must be a positive number{limit}, not {value!r}.")
+
+
+def require_probability(name: str, value: object) -> None:
+    """A ConfigError unless `value` is in [0, 1)."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 <= value < 1):  # type: ignore[operator]
+        raise ConfigError(f"{name} must be a number from 0 up to, but not including, 1, not {value!r}.")
+
+
+def require_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """A ConfigError unless `value` is one of `allowed`."""
+    if value not in allowed:
+        raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+
+
+def change_config(config: ConfigT, changes: dict[str, Any]) -> ConfigT:
+    """`config` with `changes`; a key that it does not have is an error with the nearest names."""
+    known = [field.name for field in fields(config)]
+    for key in changes:
+        if key not in known:
+            raise ConfigError(
+                f"{type(config).__name__} has no setting {key!r}.{did_you_mean(key, known)}"
+                f" It has: {', '.join(known)}."
+            )
+    return replace(config, **changes)

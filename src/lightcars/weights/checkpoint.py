@@ -1,0 +1,177 @@
+"""A model as a folder: `model.safetensors` (the tensors) and `config.json` (everything else)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightcars import __version__
+from lightcars.errors import CheckpointError, ConfigError
+from lightcars.files import replacing, write_text
+from lightcars.models.build import build_skeleton, resolve_device
+from lightcars.models.efficientnet.config import EfficientNetConfig, MBConvStage
+from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
+from lightcars.models.image_model import ImageModel
+from lightcars.models.registry import AnyConfig
+from lightcars.weights.preprocessing import Preprocessing
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+FORMAT = 1
+
+_CONFIGS: dict[str, type[EfficientNetConfig] | type[GhostNetConfig]] = {
+    "efficientnet": EfficientNetConfig,
+    "ghostnet": GhostNetConfig,
+}
+_ROWS: dict[str, type[MBConvStage] | type[GhostBlock]] = {"stages": MBConvStage, "blocks": GhostBlock}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What `config.json` says.
+
+    Attributes:
+        config: rebuilds the model.
+        classes: names of the outputs in order, if known.
+        preprocessing: what the weights expect, if known.
+    """
+
+    config: AnyConfig
+    classes: tuple[str, ...] | None = None
+    preprocessing: Preprocessing | None = None
+
+
+def save(
+    model: ImageModel,
+    folder: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    preprocessing: Preprocessing | None = None,
+) -> Path:
+    """Writes `model.safetensors` and `config.json` into `folder`, each whole or not at all.
+
+    Args:
+        model: one of this library's, on any device (also inside `torch.compile`).
+        folder: made if it is not there; a checkpoint in it is replaced.
+        classes: names of the outputs in order, one for each.
+        preprocessing: what the weights expect of their input.
+
+    Raises:
+        CheckpointError: not a model of this library, or a number of classes that is not the model's.
+        RunError: the folder cannot be written to.
+    """
+    from safetensors.torch import save_file
+
+    model = getattr(model, "_orig_mod", model)
+    if not isinstance(model, ImageModel):
+        raise CheckpointError(f"save takes a model of lightcars, not a {type(model).__name__}.")
+    if classes is not None and len(classes) != model.config.num_classes:
+        raise CheckpointError(f"{len(classes)} class names for {model.config.num_classes} outputs.")
+    card = {
+        "format": FORMAT,
+        "lightcars_version": __version__,
+        "family": _family(model.config),
+        "config": asdict(model.config),  # type: ignore[call-overload]
+        "classes": None if classes is None else list(classes),
+        "preprocessing": None if preprocessing is None else asdict(preprocessing),
+    }
+    target = Path(folder)
+    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    with replacing(target / WEIGHTS_FILE) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+    write_text(target / CONFIG_FILE, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    return target
+
+
+def load(folder: str | Path, *, device: str | torch.device = "cpu") -> ImageModel:
+    """The model that `save` wrote, in evaluation mode, with its tensors' own precision.
+
+    Args:
+        folder: holds `model.safetensors` and `config.json`.
+        device: where the tensors are loaded to.
+
+    Raises:
+        CheckpointError: a missing or broken file, or tensors that do not fit the config: all missing,
+            unexpected and mis-shaped ones are listed.
+    """
+    target = resolve_device(device)
+    model = build_skeleton(read_card(folder).config)
+    tensors = _read_tensors(Path(folder) / WEIGHTS_FILE, target)
+    _check_keys(model.state_dict(), tensors, folder)
+    model.load_state_dict(tensors, strict=True, assign=True)
+    return model.eval()
+
+
+def read_card(folder: str | Path) -> Card:
+    """What the `config.json` in `folder` says, without reading the weights."""
+    path = Path(folder) / CONFIG_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no {CONFIG_FILE}; give a folder that lightcars.save wrote.")
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        config = _config(card["family"], card["config"])
+        return Card(
+            config=config,
+            classes=None if card.get("classes") is None else tuple(map(str, card["classes"])),
+            preprocessing=_preprocessing(card.get("preprocessing")),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        reason = f"{type(error).__name__}: {error}" if not isinstance(error, ConfigError) else str(error)
+        raise CheckpointError(f"{path} is not a lightcars config ({reason}).") from error
+
+
+def _family(config: object) -> str:
+    return next(name for name, kind in _CONFIGS.items() if isinstance(config, kind))
+
+
+def _config(family: str, data: dict[str, Any]) -> AnyConfig:
+    kind = _CONFIGS[family]
+    unknown = sorted(set(data) - {field.name for field in fields(kind)})
+    if unknown:
+        raise ConfigError(f"unknown settings {', '.join(unknown)}; a newer lightcars may have written it")
+    settings = dict(data)
+    for key, row in _ROWS.items():
+        if key in settings:
+            settings[key] = tuple(row(**values) for values in settings[key])
+    return kind(**settings)
+
+
+def _preprocessing(data: dict[str, Any] | None) -> Preprocessing | None:
+    if data is None:
+        return None
+    return Preprocessing(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
+
+
+def _read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise CheckpointError(f"{path.parent} holds no {path.name}; copy it there again.")
+    try:
+        return load_file(path, device=str(device))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); copy or save it again.") from error
+
+
+def _check_keys(wanted: dict[str, Any], found: dict[str, Tensor], folder: str | Path) -> None:
+    missing = [key for key in wanted if key not in found]
+    unexpected = [key for key in found if key not in wanted]
+    misshaped = [
+        f"{key} {tuple(found[key].shape)} for {tuple(tensor.shape)}"
+        for key, tensor in wanted.items()
+        if key in found and found[key].shape != tensor.shape
+    ]
+    problems = [
+        f"{label} {', '.join(keys)}"
+        for label, keys in (("missing:", missing), ("unexpected:", unexpected), ("mis-shaped:", misshaped))
+        if keys
+    ]
+    if problems:
+        raise CheckpointError(f"the weights in {folder} do not fit its config; {'; '.join(problems)}.")

@@ -1,0 +1,104 @@
+"""Models by name: the registry, the builder and the user's changes brought together."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict, Unpack, cast
+
+import torch
+
+from lightcars.errors import UnknownModelError, did_you_mean
+from lightcars.models.build import build_model
+from lightcars.models.efficientnet.config import VARIANTS as EFFICIENTNETS
+from lightcars.models.efficientnet.config import EfficientNetChanges
+from lightcars.models.efficientnet.model import EfficientNet
+from lightcars.models.ghostnet.config import VARIANTS as GHOSTNETS
+from lightcars.models.ghostnet.config import GhostNetChanges
+from lightcars.models.ghostnet.model import GhostNet
+from lightcars.models.image_model import ImageModel
+from lightcars.models.registry import find_model, list_models
+from lightcars.models.validation import change_config
+
+__all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
+
+
+class ModelChanges(TypedDict, total=False):
+    """What `create_model` takes by keyword: the settings that every family has."""
+
+    width: float
+    resolution: int
+    num_classes: int
+    img_channels: int
+    out_channels: int
+    dropout: float
+
+
+def create_model(
+    name: str, *, device: str | torch.device = "cpu", **changes: Unpack[ModelChanges]
+) -> ImageModel:
+    """A registered model with fresh weights, in training mode.
+
+    Args:
+        name: one of `list_models()`.
+        device: where its weights are made.
+        changes: settings that replace the registered ones: `num_classes`, `img_channels`, `dropout`,
+            `out_channels`, `width`, `resolution`, and those of the family's config (see
+            `EfficientNetConfig` and `GhostNetConfig`).
+
+    Raises:
+        UnknownModelError: no such name.
+        ConfigError: a setting that the family does not have, or a value that cannot be.
+
+    >>> create_model("ghostnet_100", num_classes=196, img_channels=1).config.img_channels
+    1
+    """
+    config = change_config(find_model(name).config, cast(dict[str, Any], changes))
+    return build_model(config, device=device)
+
+
+def efficientnet(
+    variant: str = "b0", *, device: str | torch.device = "cpu", **changes: Unpack[EfficientNetChanges]
+) -> EfficientNet:
+    """An EfficientNet: (N, img_channels, H, W) -> (N, num_classes).
+
+    Args:
+        variant: "b0" to "b7", the published sizes.
+        device: where the weights are made.
+        changes: settings that replace the variant's: `width`, `depth`, `resolution`, `num_classes`,
+            `img_channels`, `out_channels`, `dropout`, `drop_path`, `padding`, `batch_norm_eps`,
+            `batch_norm_momentum`, `stages` (see `EfficientNetConfig`).
+
+    Source: Tan and Le, arXiv 1905.11946.
+
+    >>> efficientnet("b3", num_classes=196).config.resolution
+    300
+    """
+    if variant not in EFFICIENTNETS:
+        raise UnknownModelError(_unknown_variant("efficientnet", variant, list(EFFICIENTNETS)))
+    config = change_config(EFFICIENTNETS[variant], cast(dict[str, Any], changes))
+    return cast(EfficientNet, build_model(config, device=device))
+
+
+def ghostnet(
+    variant: str = "100", *, device: str | torch.device = "cpu", **changes: Unpack[GhostNetChanges]
+) -> GhostNet:
+    """A GhostNet: (N, img_channels, H, W) -> (N, num_classes).
+
+    Args:
+        variant: "050", "100" or "130" (Huawei's widths), or "thesis" (the form of the 2020 thesis).
+        device: where the weights are made.
+        changes: settings that replace the variant's: `width`, `num_classes`, `img_channels`,
+            `out_channels`, `dropout`, `resolution`, `form`, `blocks` (see `GhostNetConfig`).
+
+    Source: Han et al., arXiv 1911.11907.
+
+    >>> ghostnet(num_classes=196, img_channels=1, dropout=0.3, out_channels=320, width=1.0).config.width
+    1.0
+    """
+    if variant not in GHOSTNETS:
+        raise UnknownModelError(_unknown_variant("ghostnet", variant, list(GHOSTNETS)))
+    config = change_config(GHOSTNETS[variant], cast(dict[str, Any], changes))
+    return cast(GhostNet, build_model(config, device=device))
+
+
+def _unknown_variant(family: str, variant: str, known: list[str]) -> str:
+    return f"{family} has no variant {variant!r}.{did_you_mean(variant, known)} It has {', '.join(known)}."
