@@ -36,7 +36,7 @@ class Recorder(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: Counter[Any] = Counter()
         self.outputs: Counter[Any] = Counter()
         self.activations = 0

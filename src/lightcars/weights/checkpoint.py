@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -76,8 +76,7 @@ def save(
     card = {
         "format": FORMAT,
         "lightcars_version": __version__,
-        "family": _family(model.config),
-        "config": asdict(model.config),  # type: ignore[call-overload]
+        **describe_config(cast(AnyConfig, model.config)),
         "classes": None if classes is None else list(classes),
         "preprocessing": None if preprocessing is None else asdict(preprocessing),
     }
@@ -115,7 +114,7 @@ def read_card(folder: str | Path) -> Card:
         raise CheckpointError(f"{folder} holds no {CONFIG_FILE}; give a folder that lightcars.save wrote.")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        config = _config(card["family"], card["config"])
+        config = read_config(card)
         return Card(
             config=config,
             classes=None if card.get("classes") is None else tuple(map(str, card["classes"])),
@@ -126,16 +125,21 @@ def read_card(folder: str | Path) -> Card:
         raise CheckpointError(f"{path} is not a lightcars config ({reason}).") from error
 
 
-def _family(config: object) -> str:
-    return next(name for name, kind in _CONFIGS.items() if isinstance(config, kind))
+def describe_config(config: AnyConfig) -> dict[str, Any]:
+    """A model's config as plain data: its `family` and its `config`."""
+    family = next(name for name, kind in _CONFIGS.items() if isinstance(config, kind))
+    return {"family": family, "config": asdict(config)}
 
 
-def _config(family: str, data: dict[str, Any]) -> AnyConfig:
-    kind = _CONFIGS[family]
-    unknown = sorted(set(data) - {field.name for field in fields(kind)})
+def read_config(data: dict[str, Any]) -> AnyConfig:
+    """Back from `describe_config`; an unknown family or setting is an error."""
+    if data["family"] not in _CONFIGS:
+        raise ConfigError(f"unknown model family {data['family']!r}; a newer lightcars may have written it")
+    kind = _CONFIGS[data["family"]]
+    settings = dict(data["config"])
+    unknown = sorted(set(settings) - {field.name for field in fields(kind)})
     if unknown:
         raise ConfigError(f"unknown settings {', '.join(unknown)}; a newer lightcars may have written it")
-    settings = dict(data)
     for key, row in _ROWS.items():
         if key in settings:
             settings[key] = tuple(row(**values) for values in settings[key])

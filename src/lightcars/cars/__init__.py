@@ -1,0 +1,1 @@
+"""Stanford Cars: finding the photographs, fine-tuning, evaluating, predicting. Needs the extra `cars`."""

@@ -1,0 +1,174 @@
+"""Photographs in memory: each decoded and scaled once, then augmented as often as wanted."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from tqdm import tqdm
+
+from lightcars.cars.images import read_image
+from lightcars.cars.layouts import Sample
+from lightcars.cars.transforms import fit_square, to_pixels
+from lightcars.errors import DataError
+from lightcars.weights.preprocessing import Preprocessing
+
+MEMORY_SHARE = 0.5
+"""Part of the free memory that decoded photographs may take; beyond it they go to a temporary file."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPhotos:
+    """Photographs of one size.
+
+    Attributes:
+        pixels: (N, H, W, C) of uint8.
+        labels: (N,) of int64.
+        broken: what is wrong with each file that could not be read and was left out.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    broken: tuple[str, ...]
+
+    def image(self, position: int) -> Image.Image:
+        """One photograph as PIL image, without copying."""
+        pixels = self.pixels[position]
+        return Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def decode(
+    samples: Sequence[Sample], preprocessing: Preprocessing, *, name: str = "", progress: bool = False
+) -> DecodedPhotos:
+    """Reads and scales every photograph, on all cores.
+
+    Args:
+        samples: what to read.
+        preprocessing: gives the size and, by its mean, the number of channels.
+        name: shown beside the progress bar.
+        progress: show one.
+
+    Raises:
+        DataError: not one of them can be read.
+    """
+    side, channels = preprocessing.resolution, len(preprocessing.mean)
+    pixels = _room((len(samples), side, side, channels))
+    fit = fit_square(preprocessing)
+
+    def work(position: int) -> str | None:
+        try:
+            image = fit(read_image(samples[position].path, channels))
+        except DataError as error:
+            return str(error)
+        pixels[position] = np.asarray(image).reshape(side, side, channels)
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = pool.map(work, range(len(samples)))
+        bar = tqdm(
+            outcomes,
+            f"reading {name}".strip(),
+            len(samples),
+            disable=not (progress and sys.stderr.isatty()),
+            leave=False,
+        )
+        problems = list(bar)
+    good = [position for position, problem in enumerate(problems) if problem is None]
+    broken = tuple(problem for problem in problems if problem is not None)
+    if not good:
+        raise DataError(broken[0] if broken else f"there are no photographs in {name or 'the data'}.")
+    labels = np.array([samples[position].label for position in good], dtype=np.int64)
+    return DecodedPhotos(pixels if len(good) == len(samples) else pixels[good], labels, broken)
+
+
+def _room(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    size_bytes = int(np.prod(shape))
+    if size_bytes <= MEMORY_SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        return np.empty(shape, dtype=np.uint8)
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the array
+        file.truncate(size_bytes)
+        return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+    except OSError as error:
+        raise DataError(
+            f"the decoded photographs need {size_bytes / 2**30:.1f} GiB, more than memory or the temporary"
+            f" folder {tempfile.gettempdir()} have ({error.strerror}); lower the resolution."
+        ) from error
+
+
+@final
+class CarsDataset(Dataset[tuple[Tensor, int]]):
+    """Photographs with labels: ((C, H, W) of uint8, label).
+
+    It is indexed by position, or by (position, seed): then the augmentation is drawn from the seed, so that
+    it is the same in whatever process and order.
+    """
+
+    def __init__(self, photos: DecodedPhotos, augmentation: Any = None) -> None:
+        self.photos = photos
+        self.augmentation = augmentation
+
+    def __len__(self) -> int:
+        return len(self.photos.labels)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> tuple[Tensor, int]:
+        position, seed = key if isinstance(key, tuple) else (key, None)
+        image = self.photos.image(position)
+        if self.augmentation is not None:
+            with _random_state(seed):
+                image = self.augmentation(image)
+        return to_pixels(image), int(self.photos.labels[position])
+
+
+@contextmanager
+def _random_state(seed: int | None) -> Iterator[None]:
+    """Torch's CPU generator at `seed`, afterwards as it was; much cheaper than `torch.random.fork_rng`."""
+    if seed is None:
+        yield
+        return
+    generator = torch.default_generator
+    before = generator.get_state()
+    generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        generator.set_state(before)
+
+
+@final
+class SeededSampler(Sampler[tuple[int, int]]):
+    """A new order and new augmentation seeds every epoch, from the seed and the epoch alone.
+
+    So a run that is resumed sees what it would have seen. With several processes each takes its own part;
+    surplus photographs are left out, differently each epoch.
+    """
+
+    def __init__(self, size: int, seed: int, *, rank: int = 0, world_size: int = 1) -> None:
+        self.size, self.seed, self.rank, self.world_size = size, seed, rank, world_size
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size // self.world_size
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**63)
+        order = torch.randperm(self.size, generator=generator).tolist()
+        seeds = torch.randint(2**62, (self.size,), generator=generator).tolist()
+        part = range(self.rank, len(self) * self.world_size, self.world_size)
+        return ((order[i], seeds[i]) for i in part)

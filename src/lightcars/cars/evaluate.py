@@ -1,0 +1,135 @@
+"""How good a trained model is on one split of a data set."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lightcars.cars.dataset import CarsDataset, decode
+from lightcars.cars.layouts import CarsData, find_data, with_validation
+from lightcars.cars.run import RunFolder
+from lightcars.cars.trained import TrainedModel, load_trained
+from lightcars.cars.transforms import normalize
+from lightcars.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """One class.
+
+    Attributes:
+        name: of the class.
+        num_images: photographs of it in the split.
+        top1_percent: of them recognised.
+    """
+
+    name: str
+    num_images: int
+    top1_percent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Figures on one split.
+
+    Attributes:
+        split: which.
+        num_images: photographs that were judged.
+        broken: what is wrong with the files that could not be read and do not count.
+        top1_percent, top5_percent: photographs whose class is the first, or among the first five.
+        loss: mean cross-entropy, without label smoothing.
+        per_class: one entry for each class that the split has, in label order.
+    """
+
+    split: str
+    num_images: int
+    broken: tuple[str, ...]
+    top1_percent: float
+    top5_percent: float
+    loss: float
+    per_class: tuple[ClassFigures, ...]
+
+    def to_json(self) -> str:
+        """All of it, as one JSON object."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path,
+    *,
+    split: str = "val",
+    batch_size: int = 64,
+    device: str | torch.device | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Top-1, top-5 and per-class accuracy of a trained model.
+
+    Args:
+        run: a run folder (its best model is taken) or a checkpoint folder.
+        data: as for `finetune`. A `val` that the run cut from the training photographs is cut again.
+        split: "train", "val" or "test".
+        batch_size: photographs at a time.
+        device: None takes CUDA if it is there.
+        progress: show a bar.
+
+    Raises:
+        CheckpointError, DataError: no such model, data or split, or data of other classes.
+    """
+    trained = load_trained(run, device)
+    cars = _data(Path(run), data, split)
+    if cars.classes != trained.classes:
+        raise DataError(
+            f"{data} has other classes ({len(cars.classes)}, first {cars.classes[0]}) than the model"
+            f" ({len(trained.classes)}, first {trained.classes[0]})."
+        )
+    photos = decode(cars.split(split), trained.preprocessing, name=split, progress=progress)
+    logits = _logits(trained, CarsDataset(photos), batch_size)
+    return _figures(split, logits, torch.from_numpy(photos.labels), cars.classes, photos.broken)
+
+
+def _data(run: Path, root: str | Path, split: str) -> CarsData:
+    cars = find_data(root)
+    if split in cars.splits or split != "val" or not RunFolder(run).description.is_file():
+        return cars
+    seed = RunFolder(run).read()["data"]["validation_seed"]
+    return cars if seed is None else with_validation(cars, seed)
+
+
+@torch.inference_mode()
+def _logits(trained: TrainedModel, photos: CarsDataset, batch_size: int) -> Tensor:
+    batches = [
+        trained.model(normalize(images.to(trained.device), trained.preprocessing)).float().cpu()
+        for images, _ in DataLoader(photos, batch_size)
+    ]
+    return torch.cat(batches)
+
+
+def _figures(
+    split: str, logits: Tensor, labels: Tensor, classes: tuple[str, ...], broken: tuple[str, ...]
+) -> Evaluation:
+    ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
+    hits = ranked == labels[:, None]
+    first = hits[:, 0]
+    return Evaluation(
+        split=split,
+        num_images=len(labels),
+        broken=broken,
+        top1_percent=_percent(first),
+        top5_percent=_percent(hits.any(dim=1)),
+        loss=F.cross_entropy(logits, labels).item(),
+        per_class=tuple(
+            ClassFigures(classes[label], int((labels == label).sum()), _percent(first[labels == label]))
+            for label in sorted(set(labels.tolist()))
+        ),
+    )
+
+
+def _percent(hits: Tensor) -> float:
+    return 100.0 * hits.double().mean().item()

@@ -1,0 +1,123 @@
+"""What is written after each epoch, and what is shown meanwhile."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast, final
+
+import lightning as L
+from lightning.pytorch.callbacks import TQDMProgressBar
+from tqdm import tqdm
+
+from lightcars.cars.run import Row, RunFolder, best_row
+from lightcars.files import write_text
+from lightcars.weights.checkpoint import save
+
+if TYPE_CHECKING:
+    from lightcars.cars.training import CarsModule
+
+COLUMNS = (
+    "epoch",
+    "train_loss",
+    "train_top1_percent",
+    "val_loss",
+    "val_top1_percent",
+    "val_top5_percent",
+    "learning_rate",
+    "seconds",
+)
+
+
+@final
+class RunRecorder(L.Callback):
+    """After each epoch: a row of metrics.csv, the checkpoint `last`, and `best` if it is.
+
+    The rows are part of Lightning's checkpoint, so a resumed run continues the table where it stopped.
+    """
+
+    def __init__(self, run: RunFolder, classes: tuple[str, ...]) -> None:
+        self.run = run
+        self.classes = classes
+        self.rows: list[Row] = []
+        self._started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        module = cast("CarsModule", pl_module)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        own = {
+            "epoch": trainer.current_epoch + 1,
+            "learning_rate": rate,
+            "seconds": time.monotonic() - self._started,
+        }
+        row = {name: (own | metrics)[name] for name in COLUMNS}
+        self.rows.append(row)
+        if not trainer.is_global_zero:
+            return
+        write_text(self.run.table, table_text(self.rows))
+        about: dict[str, Any] = {"classes": self.classes, "preprocessing": module.preprocessing}
+        save(module.model, self.run.last, **about)
+        if best_row(self.rows) is row:
+            save(module.model, self.run.best, **about)
+
+
+def table_text(rows: Sequence[Row]) -> str:
+    """The rows as CSV."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _rounded(name, row[name]) for name in COLUMNS} for row in rows)
+    return buffer.getvalue()
+
+
+def _rounded(name: str, value: float) -> str:
+    return str(int(value)) if name == "epoch" else f"{value:.6g}"
+
+
+@final
+class EpochBar(TQDMProgressBar):
+    """A bar for the epoch at hand (on a terminal only) and a line for each that is done."""
+
+    def __init__(self, recorder: RunRecorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def init_train_tqdm(self) -> Any:
+        bar = super().init_train_tqdm()
+        bar.disable = not sys.stderr.isatty()
+        return bar
+
+    def init_validation_tqdm(self) -> Any:
+        bar = super().init_validation_tqdm()
+        bar.disable = True
+        return bar
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_epoch_end(trainer, pl_module)
+        if trainer.is_global_zero and self.recorder.rows:
+            tqdm.write(epoch_line(self.recorder.rows, trainer.max_epochs or 0), file=sys.stderr)
+
+
+def epoch_line(rows: Sequence[Row], epochs: int) -> str:
+    """What a person wants to know after an epoch, in one line."""
+    row = rows[-1]
+    mark = "  best" if best_row(rows) is row else ""
+    return (
+        f"epoch {int(row['epoch']):>{len(str(epochs))}}/{epochs}"
+        f"  train loss {row['train_loss']:.3f}  top-1 {row['train_top1_percent']:5.1f} %"
+        f"  |  val loss {row['val_loss']:.3f}  top-1 {row['val_top1_percent']:5.1f} %"
+        f"  |  {row['seconds']:.0f} s{mark}"
+    )

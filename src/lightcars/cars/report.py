@@ -1,0 +1,65 @@
+"""Pictures: the curves of a run, a photograph with its prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightcars.cars.run import Row
+from lightcars.errors import MissingExtraError
+from lightcars.files import replacing
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lightcars.cars.predict import Prediction
+
+TRAIN_COLOR, VAL_COLOR = "tab:gray", "tab:blue"
+
+
+def draw_curves(rows: Sequence[Row], path: Path) -> None:
+    """Loss, top-1 and learning rate over the epochs, as a PNG."""
+    figure = _figure(width=10.0, height=3.2)
+    loss, accuracy, rate = figure.subplots(1, 3)
+    epochs = [row["epoch"] for row in rows]
+    for axes, name, title in ((loss, "loss", "loss"), (accuracy, "top1_percent", "top-1 (%)")):
+        for split, color in (("train", TRAIN_COLOR), ("val", VAL_COLOR)):
+            axes.plot(epochs, [row[f"{split}_{name}"] for row in rows], color=color, label=split, marker=".")
+        axes.set_title(title)
+        axes.legend(frameon=False)
+    rate.plot(epochs, [row["learning_rate"] for row in rows], color="tab:orange", marker=".")
+    rate.set_title("learning rate at the end of the epoch")
+    for axes in (loss, accuracy, rate):
+        axes.set_xlabel("epoch")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    _write(figure, path)
+
+
+def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> None:
+    """The photograph beside its most likely classes, as a PNG."""
+    figure = _figure(width=9.0, height=3.4)
+    photo, bars = figure.subplots(1, 2)
+    photo.imshow(image, cmap="gray")
+    photo.set_axis_off()
+    guesses = list(reversed(prediction.guesses))
+    bars.barh(range(len(guesses)), [guess.probability for guess in guesses], color=VAL_COLOR)
+    bars.set_yticks(range(len(guesses)), [guess.name for guess in guesses])
+    bars.set_xlim(0, 1)
+    bars.set_xlabel("probability")
+    bars.spines[["top", "right"]].set_visible(False)
+    _write(figure, path)
+
+
+def _figure(*, width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("drawing needs matplotlib: pip install 'lightcars[cars]'") from error
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def _write(figure: Any, path: Path) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")

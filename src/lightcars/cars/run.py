@@ -1,0 +1,139 @@
+"""The run folder: what is in it, and how it is claimed, read and resumed.
+
+run.json            model, recipe, data, versions: all that is needed to do it again
+metrics.csv         one row per epoch
+metrics.json        the figures of the best epoch
+curves.png          loss, accuracy and learning rate
+best/  last/        checkpoints for `lightcars.load` (best on the validation split; after the last epoch)
+checkpoints/        Lightning's state, for resuming
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from lightcars.cars.layouts import CarsData
+from lightcars.cars.recipe import Recipe
+from lightcars.errors import ConfigError, RunError
+from lightcars.files import write_text
+from lightcars.models.image_model import ImageModel
+from lightcars.weights.preprocessing import Preprocessing
+
+Row: TypeAlias = dict[str, float]
+"""One epoch's figures, as in metrics.csv."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths inside one run folder."""
+
+    path: Path
+
+    @property
+    def description(self) -> Path:
+        """run.json."""
+        return self.path / "run.json"
+
+    @property
+    def table(self) -> Path:
+        """metrics.csv."""
+        return self.path / "metrics.csv"
+
+    @property
+    def summary(self) -> Path:
+        """metrics.json."""
+        return self.path / "metrics.json"
+
+    @property
+    def curves(self) -> Path:
+        """curves.png."""
+        return self.path / "curves.png"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the best epoch."""
+        return self.path / "best"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint after the last epoch."""
+        return self.path / "last"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of Lightning's checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def resumable(self) -> Path:
+        """Lightning's checkpoint after the last whole epoch."""
+        return self.checkpoints / "last.ckpt"
+
+    def read(self) -> dict[str, Any]:
+        """What run.json says."""
+        if not self.description.is_file():
+            raise RunError(f"{self.path} holds no run (no {self.description.name}).")
+        try:
+            content = json.loads(self.description.read_text(encoding="utf-8"))
+            Recipe.from_dict(content["recipe"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{self.description} cannot be read ({error}).") from error
+        assert isinstance(content, dict)
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A fine-tune ready to go."""
+
+    network: ImageModel
+    recipe: Recipe
+    preprocessing: Preprocessing
+    cars: CarsData
+    run: RunFolder
+
+
+def best_row(rows: Sequence[Row]) -> Row:
+    """The epoch with the highest validation top-1; of equals, the one with the lower loss."""
+    return max(rows, key=lambda row: (row["val_top1_percent"], -row["val_loss"]))
+
+
+def default_folder(model_name: str) -> Path:
+    """runs/<model>-<date>-<time>, in the current folder."""
+    return Path("runs") / f"{model_name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def claim(path: Path) -> RunFolder:
+    """A new run folder, or an error if something is in it."""
+    run = RunFolder(path)
+    if run.description.exists():
+        raise RunError(f"{path} already holds a run; give another folder, or resume it (--resume).")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(f"{path} is not an empty folder; give another one for the run.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make the run folder {path}: {error.strerror}.") from error
+    return run
+
+
+def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, dict[str, Any]]:
+    """A run to be resumed, with its description; a recipe other than its own is an error."""
+    run = RunFolder(path)
+    content = run.read()
+    stored = Recipe.from_dict(content["recipe"])
+    if recipe is not None and recipe != stored:
+        ours, theirs = recipe.to_dict(), stored.to_dict()
+        changed = ", ".join(f"{key} {theirs[key]} -> {ours[key]}" for key in ours if ours[key] != theirs[key])
+        raise ConfigError(f"{path} was started with another recipe ({changed}); resume it as it was.")
+    return run, content
+
+
+def describe(run: RunFolder, content: dict[str, Any]) -> None:
+    """Writes run.json."""
+    write_text(run.description, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,208 @@
+"""The training step, its data and its trainer; the loop itself is Lightning's."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, final
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+
+from lightcars.cars.dataset import CarsDataset, DecodedPhotos, SeededSampler
+from lightcars.cars.recipe import Recipe
+from lightcars.cars.recording import EpochBar, RunRecorder
+from lightcars.cars.run import Job, Row
+from lightcars.cars.schedule import learning_rate_factor
+from lightcars.cars.transforms import augmentation, normalize
+from lightcars.errors import NonFiniteLossError, RunError
+from lightcars.models.image_model import ImageModel
+from lightcars.weights.preprocessing import Preprocessing
+
+CHECK_FINITE_EVERY = 20
+"""Steps between looks at the loss on an accelerator, where each look waits for it."""
+
+
+@final
+class CarsModule(L.LightningModule):
+    """A model with its loss, optimizer and schedule. Batches are ((N, C, H, W) of uint8, (N,) labels)."""
+
+    def __init__(self, model: ImageModel, recipe: Recipe, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.model = model
+        self.recipe = recipe
+        self.preprocessing = preprocessing
+
+    def on_train_epoch_start(self) -> None:
+        """Dropout and stochastic depth depend on seed and epoch alone, so that a resumed run repeats them."""
+        torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch + self.global_rank * 10_007)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch
+        logits = self.model(normalize(images, self.preprocessing))
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        if self.device.type == "cpu" or batch_idx % CHECK_FINITE_EVERY == 0:
+            self._check_finite(loss, batch_idx)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
+        self._log_accuracy("train_top1_percent", logits, labels, 1)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _batch_idx: int) -> None:
+        images, labels = batch
+        logits = self.model(normalize(images, self.preprocessing))
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        self.log("val_loss", loss, batch_size=len(labels), sync_dist=True)
+        self._log_accuracy("val_top1_percent", logits, labels, 1, prog_bar=True)
+        self._log_accuracy("val_top5_percent", logits, labels, 5)
+
+    def configure_optimizers(self) -> Any:
+        recipe = self.recipe
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = round(recipe.warmup_epochs * total / recipe.epochs)
+
+        def factor(step: int) -> float:
+            return learning_rate_factor(step, total, warmup, recipe.schedule)
+
+        scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def _check_finite(self, loss: Tensor, step: int) -> None:
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(
+                f"the training loss became {loss.item()} in epoch {self.current_epoch + 1}, step {step + 1};"
+                f" lower the learning rate (now {self.recipe.learning_rate:g}) or use precision 32-true."
+            )
+
+    def _log_accuracy(
+        self, name: str, logits: Tensor, labels: Tensor, top: int, *, prog_bar: bool = False
+    ) -> None:
+        best = logits.topk(min(top, logits.shape[1]), dim=1).indices
+        percent = (best == labels[:, None]).any(dim=1).float().mean() * 100
+        self.log(
+            name,
+            percent,
+            on_step=False,
+            on_epoch=True,
+            prog_bar=prog_bar,
+            batch_size=len(labels),
+            sync_dist=True,
+        )
+
+
+@final
+class CarsLoaders(L.LightningDataModule):
+    """Batches of augmented training photographs and of plain validation photographs."""
+
+    def __init__(self, recipe: Recipe, train: DecodedPhotos, val: DecodedPhotos) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.train_set = CarsDataset(train, augmentation() if recipe.augment else None)
+        self.val_set = CarsDataset(val)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        assert self.trainer is not None
+        sampler = SeededSampler(
+            len(self.train_set),
+            self.recipe.seed,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+        return DataLoader(
+            self.train_set,
+            self.recipe.batch_size,
+            sampler=sampler,
+            drop_last=len(sampler) >= self.recipe.batch_size,
+            num_workers=self.recipe.workers,
+            persistent_workers=self.recipe.workers > 0,
+            pin_memory=self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator",
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(self.val_set, self.recipe.batch_size)
+
+
+def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool) -> list[Row]:
+    """Runs or goes on with a job; the rows of its table, one per epoch.
+
+    Raises:
+        NonFiniteLossError, RunError, KeyboardInterrupt: stopped before the end; what the last whole epoch
+            wrote is in the run folder.
+    """
+    recipe = job.recipe
+    recorder = RunRecorder(job.run, job.cars.classes)
+    callbacks: list[L.Callback] = [recorder]
+    if recipe.patience is not None:
+        callbacks.append(EarlyStopping("val_loss", patience=recipe.patience))
+    if progress:
+        callbacks.append(EpochBar(recorder))
+    callbacks.append(
+        ModelCheckpoint(
+            dirpath=job.run.checkpoints,
+            filename=job.run.resumable.stem,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
+    )
+    module = CarsModule(job.network.train(), recipe, job.preprocessing)
+    loaders = CarsLoaders(recipe, photos, val)
+    resumable = str(job.run.resumable) if job.run.resumable.exists() else None
+    with _quiet():
+        trainer = L.Trainer(
+            max_epochs=recipe.epochs,
+            accelerator=recipe.accelerator,
+            devices=recipe.devices,
+            precision=recipe.precision,
+            callbacks=callbacks,
+            logger=False,
+            default_root_dir=job.run.path,
+            enable_model_summary=False,
+            enable_progress_bar=progress,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        _fit(trainer, module, loaders, resumable)
+    return recorder.rows
+
+
+def _fit(trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable: str | None) -> None:
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, loaders, ckpt_path=resumable)
+    except SystemExit as stop:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from stop
+    except OSError as error:
+        raise RunError(
+            f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'})."
+        ) from error
+    finally:
+        signal.signal(signal.SIGINT, on_interrupt)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning without its tips and its advice on workers."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in (
+                ".*does not have many workers.*",
+                ".*number of training batches.*",
+                ".*exists and is not empty.*",
+            ):
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,107 @@
+"""`lightcars finetune`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lightcars.cars.recipe import Recipe
+from lightcars.cli.output import complain, complete_model
+
+INTERRUPTED = 130
+MODEL_SETTINGS: tuple[str, ...] = ("img_channels", "width", "out_channels", "dropout")
+
+
+def finetune(
+    data: Annotated[
+        Path, typer.Argument(help="Folder with train/ (and val/) class folders, or cars_train/ with devkit/.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="Name from `lightcars list`.", autocompletion=complete_model)
+    ] = "ghostnet_100",
+    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/<model>-<time>].")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most [default: 30].")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Pixels of the square [default: the model's].")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Photographs per step [default: 64].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random [default: 0].")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of AdamW, at its peak [default: 0.001].")
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW [default: 0.05].")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="[default: 0.1]")] = None,
+    schedule: Annotated[str | None, typer.Option(help="cosine or constant [default: cosine].")] = None,
+    warmup_epochs: Annotated[float | None, typer.Option(help="Of rising rate [default: 1].")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a lower loss [default: 15].")
+    ] = None,
+    augment: Annotated[bool | None, typer.Option("--augment/--no-augment", help="[default: augment]")] = None,
+    img_channels: Annotated[int | None, typer.Option(help="1 trains on grayscale [default: 3].")] = None,
+    width: Annotated[float | None, typer.Option(help="Width multiplier [default: the model's].")] = None,
+    out_channels: Annotated[
+        int | None, typer.Option(help="Before the classifier [default: the model's].")
+    ] = None,
+    dropout: Annotated[float | None, typer.Option(help="[default: the model's]")] = None,
+    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu or gpu [default: auto].")] = None,
+    devices: Annotated[int | None, typer.Option(help="How many [default: 1].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that augment [default: 0].")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Fine-tune a model on photographs of cars and keep everything in one run folder.
+
+    Ctrl-C stops after saving nothing half: --resume goes on after the last whole epoch, to the same result.
+
+    Example: lightcars finetune cars --model ghostnet_100 --epochs 10 --resolution 96 --out runs/first
+    """
+    given: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
+    recipe = _recipe(given, resume=resume)
+    changes = {key: given[key] for key in MODEL_SETTINGS if key in given}
+    start(data, model, recipe, changes, out=out, resume=resume, as_json=as_json)
+
+
+def _recipe(given: dict[str, Any], *, resume: bool) -> Recipe | None:
+    settings = {field.name: given[field.name] for field in fields(Recipe) if field.name in given}
+    return None if resume and not settings else Recipe(**settings)
+
+
+def start(
+    data: Path,
+    model: str,
+    recipe: Recipe | None,
+    changes: dict[str, Any],
+    *,
+    out: Path | None,
+    resume: bool = False,
+    as_json: bool = False,
+) -> Path:
+    """Fine-tunes, says how it went, and gives the run folder."""
+    from lightcars.cars.finetune import finetune as run_finetune
+    from lightcars.cars.run import default_folder
+
+    folder = out or default_folder(model)
+    complain(f"run folder: {folder}")
+    try:
+        result = run_finetune(
+            data, model=model, changes=changes, recipe=recipe, out=folder, resume=resume, progress=True
+        )
+    except KeyboardInterrupt:
+        complain(f"\nstopped; go on with: lightcars finetune {data} --out {folder} --resume")
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        typer.echo(json.dumps({"run": str(result.run), **result.metrics}, indent=2))
+        return result.run
+    metrics = result.metrics
+    typer.echo(
+        f"best epoch {metrics['best_epoch']:.0f} of {metrics['epochs']:.0f}: val top-1"
+        f" {metrics['val_top1_percent']:.2f} %, top-5 {metrics['val_top5_percent']:.2f} %\n"
+        f"run folder: {result.run} (curves.png, metrics.csv, best/, last/)\n"
+        f"next: lightcars predict {result.run} PHOTO..."
+    )
+    return result.run

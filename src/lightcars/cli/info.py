@@ -1,0 +1,45 @@
+"""`lightcars info`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from lightcars.cli.output import complete_model
+
+
+def info(
+    model: Annotated[str, typer.Argument(help="Name from `lightcars list`.", autocompletion=complete_model)],
+    resolution: Annotated[
+        int | None, typer.Option(help="Pixels of the square input [default: its own].")
+    ] = None,
+    num_classes: Annotated[int | None, typer.Option(help="Outputs [default: 1000].")] = None,
+    img_channels: Annotated[int | None, typer.Option(help="Input channels [default: 3].")] = None,
+    backward: Annotated[bool, typer.Option("--backward", help="Count the backward pass too.")] = False,
+    depth: Annotated[int, typer.Option(min=0, help="Levels of layers to show.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Show what a model costs: parameters, FLOPs, memory, layer by layer.
+
+    Needs no data and no weights. FLOPs are multiply-accumulates, as in the papers.
+
+    Example: lightcars info efficientnet_b3 --resolution 224 --depth 1
+    """
+    from lightcars.counters.profile import profile
+    from lightcars.zoo import create_model
+
+    wanted = {"resolution": resolution, "num_classes": num_classes, "img_channels": img_channels}
+    changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+    network = create_model(model, device="meta", **changes)
+    figures = profile(network, backward=backward)
+    if as_json:
+        about = {"name": model, "config": asdict(network.config)}  # type: ignore[call-overload]
+        typer.echo(json.dumps(about | json.loads(figures.to_json()), indent=2))
+    elif markdown:
+        typer.echo(figures.to_markdown(depth=depth), nl=False)
+    else:
+        typer.echo(f"{model}\n\n{figures.to_text(depth=depth)}")

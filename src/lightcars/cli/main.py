@@ -1,0 +1,67 @@
+"""The application: commands put together, errors shown as one line."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from lightcars import __version__
+from lightcars.cli.demo import demo
+from lightcars.cli.evaluate import evaluate
+from lightcars.cli.finetune import finetune
+from lightcars.cli.info import info
+from lightcars.cli.list_models import list_models
+from lightcars.cli.output import complain
+from lightcars.cli.predict import predict
+from lightcars.errors import LightcarsError
+
+USER_ERROR = 2
+
+app = typer.Typer(
+    name="lightcars",
+    help="Lightweight image classifiers: look at them, fine-tune them on cars, predict.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and stop.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
+app.command(name="list")(list_models)
+app.command()(info)
+app.command()(finetune)
+app.command()(evaluate)
+app.command()(predict)
+app.command()(demo)
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    complain(f"warning: {message}")
+
+
+def run() -> None:
+    """Runs the command line; what the user can mend is one line and exit code 2."""
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    try:
+        app()
+    except LightcarsError as error:
+        complain(f"error: {error}")
+        sys.exit(USER_ERROR)

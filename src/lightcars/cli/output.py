@@ -1,0 +1,32 @@
+"""Printing: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import typer
+
+from lightcars.models.registry import MODELS
+
+
+def complain(text: str) -> None:
+    """One line on stderr."""
+    typer.echo(text, err=True)
+
+
+def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
+    """A table that fits the terminal; the columns named in `right` (comma-separated) are flush right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for name in head:
+        table.add_column(name, justify="right" if name in right.split(",") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table, markup=False)
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Registered names for tab completion."""
+    return [name for name in MODELS if name.startswith(incomplete)]
