@@ -222,8 +222,8 @@ def class_index(name: str, classes: Sequence[str] = CLASS_NAMES) -> int:
     >>> class_index("ram c_v cargo van minivan 2012") == CLASS_NAMES.index("Ram C/V Cargo Van Minivan 2012")
     True
     """
-    keys = {_key(known): position for position, known in enumerate(classes)}
-    position = keys.get(_key(name))
+    keys = {class_key(known): position for position, known in enumerate(classes)}
+    position = keys.get(class_key(name))
     if position is None:
         kind = (
             "of the 196 Stanford Cars classes" if classes is CLASS_NAMES else f"of the {len(classes)} classes"
@@ -232,5 +232,6 @@ def class_index(name: str, classes: Sequence[str] = CLASS_NAMES) -> int:
     return position
 
 
-def _key(name: str) -> str:
+def class_key(name: str) -> str:
+    """What of a name tells classes apart: its letters and digits."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

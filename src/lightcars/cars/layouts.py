@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from lightcars.cars.classes import CLASS_NAMES, class_index
+from lightcars.cars.classes import CLASS_NAMES, class_index, class_key
 from lightcars.errors import DataError, MissingExtraError
 
 Split = Literal["train", "val", "test"]
@@ -144,8 +144,8 @@ def _own_classes(root: Path) -> tuple[str, ...] | None:
     if not path.is_file():
         return None
     names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not names or len(set(names)) < len(names):
-        raise DataError(f"{path} must name each class once, one a line.")
+    if not names or len({class_key(name) for name in names}) < len(names):
+        raise DataError(f"{path} must name each class once, one a line; letters and digits tell them apart.")
     return tuple(names)
 
 

@@ -95,6 +95,15 @@ class EpochBar(TQDMProgressBar):
         super().__init__()
         self.recorder = recorder
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if trainer.is_global_zero:
+            self._say(f"run folder: {self.recorder.run.path}  (on {pl_module.device})")
+
+    @staticmethod
+    def _say(line: str) -> None:
+        tqdm.write(line, file=sys.stderr)
+
     def init_train_tqdm(self) -> Any:
         bar = super().init_train_tqdm()
         bar.disable = not sys.stderr.isatty()
@@ -108,7 +117,7 @@ class EpochBar(TQDMProgressBar):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)
         if trainer.is_global_zero and self.recorder.rows:
-            tqdm.write(epoch_line(self.recorder.rows, trainer.max_epochs or 0), file=sys.stderr)
+            self._say(epoch_line(self.recorder.rows, trainer.max_epochs or 0))
 
 
 def epoch_line(rows: Sequence[Row], epochs: int) -> str:

@@ -38,5 +38,5 @@ def evaluate(
     if worst:
         ranked = sorted(figures.per_class, key=lambda row: (row.top1_percent, row.name))[:worst]
         rows = [(row.name, str(row.num_images), f"{row.top1_percent:.1f} %") for row in ranked]
-        typer.echo()
-        print_table("worst classes", ("class", "photographs", "top-1"), rows, right="photographs,top-1")
+        typer.echo("\nworst classes")
+        print_table(("class", "photographs", "top-1"), rows, right="photographs,top-1")

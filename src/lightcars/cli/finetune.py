@@ -86,7 +86,6 @@ def start(
     from lightcars.cars.run import default_folder
 
     folder = out or default_folder(model)
-    complain(f"run folder: {folder}")
     try:
         result = run_finetune(
             data, model=model, changes=changes, recipe=recipe, out=folder, resume=resume, progress=True

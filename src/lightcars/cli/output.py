@@ -14,12 +14,12 @@ def complain(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
     """A table that fits the terminal; the columns named in `right` (comma-separated) are flush right."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for name in head:
         table.add_column(name, justify="right" if name in right.split(",") else "left", overflow="fold")
     for row in rows:

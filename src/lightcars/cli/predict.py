@@ -43,7 +43,8 @@ def predict(
     else:
         for prediction in predictions:
             rows = [(f"{guess.probability:.1%}", guess.name) for guess in prediction.guesses]
-            print_table(str(prediction.path), ("probability", "class"), rows, right="probability")
+            typer.echo(prediction.path)
+            print_table(("probability", "class"), rows, right="probability")
     if picture is not None:
         from lightcars.cars.images import read_image
         from lightcars.cars.report import draw_prediction

@@ -11,13 +11,14 @@ def initialize(model: nn.Module, *, per_group: bool = True) -> None:
     """Fills every parameter and buffer of convolutions, batch norms and linear layers, in place.
 
     Convolutions are normal with variance 2 / fan_out, as EfficientNet's TensorFlow code has it: there
-    `fan_out` counts the output channels of one group. Linear weights are uniform in +-1/sqrt(out
-    features), biases zero, batch norms the identity.
+    `fan_out` counts the output channels of one group. Batch norms are the identity. Linear layers start as
+    PyTorch's own, uniform in +-1/sqrt(in features): TensorFlow's +-1/sqrt(out features) is fine for 1000
+    classes, but gives a loss of 18 at the start for eight.
 
     Args:
         model: changed in place.
         per_group: False counts the output channels of all groups, as `nn.init.kaiming_normal_` and the
-            GhostNet thesis do; its linear layers keep PyTorch's own start.
+            GhostNet thesis do.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
@@ -26,13 +27,5 @@ def initialize(model: nn.Module, *, per_group: bool = True) -> None:
             nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_out))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+        elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d | nn.Linear):
             module.reset_parameters()
-        elif isinstance(module, nn.Linear):
-            if per_group:
-                bound = 1.0 / math.sqrt(max(module.out_features, 1))
-                nn.init.uniform_(module.weight, -bound, bound)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            else:
-                module.reset_parameters()

@@ -3,8 +3,7 @@
 Paper: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv
 1905.11946, table 1 and section 3.3. Reference implementation: the authors' TensorFlow code.
 Deliberate differences: symmetric padding and PyTorch's BatchNorm constants unless the config asks for
-TensorFlow's; the linear layer starts uniform in +-1/sqrt(num_classes) as there, the convolutions
-normal in place of truncated normal.
+TensorFlow's; initial weights as `lightcars.layers.initialize` explains.
 """
 
 from __future__ import annotations

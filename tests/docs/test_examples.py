@@ -1,0 +1,63 @@
+"""The examples in README.md and docs/ run as they stand, and the generated tables are up to date."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\S+)(?: ([\w-]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def examples(page, language):
+    return [m[3] for m in FENCE.finditer(page.read_text()) if m[1] == language and m[2] != "no-run"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_examples_run(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for source in examples(page, "python"):
+        exec(compile(source, str(page), "exec"), {"__name__": "example"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_examples_that_need_photographs_compile(page):
+    for match in FENCE.finditer(page.read_text()):
+        if match[1] == "python":
+            compile(match[3], str(page), "exec")
+
+
+def test_every_command_line_example_names_known_commands_and_options():
+    from typer.main import get_command
+
+    from lightcars.cli.main import app
+
+    commands = get_command(app).commands
+    lines = [
+        line
+        for page in PAGES
+        for block in examples(page, "sh")
+        for line in block.splitlines()
+        if line.startswith("lightcars ")
+    ]
+    assert len(lines) >= 8
+    for line in lines:
+        words = line.split("#")[0].split()
+        known = {option for parameter in commands[words[1]].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/models.md"])
+def test_tables_are_up_to_date(name):
+    tables = runpy.run_path(str(ROOT / "docs" / "tables.py"))
+    text = (ROOT / name).read_text()
+    assert tables["model_table"]() in text
+    assert tables["with_table"](text) == text
+
+
+def test_changelog_has_this_version():
+    from lightcars import __version__
+
+    assert f"## {__version__} " in (ROOT / "CHANGELOG.md").read_text()
