@@ -1,4 +1,4 @@
-"""The tables in README.md and docs/models.md, made from the registry: `python docs/tables.py` rewrites them."""
+"""The tables in README.md and docs/models.md, from the registry; `python docs/tables.py` rewrites them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def model_table() -> str:
     """All registered models, in Markdown."""
     lines = ["| model | parameters | FLOPs | input | paper |", "|---|---:|---:|---:|---|"]
     lines += [
-        f"| `{name}` | {entry.num_params:,} | {entry.flops:,} | {entry.config.resolution} px | {entry.paper} |"
-        for name, entry in MODELS.items()
+        f"| `{name}` | {e.num_params:,} | {e.flops:,} | {e.config.resolution} px | {e.paper} |"
+        for name, e in MODELS.items()
     ]
     return "\n".join(lines) + "\n"
 

@@ -55,7 +55,7 @@ class CountingError(LightcarsError, RuntimeError):
     """The operations of a model cannot be counted."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: object, known: Iterable[str]) -> str:
     """The hint for a misspelt word, " Did you mean ...?", or nothing if no known word is near."""
-    near = get_close_matches(word, list(known), n=3, cutoff=0.6)
+    near = get_close_matches(str(word), list(known), n=3, cutoff=0.6)
     return f" Did you mean {' or '.join(near)}?" if near else ""

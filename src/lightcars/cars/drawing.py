@@ -95,8 +95,8 @@ def draw_car(kind: str, seed: int) -> Image.Image:
     """One car of that kind: colour, size, place, direction, slope and background vary with the seed."""
     chance = random.Random(f"{kind}/{seed}")
     image = _background(chance)
-    length = chance.uniform(0.62, 0.84) * SIDE * 2
-    left = chance.uniform(0.08, 0.92) * (SIDE * 2 - length)
+    length = chance.uniform(0.74, 0.9) * SIDE * 2
+    left = chance.uniform(0.1, 0.9) * (SIDE * 2 - length)
     ground = chance.uniform(0.62, 0.86) * SIDE * 2
     layer = Image.new("RGBA", image.size)
     pen = ImageDraw.Draw(layer)
@@ -114,11 +114,11 @@ def draw_car(kind: str, seed: int) -> Image.Image:
         for size, colour in ((radius, (15, 15, 15)), (radius * 0.5, (150, 150, 150))):
             x, y, r = left + axle * length, ground - 0.09 * length * 0.62, size * length
             pen.ellipse((x - r, y - r, x + r, y + r), fill=colour)
-    layer = layer.rotate(chance.uniform(-6, 6), Image.Resampling.BICUBIC)
+    layer = layer.rotate(chance.uniform(-4, 4), Image.Resampling.BICUBIC)
     image.paste(layer, mask=layer)
     if chance.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    image = image.filter(ImageFilter.GaussianBlur(chance.uniform(0, 1.5)))
+    image = image.filter(ImageFilter.GaussianBlur(chance.uniform(0, 1.2)))
     return image.resize((SIDE, SIDE), Image.Resampling.BOX)
 
 
@@ -128,7 +128,7 @@ def _background(chance: random.Random) -> Image.Image:
     image = Image.new("RGB", (SIDE * 2, SIDE * 2), sky)
     pen = ImageDraw.Draw(image)
     horizon = int(chance.uniform(0.35, 0.7) * SIDE * 2)
-    for _ in range(chance.randrange(5)):
+    for _ in range(chance.randrange(4)):
         x, width = chance.randrange(SIDE * 2), chance.randrange(10, 50)
         colour = tuple(chance.randrange(60, 220) for _ in range(3))
         pen.rectangle((x, horizon - chance.randrange(10, 90), x + width, horizon), fill=colour)

@@ -13,9 +13,9 @@ from lightcars.cli.finetune import start
 from lightcars.cli.output import complain
 from lightcars.cli.predict import predict
 
-DRAWN_TRAIN, DRAWN_VAL = 100, 25
+DRAWN_TRAIN, DRAWN_VAL = 300, 25
 """Pictures of each kind."""
-DRAWN_RECIPE = Recipe(epochs=12, resolution=64, batch_size=32, learning_rate=2e-3)
+DRAWN_RECIPE = Recipe(epochs=8, resolution=64, batch_size=32, learning_rate=3e-3, augment=False)
 PHOTO_RECIPE = Recipe(epochs=10, resolution=96)
 
 
@@ -26,7 +26,7 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="Folder for everything [default: runs/demo-<time>].")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="[default: 12 drawn, 10 photographs]")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="[default: 8 drawn, 10 photographs]")] = None,
 ) -> None:
     """Show the whole way: fine-tune GhostNet on cars, look at the curves, predict one of them.
 

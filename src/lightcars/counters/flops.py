@@ -64,8 +64,8 @@ def _count_with_torch(model: nn.Module, shape: tuple[int, ...]) -> int:
     return counter.get_total_flops() // 2
 
 
-def _unchanged(x: Tensor) -> Tensor:
-    return x
+def _unchanged(input: Tensor) -> Tensor:
+    return input
 
 
 def _count_with_fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:

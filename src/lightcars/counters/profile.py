@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ from lightcars.counters.skeleton import (
 from lightcars.counters.tables import markdown_table, short_number, text_table
 from lightcars.errors import CountingError
 
+TEXT_WIDTH = 100
+
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
@@ -35,7 +38,8 @@ class LayerRow:
         type: class name.
         output_shape: of its last call, None if it was not called or returns no tensor.
         num_params: parameters.
-        flops: multiply-accumulates.
+        flops: multiply-accumulates of the forward pass, also in a profile with the backward pass: there an
+            operator cannot be told to belong to one module.
     """
 
     name: str
@@ -107,7 +111,7 @@ class Profile:
             "\n".join(f"{name:<28}{value}" for name, value in self._summary()),
             text_table(*self._layer_table(depth)),
             text_table(*self._operator_table()),
-            f"not counted: {', '.join(self.uncounted) or 'nothing'}",
+            fill(f"not counted: {', '.join(self.uncounted) or 'nothing'}", TEXT_WIDTH),
         ]
         return "\n\n".join(parts)
 
@@ -145,7 +149,7 @@ class Profile:
             for row in self.layers
             if (row.name.count(".") + 1 if row.name else 0) <= depth
         ]
-        head: tuple[str, ...] = ("layer", "type", "output", "parameters", "FLOPs")
+        head: tuple[str, ...] = ("layer", "type", "output", "parameters", "forward FLOPs")
         return head, rows
 
     def _operator_table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -194,7 +198,7 @@ def profile(model: nn.Module, input_size: InputSize = None, *, backward: bool = 
         x = blank_input(twin, shape)
         recorder.watch(x)
         output = twin(x)
-        activations = recorder.activations
+        activations, by_layer = recorder.activations, counter.get_flop_counts()
         if backward:
             _backpropagate(output)
     counts = counter.get_flop_counts()
@@ -208,7 +212,7 @@ def profile(model: nn.Module, input_size: InputSize = None, *, backward: bool = 
         activations=activations,
         weights_bytes=weights_bytes,
         peak_bytes=recorder.peak_bytes,
-        layers=_layer_rows(twin, shapes, counts),
+        layers=_layer_rows(twin, shapes, by_layer),
         operators=_operator_rows(recorder, counts.get("Global", {})),
     )
 
@@ -232,7 +236,9 @@ def _backpropagate(output: object) -> None:
 
 
 def _layer_rows(
-    twin: nn.Module, shapes: dict[str, tuple[int, ...]], counts: dict[str, dict[Any, int]]
+    twin: nn.Module,
+    shapes: dict[str, tuple[int, ...]],
+    counts: dict[str, dict[Any, int]],
 ) -> tuple[LayerRow, ...]:
     root = type(twin).__name__
     return tuple(

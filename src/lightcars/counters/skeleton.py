@@ -33,6 +33,7 @@ def unwrap(model: nn.Module) -> nn.Module:
             return model
 
 
+@torch.inference_mode(mode=False)
 def skeleton(model: nn.Module, *, device: str = "meta") -> nn.Module:
     """A structural copy in evaluation mode whose weights take no memory.
 
@@ -119,7 +120,9 @@ def input_shape(model: nn.Module, input_size: InputSize) -> tuple[int, ...]:
                 " (N, C, H, W)."
             )
         input_size = model.config.resolution
-    sides = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
+    sides: tuple[Any, ...] = (input_size, input_size)
+    if isinstance(input_size, list | tuple):
+        sides = tuple(input_size)
     if any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in sides):
         raise InputError(f"input_size must be made of positive whole numbers, not {input_size!r}.")
     if len(sides) == 2:
@@ -150,7 +153,7 @@ def running_skeleton(*, device: str = "meta") -> Iterator[None]:
     fastpath = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # its fused operators have no count
     try:
-        with torch.random.fork_rng(devices=[]), torch.device(device):
+        with torch.inference_mode(mode=False), torch.random.fork_rng(devices=[]), torch.device(device):
             yield
     except LightcarsError:
         raise

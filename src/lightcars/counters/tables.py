@@ -11,9 +11,10 @@ def short_number(number: int) -> str:
     >>> short_number(385_814_752), short_number(999), short_number(5_288_548)
     ('386 M', '999', '5.29 M')
     """
-    for power, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= power:
-            return f"{number / power:.3g} {unit}"
+    for power, unit in ((10**3, "k"), (10**6, "M"), (10**9, "G"), (10**12, "T")):
+        rounded = float(f"{number / power:.3g}")
+        if number >= 1000 and (rounded < 1000 or unit == "T"):
+            return f"{rounded:g} {unit}"
     return str(number)
 
 

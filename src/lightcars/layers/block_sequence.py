@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
+
+
+def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    return nullcontext(), _statistics_kept(block)
+
+
+@contextmanager
+def _statistics_kept(block: nn.Module) -> Iterator[None]:
+    """While a block runs for the second time, its batch norms leave their running statistics alone."""
+    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.sub_(1)
 
 
 @final
@@ -23,7 +46,7 @@ class BlockSequence(nn.Sequential):
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
         y: Tensor
         if self.recompute and self.training and torch.is_grad_enabled():
-            y = checkpoint(block, x, use_reentrant=False)
+            y = checkpoint(block, x, use_reentrant=False, context_fn=partial(_contexts, block))
         else:
             y = block(x)
         return y

@@ -10,13 +10,15 @@ from lightcars.errors import ConfigError, did_you_mean
 
 ConfigT = TypeVar("ConfigT", bound=Any)
 
+MAX_INT = 10**9
+
 MIN_RESOLUTION = 32
 """Pixels. Every model halves its input five times."""
 
 
 def require_int(name: str, value: object, *, at_least: int) -> None:
-    """A ConfigError unless `value` is a whole number from `at_least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+    """A ConfigError unless `value` is a whole number from `at_least` to `MAX_INT`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= MAX_INT:
         raise ConfigError(f"{name} must be a whole number of at least {at_least}, not {value!r}.")
 
 
@@ -51,3 +53,9 @@ def change_config(config: ConfigT, changes: dict[str, Any]) -> ConfigT:
                 f" It has: {', '.join(known)}."
             )
     return replace(config, **changes)
+
+
+def require_rows(name: str, rows: object, kind: type) -> None:
+    """A ConfigError unless `rows` is a tuple of `kind` with at least one in it."""
+    if not isinstance(rows, tuple) or not rows or not all(isinstance(row, kind) for row in rows):
+        raise ConfigError(f"{name} must be a tuple of at least one {kind.__name__}, not {rows!r}.")

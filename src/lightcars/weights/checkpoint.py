@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lightcars import __version__
-from lightcars.errors import CheckpointError, ConfigError
+from lightcars.errors import CheckpointError, ConfigError, RunError
 from lightcars.files import replacing, write_text
 from lightcars.models.build import build_skeleton, resolve_device
 from lightcars.models.efficientnet.config import EfficientNetConfig, MBConvStage
@@ -66,11 +66,14 @@ def save(
         CheckpointError: not a model of this library, or a number of classes that is not the model's.
         RunError: the folder cannot be written to.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     model = getattr(model, "_orig_mod", model)
     if not isinstance(model, ImageModel):
         raise CheckpointError(f"save takes a model of lightcars, not a {type(model).__name__}.")
+    if any(tensor.is_meta for tensor in model.state_dict().values()):
+        raise CheckpointError("the model has no weights (it is on the meta device); build it elsewhere.")
     if classes is not None and len(classes) != model.config.num_classes:
         raise CheckpointError(f"{len(classes)} class names for {model.config.num_classes} outputs.")
     card = {
@@ -83,7 +86,10 @@ def save(
     target = Path(folder)
     tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     with replacing(target / WEIGHTS_FILE) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
+        try:
+            save_file(tensors, temporary, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise RunError(f"cannot write {target / WEIGHTS_FILE}: {error}.") from error
     write_text(target / CONFIG_FILE, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return target
 
@@ -114,13 +120,15 @@ def read_card(folder: str | Path) -> Card:
         raise CheckpointError(f"{folder} holds no {CONFIG_FILE}; give a folder that lightcars.save wrote.")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
+        if card["format"] != FORMAT:
+            raise ConfigError(f"format {card['format']!r}; a newer lightcars may have written it")
         config = read_config(card)
         return Card(
             config=config,
-            classes=None if card.get("classes") is None else tuple(map(str, card["classes"])),
+            classes=_classes(card.get("classes"), config.num_classes),
             preprocessing=_preprocessing(card.get("preprocessing")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, ConfigError) else str(error)
         raise CheckpointError(f"{path} is not a lightcars config ({reason}).") from error
 
@@ -144,6 +152,16 @@ def read_config(data: dict[str, Any]) -> AnyConfig:
         if key in settings:
             settings[key] = tuple(row(**values) for values in settings[key])
     return kind(**settings)
+
+
+def _classes(names: list[str] | None, num_classes: int) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError("classes are no list of names")
+    if len(names) != num_classes:
+        raise ConfigError(f"{len(names)} class names for {num_classes} outputs")
+    return tuple(names)
 
 
 def _preprocessing(data: dict[str, Any] | None) -> Preprocessing | None:
@@ -172,9 +190,19 @@ def _check_keys(wanted: dict[str, Any], found: dict[str, Tensor], folder: str | 
         for key, tensor in wanted.items()
         if key in found and found[key].shape != tensor.shape
     ]
+    of_another_kind = [
+        f"{key} of {found[key].dtype}"
+        for key, tensor in wanted.items()
+        if key in found and found[key].is_floating_point() != tensor.is_floating_point()
+    ]
     problems = [
         f"{label} {', '.join(keys)}"
-        for label, keys in (("missing:", missing), ("unexpected:", unexpected), ("mis-shaped:", misshaped))
+        for label, keys in (
+            ("missing:", missing),
+            ("unexpected:", unexpected),
+            ("mis-shaped:", misshaped),
+            ("of another kind:", of_another_kind),
+        )
         if keys
     ]
     if problems:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from lightcars.errors import ConfigError
+from lightcars.models.validation import MIN_RESOLUTION, require_int, require_one_of, require_positive
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
@@ -25,3 +28,13 @@ class Preprocessing:
     resize: Literal["squash", "crop"] = "squash"
     crop_fraction: float = 1.0
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+    def __post_init__(self) -> None:
+        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
+        require_one_of("resize", self.resize, ("squash", "crop"))
+        require_one_of("interpolation", self.interpolation, ("bilinear", "bicubic"))
+        require_positive("crop_fraction", self.crop_fraction, at_most=1)
+        if len(self.mean) != len(self.std):
+            raise ConfigError(f"mean {self.mean} and std {self.std} differ in their number of channels.")
+        for value in self.std:
+            require_positive("std", value)

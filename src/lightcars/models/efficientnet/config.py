@@ -7,7 +7,7 @@ at the first block of a stage) and the coefficients of that code (`efficientnet_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Literal, TypedDict
 
@@ -18,6 +18,7 @@ from lightcars.models.validation import (
     require_one_of,
     require_positive,
     require_probability,
+    require_rows,
 )
 
 CHANNEL_DIVISOR = 8
@@ -32,6 +33,10 @@ class MBConvStage:
     stride: int
     channels: int
     repeats: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            require_int(field.name, getattr(self, field.name), at_least=1)
 
 
 BASE_STAGES = (
@@ -103,6 +108,7 @@ class EfficientNetConfig:
         require_one_of("padding", self.padding, ("symmetric", "same"))
         require_positive("batch_norm_eps", self.batch_norm_eps)
         require_positive("batch_norm_momentum", self.batch_norm_momentum, at_most=1)
+        require_rows("stages", self.stages, MBConvStage)
 
     @property
     def stem_channels(self) -> int:

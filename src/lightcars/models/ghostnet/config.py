@@ -17,6 +17,7 @@ from lightcars.models.validation import (
     require_one_of,
     require_positive,
     require_probability,
+    require_rows,
 )
 
 CHANNEL_DIVISOR = 4
@@ -31,6 +32,10 @@ class GhostBlock:
     channels: int
     squeeze: bool
     stride: int
+
+    def __post_init__(self) -> None:
+        for name in ("kernel_size", "hidden_channels", "channels", "stride"):
+            require_int(name, getattr(self, name), at_least=1)
 
 
 def _block(kernel_size: int, hidden: int, channels: int, squeeze: bool, stride: int) -> GhostBlock:
@@ -100,6 +105,7 @@ class GhostNetConfig:
         require_int("out_channels", self.out_channels, at_least=1)
         require_probability("dropout", self.dropout)
         require_one_of("form", self.form, ("official", "thesis"))
+        require_rows("blocks", self.blocks, GhostBlock)
 
     def _scaled(self, channels: int) -> int:
         return round_channels(channels * self.width, CHANNEL_DIVISOR)

@@ -69,13 +69,20 @@ class GhostNet(ImageModel):
     def _initialize(self, module: nn.Module) -> None:
         initialize(module, per_group=self.config.form == "official")
 
-    def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """(N, feature_channels, h, w) -> (N, num_classes), or the (N, out_channels) vector before."""
+    def _check(self, x: Tensor) -> None:
+        super()._check(x)
+        self._check_batch(x)
+
+    def _check_batch(self, x: Tensor) -> None:
         if self.training and self.config.form == "thesis" and x.shape[0] == 1:
             raise InputError(
                 "the thesis form of GhostNet cannot train on a batch of one image (its BatchNorm1d needs"
                 " two); use a larger batch, drop the last one, or call model.eval()."
             )
+
+    def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
+        """(N, feature_channels, h, w) -> (N, num_classes), or the (N, out_channels) vector before."""
+        self._check_batch(x)
         vector: Tensor = self.neck(x.mean((2, 3), keepdim=self.config.form == "official")).flatten(1)
         y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
         return y

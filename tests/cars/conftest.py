@@ -1,0 +1,112 @@
+"""What the tests of the fine-tune share: drawn cars, a model of a few layers, and one finished run."""
+
+import csv
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightcars import FinetuneResult, finetune
+from lightcars.cars.drawing import draw_cars
+
+from .tiny_settings import TINY_MODEL, TINY_RECIPE
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is done, with the data it was made from."""
+
+    data: Path
+    result: FinetuneResult
+
+    @property
+    def run(self) -> Path:
+        return self.result.run
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny tensors are slower on two threads than on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the real photographs and their devkit; tests that need it are skipped without it."""
+    root = Path(__file__).parents[2]
+    folder = Path(os.environ.get("LIGHTCARS_SHARED", root.parent / "shared")) / "cars196"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory) -> Path:
+    """Class folders with 6 and 3 drawn cars of each of eight kinds."""
+    return draw_cars(tmp_path_factory.mktemp("drawn") / "cars", train=6, val=3)
+
+
+@pytest.fixture
+def drawn_copy(drawn, tmp_path) -> Path:
+    """The same files, to be spoilt: what is removed or replaced here stays in `drawn`."""
+    copy = tmp_path / "copy"
+    for path in drawn.rglob("*"):
+        if path.is_file():
+            target = copy / path.relative_to(drawn)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(path)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., FinetuneResult]:
+    """`finetune` with a model of four blocks and a recipe of three epochs unless told otherwise."""
+
+    def run(data, out, *, recipe=TINY_RECIPE, model="ghostnet_050", changes=None, **settings):
+        fresh = isinstance(model, str) and not settings.get("resume")
+        if fresh and changes is None:
+            changes = TINY_MODEL
+        return finetune(data, model=model, changes=changes, recipe=recipe, out=out, **settings)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(drawn, tiny, tmp_path_factory) -> Finished:
+    """One finished run for all tests that only look at it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    result = tiny(drawn, tmp_path_factory.mktemp("finished") / "run")
+    torch.set_num_threads(before)
+    return Finished(drawn, result)
+
+
+@pytest.fixture(scope="session")
+def table() -> Callable[[Path], list[dict[str, str]]]:
+    """The rows of a run's metrics.csv, without the seconds, which differ from run to run."""
+
+    def read(run: Path) -> list[dict[str, str]]:
+        with (run / "metrics.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            assert float(row.pop("seconds")) > 0
+        return rows
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def same_weights() -> Callable[[torch.nn.Module, torch.nn.Module], bool]:
+    """Whether two models have the same tensors, bit for bit."""
+
+    def compare(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+        first, second = one.state_dict(), other.state_dict()
+        return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+    return compare

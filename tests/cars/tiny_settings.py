@@ -1,0 +1,11 @@
+"""A model of four blocks and a recipe of three epochs: runs that take a second."""
+
+from lightcars import Recipe
+from lightcars.models.ghostnet.config import GhostBlock
+
+TINY_BLOCKS = tuple(
+    GhostBlock(kernel_size=3, hidden_channels=16, channels=16, squeeze=squeeze, stride=2)
+    for squeeze in (False, True, False, False)
+)
+TINY_MODEL = {"blocks": TINY_BLOCKS, "out_channels": 16}
+TINY_RECIPE = Recipe(epochs=3, resolution=32, batch_size=8, warmup_epochs=0.5, patience=None)

@@ -1,0 +1,611 @@
+"""The command line: results on stdout, all else on stderr, one line and exit code 2 for bad input."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+from PIL import Image
+
+import lightcars as library
+from lightcars.cars import finetune as finetuning
+from lightcars.cars.recipe import Recipe
+from lightcars.cli import demo as demonstration
+from lightcars.models.registry import MODELS
+
+DEMO_EPOCHS = f"{demonstration.DRAWN_RECIPE.epochs} drawn, {demonstration.PHOTO_RECIPE.epochs} photographs"
+COMMANDS = ("list", "info", "finetune", "evaluate", "predict", "demo")
+SMALL = (
+    "--model",
+    "ghostnet_050",
+    "--width",
+    0.1,
+    "--out-channels",
+    16,
+    "--resolution",
+    32,
+    "--batch-size",
+    8,
+)
+
+
+def python(*arguments: object, **settings) -> subprocess.CompletedProcess[str]:
+    """Another Python with the library that is tested here."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def plain(text: str) -> str:
+    """Without the frames and line breaks of a help page."""
+    return re.sub(r"\s+", " ", re.sub(r"[│╭╮╰╯─┏┓┗┛┃━]", " ", text))
+
+
+# Help
+
+
+def test_help_names_every_command(lightcars):
+    shown = lightcars("--help")
+    assert shown.code == 0
+    assert all(re.search(rf"^\W*{command} +\w", shown.out, re.MULTILINE) for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_of_each_command_explains(lightcars, command, flag):
+    shown = lightcars(command, flag)
+    assert shown.code == 0
+    assert shown.err == ""
+    assert len(plain(shown.out)) > 250
+    if command not in ("list", "demo"):
+        assert f"Example: lightcars {command} " in plain(shown.out)
+    assert all(len(line) <= 100 for line in shown.out.splitlines())
+
+
+@pytest.mark.parametrize("command", ["list", "info", "finetune", "evaluate", "predict"])
+def test_every_command_with_a_result_gives_json(lightcars, command):
+    assert "--json" in lightcars(command, "--help").out
+
+
+@pytest.mark.parametrize(
+    ("command", "texts"),
+    [
+        (
+            "finetune",
+            ["30", "the model's", "0.001", "0.05", "0.1", "cosine", "15", "auto", "runs/<model>-<time>"],
+        ),
+        ("info", ["its own", "1000", "3"]),
+        ("evaluate", ["cuda if it is there", "val", "64", "10"]),
+        ("predict", ["cuda if it is there", "5"]),
+        ("demo", [DEMO_EPOCHS, "runs/demo-<time>"]),
+    ],
+)
+def test_help_tells_the_defaults(lightcars, command, texts):
+    shown = plain(lightcars(command, "--help").out)
+    for text in texts:
+        assert re.search(rf"\[default: {re.escape(text)}[\];]", shown), text
+
+
+def test_the_defaults_that_help_tells_are_the_recipes(lightcars):
+    shown = plain(lightcars("finetune", "--help").out)
+    recipe = Recipe()
+    for option, value in (
+        ("epochs", recipe.epochs),
+        ("batch-size", recipe.batch_size),
+        ("seed", recipe.seed),
+        ("learning-rate", recipe.learning_rate),
+        ("weight-decay", recipe.weight_decay),
+        ("label-smoothing", recipe.label_smoothing),
+        ("schedule", recipe.schedule),
+        ("warmup-epochs", f"{recipe.warmup_epochs:g}"),
+        ("patience", recipe.patience),
+        ("accelerator", recipe.accelerator),
+        ("devices", recipe.devices),
+        ("workers", recipe.workers),
+    ):
+        assert re.search(rf"--{option} [^[]*\[default: {re.escape(str(value))}\]", shown), option
+
+
+def test_version(lightcars):
+    assert lightcars("--version").out == f"{library.__version__}\n"
+
+
+def test_without_arguments_it_helps(lightcars):
+    shown = lightcars()
+    assert all(f" {command} " in shown.out + shown.err for command in COMMANDS)
+
+
+# list and info
+
+
+def test_list_shows_every_model(lightcars):
+    shown = lightcars("list")
+    assert (shown.code, shown.err) == (0, "")
+    lines = shown.out.splitlines()
+    assert lines[0].split() == ["model", "parameters", "FLOPs", "input", "paper"]
+    assert [line.split()[0] for line in lines[1:]] == list(MODELS)
+    assert re.search(r"ghostnet_100 +5\.18 M +141 M +224 px +arXiv 1911\.11907", shown.out)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_table_fits_the_terminal(lightcars, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = lightcars("list")
+    assert max(map(len, shown.out.splitlines())) <= columns
+    assert columns < 80 or all(name in shown.out for name in MODELS)
+
+
+def test_list_takes_a_pattern(lightcars):
+    assert [row["name"] for row in json.loads(lightcars("list", "ghostnet_1*", "--json").out)] == [
+        "ghostnet_100",
+        "ghostnet_130",
+    ]
+
+
+def test_list_as_json(lightcars):
+    shown = lightcars("list", "--json")
+    rows = json.loads(shown.out)
+    assert shown.err == ""
+    assert [row["name"] for row in rows] == list(MODELS)
+    assert rows[0] == {
+        "name": "efficientnet_b0",
+        "num_params": 5_288_548,
+        "flops": 385_814_752,
+        "resolution": 224,
+        "paper": "arXiv 1905.11946",
+    }
+
+
+def test_list_imports_nothing_heavy():
+    program = (
+        "import sys; sys.argv = ['lightcars', 'list']\n"
+        "from lightcars.cli.main import run\n"
+        "try: run()\n"
+        "except SystemExit as ended: assert not ended.code\n"
+        "heavy = {'torch', 'torchvision', 'lightning', 'scipy', 'matplotlib', 'numpy', 'PIL', 'fvcore'}\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
+    )
+    ended = python("-c", program)
+    assert ended.returncode == 0, ended.stderr
+    assert "efficientnet_b7" in ended.stdout
+
+
+def test_info_as_json_needs_no_data(lightcars):
+    shown = lightcars("info", "efficientnet_b3", "--json")
+    content = json.loads(shown.out)
+    assert (shown.code, shown.err) == (0, "")
+    assert content["name"] == "efficientnet_b3"
+    assert content["config"]["resolution"] == 300
+    assert MODELS["efficientnet_b3"].num_params in content.values()
+    assert MODELS["efficientnet_b3"].flops in content.values()
+
+
+def test_info_takes_settings(lightcars):
+    arguments = (
+        "info",
+        "ghostnet_100",
+        "--num-classes",
+        196,
+        "--img-channels",
+        1,
+        "--resolution",
+        96,
+        "--json",
+    )
+    config = json.loads(lightcars(*arguments).out)["config"]
+    assert (config["num_classes"], config["img_channels"], config["resolution"]) == (196, 1, 96)
+
+
+def test_info_as_text_and_markdown(lightcars):
+    text, markdown = lightcars("info", "ghostnet_050"), lightcars("info", "ghostnet_050", "--markdown")
+    assert text.out.startswith("ghostnet_050\n")
+    assert "2,587,292" in text.out
+    assert "|" in markdown.out
+    assert (text.err, markdown.err) == ("", "")
+
+
+# finetune, evaluate, predict
+
+
+def test_finetune_as_json(lightcars, cars, tmp_path):
+    shown = lightcars(
+        "finetune", cars, *SMALL, "--epochs", 1, "--seed", 3, "--out", tmp_path / "run", "--json"
+    )
+    assert shown.code == 0, shown.err
+    content = json.loads(shown.out)
+    assert content["run"] == str(tmp_path / "run")
+    assert {key: content[key] for key in content if key != "run"} == json.loads(
+        (tmp_path / "run" / "metrics.json").read_text()
+    )
+    assert "epoch 1/1" in shown.err
+    recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
+    assert (recipe["epochs"], recipe["seed"], recipe["resolution"], recipe["batch_size"]) == (1, 3, 32, 8)
+
+
+def test_nothing_but_progress_is_said_on_stderr(lightcars, cars, tmp_path):
+    shown = lightcars("finetune", cars, *SMALL, "--epochs", 2, "--out", tmp_path / "run")
+    lines = shown.err.splitlines()
+    assert lines[0].startswith(f"run folder: {tmp_path / 'run'}")
+    assert [line[:9] for line in lines[1:]] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_finetune_says_what_to_do_next(lightcars, cars, tmp_path):
+    shown = lightcars("finetune", cars, *SMALL, "--epochs", 1, "--no-augment", "--out", tmp_path / "run")
+    assert re.match(r"best epoch 1 of 1: val top-1 \d+\.\d\d %, top-5 \d+\.\d\d %\n", shown.out)
+    assert f"next: lightcars predict {tmp_path / 'run'} PHOTO..." in shown.out
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["augment"] is False
+
+
+def test_model_settings_reach_the_model(lightcars, cars, tmp_path):
+    arguments = (*SMALL, "--img-channels", 1, "--dropout", 0.4, "--epochs", 1, "--out", tmp_path / "run")
+    assert lightcars("finetune", cars, *arguments).code == 0
+    config = json.loads((tmp_path / "run" / "run.json").read_text())["model"]["config"]
+    assert (config["img_channels"], config["dropout"], config["width"], config["out_channels"]) == (
+        1,
+        0.4,
+        0.1,
+        16,
+    )
+
+
+def test_a_warning_is_one_line_on_stderr(lightcars, cars, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(cars, data)
+    (data / "train" / "Bus" / "0000.png").write_bytes(b"")
+    shown = lightcars("finetune", data, *SMALL, "--epochs", 1, "--out", tmp_path / "run", "--json")
+    assert shown.code == 0
+    assert json.loads(shown.out)
+    warned = [line for line in shown.err.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 1
+    assert warned[0].startswith("warning: 1 photographs of train left out: ")
+    assert "Bus/0000.png is empty" in warned[0]
+
+
+def test_evaluate_as_json(lightcars, cars, finished):
+    shown = lightcars("evaluate", finished, cars, "--split", "val", "--json")
+    content = json.loads(shown.out)
+    assert (shown.code, shown.err) == (0, "")
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert content["top1_percent"] == pytest.approx(metrics["val_top1_percent"], abs=1e-3)
+    assert content["top5_percent"] == pytest.approx(metrics["val_top5_percent"], abs=1e-3)
+    assert (content["split"], content["num_images"], len(content["per_class"])) == ("val", 16, 8)
+
+
+def test_evaluate_shows_the_worst_classes(lightcars, cars, finished):
+    shown = lightcars("evaluate", finished, cars, "--split", "train", "--worst", 3)
+    assert shown.out.startswith("train: 40 photographs, top-1 ")
+    listed = shown.out.split("worst classes\n")[1].splitlines()
+    assert len(listed) == 4
+    figures = [float(line.split()[-2]) for line in listed[1:]]
+    assert figures == sorted(figures)
+    assert "worst" not in lightcars("evaluate", finished, cars, "--worst", 0).out
+
+
+def test_evaluate_warns_of_broken_photographs(lightcars, cars, finished, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(cars, data)
+    (data / "val" / "Bus" / "0000.png").write_bytes(b"")
+    shown = lightcars("evaluate", finished, data, "--json")
+    assert json.loads(shown.out)["num_images"] == 15
+    assert shown.err.startswith("warning: left out: ")
+    assert len(shown.err.splitlines()) == 1
+
+
+def test_predict_as_json(lightcars, cars, finished):
+    photos = [cars / "val" / kind / "0000.png" for kind in ("Bus", "Van")]
+    shown = lightcars("predict", finished, *photos, "--top", 3, "--json")
+    content = json.loads(shown.out)
+    assert (shown.code, shown.err) == (0, "")
+    assert [row["image"] for row in content] == [str(photo) for photo in photos]
+    assert all(len(row["guesses"]) == 3 for row in content)
+    assert content[0]["guesses"][0].keys() == {"name", "probability"}
+    assert content[0]["guesses"][0]["probability"] >= content[0]["guesses"][1]["probability"]
+
+
+def test_predict_as_table_with_a_picture(lightcars, cars, finished, tmp_path):
+    photo, picture = cars / "val" / "Bus" / "0000.png", tmp_path / "picture.png"
+    shown = lightcars("predict", finished, photo, "--top", 2, "--picture", picture)
+    lines = shown.out.splitlines()
+    assert lines[0] == str(photo)
+    assert lines[1].split() == ["probability", "class"]
+    assert len(lines) == 4
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+
+
+# Bad input
+
+
+def copied(cars, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(cars, data)
+    return data
+
+
+def test_unknown_model(lightcars, cars, tmp_path):
+    for arguments in (("info", "efficientnet_b9"), ("finetune", cars, "--model", "efficientnet_b9")):
+        assert "no model named 'efficientnet_b9'. Did you mean efficientnet_b" in lightcars(*arguments).error
+
+
+def test_no_model_matches(lightcars):
+    assert "no model matches 'resnet*'" in lightcars("list", "resnet*").error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--epochs", 0), "epochs must be a whole number of at least 1, not 0."),
+        (("--resolution", 31), "resolution must be a whole number of at least 32, not 31."),
+        (("--learning-rate", "nan"), "learning_rate must be a positive number, not nan."),
+        (("--dropout", 1), "dropout must be a number from 0 up to, but not including, 1"),
+        (("--width", -1), "width must be a positive number"),
+        (("--img-channels", 2), "photographs have 1 or 3 channels, the model takes 2."),
+        (("--schedule", "step"), "schedule must be one of cosine, constant, not 'step'."),
+        (("--precision", "8"), "precision must be one of 32-true, bf16-mixed, 16-mixed, not '8'."),
+        (("--seed", 10**20), "seed must be"),
+        (("--accelerator", "cpuu"), "cpuu"),
+    ],
+)
+def test_settings_that_cannot_be(lightcars, cars, tmp_path, arguments, text):
+    assert text in lightcars("finetune", cars, "--out", tmp_path / "run", *arguments).error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_gpu_that_is_not_there(lightcars, cars, finished, tmp_path):
+    photo = cars / "val" / "Bus" / "0000.png"
+    for arguments in (
+        ("finetune", cars, "--accelerator", "gpu", "--out", tmp_path / "run"),
+        ("evaluate", finished, cars, "--device", "cuda"),
+        ("predict", finished, photo, "--device", "cuda:0"),
+    ):
+        assert "has no CUDA device" in lightcars(*arguments).error
+
+
+def test_a_device_that_is_none(lightcars, cars, finished):
+    assert "'gpu7' is not a device" in lightcars("evaluate", finished, cars, "--device", "gpu7").error
+
+
+def test_missing_and_empty_data(lightcars, tmp_path):
+    assert (
+        "there is no folder" in lightcars("finetune", tmp_path / "nowhere", "--out", tmp_path / "run").error
+    )
+    (tmp_path / "empty").mkdir()
+    assert "it holds nothing" in lightcars("finetune", tmp_path / "empty", "--out", tmp_path / "run").error
+
+
+def test_a_class_that_is_none(lightcars, cars, tmp_path):
+    data = copied(cars, tmp_path)
+    (data / "train" / "Bus").rename(data / "train" / "Buss")
+    error = lightcars("finetune", data, "--out", tmp_path / "run").error
+    assert f"{data}/train/Buss" in error
+    assert "Did you mean Bus?" in error
+
+
+def test_a_half_copied_folder(lightcars, cars, tmp_path):
+    data = copied(cars, tmp_path)
+    for path in (data / "train" / "Bus").iterdir():
+        path.unlink()
+    assert f"{data}/train/Bus holds no image" in lightcars("finetune", data, "--out", tmp_path / "run").error
+
+
+def test_a_run_folder_that_is_taken(lightcars, cars, finished):
+    before = (finished / "metrics.csv").read_bytes()
+    assert "already holds a run" in lightcars("finetune", cars, "--out", finished).error
+    assert (finished / "metrics.csv").read_bytes() == before
+
+
+def test_resuming_what_cannot_be_resumed(lightcars, cars, finished, tmp_path):
+    assert "holds no run" in lightcars("finetune", cars, "--out", tmp_path, "--resume").error
+    changed = lightcars("finetune", cars, "--out", finished, "--resume", "--seed", 5).error
+    assert "was started with another recipe" in changed
+    assert "seed 0 -> 5" in changed
+
+
+def test_resuming_names_only_the_settings_that_were_given(lightcars, cars, finished):
+    error = lightcars("finetune", cars, "--out", finished, "--resume", "--epochs", 5).error
+    assert "(epochs 2 -> 5)" in error
+    assert lightcars("finetune", cars, "--out", finished, "--resume", "--epochs", 2).code == 0
+
+
+def test_resuming_needs_the_run_folder(lightcars, cars):
+    assert "resuming needs the run folder" in lightcars("finetune", cars, "--resume").error
+
+
+def test_bad_photographs(lightcars, cars, finished, tmp_path):
+    good, bad = cars / "val" / "Bus" / "0000.png", tmp_path / "bad.jpg"
+    assert f"there is no image {bad}" in lightcars("predict", finished, good, bad).error
+    bad.write_bytes(b"")
+    assert f"{bad} is empty" in lightcars("predict", finished, good, bad, "--json").error
+    bad.write_bytes(b"not a picture")
+    assert f"{bad} cannot be read as an image" in lightcars("predict", finished, bad).error
+    assert f"{tmp_path} is a folder" in lightcars("predict", finished, tmp_path).error
+
+
+def test_one_picture_for_one_photograph(lightcars, cars, finished, tmp_path):
+    photos = [cars / "val" / "Bus" / f"000{i}.png" for i in range(2)]
+    error = lightcars("predict", finished, *photos, "--picture", tmp_path / "picture.png").error
+    assert "--picture draws one photograph, not 2" in error
+    assert not (tmp_path / "picture.png").exists()
+
+
+def test_runs_and_checkpoints_that_are_none(lightcars, cars, finished, tmp_path):
+    assert "there is no run or checkpoint folder" in lightcars("evaluate", tmp_path / "x", cars).error
+    assert "holds no run" in lightcars("evaluate", tmp_path, cars).error
+    broken = tmp_path / "broken"
+    shutil.copytree(finished / "best", broken)
+    (broken / "model.safetensors").write_bytes(b"12345678")
+    assert "model.safetensors cannot be read" in lightcars("evaluate", broken, cars).error
+    (broken / "config.json").write_text("{}")
+    assert "is not a lightcars config" in lightcars("evaluate", broken, cars).error
+
+
+def test_a_split_that_is_not_there(lightcars, cars, finished):
+    assert (
+        "has no split 'test'; it has train, val."
+        in lightcars("evaluate", finished, cars, "--split", "test").error
+    )
+
+
+def test_a_missing_extra(lightcars, cars, monkeypatch, tmp_path):
+    monkeypatch.setattr(finetuning, "find_spec", lambda _: None)
+    error = lightcars("finetune", cars, "--out", tmp_path / "run").error
+    assert error.endswith("pip install 'lightcars[cars]'")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("finetun",), ("info",), ("info", "ghostnet_100", "--depht", 3), ("finetune", "x", "--epochs", "many")],
+)
+def test_a_mistyped_command_is_exit_code_2_too(lightcars, arguments):
+    ended = lightcars(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Traceback" not in ended.err
+
+
+def test_the_module_is_the_command(cars, finished):
+    ended = python("-m", "lightcars", "predict", finished, cars / "nothing.jpg")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"error: there is no image {cars / 'nothing.jpg'}.\n"
+
+
+# Ctrl-C
+
+
+def test_ctrl_c_says_how_to_go_on_even_with_spaces_in_names(lightcars, monkeypatch, tmp_path):
+    def stopped(*_, out, **__):
+        out.mkdir()
+        (out / "run.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finetuning, "finetune", stopped)
+    ended = lightcars("finetune", "my cars", "--out", tmp_path / "run 1")
+    assert (ended.code, ended.out) == (130, "")
+    line = ended.err.splitlines()[-1].removeprefix("stopped; go on with: ")
+    assert shlex.split(line) == [
+        "lightcars",
+        "finetune",
+        "my cars",
+        "--out",
+        str(tmp_path / "run 1"),
+        "--resume",
+    ]
+
+
+STALLED = """
+import sys, threading
+from pathlib import Path
+import torch
+from lightcars.cars import training
+from lightcars.cli.main import run
+
+torch.set_num_threads(1)
+step, marker = training.CarsModule.training_step, Path(sys.argv.pop())
+
+def training_step(self, batch, batch_idx):
+    if self.current_epoch == 1 and batch_idx == 2:
+        marker.touch()
+        threading.Event().wait(60)
+    return step(self, batch, batch_idx)
+
+training.CarsModule.training_step = training_step
+run()
+"""
+
+
+def test_ctrl_c_stops_and_resume_finishes(lightcars, cars, tmp_path):
+    run, reference, marker = tmp_path / "run", tmp_path / "reference", tmp_path / "in-the-second-epoch"
+    arguments = ["finetune", cars, *SMALL, "--epochs", 3]
+    process = subprocess.Popen(
+        [sys.executable, "-c", STALLED, *map(str, [*arguments, "--out", run, marker])],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        for _ in range(1000):
+            if marker.exists() or process.poll() is not None:
+                break
+            threading.Event().wait(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (130, ""), err
+    assert "Traceback" not in err
+    line = f"stopped; go on with: lightcars finetune {cars} --out {run} --resume"
+    assert err.splitlines()[-1] == line
+
+    program, *rest = shlex.split(line.split(": ", 1)[1])
+    assert program == "lightcars"
+    assert lightcars(*rest).code == 0
+    assert lightcars(*arguments, "--out", reference).code == 0
+    assert (run / "metrics.json").read_text() == (reference / "metrics.json").read_text()
+
+
+# Completion
+
+
+def complete(words: str, position: int) -> list[str]:
+    program = "import sys; sys.argv = ['lightcars']; from lightcars.cli.main import run; run()"
+    settings = {"_LIGHTCARS_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(position)}
+    return python("-c", program, **settings).stdout.split()
+
+
+def test_tab_completes_model_names():
+    assert complete("lightcars info ghost", 2) == [name for name in MODELS if name.startswith("ghost")]
+
+
+def test_tab_completes_the_model_of_a_finetune():
+    words = complete("lightcars finetune data --model efficientnet_b", 4)
+    assert words == [name for name in MODELS if name.startswith("efficientnet_b")]
+
+
+def test_tab_completes_commands():
+    assert complete("lightcars ", 1) == list(COMMANDS)
+
+
+# demo
+
+
+def test_demo_on_drawn_cars(lightcars, monkeypatch, tmp_path):
+    monkeypatch.setattr(demonstration, "DRAWN_TRAIN", 2)
+    monkeypatch.setattr(demonstration, "DRAWN_VAL", 1)
+    monkeypatch.setattr(demonstration, "DRAWN_RECIPE", Recipe(epochs=2, resolution=32, batch_size=8))
+    shown = lightcars("demo", "--out", tmp_path / "demo", "--epochs", 1)
+    assert shown.code == 0, shown.err
+    assert len(list((tmp_path / "demo" / "cars").rglob("*.png"))) == 24
+    assert "best epoch 1 of 1" in shown.out
+    assert re.search(r"\d\.\d% +\w+", shown.out)
+    for picture in ("prediction.png", "run/curves.png"):
+        assert str(tmp_path / "demo" / picture) in shown.out
+        with Image.open(tmp_path / "demo" / picture) as image:
+            assert image.format == "PNG"
+
+
+def test_demo_on_photographs_of_ones_own(lightcars, cars, monkeypatch, tmp_path):
+    monkeypatch.setattr(demonstration, "PHOTO_RECIPE", Recipe(epochs=1, resolution=32, batch_size=8))
+    shown = lightcars("demo", "--data", cars, "--out", tmp_path / "demo")
+    assert shown.code == 0, shown.err
+    assert not (tmp_path / "demo" / "cars").exists()
+    assert str(cars / "val") in shown.out
+    assert (tmp_path / "demo" / "run" / "best").is_dir()
+
+
+def test_demo_with_bad_data(lightcars, tmp_path):
+    assert (
+        "there is no folder" in lightcars("demo", "--data", tmp_path / "x", "--out", tmp_path / "demo").error
+    )

@@ -1,0 +1,76 @@
+"""What all tests share: a fixed seed, one thread, the reference figures, and two small tools."""
+
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Small tensors gain nothing from more, and on a busy machine threads wait for each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Each test draws the same numbers, whatever ran before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of reference figures and golden tensors; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("LIGHTCARS_SHARED", ROOT.parent / "shared")) / "reference"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    return folder
+
+
+@pytest.fixture
+def randomize_norms():
+    """Gives every batch norm of a model weights and statistics that are not the identity's."""
+
+    def randomize(model: nn.Module) -> nn.Module:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.uniform_(module.bias, -0.5, 0.5)
+                module.running_mean.uniform_(-0.5, 0.5)
+                module.running_var.uniform_(0.5, 1.5)
+        return model
+
+    return randomize
+
+
+class NoRealMemory(TorchDispatchMode):
+    """Fails as soon as an operator makes a tensor of more than `limit_bytes` that is not on meta."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__()
+        self.limit_bytes = limit_bytes
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor) and leaf.device.type != "meta":
+                size = leaf.untyped_storage().nbytes()
+                assert size <= self.limit_bytes, f"{func} made {size} bytes of real memory"
+        return result
+
+
+@pytest.fixture
+def no_real_memory():
+    """A context in which only tensors on meta may be large."""
+
+    def forbid(limit_bytes: int = 2**20) -> AbstractContextManager:
+        return NoRealMemory(limit_bytes)
+
+    return forbid

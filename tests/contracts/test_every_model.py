@@ -1,0 +1,368 @@
+"""What every registered model promises, in one body of tests that runs over all of them.
+
+Most tests take the model a quarter as wide and EfficientNets with fewer blocks, which leaves every kind of
+block in; shapes and memory are tested at full size. Compiling and exporting are quick for one model of
+each kind; tests marked slow do them for all, at full size.
+"""
+
+import copy
+import math
+import pickle
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from lightcars.errors import InputError
+from lightcars.layers import DropPath
+from lightcars.models.build import build_model
+from lightcars.models.efficientnet.config import EfficientNetConfig
+from lightcars.models.image_model import ImageModel
+from lightcars.models.registry import MODELS
+from lightcars.weights.checkpoint import load, save
+from lightcars.zoo import create_model
+
+SIZES = [(32, 32), (33, 47), (75, 61)]
+SAME = [name for name, entry in MODELS.items() if isinstance(entry.config, EfficientNetConfig)]
+VARIANTS = {name: {} for name in MODELS} | {f"{name}-same": {"padding": "same"} for name in SAME}
+"""Test id -> what is changed in the registered config; the id up to the dash is the registered name."""
+
+
+def kind(variant: str) -> tuple[object, ...]:
+    """Equal for variants that differ in size only."""
+    config = replace(MODELS[variant.partition("-")[0]].config, **VARIANTS[variant])
+    sizes = {"width", "depth", "resolution", "dropout"}
+    settings = [field.name for field in fields(config) if field.name not in sizes]
+    return type(config), *(getattr(config, name) for name in settings)
+
+
+KINDS = {kind(variant): variant for variant in reversed(VARIANTS)}.values()
+
+every_variant = pytest.mark.parametrize("variant", VARIANTS)
+every_model = pytest.mark.parametrize("variant", MODELS)
+every_kind = pytest.mark.parametrize("variant", KINDS)
+
+
+def full(variant: str, **changes) -> ImageModel:
+    """The registered model as it ships."""
+    return create_model(variant.partition("-")[0], **VARIANTS[variant], **changes)
+
+
+def quick(variant: str, **changes) -> ImageModel:
+    """The same, narrow and with few blocks."""
+    config = MODELS[variant.partition("-")[0]].config
+    if isinstance(config, EfficientNetConfig):
+        changes = {"depth": 0.34, **changes}
+    return full(variant, width=config.width / 4, **changes)
+
+
+def images(*shape: int) -> Tensor:
+    return torch.randn(*shape)
+
+
+def settled(model: ImageModel) -> ImageModel:
+    """In evaluation mode with a batch's own statistics, so that no map vanishes or explodes."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    momentum = norms[0].momentum
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(images(8, model.config.img_channels, 64, 64))
+    for norm in norms:
+        norm.momentum = momentum
+    return model.eval()
+
+
+def gradients(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    model.zero_grad()
+    model(x).square().mean().backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+@every_variant
+def test_builds_ready_to_train(variant):
+    model = full(variant)
+    name = variant.partition("-")[0]
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"cpu"}
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+    assert sum(parameter.numel() for parameter in model.parameters()) == MODELS[name].num_params
+
+
+@every_variant
+def test_config_rebuilds_the_model(variant):
+    model = full(variant, num_classes=7, device="meta")
+    again = build_model(pickle.loads(pickle.dumps(model.config)), device="meta")
+    assert again.config == model.config
+    assert {k: v.shape for k, v in again.state_dict().items()} == {
+        k: v.shape for k, v in model.state_dict().items()
+    }
+
+
+@every_variant
+def test_shapes_and_features_at_odd_sizes(variant):
+    model = full(variant).eval()
+    info = model.feature_info
+    assert [entry.stride for entry in info] == [2, 4, 8, 16, 32]
+    for height, width in SIZES:
+        x = images(2, 3, height, width)
+        with torch.no_grad():
+            last = model.forward_features(x)
+            maps = model.features(x)
+            logits = model(x)
+            vector = model.forward_head(last, pre_logits=True)
+            assert torch.equal(model.forward_head(last), logits)
+            assert torch.equal(model.classifier(vector), logits)
+        assert logits.shape == (2, 1000)
+        assert logits.isfinite().all()
+        assert vector.shape == (2, model.config.head_channels)
+        assert last.shape[2:] == (math.ceil(height / 32), math.ceil(width / 32))
+        assert [tuple(y.shape) for y in maps] == [
+            (2, entry.channels, math.ceil(height / entry.stride), math.ceil(width / entry.stride))
+            for entry in info
+        ]
+
+
+@every_model
+def test_features_are_what_the_blocks_give(variant):
+    model = quick(variant).eval()
+    x = images(2, 3, 64, 48)
+    y, outputs = model.stem(x), []
+    for block in model.blocks:
+        y = block(y)
+        outputs.append(y)
+    for entry, ours in zip(model.feature_info, model.features(x), strict=True):
+        assert torch.equal(ours, outputs[entry.block])
+
+
+@every_model
+def test_evaluation_treats_images_one_by_one(variant):
+    model = settled(quick(variant))
+    x = images(3, 3, 48, 48)
+    with torch.no_grad():
+        together = model(x)
+        alone = torch.cat([model(image[None]) for image in x])
+    assert together.std(0).min() > 0, "each image gets its own logits"
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+@every_model
+@pytest.mark.parametrize("img_channels", [1, 4])
+def test_other_numbers_of_channels(variant, img_channels):
+    model = quick(variant, img_channels=img_channels)
+    assert model(images(2, img_channels, 40, 40)).shape == (2, 1000)
+    wrong = 3 if img_channels == 1 else 1
+    for call in (model, model.features, model.forward_features):
+        with pytest.raises(InputError, match=rf"\(N, {img_channels}, H, W\), not \(2, {wrong}, 40, 40\)"):
+            call(images(2, wrong, 40, 40))
+
+
+@every_model
+@pytest.mark.parametrize("shape", [(3, 40, 40), (40, 40), (1, 2, 3, 40, 40)])
+def test_other_numbers_of_axes_are_refused(variant, shape):
+    with pytest.raises(InputError, match=r"\(N, 3, H, W\)"):
+        quick(variant, device="meta")(torch.empty(shape, device="meta"))
+
+
+@every_model
+def test_reset_classifier(variant):
+    model = quick(variant, num_classes=5).eval().to(torch.float64)
+    x = images(2, 3, 40, 40).double()
+    vector = model.forward_head(model.forward_features(x), pre_logits=True)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.reset_classifier(7)
+    assert model.config.num_classes == 7
+    assert not model.training
+    assert not any(module.training for module in model.modules())
+    assert model.classifier.weight.dtype == torch.float64
+    assert model.classifier.weight.requires_grad
+    assert model(x).shape == (2, 7)
+    kept = {name for name in before if not name.startswith("classifier")}
+    assert all(torch.equal(model.state_dict()[name], before[name]) for name in kept)
+
+    model.train().reset_classifier(0)
+    assert model.training
+    assert model.classifier.training
+    assert not list(model.classifier.parameters())
+    assert torch.equal(model.eval()(x), vector)
+
+    model.reset_classifier(3)
+    assert model(x).shape == (2, 3)
+
+
+@every_model
+def test_reset_classifier_stays_on_the_models_device(variant):
+    model = quick(variant, device="meta")
+    model.reset_classifier(3)
+    assert model.classifier.weight.device.type == "meta"
+
+
+@every_model
+def test_no_classes_give_the_vector(variant):
+    model = quick(variant, num_classes=0).eval()
+    assert model(images(2, 3, 40, 40)).shape == (2, model.config.head_channels)
+
+
+@every_model
+def test_every_parameter_learns(variant):
+    """None is unused, and none gets a gradient that is not a number."""
+    model = quick(variant, num_classes=5)
+    model(images(4, 3, 64, 64)).square().mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+@every_model
+def test_gradient_checkpointing_gives_the_same_gradients(variant):
+    model = quick(variant, num_classes=5)
+    x = images(4, 3, 64, 64)
+    plain = gradients(model, x)
+    model.gradient_checkpointing()
+    recomputed = gradients(model, x)
+    model.gradient_checkpointing(False)
+    assert not model.blocks.recompute
+    for name, gradient in plain.items():
+        assert torch.equal(gradient, recomputed[name]), name
+
+
+@every_model
+def test_gradient_checkpointing_gives_the_same_statistics(variant):
+    plain = quick(variant, num_classes=5)
+    recomputing = copy.deepcopy(plain)
+    recomputing.gradient_checkpointing()
+    x = images(4, 3, 64, 64)
+    gradients(plain, x)
+    gradients(recomputing, x)
+    for (name, ours), theirs in zip(recomputing.named_buffers(), plain.buffers(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+def exports(model: ImageModel) -> None:
+    sides = {0: Dim("batch", min=1, max=64), 2: Dim("height", min=33), 3: Dim("width", min=33)}
+    program = torch.export.export(model, (images(2, 3, 64, 72),), dynamic_shapes=(sides,)).module()
+    for shape in [(2, 3, 64, 72), (1, 3, 64, 72), (3, 3, 33, 47), (1, 3, 75, 61)]:
+        x = images(*shape)
+        torch.testing.assert_close(program(x), model(x))
+
+
+def compiles(model: ImageModel) -> None:
+    torch.compiler.reset()
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    x = images(2, 3, 33, 47)
+    torch.testing.assert_close(compiled(x), model(x))
+
+
+@every_kind
+@torch.no_grad()
+def test_exports_with_any_batch_and_size(variant):
+    exports(quick(variant).eval())
+
+
+@every_kind
+@torch.no_grad()
+def test_compiles_without_a_break(variant):
+    compiles(quick(variant).eval())
+
+
+@pytest.mark.slow
+@every_variant
+@torch.no_grad()
+def test_full_size_exports_and_compiles(variant):
+    model = full(variant).eval()
+    exports(model)
+    compiles(model)
+
+
+@every_kind
+def test_training_compiles_without_a_break(variant):
+    model = quick(variant, num_classes=5)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout | DropPath):
+            module.eval()
+    x = images(4, 3, 64, 64)
+    plain = gradients(model, x)
+    torch.compiler.reset()
+    gradients(torch.compile(model, fullgraph=True, backend="eager"), x)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(parameter.grad, plain[name])
+
+
+@every_variant
+def test_checkpoint_gives_back_the_model(variant, tmp_path):
+    model = settled(quick(variant, num_classes=5))
+    x = images(2, 3, 48, 40)
+    again = load(save(model, tmp_path))
+    assert type(again) is type(model)
+    assert again.config == model.config
+    assert not again.training
+    assert again.state_dict().keys() == model.state_dict().keys()
+    for name, tensor in again.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
+    torch.testing.assert_close(again(x), model(x))  # equal weights, but kernels vary with their alignment
+
+
+@every_model
+def test_building_on_meta_takes_no_memory(variant, no_real_memory):
+    with no_real_memory(limit_bytes=1024):
+        model = full(variant, device="meta")
+    assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
+    assert model.eval()(torch.empty(2, 3, 64, 64, device="meta")).shape == (2, 1000)
+
+
+@every_model
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_are_equal_and_apart(variant, copied):
+    model = quick(variant).eval()
+    twin = copied(model)
+    x = images(2, 3, 40, 40)
+    assert twin.config == model.config
+    assert torch.equal(twin(x), model(x))
+    with torch.no_grad():
+        twin.stem.conv.weight.zero_()
+    assert model.stem.conv.weight.any()
+
+
+@every_model
+def test_the_seed_determines_the_weights(variant):
+    torch.manual_seed(5)
+    first = quick(variant).state_dict()
+    torch.manual_seed(5)
+    second = quick(variant).state_dict()
+    torch.manual_seed(6)
+    other = quick(variant).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["stem.conv.weight"], other["stem.conv.weight"])
+
+
+@every_variant
+def test_channels_last_and_low_precision(variant):
+    model = settled(quick(variant))
+    x = images(2, 3, 48, 40)
+    expected = model(x)
+    model.to(memory_format=torch.channels_last)
+    y = model(x.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(y, expected, atol=1e-5, rtol=1e-4)
+    model.to(torch.bfloat16)
+    low = model(x.bfloat16())
+    assert low.dtype == torch.bfloat16
+    assert (low.float() - expected).abs().max() < 0.1 * expected.abs().max()
+
+
+@every_model
+def test_names_of_the_parts_are_the_same_in_all_families(variant):
+    model = quick(variant, device="meta")
+    children = [name for name, _ in model.named_children()]
+    assert [name for name in children if name != "neck"] == [
+        "stem",
+        "blocks",
+        "head",
+        "dropout",
+        "classifier",
+    ]
+    assert model.dropout.p == model.config.dropout

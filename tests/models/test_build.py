@@ -1,0 +1,69 @@
+"""Building: devices that are not there, fresh weights, and what the thesis form cannot train on."""
+
+import pytest
+import torch
+
+import lightcars
+from lightcars.errors import DeviceError, InputError
+from lightcars.models.build import build_model, build_skeleton, resolve_device
+from lightcars.models.ghostnet.config import GhostNetConfig
+
+SMALL = GhostNetConfig(width=0.1, num_classes=3)
+
+
+@pytest.mark.parametrize("device", ["nonsense", "gpu", "cpu:x", ""])
+def test_no_device(device):
+    with pytest.raises(DeviceError, match="is not a device"):
+        build_model(SMALL, device=device)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "mps"])
+def test_device_that_this_machine_does_not_have(device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="use device='cpu'"):
+        build_model(SMALL, device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu")])
+def test_device_by_name_or_object(device):
+    assert resolve_device(device) == torch.device("cpu")
+    assert build_model(SMALL, device=device).stem.conv.weight.device.type == "cpu"
+
+
+def test_skeleton_has_no_memory():
+    assert {tensor.device.type for tensor in build_skeleton(SMALL).state_dict().values()} == {"meta"}
+
+
+def test_fresh_weights_differ_between_models_and_after_a_reset():
+    first, second = build_model(SMALL), build_model(SMALL)
+    assert not torch.equal(first.stem.conv.weight, second.stem.conv.weight)
+    before = first.stem.conv.weight.detach().clone()
+    first.reset_parameters()
+    assert not torch.equal(first.stem.conv.weight, before)
+
+
+@pytest.mark.parametrize("form", ["official", "thesis"])
+def test_initial_weights_of_ghostnet_follow_the_form(form):
+    """The official form counts fan_out per group, the thesis's over all groups."""
+    model = build_model(GhostNetConfig(form=form))
+    depthwise = model.blocks[-1].expand.cheap.conv.weight
+    fan_out = 9 if form == "official" else 9 * depthwise.shape[0]
+    assert depthwise.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
+
+
+def test_thesis_form_refuses_to_train_on_one_image():
+    model = build_model(GhostNetConfig(width=0.1, form="thesis"))
+    with pytest.raises(InputError, match=r"batch of one image.*model.eval\(\)"):
+        model(torch.randn(1, 3, 64, 64))
+    assert model.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 1000)
+
+
+def test_thesis_form_says_so_for_the_smallest_images_too():
+    model = build_model(GhostNetConfig(width=0.1, form="thesis"))
+    with pytest.raises(InputError, match="batch of one image"):
+        model(torch.randn(1, 3, 32, 32))
+
+
+def test_official_form_trains_on_one_image():
+    assert lightcars.ghostnet(width=0.1)(torch.randn(1, 3, 64, 64)).shape == (1, 1000)

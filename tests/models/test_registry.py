@@ -1,0 +1,121 @@
+"""The table of models: its figures, its names, the hints for misspelt ones, and the ways to build from it."""
+
+import subprocess
+import sys
+
+import pytest
+
+import lightcars
+from lightcars.counters.flops import count_flops
+from lightcars.counters.params import count_params
+from lightcars.errors import UnknownModelError
+from lightcars.models.efficientnet.model import EfficientNet
+from lightcars.models.ghostnet.model import GhostNet
+from lightcars.models.registry import MODELS, find_model
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_figures_are_the_computed_ones(name):
+    model = lightcars.create_model(name, device="meta")
+    assert model.config.num_classes == 1000
+    assert count_params(model) == MODELS[name].num_params
+    assert count_flops(model) == MODELS[name].flops
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_names_its_paper(name):
+    assert MODELS[name].paper.startswith("arXiv ")
+
+
+def test_what_ships():
+    efficientnets = [f"efficientnet_b{number}" for number in range(8)]
+    ghostnets = ["ghostnet_050", "ghostnet_100", "ghostnet_130", "ghostnet_thesis"]
+    assert lightcars.list_models() == [*efficientnets, *ghostnets]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("*b0", ["efficientnet_b0"]),
+        ("ghostnet_[01]?0", ["ghostnet_050", "ghostnet_100", "ghostnet_130"]),
+        ("GHOSTNET*", []),
+        ("resnet*", []),
+    ],
+)
+def test_list_models_takes_a_pattern(pattern, names):
+    assert lightcars.list_models(pattern) == names
+
+
+def test_the_table_cannot_be_changed():
+    with pytest.raises(TypeError):
+        MODELS["mine"] = MODELS["ghostnet_100"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_family_functions_give_the_registered_configs(name):
+    family, variant = name.split("_")
+    model = {"efficientnet": lightcars.efficientnet, "ghostnet": lightcars.ghostnet}[family](
+        variant, device="meta"
+    )
+    assert isinstance(model, {"efficientnet": EfficientNet, "ghostnet": GhostNet}[family])
+    assert model.config == MODELS[name].config == find_model(name).config
+
+
+def test_defaults_of_the_family_functions():
+    assert lightcars.efficientnet(device="meta").config == MODELS["efficientnet_b0"].config
+    assert lightcars.ghostnet(device="meta").config == MODELS["ghostnet_100"].config
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("efficentnet_b0", "efficientnet_b0"),
+        ("ghostnet100", "ghostnet_100"),
+        ("GHOSTNET_100", None),
+        ("", None),
+        ("resnet50", None),
+    ],
+)
+def test_unknown_name_is_answered_with_near_ones(name, near):
+    with pytest.raises(UnknownModelError) as error:
+        lightcars.create_model(name)
+    message = str(error.value)
+    assert repr(name) in message
+    assert "lightcars.list_models()" in message
+    assert "\n" not in message
+    if near:
+        assert f"Did you mean {near}" in message or f" or {near}" in message
+
+
+@pytest.mark.parametrize(
+    ("build", "variant", "near"),
+    [
+        (lightcars.efficientnet, "b8", "b7"),
+        (lightcars.efficientnet, "efficientnet_b0", "b0"),
+        (lightcars.ghostnet, "10", "100"),
+        (lightcars.ghostnet, "theses", "thesis"),
+    ],
+)
+def test_unknown_variant_is_answered_with_all_variants(build, variant, near):
+    with pytest.raises(UnknownModelError) as error:
+        build(variant)
+    assert repr(variant) in str(error.value)
+    assert near in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("build", "name"),
+    [(lightcars.ghostnet, 1.0), (lightcars.efficientnet, 0), (lightcars.create_model, None)],
+)
+def test_name_that_is_no_string_is_unknown_too(build, name):
+    with pytest.raises(UnknownModelError):
+        build(name)
+
+
+def test_table_and_configs_need_no_torch():
+    code = (
+        "import sys, lightcars.models.registry as r, lightcars.models.scaling, lightcars.models.validation;"
+        "r.list_models(); [e.config.block_channels for e in r.MODELS.values()];"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

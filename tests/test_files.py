@@ -1,0 +1,94 @@
+"""Files are written whole or not at all."""
+
+import os
+import stat
+
+import pytest
+
+from lightcars.errors import RunError
+from lightcars.files import replacing, write_text
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_a_new_file_and_its_folders(tmp_path):
+    path = tmp_path / "a" / "b" / "note.txt"
+    write_text(path, "grün\n")
+    assert path.read_bytes() == "grün\n".encode()
+    assert names(path.parent) == ["note.txt"]
+
+
+def test_replaces_an_old_file(tmp_path):
+    path = tmp_path / "note.txt"
+    path.write_text("a much longer old text")
+    write_text(path, "new")
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["note.txt"]
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), KeyboardInterrupt()])
+def test_failure_midway_leaves_the_old_file_and_no_other(tmp_path, error):
+    path = tmp_path / "note.txt"
+    path.write_text("old")
+
+    def write_half():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        write_half()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["note.txt"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_failing_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, step):
+    path = tmp_path / "note.txt"
+    path.write_text("old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(RunError, match=r"cannot write .*note.txt: No space left on device\."):
+        write_text(path, "new")
+    monkeypatch.undo()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["note.txt"]
+
+
+def test_old_file_stays_in_place_while_the_new_one_is_written(tmp_path):
+    path = tmp_path / "note.txt"
+    path.write_text("old")
+    with replacing(path) as temporary:
+        assert temporary.parent == path.parent, "on the same disk, or it could not take the place at once"
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_file_where_a_folder_should_be(tmp_path):
+    (tmp_path / "folder").write_text("")
+    with pytest.raises(RunError, match="cannot write"):
+        write_text(tmp_path / "folder" / "note.txt", "new")
+
+
+def test_folder_where_the_file_should_be(tmp_path):
+    (tmp_path / "note.txt").mkdir()
+    with pytest.raises(RunError, match="cannot write"):
+        write_text(tmp_path / "note.txt", "new")
+    assert names(tmp_path) == ["note.txt"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_permissions_follow_the_umask(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "note.txt", "new")
+        assert os.umask(mask) == mask, "it reads the mask and puts it back"
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "note.txt").stat().st_mode) == mode
