@@ -106,7 +106,7 @@ def main() -> None:
         serve((lambda _: first_build(**task)) if "side" in task else Repeated(task["model"]).answer)
         return
     arguments.rounds = 1 if arguments.quick else arguments.rounds
-    neighbours = Neighbours(arguments.patience)
+    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
     quick = ("efficientnet_b0", "ghostnet_100")
     repeated = {
         model: measure_repeated(model, arguments.rounds, neighbours)

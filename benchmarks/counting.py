@@ -134,7 +134,7 @@ def main() -> None:
         return
     arguments.rounds = 1 if arguments.quick else arguments.rounds
     model = "efficientnet_b0" if arguments.quick else "efficientnet_b7"
-    neighbours = Neighbours(arguments.patience)
+    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
     answers = measure(model, arguments.rounds, 1 if arguments.quick else 3, neighbours)
     counts = {side: {answer["multiply_accumulates"] for answer in found} for side, found in answers.items()}
     results: dict[str, Any] = {}

@@ -176,7 +176,7 @@ def main() -> None:
         return
     arguments.rounds = 1 if arguments.quick else arguments.rounds
     cases = QUICK_CASES if arguments.quick else arguments.cases
-    neighbours = Neighbours(arguments.patience)
+    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
     results: dict[str, Any] = {}
     for model in arguments.models:
         rows = []

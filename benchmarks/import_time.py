@@ -114,7 +114,7 @@ def show(found: dict[str, Any]) -> None:
 def main() -> None:
     arguments = parser(__doc__, rounds=15).parse_args()
     arguments.rounds = 2 if arguments.quick else arguments.rounds
-    neighbours = Neighbours(arguments.patience)
+    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
     found = figures(measure(arguments.rounds, neighbours))
     show(found)
     finish("import_time", arguments, neighbours, found)

@@ -141,6 +141,12 @@ def test_transformer_encoder_layer(training):
     assert count_flops(Reshaped(encoder), (N, L, 1, E)) == 2 * expected
 
 
+def test_fvcore_leaves_fused_attention_out_but_no_linear_layer():
+    layer = nn.TransformerEncoderLayer(E, 4, 64, batch_first=True)
+    expected = N * (4 * L * E * E + 2 * L * E * 64)
+    assert count_flops(Reshaped(layer), (N, L, 1, E), engine="fvcore") == expected
+
+
 def test_fast_path_of_attention_is_switched_on_again():
     for enabled in (True, False):
         torch.backends.mha.set_fastpath_enabled(enabled)

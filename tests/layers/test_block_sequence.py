@@ -40,6 +40,42 @@ def test_recomputing_updates_the_statistics_once():
         assert torch.equal(ours, theirs), name
 
 
+def test_recomputing_allows_two_backward_passes():
+    sequence = blocks().train()
+    sequence.recompute = True
+    loss = sequence(torch.randn(6, 4, 9, 9)).square().sum()
+    loss.backward(retain_graph=True)
+    first = [parameter.grad.clone() for parameter in sequence.parameters()]
+    loss.backward()
+    for gradient, parameter in zip(first, sequence.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, 2 * gradient)
+    assert {int(b) for name, b in sequence.named_buffers() if name.endswith("num_batches_tracked")} == {1}
+
+
+def test_recomputing_leaves_frozen_norms_alone():
+    sequence = blocks().train()
+    sequence.recompute = True
+    frozen = sequence[1].project.norm.eval()
+    before = {name: tensor.clone() for name, tensor in frozen.named_buffers()}
+    sequence(torch.randn(6, 4, 9, 9)).sum().backward()
+    for name, tensor in frozen.named_buffers():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_recomputing_compiles():
+    sequence = BlockSequence(MBConv(4, 8, stride=2), MBConv(8, 8)).train()
+    plain = copy.deepcopy(sequence)
+    sequence.recompute = True
+    x = torch.randn(6, 4, 9, 9)
+    torch.compiler.reset()
+    torch.compile(sequence, fullgraph=True, backend="aot_eager")(x).square().sum().backward()
+    plain(x).square().sum().backward()
+    for ours, theirs in zip(sequence.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-4, rtol=1e-4)
+    for ours, theirs in zip(sequence.buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.parametrize("recompute", [False, True])
 def test_recomputing_runs_each_block_once_more_in_training_only(recompute):
     sequence = blocks()

@@ -65,5 +65,9 @@ def test_thesis_form_says_so_for_the_smallest_images_too():
         model(torch.randn(1, 3, 32, 32))
 
 
+def test_thesis_form_gives_the_maps_of_one_training_image():
+    assert len(build_model(GhostNetConfig(width=0.1, form="thesis")).features(torch.randn(1, 3, 64, 64))) == 5
+
+
 def test_official_form_trains_on_one_image():
     assert lightcars.ghostnet(width=0.1)(torch.randn(1, 3, 64, 64)).shape == (1, 1000)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from tqdm import tqdm
 
 from lightcars.cars.run import Row, RunFolder, best_row
@@ -88,36 +89,27 @@ def _rounded(name: str, value: float) -> str:
 
 
 @final
-class EpochBar(TQDMProgressBar):
-    """A bar for the epoch at hand (on a terminal only) and a line for each that is done."""
+class EpochLines(L.Callback):
+    """Says on stderr where the run is, and a line for each epoch that is done."""
 
     def __init__(self, recorder: RunRecorder) -> None:
-        super().__init__()
         self.recorder = recorder
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
         if trainer.is_global_zero:
-            self._say(f"run folder: {self.recorder.run.path}  (on {pl_module.device})")
+            tqdm.write(f"run folder: {self.recorder.run.path}  (on {pl_module.device})", file=sys.stderr)
 
-    @staticmethod
-    def _say(line: str) -> None:
-        tqdm.write(line, file=sys.stderr)
-
-    def init_train_tqdm(self) -> Any:
-        bar = super().init_train_tqdm()
-        bar.disable = not sys.stderr.isatty()
-        return bar
-
-    def init_validation_tqdm(self) -> Any:
-        bar = super().init_validation_tqdm()
-        bar.disable = True
-        return bar
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        super().on_train_epoch_end(trainer, pl_module)
+    def on_train_epoch_end(self, trainer: L.Trainer, _module: L.LightningModule) -> None:
         if trainer.is_global_zero and self.recorder.rows:
-            self._say(epoch_line(self.recorder.rows, trainer.max_epochs or 0))
+            tqdm.write(epoch_line(self.recorder.rows, trainer.max_epochs or 0), file=sys.stderr)
+
+
+@final
+class EpochBar(TQDMProgressBar):
+    """A bar for the epoch at hand; the validation has none of its own."""
+
+    def init_validation_tqdm(self) -> Tqdm:
+        return Tqdm(disable=True)
 
 
 def epoch_line(rows: Sequence[Row], epochs: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from lightcars.cars.dataset import CarsDataset, DecodedPhotos, SeededSampler
 from lightcars.cars.recipe import Recipe
-from lightcars.cars.recording import EpochBar, RunRecorder
+from lightcars.cars.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.cars.run import Job, Row
 from lightcars.cars.schedule import learning_rate_factor
 from lightcars.cars.transforms import augmentation, normalize
@@ -144,8 +145,11 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
     callbacks: list[L.Callback] = [recorder]
     if recipe.patience is not None:
         callbacks.append(EarlyStopping("val_loss", patience=recipe.patience))
+    bar = progress and sys.stderr.isatty()
     if progress:
-        callbacks.append(EpochBar(recorder))
+        callbacks.append(EpochLines(recorder))
+    if bar:
+        callbacks.append(EpochBar())
     callbacks.append(
         ModelCheckpoint(
             dirpath=job.run.checkpoints,
@@ -167,7 +171,7 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
             logger=False,
             default_root_dir=job.run.path,
             enable_model_summary=False,
-            enable_progress_bar=progress,
+            enable_progress_bar=bar,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )

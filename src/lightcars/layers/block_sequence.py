@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import final
 
@@ -13,24 +13,28 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
-def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), _statistics_kept(block)
-
-
-@contextmanager
-def _statistics_kept(block: nn.Module) -> Iterator[None]:
+class _StatisticsKept(AbstractContextManager[None]):
     """While a block runs for the second time, its batch norms leave their running statistics alone."""
-    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+
+    def __init__(self, block: nn.Module) -> None:
+        self._block = block
+        self._momenta: list[tuple[_BatchNorm, float | None]] = []
+
+    def __enter__(self) -> None:
+        norms = [module for module in self._block.modules() if isinstance(module, _BatchNorm)]
+        self._momenta = [(norm, norm.momentum) for norm in norms if norm.training]
+        for norm, _ in self._momenta:
+            norm.momentum = 0.0
+
+    def __exit__(self, *_: object) -> None:
+        for norm, momentum in self._momenta:
             norm.momentum = momentum
             if norm.num_batches_tracked is not None:
                 norm.num_batches_tracked.sub_(1)
+
+
+def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    return nullcontext(), _StatisticsKept(block)
 
 
 @final
@@ -46,7 +50,10 @@ class BlockSequence(nn.Sequential):
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
         y: Tensor
         if self.recompute and self.training and torch.is_grad_enabled():
-            y = checkpoint(block, x, use_reentrant=False, context_fn=partial(_contexts, block))
+            if torch.compiler.is_compiling():  # a compiled graph updates the statistics once anyway
+                y = checkpoint(block, x, use_reentrant=False)
+            else:
+                y = checkpoint(block, x, use_reentrant=False, context_fn=partial(_contexts, block))
         else:
             y = block(x)
         return y

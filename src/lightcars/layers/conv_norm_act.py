@@ -9,6 +9,8 @@ from typing import Literal, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightcars.layers.initialization import Conv2d
+
 Padding = Literal["symmetric", "same"]
 
 
@@ -45,7 +47,7 @@ def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
 
 
 @final
-class SameConv2d(nn.Conv2d):
+class SameConv2d(Conv2d):
     """Convolution with TensorFlow's SAME padding, computed from each input's real size.
 
     (N, C, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
@@ -63,7 +65,7 @@ def _convolution(
     # At stride 1 with an odd kernel both paddings are the same, so only strided ones need the pad.
     if padding == "same" and (stride > 1 or kernel_size % 2 == 0):
         return SameConv2d(in_channels, out_channels, kernel_size, stride, groups=groups, bias=False)
-    return nn.Conv2d(
+    return Conv2d(
         in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, groups=groups, bias=False
     )
 

@@ -99,5 +99,5 @@ class GhostBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
-        shortcut: Tensor = self.shortcut(x)
-        return y + shortcut
+        y += self.shortcut(x)
+        return y

@@ -6,11 +6,12 @@ from typing import final
 
 from torch import Tensor, nn
 
+from lightcars.layers.activation import SiLU
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
 from lightcars.layers.squeeze_excite import SqueezeExcite
 
-SILU = ConvStyle(activation=nn.SiLU)
+SILU = ConvStyle(activation=SiLU)
 
 
 @final
@@ -62,5 +63,7 @@ class MBConv(nn.Module):
         self.drop_path = DropPath(drop_path) if self.residual and drop_path > 0 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
-        return x + self.drop_path(y) if self.residual else y
+        y: Tensor = self.drop_path(self.project(self.squeeze_excite(self.depthwise(self.expand(x)))))
+        if self.residual:
+            y += x
+        return y

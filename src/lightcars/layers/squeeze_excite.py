@@ -8,6 +8,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
+from lightcars.layers.initialization import Conv2d, Linear
+
 
 @final
 class ClampGate(nn.Module):
@@ -46,9 +48,9 @@ class SqueezeExcite(nn.Module):
         self.reduce: nn.Conv2d | nn.Linear
         self.expand: nn.Conv2d | nn.Linear
         if form == "conv":
-            self.reduce, self.expand = nn.Conv2d(channels, reduced, 1), nn.Conv2d(reduced, channels, 1)
+            self.reduce, self.expand = Conv2d(channels, reduced, 1), Conv2d(reduced, channels, 1)
         else:
-            self.reduce, self.expand = nn.Linear(channels, reduced), nn.Linear(reduced, channels)
+            self.reduce, self.expand = Linear(channels, reduced), Linear(reduced, channels)
         self._keepdim = form == "conv"
         self.act = activation()
         self.gate = gate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TypeAlias
 
 import torch
@@ -31,7 +32,12 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 def build_skeleton(config: AnyConfig) -> ImageModel:
     """The model on the meta device: its structure and shapes, no memory for weights."""
-    with torch.device("meta"):
+    return _build_on(torch.device("meta"), config)
+
+
+def _build_on(device: torch.device, config: AnyConfig) -> ImageModel:
+    already = device == torch.get_default_device()
+    with nullcontext() if already else device:  # the context intercepts every call of torch
         if isinstance(config, EfficientNetConfig):
             return EfficientNet(config)
         if isinstance(config, GhostNetConfig):
@@ -40,13 +46,5 @@ def build_skeleton(config: AnyConfig) -> ImageModel:
 
 
 def build_model(config: AnyConfig, *, device: str | torch.device = "cpu") -> ImageModel:
-    """The model of `config` with fresh weights, in training mode.
-
-    It is built on the meta device and its memory filled once, so that nothing is drawn to be thrown away.
-    """
-    target = resolve_device(device)
-    model = build_skeleton(config)
-    if target.type != "meta":
-        model.to_empty(device=target)
-        model.reset_parameters()
-    return model
+    """The model of `config` with fresh weights, in training mode."""
+    return _build_on(resolve_device(device), config)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lightcars.errors import InputError
 from lightcars.layers import BlockSequence, ConvNormAct, initialize
+from lightcars.layers.initialization import Linear
 from lightcars.models.config import ModelConfig
 from lightcars.models.features import FeatureMap, feature_maps
 from lightcars.models.validation import change_config
@@ -68,7 +69,6 @@ class ImageModel(nn.Module):
         like = self.head.conv.weight
         with torch.device(like.device):
             self.classifier = self._make_classifier()
-        self._initialize(self.classifier)
         self.classifier.to(dtype=like.dtype).train(self.training)
 
     def gradient_checkpointing(self, enabled: bool = True) -> None:
@@ -78,7 +78,7 @@ class ImageModel(nn.Module):
     def _make_classifier(self) -> nn.Module:
         if self.config.num_classes == 0:
             return nn.Identity()
-        return nn.Linear(self.config.head_channels, self.config.num_classes)
+        return Linear(self.config.head_channels, self.config.num_classes)
 
     def _check(self, x: Tensor) -> None:
         wanted = self.config.img_channels

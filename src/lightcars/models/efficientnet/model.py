@@ -13,6 +13,7 @@ from typing import final
 from torch import Tensor, nn
 
 from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv
+from lightcars.layers.activation import SiLU
 from lightcars.models.efficientnet.config import EfficientNetConfig
 from lightcars.models.image_model import ImageModel
 
@@ -30,7 +31,7 @@ class EfficientNet(ImageModel):
         super().__init__()
         self.config = config
         style = ConvStyle(
-            activation=nn.SiLU,
+            activation=SiLU,
             padding=config.padding,
             eps=config.batch_norm_eps,
             momentum=config.batch_norm_momentum,
@@ -56,7 +57,6 @@ class EfficientNet(ImageModel):
         self.head = ConvNormAct(blocks[-1].out_channels, config.head_channels, style=style)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = self._make_classifier()
-        self.reset_parameters()
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """(N, head_channels, h, w) -> (N, num_classes), or the pooled vector before the classifier."""

@@ -23,6 +23,7 @@ from lightcars.layers import (
     SqueezeExcite,
     initialize,
 )
+from lightcars.layers.initialization import Conv2d, Linear
 from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.image_model import ImageModel
 
@@ -64,14 +65,16 @@ class GhostNet(ImageModel):
         self.neck = _neck(config)
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = self._make_classifier()
-        self.reset_parameters()
+        if config.form == "thesis":
+            self.reset_parameters()
 
     def _initialize(self, module: nn.Module) -> None:
         initialize(module, per_group=self.config.form == "official")
 
-    def _check(self, x: Tensor) -> None:
-        super()._check(x)
+    def forward(self, x: Tensor) -> Tensor:
+        self._check(x)
         self._check_batch(x)
+        return super().forward(x)
 
     def _check_batch(self, x: Tensor) -> None:
         if self.training and self.config.form == "thesis" and x.shape[0] == 1:
@@ -103,8 +106,8 @@ def _neck(config: GhostNetConfig) -> nn.Sequential:
     """From the pooled map to the vector before the classifier."""
     if config.form == "thesis":
         return nn.Sequential(
-            nn.Linear(config.feature_channels, config.out_channels, bias=False),
+            Linear(config.feature_channels, config.out_channels, bias=False),
             nn.BatchNorm1d(config.out_channels),
             nn.ReLU(inplace=True),
         )
-    return nn.Sequential(nn.Conv2d(config.feature_channels, config.out_channels, 1), nn.ReLU(inplace=True))
+    return nn.Sequential(Conv2d(config.feature_channels, config.out_channels, 1), nn.ReLU(inplace=True))
