@@ -234,4 +234,4 @@ def class_index(name: str, classes: Sequence[str] = CLASS_NAMES) -> int:
 
 def class_key(name: str) -> str:
     """What of a name tells classes apart: its letters and digits."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"[\W_]", "", name.casefold())

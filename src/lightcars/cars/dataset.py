@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
-from lightcars.cars.images import read_image
+from lightcars.cars.images import read_image, without_advice
 from lightcars.cars.layouts import Sample
 from lightcars.cars.transforms import fit_square, to_pixels
 from lightcars.errors import DataError
@@ -75,7 +75,7 @@ def decode(
         pixels[position] = np.asarray(image).reshape(side, side, channels)
         return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with without_advice(), ThreadPoolExecutor(os.cpu_count()) as pool:
         outcomes = pool.map(work, range(len(samples)))
         bar = tqdm(
             outcomes,
@@ -90,12 +90,15 @@ def decode(
     if not good:
         raise DataError(broken[0] if broken else f"there are no photographs in {name or 'the data'}.")
     labels = np.array([samples[position].label for position in good], dtype=np.int64)
-    return DecodedPhotos(pixels if len(good) == len(samples) else pixels[good], labels, broken)
+    for position, source in enumerate(good):  # in place: they may not fit into memory twice
+        if position != source:
+            pixels[position] = pixels[source]
+    return DecodedPhotos(pixels[: len(good)], labels, broken)
 
 
 def _room(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     size_bytes = int(np.prod(shape))
-    if size_bytes <= MEMORY_SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+    if size_bytes <= MEMORY_SHARE * _free_bytes():
         return np.empty(shape, dtype=np.uint8)
     try:
         file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the array
@@ -106,6 +109,14 @@ def _room(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
             f"the decoded photographs need {size_bytes / 2**30:.1f} GiB, more than memory or the temporary"
             f" folder {tempfile.gettempdir()} have ({error.strerror}); lower the resolution."
         ) from error
+
+
+def _free_bytes() -> float:
+    """Free memory; where the system does not tell, as much as is asked for."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
 
 
 @final

@@ -19,7 +19,7 @@ from lightcars.cars.dataset import DecodedPhotos, decode
 from lightcars.cars.layouts import CarsData, find_data, with_validation
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, Recipe
 from lightcars.cars.report import draw_curves
-from lightcars.cars.run import Job, best_row, claim, default_folder, describe, reopen
+from lightcars.cars.run import Job, RunFolder, best_row, check_free, claim, default_folder, describe, reopen
 from lightcars.errors import ConfigError, DataError, MissingExtraError
 from lightcars.files import write_text
 from lightcars.models.build import build_model, resolve_device
@@ -84,13 +84,15 @@ def finetune(
     job = (
         _resumed(data, recipe, out)
         if resume
-        else _started(data, model, changes or {}, recipe or Recipe(), out)
+        else _prepared(data, model, changes or {}, recipe or Recipe(), out)
     )
     photos = {
         split: decode(job.cars.split(split), job.preprocessing, name=split, progress=progress)
         for split in ("train", "val")
     }
     _warn_of_broken(photos)
+    if not resume:
+        _begin(job)
 
     from lightcars.cars.training import train  # lightning takes seconds to import
 
@@ -101,7 +103,7 @@ def finetune(
     return FinetuneResult(load(job.run.best), metrics, job.run.path)
 
 
-def _started(
+def _prepared(
     data: str | Path,
     model: str | ImageModel,
     changes: Mapping[str, Any],
@@ -111,11 +113,15 @@ def _started(
     _check_accelerator(recipe)
     cars = with_validation(find_data(data), recipe.seed)
     name, network = _network(model, changes, recipe, len(cars.classes))
-    preprocessing = _preprocessing(network, recipe)
-    run = claim(default_folder(name) if out is None else Path(out))
-    describe(run, _description(name, network, recipe, cars))
-    save(network, run.last, classes=cars.classes, preprocessing=preprocessing)
-    return Job(network, recipe, preprocessing, cars, run)
+    folder = default_folder(name) if out is None else Path(out)
+    check_free(folder)
+    return Job(name, network, recipe, _preprocessing(network, recipe), cars, RunFolder(folder))
+
+
+def _begin(job: Job) -> None:
+    claim(job.run.path)
+    save(job.network, job.run.last, classes=job.cars.classes, preprocessing=job.preprocessing)
+    describe(job.run, _description(job))
 
 
 def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) -> Job:
@@ -129,7 +135,8 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
     counts = _counts(cars)
     if read_card(run.last).classes != cars.classes or description["data"]["num_images"] != counts:
         raise DataError(f"{data} is not the data that {out} was started with ({counts}).")
-    return Job(network, recipe, _preprocessing(network, recipe), cars, run)
+    name = str(description["model"]["name"])
+    return Job(name, network, recipe, _preprocessing(network, recipe), cars, run)
 
 
 def _network(
@@ -155,11 +162,12 @@ def _preprocessing(network: ImageModel, recipe: Recipe) -> Preprocessing:
     return Preprocessing(resolution=recipe.resolution or network.config.resolution, mean=mean, std=std)
 
 
-def _description(name: str, network: ImageModel, recipe: Recipe, cars: CarsData) -> dict[str, Any]:
+def _description(job: Job) -> dict[str, Any]:
+    cars = job.cars
     return {
         "lightcars_version": __version__,
-        "model": {"name": name, **describe_config(cast(AnyConfig, network.config))},
-        "recipe": recipe.to_dict(),
+        "model": {"name": job.name, **describe_config(cast(AnyConfig, job.network.config))},
+        "recipe": job.recipe.to_dict(),
         "data": {
             "root": str(cars.root),
             "layout": cars.layout,

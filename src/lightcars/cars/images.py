@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from lightcars.errors import DataError
@@ -21,12 +24,10 @@ def read_image(path: Path, img_channels: int) -> Image.Image:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes); copy it again.")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about palettes and odd metadata; the pixels are fine
-            with Image.open(path) as image:
-                image.load()
-                upright = ImageOps.exif_transpose(image)
-                return _opaque(upright).convert("L" if img_channels == 1 else "RGB")
+        with Image.open(path) as image:
+            image.load()
+            upright = _eight_bits(ImageOps.exif_transpose(image))
+            return _opaque(upright).convert("L" if img_channels == 1 else "RGB")
     except FileNotFoundError as error:
         raise DataError(f"there is no image {path}.") from error
     except IsADirectoryError as error:
@@ -35,6 +36,25 @@ def read_image(path: Path, img_channels: int) -> Image.Image:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} cannot be read as an image ({error}).") from error
+
+
+@contextmanager
+def without_advice() -> Iterator[None]:
+    """Pillow's warnings on palettes, odd metadata and large images are nobody's business here.
+
+    For the main thread, around whatever reads photographs: filters are shared by all threads.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Sixteen-bit grayscale in 256 shades; converting it directly would cut every bright one to white."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image, dtype=np.int64).clip(0, 65535) // 257).astype(np.uint8))
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -143,7 +143,7 @@ def _own_classes(root: Path) -> tuple[str, ...] | None:
     path = root / CLASSES_FILE
     if not path.is_file():
         return None
-    names = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if not names or len({class_key(name) for name in names}) < len(names):
         raise DataError(f"{path} must name each class once, one a line; letters and digits tell them apart.")
     return tuple(names)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lightcars.cars.images import read_image
+from lightcars.cars.images import read_image, without_advice
 from lightcars.cars.trained import TrainedModel, load_trained
 from lightcars.cars.transforms import fit_square, normalize, to_pixels
 from lightcars.errors import InputError
@@ -58,7 +58,8 @@ def predict(
         raise InputError(f"top must be at least 1, not {top}.")
     trained = load_trained(run, device)
     paths = [Path(images)] if isinstance(images, str | Path) else [Path(image) for image in images]
-    return [_predict_one(trained, path, top) for path in paths]
+    with without_advice():
+        return [_predict_one(trained, path, top) for path in paths]
 
 
 @torch.inference_mode()

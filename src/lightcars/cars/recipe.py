@@ -18,6 +18,7 @@ RGB_MEAN, RGB_STD = (0.4707, 0.4602, 0.4550), (0.2594, 0.2585, 0.2635)
 GRAY_MEAN, GRAY_STD = (0.4627,), (0.2545,)
 """Of the uncut training photographs: GhostNet thesis, section 3.3."""
 
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
@@ -40,7 +41,7 @@ class Recipe:
             15. None never stops early.
         augment: False leaves flip, affine and colour jitter out.
         precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
-        accelerator: "auto", "cpu", "gpu" or another of Lightning's.
+        accelerator: "auto", "cpu", "gpu", "cuda" or "mps".
         devices: how many of them.
         workers: processes that augment; 0 does it in the training process.
     """
@@ -77,6 +78,7 @@ class Recipe:
         if self.patience is not None:
             require_int("patience", self.patience, at_least=1)
         require_one_of("precision", self.precision, PRECISIONS)
+        require_one_of("accelerator", self.accelerator, ACCELERATORS)
         require_int("devices", self.devices, at_least=1)
         require_int("workers", self.workers, at_least=0)
 

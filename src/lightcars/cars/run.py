@@ -91,6 +91,7 @@ class RunFolder:
 class Job:
     """A fine-tune ready to go."""
 
+    name: str
     network: ImageModel
     recipe: Recipe
     preprocessing: Preprocessing
@@ -108,18 +109,22 @@ def default_folder(model_name: str) -> Path:
     return Path("runs") / f"{model_name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def claim(path: Path) -> RunFolder:
-    """A new run folder, or an error if something is in it."""
-    run = RunFolder(path)
-    if run.description.exists():
+def check_free(path: Path) -> None:
+    """An error if something is in the folder already."""
+    if RunFolder(path).description.exists():
         raise RunError(f"{path} already holds a run; give another folder, or resume it (--resume).")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} is not an empty folder; give another one for the run.")
+
+
+def claim(path: Path) -> RunFolder:
+    """A new run folder, or an error if something is in it."""
+    check_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"cannot make the run folder {path}: {error.strerror}.") from error
-    return run
+    return RunFolder(path)
 
 
 def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ class CarsModule(L.LightningModule):
         logits = self.model(normalize(images, self.preprocessing))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         if self.device.type == "cpu" or batch_idx % CHECK_FINITE_EVERY == 0:
-            self._check_finite(loss, batch_idx)
+            self._check_finite(loss, "training", batch_idx)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
         self._log_accuracy("train_top1_percent", logits, labels, 1)
         return loss
@@ -60,6 +61,7 @@ class CarsModule(L.LightningModule):
         images, labels = batch
         logits = self.model(normalize(images, self.preprocessing))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        self._check_finite(loss, "validation", _batch_idx)
         self.log("val_loss", loss, batch_size=len(labels), sync_dist=True)
         self._log_accuracy("val_top1_percent", logits, labels, 1, prog_bar=True)
         self._log_accuracy("val_top5_percent", logits, labels, 5)
@@ -78,10 +80,10 @@ class CarsModule(L.LightningModule):
         scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
-    def _check_finite(self, loss: Tensor, step: int) -> None:
+    def _check_finite(self, loss: Tensor, what: str, step: int) -> None:
         if not torch.isfinite(loss):
             raise NonFiniteLossError(
-                f"the training loss became {loss.item()} in epoch {self.current_epoch + 1}, step {step + 1};"
+                f"the {what} loss became {loss.item()} in epoch {self.current_epoch + 1}, step {step + 1};"
                 f" lower the learning rate (now {self.recipe.learning_rate:g}) or use precision 32-true."
             )
 
@@ -190,7 +192,8 @@ def _fit(trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable
             f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'})."
         ) from error
     finally:
-        signal.signal(signal.SIGINT, on_interrupt)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, on_interrupt)
 
 
 @contextmanager
@@ -201,6 +204,7 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module="lightning|torch")
             for message in (
                 ".*does not have many workers.*",
                 ".*number of training batches.*",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lightcars.errors import ConfigError
-from lightcars.models.validation import MIN_RESOLUTION, require_int, require_one_of, require_positive
+from lightcars.models.validation import require_int, require_one_of, require_positive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Preprocessing:
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
 
     def __post_init__(self) -> None:
-        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
+        require_int("resolution", self.resolution, at_least=1)
         require_one_of("resize", self.resize, ("squash", "crop"))
         require_one_of("interpolation", self.interpolation, ("bilinear", "bicubic"))
         require_positive("crop_fraction", self.crop_fraction, at_most=1)
