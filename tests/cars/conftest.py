@@ -27,7 +27,7 @@ class Finished:
         return self.result.run
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Tiny tensors are slower on two threads than on one."""
     before = torch.get_num_threads()

@@ -101,9 +101,9 @@ def _room(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     if size_bytes <= MEMORY_SHARE * _free_bytes():
         return np.empty(shape, dtype=np.uint8)
     try:
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the array
-        file.truncate(size_bytes)
-        return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+        with tempfile.TemporaryFile() as file:  # the map keeps it alive
+            file.truncate(size_bytes)
+            return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
     except OSError as error:
         raise DataError(
             f"the decoded photographs need {size_bytes / 2**30:.1f} GiB, more than memory or the temporary"

@@ -96,7 +96,7 @@ def evaluate(
 
 def _data(run: Path, root: str | Path, split: str) -> CarsData:
     cars = find_data(root)
-    if split in cars.splits or split != "val" or not RunFolder(run).description.is_file():
+    if "val" in cars.splits or split == "test" or not RunFolder(run).description.is_file():
         return cars
     seed = RunFolder(run).read()["data"]["validation_seed"]
     return cars if seed is None else with_validation(cars, seed)

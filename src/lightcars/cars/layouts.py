@@ -143,14 +143,20 @@ def _own_classes(root: Path) -> tuple[str, ...] | None:
     path = root / CLASSES_FILE
     if not path.is_file():
         return None
-    names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text; save it as that.") from error
+    names = [line.strip() for line in lines if line.strip()]
     if not names or len({class_key(name) for name in names}) < len(names):
         raise DataError(f"{path} must name each class once, one a line; letters and digits tell them apart.")
     return tuple(names)
 
 
 def _labelled(folder: Path, classes: tuple[str, ...], root: Path) -> list[Sample]:
-    class_folders = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    class_folders = sorted(
+        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+    )
     if not class_folders:
         raise DataError(f"{folder} holds no class folder; the copy may be incomplete.")
     samples: list[Sample] = []
@@ -236,6 +242,7 @@ def _annotated(folder: Path, annotations: Path, classes: tuple[str, ...]) -> tup
 def _read_mat(path: Path, key: str) -> Any:
     try:
         from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
     except ImportError as error:
         raise MissingExtraError("reading .mat files needs scipy: pip install 'lightcars[cars]'") from error
     import numpy as np
@@ -245,5 +252,5 @@ def _read_mat(path: Path, key: str) -> Any:
     try:
         content = loadmat(path, squeeze_me=True)
         return np.atleast_1d(content[key])
-    except (ValueError, KeyError, TypeError, OSError, NotImplementedError) as error:
+    except (ValueError, KeyError, TypeError, OSError, NotImplementedError, MatReadError) as error:
         raise DataError(f"{path} cannot be read as the devkit's ({error}); copy it again.") from error

@@ -24,9 +24,9 @@ def demo(
         Path | None, typer.Option(help="Photographs to train on, in place of drawn cars; as for `finetune`.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for everything [default: runs/demo-<time>].")
+        Path | None, typer.Option(help="Folder for everything \\[default: runs/demo-<time>].")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="[default: 8 drawn, 10 photographs]")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="\\[default: 8 drawn, 10 photographs]")] = None,
 ) -> None:
     """Show the whole way: fine-tune GhostNet on cars, look at the curves, predict one of them.
 

@@ -15,7 +15,9 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder with the photographs, as for `lightcars finetune`.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
     batch_size: Annotated[int, typer.Option(min=1, help="Photographs at a time.")] = 64,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: cuda if it is there].")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, ... \\[default: cuda if it is there].")
+    ] = None,
     worst: Annotated[int, typer.Option(min=0, help="How many of the worst classes to list.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all classes in it.")] = False,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,35 +24,37 @@ def finetune(
     model: Annotated[
         str, typer.Option(help="Name from `lightcars list`.", autocompletion=complete_model)
     ] = "ghostnet_100",
-    out: Annotated[Path | None, typer.Option(help="Run folder [default: runs/<model>-<time>].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder \\[default: runs/<model>-<time>].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    epochs: Annotated[int | None, typer.Option(help="Epochs at most [default: 30].")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs at most \\[default: 30].")] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels of the square [default: the model's].")
+        int | None, typer.Option(help="Pixels of the square \\[default: the model's].")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Photographs per step [default: 64].")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random [default: 0].")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Photographs per step \\[default: 64].")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random \\[default: 0].")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of AdamW, at its peak [default: 0.001].")
+        float | None, typer.Option(help="Of AdamW, at its peak \\[default: 0.001].")
     ] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW [default: 0.05].")] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="[default: 0.1]")] = None,
-    schedule: Annotated[str | None, typer.Option(help="cosine or constant [default: cosine].")] = None,
-    warmup_epochs: Annotated[float | None, typer.Option(help="Of rising rate [default: 1].")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW \\[default: 0.05].")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="\\[default: 0.1]")] = None,
+    schedule: Annotated[str | None, typer.Option(help="cosine or constant \\[default: cosine].")] = None,
+    warmup_epochs: Annotated[float | None, typer.Option(help="Of rising rate \\[default: 1].")] = None,
     patience: Annotated[
-        int | None, typer.Option(help="Stop after so many epochs without a lower loss [default: 15].")
+        int | None, typer.Option(help="Stop after so many epochs without a lower loss \\[default: 15].")
     ] = None,
-    augment: Annotated[bool | None, typer.Option("--augment/--no-augment", help="[default: augment]")] = None,
-    img_channels: Annotated[int | None, typer.Option(help="1 trains on grayscale [default: 3].")] = None,
-    width: Annotated[float | None, typer.Option(help="Width multiplier [default: the model's].")] = None,
+    augment: Annotated[
+        bool | None, typer.Option("--augment/--no-augment", help="\\[default: augment]")
+    ] = None,
+    img_channels: Annotated[int | None, typer.Option(help="1 trains on grayscale \\[default: 3].")] = None,
+    width: Annotated[float | None, typer.Option(help="Width multiplier \\[default: the model's].")] = None,
     out_channels: Annotated[
-        int | None, typer.Option(help="Before the classifier [default: the model's].")
+        int | None, typer.Option(help="Before the classifier \\[default: the model's].")
     ] = None,
-    dropout: Annotated[float | None, typer.Option(help="[default: the model's]")] = None,
+    dropout: Annotated[float | None, typer.Option(help="\\[default: the model's]")] = None,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = None,
-    accelerator: Annotated[str | None, typer.Option(help="auto, cpu or gpu [default: auto].")] = None,
-    devices: Annotated[int | None, typer.Option(help="How many [default: 1].")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that augment [default: 0].")] = None,
+    accelerator: Annotated[str | None, typer.Option(help="auto, cpu or gpu \\[default: auto].")] = None,
+    devices: Annotated[int | None, typer.Option(help="How many \\[default: 1].")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that augment \\[default: 0].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Fine-tune a model on photographs of cars and keep everything in one run folder.
@@ -61,20 +64,24 @@ def finetune(
     Example: lightcars finetune cars --model ghostnet_100 --epochs 10 --resolution 96 --out runs/first
     """
     given: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
-    recipe = _recipe(given, resume=resume)
+    recipe = _recipe(given, out if resume else None)
     changes = {key: given[key] for key in MODEL_SETTINGS if key in given}
     start(data, model, recipe, changes, out=out, resume=resume, as_json=as_json)
 
 
-def _recipe(given: dict[str, Any], *, resume: bool) -> Recipe | None:
+def _recipe(given: dict[str, Any], resumed: Path | None) -> Recipe:
+    """The recipe that the options make: of the defaults, or of the run that is resumed."""
+    from lightcars.cars.run import RunFolder
+
     settings = {field.name: given[field.name] for field in fields(Recipe) if field.name in given}
-    return None if resume and not settings else Recipe(**settings)
+    before = RunFolder(resumed).read()["recipe"] if resumed else {}
+    return Recipe.from_dict(before | settings)
 
 
 def start(
     data: Path,
     model: str,
-    recipe: Recipe | None,
+    recipe: Recipe,
     changes: dict[str, Any],
     *,
     out: Path | None,
@@ -85,13 +92,14 @@ def start(
     from lightcars.cars.finetune import finetune as run_finetune
     from lightcars.cars.run import default_folder
 
-    folder = out or default_folder(model)
+    folder = out if out or resume else default_folder(model)
     try:
         result = run_finetune(
             data, model=model, changes=changes, recipe=recipe, out=folder, resume=resume, progress=True
         )
     except KeyboardInterrupt:
-        complain(f"\nstopped; go on with: lightcars finetune {data} --out {folder} --resume")
+        again = shlex.join(["lightcars", "finetune", str(data), "--out", str(folder), "--resume"])
+        complain(f"\nstopped; go on with: {again}")
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps({"run": str(result.run), **result.metrics}, indent=2))

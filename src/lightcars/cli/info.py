@@ -14,10 +14,10 @@ from lightcars.cli.output import complete_model
 def info(
     model: Annotated[str, typer.Argument(help="Name from `lightcars list`.", autocompletion=complete_model)],
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels of the square input [default: its own].")
+        int | None, typer.Option(help="Pixels of the square input \\[default: its own].")
     ] = None,
-    num_classes: Annotated[int | None, typer.Option(help="Outputs [default: 1000].")] = None,
-    img_channels: Annotated[int | None, typer.Option(help="Input channels [default: 3].")] = None,
+    num_classes: Annotated[int | None, typer.Option(help="Outputs \\[default: 1000].")] = None,
+    img_channels: Annotated[int | None, typer.Option(help="Input channels \\[default: 3].")] = None,
     backward: Annotated[bool, typer.Option("--backward", help="Count the backward pass too.")] = False,
     depth: Annotated[int, typer.Option(min=0, help="Levels of layers to show.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -19,7 +19,9 @@ def predict(
     picture: Annotated[
         Path | None, typer.Option(help="Draw photograph and prediction into this PNG (one photograph).")
     ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [default: cuda if it is there].")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, ... \\[default: cuda if it is there].")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say which car is on a photograph, with probabilities.
