@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 import torch
 
@@ -12,7 +12,7 @@ from lightcars.models.efficientnet.config import VARIANTS as EFFICIENTNETS
 from lightcars.models.efficientnet.config import EfficientNetChanges
 from lightcars.models.efficientnet.model import EfficientNet
 from lightcars.models.ghostnet.config import VARIANTS as GHOSTNETS
-from lightcars.models.ghostnet.config import GhostNetChanges
+from lightcars.models.ghostnet.config import Form, GhostNetChanges
 from lightcars.models.ghostnet.model import GhostNet
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import find_model, list_models
@@ -22,14 +22,20 @@ __all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
 
 
 class ModelChanges(TypedDict, total=False):
-    """What `create_model` takes by keyword: the settings that every family has."""
+    """What `create_model` takes by keyword: the settings of all families, of which each has its own."""
 
     width: float
     resolution: int
     num_classes: int
     img_channels: int
-    out_channels: int
+    out_channels: int | None
     dropout: float
+    depth: float
+    drop_path: float
+    padding: Literal["symmetric", "same"]
+    batch_norm_eps: float
+    batch_norm_momentum: float
+    form: Form
 
 
 def create_model(

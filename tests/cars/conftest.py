@@ -27,7 +27,7 @@ class Finished:
         return self.result.run
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def one_thread():
     """Tiny tensors are slower on two threads than on one."""
     before = torch.get_num_threads()

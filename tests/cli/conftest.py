@@ -33,7 +33,7 @@ class Outcome:
         return lines[0].removeprefix("error: ")
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def one_thread():
     """Tiny tensors are slower on two threads than on one."""
     before = torch.get_num_threads()

@@ -40,7 +40,11 @@ def kind(variant: str) -> tuple[object, ...]:
 
 KINDS = {kind(variant): variant for variant in reversed(VARIANTS)}.values()
 
-every_variant = pytest.mark.parametrize("variant", VARIANTS)
+LARGE_AGAIN = [f"efficientnet_b{number}-same" for number in (4, 5, 6, 7)]
+
+every_variant = pytest.mark.parametrize(
+    "variant", [pytest.param(v, marks=pytest.mark.slow if v in LARGE_AGAIN else ()) for v in VARIANTS]
+)
 every_model = pytest.mark.parametrize("variant", MODELS)
 every_kind = pytest.mark.parametrize("variant", KINDS)
 

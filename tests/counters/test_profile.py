@@ -10,7 +10,6 @@ from lightcars.counters.params import count_params
 from lightcars.counters.profile import Profile, profile
 from lightcars.counters.tables import markdown_table, short_number, text_table
 from lightcars.errors import CountingError, InputError
-from lightcars.models.registry import MODELS
 from lightcars.zoo import create_model, ghostnet
 
 
@@ -109,7 +108,7 @@ def test_gradient_checkpointing_counts_as_the_evaluation_pass_does():
     assert model.blocks.recompute
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["efficientnet_b0", "efficientnet_b7", "ghostnet_100", "ghostnet_thesis"])
 def test_agrees_with_the_counters(name):
     model = create_model(name, device="meta")
     p = profile(model, 64)

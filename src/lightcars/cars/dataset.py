@@ -102,13 +102,20 @@ def _room(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         return np.empty(shape, dtype=np.uint8)
     try:
         with tempfile.TemporaryFile() as file:  # the map keeps it alive
-            file.truncate(size_bytes)
+            _reserve(file.fileno(), size_bytes)
             return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
     except OSError as error:
         raise DataError(
             f"the decoded photographs need {size_bytes / 2**30:.1f} GiB, more than memory or the temporary"
             f" folder {tempfile.gettempdir()} have ({error.strerror}); lower the resolution."
         ) from error
+
+
+def _reserve(handle: int, size_bytes: int) -> None:
+    """Makes the file that large, with its room on the disk taken now where the system can do that."""
+    os.ftruncate(handle, size_bytes)
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, size_bytes)
 
 
 def _free_bytes() -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import platform
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,8 +21,18 @@ from lightcars.cars.dataset import DecodedPhotos, decode
 from lightcars.cars.layouts import CarsData, find_data, with_validation
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, Recipe
 from lightcars.cars.report import draw_curves
-from lightcars.cars.run import Job, RunFolder, best_row, check_free, claim, default_folder, describe, reopen
-from lightcars.errors import ConfigError, DataError, MissingExtraError
+from lightcars.cars.run import (
+    Job,
+    RunFolder,
+    best_row,
+    check_free,
+    claim,
+    default_folder,
+    describe,
+    is_first_process,
+    reopen,
+)
+from lightcars.errors import ConfigError, DataError, MissingExtraError, RunError
 from lightcars.files import write_text
 from lightcars.models.build import build_model, resolve_device
 from lightcars.models.image_model import ImageModel
@@ -86,20 +98,24 @@ def finetune(
         if resume
         else _prepared(data, model, changes or {}, recipe or Recipe(), out)
     )
+    if resume and job.run.summary.is_file():  # nothing left to do
+        return FinetuneResult(load(job.run.best), json.loads(job.run.summary.read_text()), job.run.path)
     photos = {
         split: decode(job.cars.split(split), job.preprocessing, name=split, progress=progress)
         for split in ("train", "val")
     }
     _warn_of_broken(photos)
-    if not resume:
+    if not resume and is_first_process():
         _begin(job)
 
     from lightcars.cars.training import train  # lightning takes seconds to import
 
     rows = train(job, photos["train"], photos["val"], progress=progress)
     metrics = {"epochs": len(rows), "best_epoch": int(best_row(rows)["epoch"]), **_figures(best_row(rows))}
-    write_text(job.run.summary, json.dumps(metrics, indent=2) + "\n")
-    draw_curves(rows, job.run.curves)
+    if is_first_process():
+        draw_curves(rows, job.run.curves)
+        write_text(job.run.summary, json.dumps(metrics, indent=2) + "\n")
+        shutil.rmtree(job.run.initial, ignore_errors=True)
     return FinetuneResult(load(job.run.best), metrics, job.run.path)
 
 
@@ -114,14 +130,19 @@ def _prepared(
     cars = with_validation(find_data(data), recipe.seed)
     name, network = _network(model, changes, recipe, len(cars.classes))
     folder = default_folder(name) if out is None else Path(out)
-    check_free(folder)
+    if is_first_process():
+        check_free(folder)
     return Job(name, network, recipe, _preprocessing(network, recipe), cars, RunFolder(folder))
 
 
 def _begin(job: Job) -> None:
     claim(job.run.path)
-    save(job.network, job.run.last, classes=job.cars.classes, preprocessing=job.preprocessing)
-    describe(job.run, _description(job))
+    try:
+        save(job.network, job.run.initial, classes=job.cars.classes, preprocessing=job.preprocessing)
+        describe(job.run, _description(job))
+    except RunError:
+        shutil.rmtree(job.run.path, ignore_errors=True)
+        raise
 
 
 def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) -> Job:
@@ -131,9 +152,10 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
     recipe = Recipe.from_dict(description["recipe"])
     _check_accelerator(recipe)
     cars = with_validation(find_data(data), recipe.seed)
-    network = load(run.last)
+    start = run.best if run.summary.is_file() else run.initial
+    network = copy.deepcopy(load(start))  # in memory of its own, aligned as in a first run
     counts = _counts(cars)
-    if read_card(run.last).classes != cars.classes or description["data"]["num_images"] != counts:
+    if read_card(start).classes != cars.classes or description["data"]["num_images"] != counts:
         raise DataError(f"{data} is not the data that {out} was started with ({counts}).")
     name = str(description["model"]["name"])
     return Job(name, network, recipe, _preprocessing(network, recipe), cars, run)
@@ -198,7 +220,9 @@ def _require_extra() -> None:
 
 
 def _check_accelerator(recipe: Recipe) -> None:
-    if recipe.accelerator in ("gpu", "cuda"):
+    if recipe.accelerator == "mps" or (recipe.accelerator == "gpu" and torch.backends.mps.is_available()):
+        resolve_device("mps")
+    elif recipe.accelerator in ("gpu", "cuda"):
         resolve_device("cuda")
 
 

@@ -11,6 +11,7 @@ checkpoints/        Lightning's state, for resuming
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,6 +66,11 @@ class RunFolder:
         return self.path / "last"
 
     @property
+    def initial(self) -> Path:
+        """Checkpoint of the weights that the run starts from, until it is done."""
+        return self.path / "initial"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of Lightning's checkpoints."""
         return self.path / "checkpoints"
@@ -102,6 +108,11 @@ class Job:
 def best_row(rows: Sequence[Row]) -> Row:
     """The epoch with the highest validation top-1; of equals, the one with the lower loss."""
     return max(rows, key=lambda row: (row["val_top1_percent"], -row["val_loss"]))
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes; with several devices each has one of its own."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
 
 
 def default_folder(model_name: str) -> Path:

@@ -9,12 +9,15 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, final
 
 import lightning as L
 import torch
 import torch.nn.functional as F
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
@@ -25,7 +28,8 @@ from lightcars.cars.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.cars.run import Job, Row
 from lightcars.cars.schedule import learning_rate_factor
 from lightcars.cars.transforms import augmentation, normalize
-from lightcars.errors import NonFiniteLossError, RunError
+from lightcars.errors import DeviceError, NonFiniteLossError, RunError
+from lightcars.files import replacing
 from lightcars.models.image_model import ImageModel
 from lightcars.weights.preprocessing import Preprocessing
 
@@ -43,9 +47,9 @@ class CarsModule(L.LightningModule):
         self.recipe = recipe
         self.preprocessing = preprocessing
 
-    def on_train_epoch_start(self) -> None:
-        """Dropout and stochastic depth depend on seed and epoch alone, so that a resumed run repeats them."""
-        torch.manual_seed(self.recipe.seed * 100_003 + self.current_epoch + self.global_rank * 10_007)
+    def on_train_batch_start(self, _batch: Any, batch_idx: int) -> None:
+        """Dropout and stochastic depth depend on seed, epoch and step alone: a resumed run repeats them."""
+        torch.manual_seed(hash((self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
@@ -164,12 +168,31 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
     loaders = CarsLoaders(recipe, photos, val)
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
-        trainer = L.Trainer(
+        trainer = _trainer(job, callbacks, bar=bar)
+        _fit(trainer, module, loaders, resumable)
+    return recorder.rows
+
+
+@final
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Lightning's checkpoints, written beside the one that they replace, whole or not at all."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        assert storage_options is None
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+def _trainer(job: Job, callbacks: list[L.Callback], *, bar: bool) -> L.Trainer:
+    recipe = job.recipe
+    try:
+        return L.Trainer(
             max_epochs=recipe.epochs,
             accelerator=recipe.accelerator,
             devices=recipe.devices,
             precision=recipe.precision,
             callbacks=callbacks,
+            plugins=[AtomicCheckpoints()],
             logger=False,
             default_root_dir=job.run.path,
             enable_model_summary=False,
@@ -177,8 +200,11 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        _fit(trainer, module, loaders, resumable)
-    return recorder.rows
+    except MisconfigurationException as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DeviceError(
+            f"{recipe.devices} x {recipe.accelerator} are not to be had here ({reason})"
+        ) from error
 
 
 def _fit(trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable: str | None) -> None:

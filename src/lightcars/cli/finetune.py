@@ -98,6 +98,9 @@ def start(
             data, model=model, changes=changes, recipe=recipe, out=folder, resume=resume, progress=True
         )
     except KeyboardInterrupt:
+        if folder is None or not (folder / "run.json").exists():
+            complain("\nstopped before the run began; nothing was written")
+            raise typer.Exit(INTERRUPTED) from None
         again = shlex.join(["lightcars", "finetune", str(data), "--out", str(folder), "--resume"])
         complain(f"\nstopped; go on with: {again}")
         raise typer.Exit(INTERRUPTED) from None

@@ -65,3 +65,6 @@ def run() -> None:
     except LightcarsError as error:
         complain(f"error: {error}")
         sys.exit(USER_ERROR)
+    except OSError as error:
+        complain(f"error: {error.filename or 'a file'}: {error.strerror or error}.")
+        sys.exit(USER_ERROR)

@@ -87,3 +87,8 @@ class ImageModel(nn.Module):
                 f"this model takes images of shape (N, {wanted}, H, W), not {tuple(x.shape)}; convert"
                 " them, or build the model with the right img_channels."
             )
+        if self.training and x.shape[0] == 1 and max(x.shape[2:]) <= 32:
+            raise InputError(
+                "a batch norm cannot train on one image of 32 pixels, whose last map is one value; use a"
+                " larger batch or image, or call model.eval()."
+            )
