@@ -519,20 +519,30 @@ def test_resuming_with_another_recipe(drawn, finished, tiny):
         tiny(drawn, finished.run, resume=True, recipe=replace(TINY_RECIPE, epochs=5))
 
 
-def test_resuming_with_other_data(drawn_copy, finished, tiny):
+@pytest.fixture
+def stopped(drawn, tiny, tmp_path, monkeypatch) -> Path:
+    """A run that was stopped in its second epoch."""
+    with monkeypatch.context() as patch:
+        in_epoch(patch, 2, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            tiny(drawn, tmp_path / "stopped")
+    return tmp_path / "stopped"
+
+
+def test_resuming_with_other_data(drawn_copy, stopped, tiny):
     (drawn_copy / "train" / "Bus" / "0000.png").unlink()
     with pytest.raises(DataError, match="is not the data that") as caught:
-        tiny(drawn_copy, finished.run, resume=True, recipe=None)
+        tiny(drawn_copy, stopped, resume=True, recipe=None)
     assert str(drawn_copy) in str(caught.value)
 
 
-def test_resuming_with_other_classes(drawn_copy, finished, tiny):
+def test_resuming_with_other_classes(drawn_copy, stopped, tiny):
     classes = drawn_copy / "classes.txt"
     names = classes.read_text().split()
     classes.unlink()
     classes.write_text("\n".join(reversed(names)))
     with pytest.raises(DataError, match="is not the data that"):
-        tiny(drawn_copy, finished.run, resume=True, recipe=None)
+        tiny(drawn_copy, stopped, resume=True, recipe=None)
 
 
 def test_resuming_where_there_is_no_run(drawn, tiny, tmp_path):

@@ -59,10 +59,12 @@ def test_thesis_form_refuses_to_train_on_one_image():
     assert model.eval()(torch.randn(1, 3, 64, 64)).shape == (1, 1000)
 
 
-def test_thesis_form_says_so_for_the_smallest_images_too():
-    model = build_model(GhostNetConfig(width=0.1, form="thesis"))
-    with pytest.raises(InputError, match="batch of one image"):
+@pytest.mark.parametrize("form", ["official", "thesis"])
+def test_one_image_of_the_smallest_size_is_refused_in_training(form):
+    model = build_model(GhostNetConfig(width=0.1, form=form))
+    with pytest.raises(InputError, match=r"one image.*model\.eval\(\)"):
         model(torch.randn(1, 3, 32, 32))
+    assert model.eval()(torch.randn(1, 3, 32, 32)).shape == (1, 1000)
 
 
 def test_thesis_form_gives_the_maps_of_one_training_image():

@@ -155,8 +155,9 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
     start = run.best if run.summary.is_file() else run.initial
     network = copy.deepcopy(load(start))  # in memory of its own, aligned as in a first run
     counts = _counts(cars)
-    if read_card(start).classes != cars.classes or description["data"]["num_images"] != counts:
-        raise DataError(f"{data} is not the data that {out} was started with ({counts}).")
+    before = description["data"]["num_images"]
+    if read_card(start).classes != cars.classes or before != counts:
+        raise DataError(f"{data} is not the data that {out} was started with ({counts}, then {before}).")
     name = str(description["model"]["name"])
     return Job(name, network, recipe, _preprocessing(network, recipe), cars, run)
 

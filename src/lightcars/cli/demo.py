@@ -36,10 +36,12 @@ def demo(
 
     from lightcars.cars.drawing import draw_cars
     from lightcars.cars.layouts import find_data, with_validation
+    from lightcars.cars.run import check_free
 
     folder = out or Path("runs") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
     recipe = DRAWN_RECIPE if data is None else PHOTO_RECIPE
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
+    check_free(folder)
     if data is None:
         data = folder / "cars"
         complain(f"drawing cars into {data}")
