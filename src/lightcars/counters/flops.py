@@ -11,6 +11,7 @@ import warnings
 from typing import Any, Literal
 
 import torch
+import torch._dynamo  # which FlopCounterMode imports at its first operator: rather here than in a count
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
