@@ -545,6 +545,14 @@ def test_resuming_with_other_classes(drawn_copy, stopped, tiny):
         tiny(drawn_copy, stopped, resume=True, recipe=None)
 
 
+def test_resuming_from_a_truncated_state(drawn, stopped, tiny):
+    state = stopped / "checkpoints" / "last.ckpt"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(RunError, match="is damaged, so the run cannot go on") as caught:
+        tiny(drawn, stopped, resume=True, recipe=None)
+    assert "\n" not in str(caught.value)
+
+
 def test_resuming_where_there_is_no_run(drawn, tiny, tmp_path):
     with pytest.raises(RunError, match=f"{tmp_path} holds no run"):
         tiny(drawn, tmp_path, resume=True, recipe=None)

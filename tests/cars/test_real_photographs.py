@@ -9,6 +9,7 @@ from lightcars.cars.classes import CLASS_NAMES
 from lightcars.cars.dataset import decode
 from lightcars.cars.layouts import find_data
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
+from lightcars.errors import DataError
 from lightcars.weights.preprocessing import Preprocessing
 
 from .tiny_settings import TINY_RECIPE
@@ -55,10 +56,14 @@ def test_they_can_be_read(shared, mean, std):
     assert 60 < photos.pixels.mean() < 180
 
 
-def test_one_epoch_on_a_handful_of_classes(few_classes, tiny, tmp_path):
+def test_a_handful_of_classes_must_be_asked_for(few_classes, tiny, tmp_path):
+    with pytest.raises(DataError, match="training photographs of 4 of 196 classes"):
+        tiny(few_classes, tmp_path / "run")
+    names = [CLASS_NAMES[label] for label in FEW]
+    (few_classes / "classes.txt").write_text("\n".join(names), encoding="utf-8")
     result = tiny(few_classes, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1))
-    assert result.model.config.num_classes == 196
+    assert result.model.config.num_classes == 4
     figures = evaluate(tmp_path / "run", few_classes)
     assert figures.num_images == 12
-    assert [row.name for row in figures.per_class] == [CLASS_NAMES[label] for label in FEW]
+    assert [row.name for row in figures.per_class] == names
     assert figures.top1_percent == pytest.approx(result.metrics["val_top1_percent"], abs=1e-3)

@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from lightcars.cars.recipe import Recipe
-from lightcars.cars.run import RunFolder, best_row, claim, default_folder, describe, reopen
+from lightcars.cars.run import (
+    RunFolder,
+    best_row,
+    claim,
+    default_folder,
+    describe,
+    is_first_process,
+    reopen,
+)
 from lightcars.errors import ConfigError, RunError
 
 
@@ -62,6 +70,17 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
 
 def test_the_default_folder_is_named_after_model_and_time():
     assert re.fullmatch(r"runs/ghostnet_100-\d{8}-\d{6}", default_folder("ghostnet_100").as_posix())
+
+
+@pytest.mark.parametrize("rank", ["RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"])
+def test_all_processes_of_a_run_have_the_same_default_folder(monkeypatch, rank):
+    first = default_folder("ghostnet_100")
+    monkeypatch.setenv(rank, "1")
+    assert not is_first_process()
+    assert default_folder("other") == first
+    monkeypatch.delenv("LIGHTCARS_RUN_FOLDER")
+    with pytest.raises(ConfigError, match="give the run folder"):
+        default_folder("ghostnet_100")
 
 
 def test_reopen_gives_what_was_described(tmp_path):

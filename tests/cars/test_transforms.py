@@ -7,7 +7,17 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
-from lightcars.cars.transforms import augmentation, fit_square, normalize, to_pixels
+from lightcars.cars.transforms import (
+    ColorJitter,
+    augmentation,
+    change_brightness,
+    change_contrast,
+    change_hue,
+    change_saturation,
+    fit_square,
+    normalize,
+    to_pixels,
+)
 from lightcars.weights.preprocessing import Preprocessing
 
 RGB = Preprocessing(resolution=32, mean=RGB_MEAN, std=RGB_STD)
@@ -115,3 +125,61 @@ def test_normalize_gives_channels_last_and_leaves_its_input():
 def test_the_mean_becomes_zero():
     pixels = torch.full((1, 1, 4, 4), round(GRAY_MEAN[0] * 255), dtype=torch.uint8)
     assert normalize(pixels, GRAY).abs().max() < 0.01
+
+
+CHANGES = {
+    change_brightness: v2.functional.adjust_brightness,
+    change_contrast: v2.functional.adjust_contrast,
+    change_saturation: v2.functional.adjust_saturation,
+    change_hue: v2.functional.adjust_hue,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("value", [-0.1, 0.0, 0.07, 0.1])
+def test_each_change_of_colour_is_torchvisions(change, value):
+    images = torch.rand(3, 3, 9, 7, generator=torch.Generator().manual_seed(0))
+    images[0, :, :3] = 0.4  # gray pixels have no hue
+    images[1, 1] = images[1, 2]  # two channels equal
+    before = images.clone()
+    amount = value if change is change_hue else 1 + 2 * value
+    ours = change(images, torch.full((3, 1, 1, 1), amount))
+    torch.testing.assert_close(ours, CHANGES[change](images, amount), rtol=0, atol=3e-6)
+    assert torch.equal(images, before)
+
+
+def test_jitter_draws_for_each_photograph_within_its_range():
+    images = torch.full((400, 1, 2, 2), 0.5)
+    torch.manual_seed(0)
+    values = ColorJitter(contrast=0)(images)[:, 0, 0, 0]
+    assert values.min() >= 0.4
+    assert values.max() <= 0.6
+    assert len(values.unique()) > 300
+    assert values.min() < 0.41
+    assert values.max() > 0.59
+
+
+def test_jitter_is_as_strong_as_torchvisions():
+    image = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    ours = ColorJitter()(image.expand(2000, -1, -1, -1))
+    theirs = torch.stack([v2.ColorJitter(0.2, 0.2, 0.2, 0.1)(image) for _ in range(2000)])
+    assert (ours.mean(0) - theirs.mean(0)).abs().max() < 0.02
+    assert (ours.std(0) - theirs.std(0)).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("preprocessing", [RGB, GRAY])
+def test_jitter_of_nothing_changes_nothing(preprocessing):
+    pixels = torch.randint(0, 256, (2, len(preprocessing.mean), 8, 8), dtype=torch.uint8)
+    none = ColorJitter(brightness=0, contrast=0, saturation=0, hue=0)
+    plain = normalize(pixels, preprocessing)
+    jittered = normalize(pixels, preprocessing, none)
+    torch.testing.assert_close(jittered, plain, rtol=0, atol=1e-5)
+    assert jittered.stride() == plain.stride()
+
+
+def test_jitter_follows_the_generator():
+    images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    first, second, again = (torch.manual_seed(seed) and ColorJitter()(images) for seed in (1, 2, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -348,7 +349,8 @@ def test_no_model_matches(lightcars):
     [
         (("--epochs", 0), "epochs must be a whole number of at least 1, not 0."),
         (("--resolution", 31), "resolution must be a whole number of at least 32, not 31."),
-        (("--learning-rate", "nan"), "learning_rate must be a positive number, not nan."),
+        (("--learning-rate", "nan"), "learning_rate must be a positive number up to 1e+12, not nan."),
+        (("--learning-rate", "1e38"), "learning_rate must be a positive number up to 1e+12, not 1e+38."),
         (("--dropout", 1), "dropout must be a number from 0 up to, but not including, 1"),
         (("--width", -1), "width must be a positive number"),
         (("--img-channels", 2), "photographs have 1 or 3 channels, the model takes 2."),
@@ -399,6 +401,11 @@ def test_a_half_copied_folder(lightcars, cars, tmp_path):
     for path in (data / "train" / "Bus").iterdir():
         path.unlink()
     assert f"{data}/train/Bus holds no image" in lightcars("finetune", data, "--out", tmp_path / "run").error
+    for split in ("train", "val"):
+        shutil.rmtree(data / split / "Bus")
+    error = lightcars("finetune", data, "--out", tmp_path / "run").error
+    assert "training photographs of 7 of 8 classes (first missing: Bus)" in error
+    assert "list them in" in error
 
 
 def test_a_run_folder_that_is_taken(lightcars, cars, finished):
@@ -418,6 +425,19 @@ def test_resuming_names_only_the_settings_that_were_given(lightcars, cars, finis
     error = lightcars("finetune", cars, "--out", finished, "--resume", "--epochs", 5).error
     assert "(epochs 2 -> 5)" in error
     assert lightcars("finetune", cars, "--out", finished, "--resume", "--epochs", 2).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--model", "efficientnet_b0"), "name ghostnet_050 -> efficientnet_b0"),
+        (("--width", 0.2), "width 0.1 -> 0.2"),
+    ],
+)
+def test_resuming_with_another_model(lightcars, cars, finished, arguments, text):
+    assert f"({text})" in lightcars("finetune", cars, "--out", finished, "--resume", *arguments).error
+    same = ("--model", "ghostnet_050", "--width", 0.1)
+    assert lightcars("finetune", cars, "--out", finished, "--resume", *same).code == 0
 
 
 def test_resuming_needs_the_run_folder(lightcars, cars):
@@ -603,6 +623,20 @@ def test_demo_on_photographs_of_ones_own(lightcars, cars, monkeypatch, tmp_path)
     assert not (tmp_path / "demo" / "cars").exists()
     assert str(cars / "val") in shown.out
     assert (tmp_path / "demo" / "run" / "best").is_dir()
+
+
+def test_demo_as_json_passes_over_a_broken_photograph(lightcars, cars, monkeypatch, tmp_path):
+    monkeypatch.setattr(demonstration, "PHOTO_RECIPE", Recipe(epochs=1, resolution=32, batch_size=8))
+    data = copied(cars, tmp_path)
+    first, second = sorted((data / "val").rglob("*.png"))[:2]
+    first.unlink()
+    first.write_bytes(b"")
+    shown = lightcars("demo", "--data", data, "--out", tmp_path / "demo", "--json")
+    result = json.loads(shown.out)
+    assert result["prediction"]["image"] == str(second)
+    assert len(result["prediction"]["guesses"]) == 3
+    assert result["epochs"] == 1
+    assert all(Path(picture).is_file() for picture in result["pictures"])
 
 
 def test_demo_with_bad_data(lightcars, tmp_path):

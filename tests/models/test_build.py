@@ -25,6 +25,14 @@ def test_device_that_this_machine_does_not_have(device, monkeypatch):
         build_model(SMALL, device=device)
 
 
+def test_a_cuda_device_beyond_the_last(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda:1").index == 1
+    with pytest.raises(DeviceError, match="no cuda:7: the CUDA devices are cuda:0 to cuda:1"):
+        resolve_device("cuda:7")
+
+
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu")])
 def test_device_by_name_or_object(device):
     assert resolve_device(device) == torch.device("cpu")

@@ -18,14 +18,15 @@ import torch
 
 from lightcars import __version__
 from lightcars.cars.dataset import DecodedPhotos, decode
-from lightcars.cars.layouts import CarsData, find_data, with_validation
-from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, Recipe
+from lightcars.cars.layouts import CLASSES_FILE, CarsData, find_data, with_validation
+from lightcars.cars.recipe import DEFAULT_MODEL, GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, Recipe
 from lightcars.cars.report import draw_curves
 from lightcars.cars.run import (
     Job,
     RunFolder,
     best_row,
     check_free,
+    check_resumable,
     claim,
     default_folder,
     describe,
@@ -40,8 +41,6 @@ from lightcars.models.registry import AnyConfig, find_model
 from lightcars.models.validation import change_config
 from lightcars.weights.checkpoint import describe_config, load, read_card, save
 from lightcars.weights.preprocessing import Preprocessing
-
-DEFAULT_MODEL = "ghostnet_100"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +127,7 @@ def _prepared(
 ) -> Job:
     _check_accelerator(recipe)
     cars = with_validation(find_data(data), recipe.seed)
+    _check_classes(cars)
     name, network = _network(model, changes, recipe, len(cars.classes))
     folder = default_folder(name) if out is None else Path(out)
     if is_first_process():
@@ -149,6 +149,7 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
     if out is None:
         raise ConfigError("resuming needs the run folder (out).")
     run, description = reopen(Path(out), recipe)
+    check_resumable(run)
     recipe = Recipe.from_dict(description["recipe"])
     _check_accelerator(recipe)
     cars = with_validation(find_data(data), recipe.seed)
@@ -204,6 +205,16 @@ def _description(job: Job) -> dict[str, Any]:
         },
         "machine": platform.machine(),
     }
+
+
+def _check_classes(cars: CarsData) -> None:
+    missing = sorted(set(range(len(cars.classes))) - {sample.label for sample in cars.split("train")})
+    if missing:
+        raise DataError(
+            f"{cars.root} has training photographs of {len(cars.classes) - len(missing)} of"
+            f" {len(cars.classes)} classes (first missing: {cars.classes[missing[0]]}); the copy may be"
+            f" incomplete. To train on fewer classes, list them in {cars.root / CLASSES_FILE}, one a line."
+        )
 
 
 def _counts(cars: CarsData) -> dict[str, int]:

@@ -18,6 +18,8 @@ RGB_MEAN, RGB_STD = (0.4707, 0.4602, 0.4550), (0.2594, 0.2585, 0.2635)
 GRAY_MEAN, GRAY_STD = (0.4627,), (0.2545,)
 """Of the uncut training photographs: GhostNet thesis, section 3.3."""
 
+DEFAULT_MODEL = "ghostnet_100"
+
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -68,7 +70,7 @@ class Recipe:
             require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
         require_int("batch_size", self.batch_size, at_least=1)
         require_int("seed", self.seed, at_least=0)
-        require_positive("learning_rate", self.learning_rate)
+        require_positive("learning_rate", self.learning_rate, at_most=1e12)
         if self.weight_decay != 0:
             require_positive("weight_decay", self.weight_decay)
         require_probability("label_smoothing", self.label_smoothing)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
+from zipfile import is_zipfile
 
 from lightcars.cars.layouts import CarsData
 from lightcars.cars.recipe import Recipe
@@ -24,6 +25,11 @@ from lightcars.errors import ConfigError, RunError
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
 from lightcars.weights.preprocessing import Preprocessing
+
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+"""Where torchrun, Lightning and Slurm tell a process its number."""
+
+_DEFAULT_FOLDER = "LIGHTCARS_RUN_FOLDER"
 
 Row: TypeAlias = dict[str, float]
 """One epoch's figures, as in metrics.csv."""
@@ -112,12 +118,18 @@ def best_row(rows: Sequence[Row]) -> Row:
 
 def is_first_process() -> bool:
     """Whether this is the process that writes; with several devices each has one of its own."""
-    return int(os.environ.get("LOCAL_RANK", "0")) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
+    return all(int(os.environ.get(name, "0")) == 0 for name in _RANKS)
 
 
 def default_folder(model_name: str) -> Path:
-    """runs/<model>-<date>-<time>, in the current folder."""
-    return Path("runs") / f"{model_name}-{datetime.now():%Y%m%d-%H%M%S}"
+    """runs/<model>-<date>-<time>, in the current folder; the first process tells those that it starts."""
+    if not is_first_process():
+        if _DEFAULT_FOLDER not in os.environ:
+            raise ConfigError("with processes started from outside give the run folder (--out).")
+        return Path(os.environ[_DEFAULT_FOLDER])
+    folder = Path("runs") / f"{model_name}-{datetime.now():%Y%m%d-%H%M%S}"
+    os.environ[_DEFAULT_FOLDER] = str(folder)
+    return folder
 
 
 def check_free(path: Path) -> None:
@@ -148,6 +160,15 @@ def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, dict[str, Any]
         changed = ", ".join(f"{key} {theirs[key]} -> {ours[key]}" for key in ours if ours[key] != theirs[key])
         raise ConfigError(f"{path} was started with another recipe ({changed}); resume it as it was.")
     return run, content
+
+
+def check_resumable(run: RunFolder) -> None:
+    """An error if Lightning's checkpoint is there but not whole: a truncated archive has no directory."""
+    if run.resumable.exists() and not is_zipfile(run.resumable):
+        raise RunError(
+            f"{run.resumable} is damaged, so the run cannot go on; start anew in another folder"
+            f" ({run.best} holds the best model so far)."
+        )
 
 
 def describe(run: RunFolder, content: dict[str, Any]) -> None:

@@ -27,7 +27,7 @@ from lightcars.cars.recipe import Recipe
 from lightcars.cars.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.cars.run import Job, Row
 from lightcars.cars.schedule import learning_rate_factor
-from lightcars.cars.transforms import augmentation, normalize
+from lightcars.cars.transforms import ColorJitter, augmentation, normalize
 from lightcars.errors import DeviceError, NonFiniteLossError, RunError
 from lightcars.files import replacing
 from lightcars.models.image_model import ImageModel
@@ -46,14 +46,15 @@ class CarsModule(L.LightningModule):
         self.model = model
         self.recipe = recipe
         self.preprocessing = preprocessing
+        self.jitter = ColorJitter() if recipe.augment else None
 
     def on_train_batch_start(self, _batch: Any, batch_idx: int) -> None:
-        """Dropout and stochastic depth depend on seed, epoch and step alone: a resumed run repeats them."""
+        """Colours, dropout and drop path depend on seed, epoch and step alone: resumed runs repeat them."""
         torch.manual_seed(hash((self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
-        logits = self.model(normalize(images, self.preprocessing))
+        logits = self.model(normalize(images, self.preprocessing, self.jitter))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         if self.device.type == "cpu" or batch_idx % CHECK_FINITE_EVERY == 0:
             self._check_finite(loss, "training", batch_idx)

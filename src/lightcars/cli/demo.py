@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lightcars.cars.recipe import Recipe
-from lightcars.cli.finetune import start
+from lightcars.cli.finetune import as_plain, say, start
 from lightcars.cli.output import complain
-from lightcars.cli.predict import predict
+from lightcars.cli.predict import predict_all, predictions_as_plain, say_predictions
+from lightcars.errors import DataError
+
+if TYPE_CHECKING:
+    from lightcars.cars.layouts import Sample
 
 DRAWN_TRAIN, DRAWN_VAL = 300, 25
 """Pictures of each kind."""
@@ -27,6 +34,7 @@ def demo(
         Path | None, typer.Option(help="Folder for everything \\[default: runs/demo-<time>].")
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="\\[default: 8 drawn, 10 photographs]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Show the whole way: fine-tune GhostNet on cars, look at the curves, predict one of them.
 
@@ -46,9 +54,26 @@ def demo(
         data = folder / "cars"
         complain(f"drawing cars into {data}")
         draw_cars(data, train=DRAWN_TRAIN, val=DRAWN_VAL)
-    run = start(data, "ghostnet_100", recipe, {}, out=folder / "run")
-    photo = with_validation(find_data(data), recipe.seed).split("val")[0].path
+    result = start(data, "ghostnet_100", recipe, {}, out=folder / "run")
+    photo = _first_readable(with_validation(find_data(data), recipe.seed).split("val"))
     picture = folder / "prediction.png"
+    pictures = [str(picture), str(result.run / "curves.png")]
+    guesses = predict_all(result.run, [photo], top=3, picture=picture)
+    if as_json:
+        content = {**as_plain(result), "prediction": predictions_as_plain(guesses)[0], "pictures": pictures}
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    say(result)
     typer.echo()
-    predict(run, [photo], top=3, picture=picture)
-    typer.echo(f"\npictures: {picture}, {run / 'curves.png'}")
+    say_predictions(guesses)
+    typer.echo(f"\npictures: {', '.join(pictures)}")
+
+
+def _first_readable(samples: Sequence[Sample]) -> Path:
+    from lightcars.cars.images import read_image
+
+    for sample in samples:
+        with suppress(DataError):
+            read_image(sample.path, 3)
+            return sample.path
+    return samples[0].path

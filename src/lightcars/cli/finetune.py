@@ -6,12 +6,16 @@ import json
 import shlex
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lightcars.cars.recipe import Recipe
+from lightcars.cars.recipe import DEFAULT_MODEL, Recipe
 from lightcars.cli.output import complain, complete_model
+from lightcars.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lightcars.cars.finetune import FinetuneResult
 
 INTERRUPTED = 130
 MODEL_SETTINGS: tuple[str, ...] = ("img_channels", "width", "out_channels", "dropout")
@@ -22,8 +26,11 @@ def finetune(
         Path, typer.Argument(help="Folder with train/ (and val/) class folders, or cars_train/ with devkit/.")
     ],
     model: Annotated[
-        str, typer.Option(help="Name from `lightcars list`.", autocompletion=complete_model)
-    ] = "ghostnet_100",
+        str | None,
+        typer.Option(
+            help="Name from `lightcars list` \\[default: ghostnet_100].", autocompletion=complete_model
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder \\[default: runs/<model>-<time>].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most \\[default: 30].")] = None,
@@ -66,7 +73,26 @@ def finetune(
     given: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
     recipe = _recipe(given, out if resume else None)
     changes = {key: given[key] for key in MODEL_SETTINGS if key in given}
-    start(data, model, recipe, changes, out=out, resume=resume, as_json=as_json)
+    if resume and out:
+        _check_same_model(out, {"name": model} if model else {}, changes)
+    result = start(data, model or DEFAULT_MODEL, recipe, changes, out=out, resume=resume)
+    if as_json:
+        typer.echo(json.dumps(as_plain(result), indent=2))
+    else:
+        say(result)
+
+
+def _check_same_model(run: Path, name: dict[str, str], changes: dict[str, Any]) -> None:
+    """A resumed run keeps its model; asking for another one is a mistake."""
+    from lightcars.cars.run import RunFolder
+
+    stored = RunFolder(run).read()["model"]
+    before = {**stored["config"], "name": stored["name"]}
+    changed = [f"{key} {before[key]} -> {new}" for key, new in (name | changes).items() if before[key] != new]
+    if changed:
+        raise ConfigError(
+            f"{run} was started with another model ({', '.join(changed)}); resume it as it was."
+        )
 
 
 def _recipe(given: dict[str, Any], resumed: Path | None) -> Recipe:
@@ -86,15 +112,14 @@ def start(
     *,
     out: Path | None,
     resume: bool = False,
-    as_json: bool = False,
-) -> Path:
-    """Fine-tunes, says how it went, and gives the run folder."""
+) -> FinetuneResult:
+    """Fine-tunes; Ctrl-C ends with the line that goes on."""
     from lightcars.cars.finetune import finetune as run_finetune
     from lightcars.cars.run import default_folder
 
     folder = out if out or resume else default_folder(model)
     try:
-        result = run_finetune(
+        return run_finetune(
             data, model=model, changes=changes, recipe=recipe, out=folder, resume=resume, progress=True
         )
     except KeyboardInterrupt:
@@ -104,9 +129,15 @@ def start(
         again = shlex.join(["lightcars", "finetune", str(data), "--out", str(folder), "--resume"])
         complain(f"\nstopped; go on with: {again}")
         raise typer.Exit(INTERRUPTED) from None
-    if as_json:
-        typer.echo(json.dumps({"run": str(result.run), **result.metrics}, indent=2))
-        return result.run
+
+
+def as_plain(result: FinetuneResult) -> dict[str, Any]:
+    """The result for scripts."""
+    return {"run": str(result.run), **result.metrics}
+
+
+def say(result: FinetuneResult) -> None:
+    """The result for people."""
     metrics = result.metrics
     typer.echo(
         f"best epoch {metrics['best_epoch']:.0f} of {metrics['epochs']:.0f}: val top-1"
@@ -114,4 +145,3 @@ def start(
         f"run folder: {result.run} (curves.png, metrics.csv, best/, last/)\n"
         f"next: lightcars predict {result.run} PHOTO..."
     )
-    return result.run

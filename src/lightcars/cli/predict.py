@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lightcars.cli.output import print_table
 from lightcars.errors import InputError
+
+if TYPE_CHECKING:
+    from lightcars.cars.predict import Prediction
 
 
 def predict(
@@ -28,27 +31,44 @@ def predict(
 
     Example: lightcars predict runs/first photo.jpg --top 3
     """
+    predictions = predict_all(run, images, top=top, picture=picture, device=device)
+    if as_json:
+        typer.echo(json.dumps(predictions_as_plain(predictions), indent=2, ensure_ascii=False))
+    else:
+        say_predictions(predictions)
+
+
+def predict_all(
+    run: Path, images: list[Path], *, top: int, picture: Path | None = None, device: str | None = None
+) -> list[Prediction]:
+    """Predicts, and draws the picture if one is wanted."""
     from lightcars.cars.predict import predict as run_predict
 
     if picture is not None and len(images) != 1:
         raise InputError(f"--picture draws one photograph, not {len(images)}.")
     predictions = run_predict(run, images, top=top, device=device)
-    if as_json:
-        content = [
-            {
-                "image": str(prediction.path),
-                "guesses": [{"name": g.name, "probability": g.probability} for g in prediction.guesses],
-            }
-            for prediction in predictions
-        ]
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
-    else:
-        for prediction in predictions:
-            rows = [(f"{guess.probability:.1%}", guess.name) for guess in prediction.guesses]
-            typer.echo(prediction.path)
-            print_table(("probability", "class"), rows, right="probability")
     if picture is not None:
         from lightcars.cars.images import read_image
         from lightcars.cars.report import draw_prediction
 
         draw_prediction(read_image(images[0], 3), predictions[0], picture)
+    return predictions
+
+
+def predictions_as_plain(predictions: list[Prediction]) -> list[dict[str, Any]]:
+    """The predictions for scripts."""
+    return [
+        {
+            "image": str(prediction.path),
+            "guesses": [{"name": g.name, "probability": g.probability} for g in prediction.guesses],
+        }
+        for prediction in predictions
+    ]
+
+
+def say_predictions(predictions: list[Prediction]) -> None:
+    """The predictions for people."""
+    for prediction in predictions:
+        rows = [(f"{guess.probability:.1%}", guess.name) for guess in prediction.guesses]
+        typer.echo(prediction.path)
+        print_table(("probability", "class"), rows, right="probability")

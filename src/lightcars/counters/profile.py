@@ -26,7 +26,7 @@ from lightcars.counters.skeleton import (
 from lightcars.counters.tables import markdown_table, short_number, text_table
 from lightcars.errors import CountingError
 
-TEXT_WIDTH = 100
+TEXT_WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)

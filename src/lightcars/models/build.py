@@ -25,6 +25,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
         raise DeviceError(f"{device!r} is not a device; use 'cpu', 'cuda', 'cuda:0' or 'mps'.") from error
     if resolved.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError("this machine or this torch has no CUDA device; use device='cpu'.")
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise DeviceError(f"there is no {resolved}: the CUDA devices are cuda:0 to cuda:{count - 1}.")
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("this machine has no MPS device; use device='cpu'.")
     return resolved
