@@ -8,7 +8,7 @@ images of 112 and of 224 px; each with contiguous and with channels_last tensors
 Method: in every round each side has a fresh process; while one works, the others wait. Batch normalisation
 first gets statistics that fit the fresh weights, because without them activations fade into denormal numbers,
 which are slow, and each library's initial weights fade differently. Two calls warm up; then the sides take
-turns of about 0.3 seconds each, and a turn's sample is the median of its calls. Memory is the growth of
+turns of about 0.1 seconds each, and a turn's sample is the median of its calls. Memory is the growth of
 resident memory to its peak over the warm-up and all turns, counted from a process whose model and input are
 already there and that has run a small image.
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 MODELS = ("efficientnet_b0", "ghostnet_100")
 LAYOUTS = ("contiguous", "channels_last")
-TURN_S = 0.3
+TURN_S = 0.1
 WARM_UP_CALLS = 2
 
 
@@ -64,10 +64,10 @@ class Case:
 
 
 CASES = {
-    "forward_batch1": Case(training=False, batch=1, resolution=224, turns=7),
-    "forward_batch16": Case(training=False, batch=16, resolution=224, turns=7),
-    "train_batch16_112px": Case(training=True, batch=16, resolution=112, turns=5),
-    "train_batch16_224px": Case(training=True, batch=16, resolution=224, turns=3),
+    "forward_batch1": Case(training=False, batch=1, resolution=224, turns=15),
+    "forward_batch16": Case(training=False, batch=16, resolution=224, turns=11),
+    "train_batch16_112px": Case(training=True, batch=16, resolution=112, turns=9),
+    "train_batch16_224px": Case(training=True, batch=16, resolution=224, turns=7),
 }
 QUICK_CASES = ["forward_batch1", "train_batch16_112px"]
 

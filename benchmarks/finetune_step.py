@@ -32,7 +32,7 @@ from lightcars.cars.layouts import find_data
 from lightcars.cars.recipe import RGB_MEAN, RGB_STD, Recipe
 from lightcars.cars.training import CarsLoaders, CarsModule
 from lightcars.cars.transforms import normalize
-from lightcars.weights.preprocessing import Preprocessing
+from lightcars.models.preprocessing import Preprocessing
 from neighbours import Neighbours
 
 WARM_STEPS = 3

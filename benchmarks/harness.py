@@ -163,10 +163,14 @@ def summary(rounds: Rounds) -> dict[str, float | int]:
 
 
 def ratio(peer: Rounds, ours: Rounds) -> dict[str, float]:
-    """peer / ours: ratio of medians, its extremes over the rounds, and the ratio of the best samples."""
-    each = [median(a) / median(b) for a, b in zip(peer, ours, strict=True)]
+    """peer / ours: median over the turns, its extremes over the rounds, and the ratio of the best samples.
+
+    Both samples of a turn were taken within a moment of each other, so that what slows the machine for a
+    while slows both.
+    """
+    each = [median(a / b for a, b in zip(*samples, strict=True)) for samples in zip(peer, ours, strict=True)]
     return {
-        "ratio": rounded(median(flat(peer)) / median(flat(ours))),
+        "ratio": rounded(median(a / b for a, b in zip(flat(peer), flat(ours), strict=True))),
         "low": rounded(min(each)),
         "high": rounded(max(each)),
         "best": rounded(min(flat(peer)) / min(flat(ours))),

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from lightcars.counters.params import count_params
     from lightcars.counters.profile import Profile, profile
     from lightcars.errors import LightcarsError
+    from lightcars.models.preprocessing import Preprocessing
     from lightcars.models.registry import list_models
     from lightcars.models.scaling import compound_scale
+    from lightcars.sharing import Training, from_pretrained, push_to_hub, save_pretrained
+    from lightcars.weights.catalog import WeightsEntry, list_weights
     from lightcars.weights.checkpoint import load, save
+    from lightcars.weights.convert.export import state_dict_for
+    from lightcars.weights.transforms import transforms_for
     from lightcars.zoo import create_model, efficientnet, ghostnet
 
 _MODULES = {
@@ -30,8 +35,11 @@ _MODULES = {
     "FinetuneResult": "cars.finetune",
     "LightcarsError": "errors",
     "Prediction": "cars.predict",
+    "Preprocessing": "models.preprocessing",
     "Profile": "counters.profile",
     "Recipe": "cars.recipe",
+    "Training": "sharing",
+    "WeightsEntry": "weights.catalog",
     "compound_scale": "models.scaling",
     "count_flops": "counters.flops",
     "count_params": "counters.params",
@@ -39,12 +47,18 @@ _MODULES = {
     "efficientnet": "zoo",
     "evaluate": "cars.evaluate",
     "finetune": "cars.finetune",
+    "from_pretrained": "sharing",
     "ghostnet": "zoo",
     "list_models": "models.registry",
+    "list_weights": "weights.catalog",
     "load": "weights.checkpoint",
     "predict": "cars.predict",
     "profile": "counters.profile",
+    "push_to_hub": "sharing",
     "save": "weights.checkpoint",
+    "save_pretrained": "sharing",
+    "state_dict_for": "weights.convert.export",
+    "transforms_for": "weights.transforms",
 }
 
 __all__ = [
@@ -52,8 +66,11 @@ __all__ = [
     "FinetuneResult",
     "LightcarsError",
     "Prediction",
+    "Preprocessing",
     "Profile",
     "Recipe",
+    "Training",
+    "WeightsEntry",
     "__version__",
     "compound_scale",
     "count_flops",
@@ -62,12 +79,18 @@ __all__ = [
     "efficientnet",
     "evaluate",
     "finetune",
+    "from_pretrained",
     "ghostnet",
     "list_models",
+    "list_weights",
     "load",
     "predict",
     "profile",
+    "push_to_hub",
     "save",
+    "save_pretrained",
+    "state_dict_for",
+    "transforms_for",
 ]
 
 

@@ -23,6 +23,17 @@ class UnknownModelError(LightcarsError, ValueError):
     """No registered model has that name."""
 
 
+class UnknownWeightsError(LightcarsError, ValueError):
+    """No published weights have that name, and no file or folder has that path."""
+
+
+class DownloadError(LightcarsError, OSError):
+    """A file that could not be fetched, or that is not what its source says."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
 class InputError(LightcarsError, ValueError):
     """A tensor, an image or an input size that the model cannot take."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, cast
 
 import torch
@@ -39,36 +40,53 @@ class ModelChanges(TypedDict, total=False):
 
 
 def create_model(
-    name: str, *, device: str | torch.device = "cpu", **changes: Unpack[ModelChanges]
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    **changes: Unpack[ModelChanges],
 ) -> ImageModel:
-    """A registered model with fresh weights, in training mode.
+    """A registered model, with fresh weights in training mode or with given ones in evaluation mode.
 
     Args:
         name: one of `list_models()`.
-        device: where its weights are made.
+        weights: a tag of `list_weights(name)` ("imagenet", "torchvision", "ns_jft", ...), a repository on
+            the Hugging Face Hub ("owner/name", "owner/name@revision"), a folder, or a `.safetensors` or
+            PyTorch file of lightcars, timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis.
+        device: where the weights are made or loaded to, directly.
+        dtype: of its floating-point tensors; None is float32.
         changes: settings that replace the registered ones: `num_classes`, `img_channels`, `dropout`,
             `out_channels`, `width`, `resolution`, and those of the family's config (see
-            `EfficientNetConfig` and `GhostNetConfig`).
+            `EfficientNetConfig` and `GhostNetConfig`). With `weights`, what is not said is the weights'
+            own; another `num_classes`, `img_channels` or `out_channels` is fitted, and `model.origin` tells
+            what was kept, adapted and drawn anew.
 
     Raises:
         UnknownModelError: no such name.
         ConfigError: a setting that the family does not have, or a value that cannot be.
+        UnknownWeightsError, DownloadError, CheckpointError: weights that are not known, cannot be fetched, or
+            do not fit.
 
     >>> create_model("ghostnet_100", num_classes=196, img_channels=1).config.img_channels
     1
     """
-    config = change_config(find_model(name).config, cast(dict[str, Any], changes))
-    return build_model(config, device=device)
+    return _make(name, weights, device, dtype, cast(dict[str, Any], changes))
 
 
 def efficientnet(
-    variant: str = "b0", *, device: str | torch.device = "cpu", **changes: Unpack[EfficientNetChanges]
+    variant: str = "b0",
+    *,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    **changes: Unpack[EfficientNetChanges],
 ) -> EfficientNet:
     """An EfficientNet: (N, img_channels, H, W) -> (N, num_classes).
 
     Args:
         variant: "b0" to "b7", the published sizes.
-        device: where the weights are made.
+        weights, device, dtype: as for `create_model`.
         changes: settings that replace the variant's: `width`, `depth`, `resolution`, `num_classes`,
             `img_channels`, `out_channels`, `dropout`, `drop_path`, `padding`, `batch_norm_eps`,
             `batch_norm_momentum`, `stages` (see `EfficientNetConfig`).
@@ -80,18 +98,23 @@ def efficientnet(
     """
     if variant not in EFFICIENTNETS:
         raise UnknownModelError(_unknown_variant("efficientnet", variant, list(EFFICIENTNETS)))
-    config = change_config(EFFICIENTNETS[variant], cast(dict[str, Any], changes))
-    return cast(EfficientNet, build_model(config, device=device))
+    name = f"efficientnet_{variant}"
+    return cast(EfficientNet, _make(name, weights, device, dtype, cast(dict[str, Any], changes)))
 
 
 def ghostnet(
-    variant: str = "100", *, device: str | torch.device = "cpu", **changes: Unpack[GhostNetChanges]
+    variant: str = "100",
+    *,
+    weights: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    **changes: Unpack[GhostNetChanges],
 ) -> GhostNet:
     """A GhostNet: (N, img_channels, H, W) -> (N, num_classes).
 
     Args:
         variant: "050", "100" or "130" (Huawei's widths), or "thesis" (the form of the 2020 thesis).
-        device: where the weights are made.
+        weights, device, dtype: as for `create_model`.
         changes: settings that replace the variant's: `width`, `num_classes`, `img_channels`,
             `out_channels`, `dropout`, `resolution`, `form`, `blocks` (see `GhostNetConfig`).
 
@@ -102,8 +125,24 @@ def ghostnet(
     """
     if variant not in GHOSTNETS:
         raise UnknownModelError(_unknown_variant("ghostnet", variant, list(GHOSTNETS)))
-    config = change_config(GHOSTNETS[variant], cast(dict[str, Any], changes))
-    return cast(GhostNet, build_model(config, device=device))
+    name = f"ghostnet_{variant}"
+    return cast(GhostNet, _make(name, weights, device, dtype, cast(dict[str, Any], changes)))
+
+
+def _make(
+    name: str,
+    weights: str | Path | None,
+    device: str | torch.device,
+    dtype: torch.dtype | None,
+    changes: dict[str, Any],
+) -> ImageModel:
+    config = change_config(find_model(name).config, changes)
+    if weights is None:
+        model = build_model(config, device=device)
+        return model if dtype is None else model.to(dtype)
+    from lightcars.weights.pretrained import load_pretrained
+
+    return load_pretrained(name, weights, changes, device=device, dtype=dtype)
 
 
 def _unknown_variant(family: str, variant: str, known: list[str]) -> str:

@@ -17,7 +17,7 @@ from lightcars.cars.layouts import Sample, find_data
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.cars.transforms import augmentation, fit_square
 from lightcars.errors import DataError
-from lightcars.weights.preprocessing import Preprocessing
+from lightcars.models.preprocessing import Preprocessing
 
 RGB = Preprocessing(resolution=16, mean=RGB_MEAN, std=RGB_STD)
 GRAY = Preprocessing(resolution=16, mean=GRAY_MEAN, std=GRAY_STD)

@@ -10,7 +10,7 @@ from lightcars.cars.dataset import decode
 from lightcars.cars.layouts import find_data
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.errors import DataError
-from lightcars.weights.preprocessing import Preprocessing
+from lightcars.models.preprocessing import Preprocessing
 
 from .tiny_settings import TINY_RECIPE
 

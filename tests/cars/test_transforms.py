@@ -14,11 +14,11 @@ from lightcars.cars.transforms import (
     change_contrast,
     change_hue,
     change_saturation,
-    fit_square,
     normalize,
     to_pixels,
 )
-from lightcars.weights.preprocessing import Preprocessing
+from lightcars.models.preprocessing import Preprocessing
+from lightcars.weights.transforms import fit_square
 
 RGB = Preprocessing(resolution=32, mean=RGB_MEAN, std=RGB_STD)
 GRAY = Preprocessing(resolution=32, mean=GRAY_MEAN, std=GRAY_STD)

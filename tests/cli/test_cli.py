@@ -22,7 +22,7 @@ from lightcars.cli import demo as demonstration
 from lightcars.models.registry import MODELS
 
 DEMO_EPOCHS = f"{demonstration.DRAWN_RECIPE.epochs} drawn, {demonstration.PHOTO_RECIPE.epochs} photographs"
-COMMANDS = ("list", "info", "finetune", "evaluate", "predict", "demo")
+COMMANDS = ("list", "info", "finetune", "evaluate", "predict", "weights", "convert", "demo")
 SMALL = (
     "--model",
     "ghostnet_050",
@@ -75,7 +75,7 @@ def test_help_of_each_command_explains(lightcars, command, flag):
     assert all(len(line) <= 100 for line in shown.out.splitlines())
 
 
-@pytest.mark.parametrize("command", ["list", "info", "finetune", "evaluate", "predict"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_with_a_result_gives_json(lightcars, command):
     assert "--json" in lightcars(command, "--help").out
 
@@ -90,6 +90,7 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
         ("info", ["its own", "1000", "3"]),
         ("evaluate", ["cuda if it is there", "val", "64", "10"]),
         ("predict", ["cuda if it is there", "5"]),
+        ("convert", ["those that they have", "found"]),
         ("demo", [DEMO_EPOCHS, "runs/demo-<time>"]),
     ],
 )

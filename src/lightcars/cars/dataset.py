@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 from lightcars.cars.images import read_image, without_advice
 from lightcars.cars.layouts import Sample
-from lightcars.cars.transforms import fit_square, to_pixels
+from lightcars.cars.transforms import to_pixels
 from lightcars.errors import DataError
-from lightcars.weights.preprocessing import Preprocessing
+from lightcars.models.preprocessing import Preprocessing
+from lightcars.weights.transforms import fit_square
 
 MEMORY_SHARE = 0.5
 """Part of the free memory that decoded photographs may take; beyond it they go to a temporary file."""

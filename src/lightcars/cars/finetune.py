@@ -8,7 +8,7 @@ import platform
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,10 +37,11 @@ from lightcars.errors import ConfigError, DataError, MissingExtraError, RunError
 from lightcars.files import write_text
 from lightcars.models.build import build_model, resolve_device
 from lightcars.models.image_model import ImageModel
+from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import AnyConfig, find_model
 from lightcars.models.validation import change_config
 from lightcars.weights.checkpoint import describe_config, load, read_card, save
-from lightcars.weights.preprocessing import Preprocessing
+from lightcars.weights.pretrained import load_pretrained
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ def finetune(
     data: str | Path,
     *,
     model: str | ImageModel = DEFAULT_MODEL,
+    weights: str | Path | None = None,
     changes: Mapping[str, Any] | None = None,
     recipe: Recipe | None = None,
     out: str | Path | None = None,
@@ -75,8 +77,9 @@ def finetune(
 
     Args:
         data: class folders, or `cars_train/` with `devkit/` (see `lightcars.cars.layouts`).
-        model: a registered name, trained from fresh weights, or a model to go on from, which is changed:
-            it gets a new classifier unless its number of classes is that of the data.
+        model: a registered name, or a model to go on from, which is changed: it gets a new classifier unless
+            its number of classes is that of the data.
+        weights: to start from, as for `create_model`; None starts a registered model from fresh ones.
         changes: settings of a registered model to replace, as for `create_model` (`img_channels`, ...).
         recipe: how; the default is `Recipe()`.
         out: the run folder, new or empty; the default is `runs/<model>-<time>`.
@@ -95,7 +98,7 @@ def finetune(
     job = (
         _resumed(data, recipe, out)
         if resume
-        else _prepared(data, model, changes or {}, recipe or Recipe(), out)
+        else _prepared(data, (model, weights), changes or {}, recipe or Recipe(), out)
     )
     if resume and job.run.summary.is_file():  # nothing left to do
         return FinetuneResult(load(job.run.best), json.loads(job.run.summary.read_text()), job.run.path)
@@ -120,7 +123,7 @@ def finetune(
 
 def _prepared(
     data: str | Path,
-    model: str | ImageModel,
+    start: tuple[str | ImageModel, str | Path | None],
     changes: Mapping[str, Any],
     recipe: Recipe,
     out: str | Path | None,
@@ -128,7 +131,7 @@ def _prepared(
     _check_accelerator(recipe)
     cars = with_validation(find_data(data), recipe.seed)
     _check_classes(cars)
-    name, network = _network(model, changes, recipe, len(cars.classes))
+    name, network = _network(*start, changes, recipe, len(cars.classes))
     folder = default_folder(name) if out is None else Path(out)
     if is_first_process():
         check_free(folder)
@@ -164,15 +167,22 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
 
 
 def _network(
-    model: str | ImageModel, changes: Mapping[str, Any], recipe: Recipe, num_classes: int
+    model: str | ImageModel,
+    weights: str | Path | None,
+    changes: Mapping[str, Any],
+    recipe: Recipe,
+    num_classes: int,
 ) -> tuple[str, ImageModel]:
     torch.manual_seed(recipe.seed)
     if isinstance(model, str):
-        config = change_config(find_model(model).config, dict(changes))
-        resolution = recipe.resolution or config.resolution
-        return model, build_model(replace(config, num_classes=num_classes, resolution=resolution))
-    if changes:
-        raise ConfigError("changes are for a model given by its name; change the module itself.")
+        config = change_config(find_model(model).config, changes)
+        ends = {"num_classes": num_classes, "resolution": recipe.resolution or config.resolution}
+        if weights is None:
+            return model, build_model(change_config(config, ends))
+        loaded = load_pretrained(model, weights, {**changes, **ends})
+        return model, copy.deepcopy(loaded)  # in memory of its own, aligned as fresh weights are
+    if changes or weights is not None:
+        raise ConfigError("changes and weights are for a model given by its name; change the module itself.")
     if model.config.num_classes != num_classes:
         model.reset_classifier(num_classes)
     return type(model).__name__.lower(), model
@@ -182,8 +192,12 @@ def _preprocessing(network: ImageModel, recipe: Recipe) -> Preprocessing:
     channels = network.config.img_channels
     if channels not in (1, 3):
         raise ConfigError(f"photographs have 1 or 3 channels, the model takes {channels}.")
+    resolution = recipe.resolution or network.config.resolution
+    if network.preprocessing is not None:
+        mean, std = network.preprocessing.mean, network.preprocessing.std
+        return Preprocessing(resolution=resolution, mean=mean, std=std)
     mean, std = (RGB_MEAN, RGB_STD) if channels == 3 else (GRAY_MEAN, GRAY_STD)
-    return Preprocessing(resolution=recipe.resolution or network.config.resolution, mean=mean, std=std)
+    return Preprocessing(resolution=resolution, mean=mean, std=std)
 
 
 def _description(job: Job) -> dict[str, Any]:
@@ -191,6 +205,7 @@ def _description(job: Job) -> dict[str, Any]:
     return {
         "lightcars_version": __version__,
         "model": {"name": job.name, **describe_config(cast(AnyConfig, job.network.config))},
+        "weights": None if job.network.origin is None else str(job.network.origin),
         "recipe": job.recipe.to_dict(),
         "data": {
             "root": str(cars.root),

@@ -10,8 +10,9 @@ import torch
 
 from lightcars.cars.images import read_image, without_advice
 from lightcars.cars.trained import TrainedModel, load_trained
-from lightcars.cars.transforms import fit_square, normalize, to_pixels
+from lightcars.cars.transforms import normalize, to_pixels
 from lightcars.errors import InputError
+from lightcars.weights.transforms import fit_square
 
 
 @dataclass(frozen=True, slots=True)

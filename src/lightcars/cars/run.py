@@ -24,7 +24,7 @@ from lightcars.cars.recipe import Recipe
 from lightcars.errors import ConfigError, RunError
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
-from lightcars.weights.preprocessing import Preprocessing
+from lightcars.models.preprocessing import Preprocessing
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Where torchrun, Lightning and Slurm tell a process its number."""

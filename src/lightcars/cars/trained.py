@@ -11,8 +11,15 @@ from lightcars.cars.run import RunFolder
 from lightcars.errors import CheckpointError
 from lightcars.models.build import resolve_device
 from lightcars.models.image_model import ImageModel
-from lightcars.weights.checkpoint import CONFIG_FILE, load, read_card
-from lightcars.weights.preprocessing import Preprocessing
+from lightcars.models.preprocessing import Preprocessing
+from lightcars.sharing import from_pretrained
+from lightcars.weights.catalog import find_tag
+from lightcars.weights.checkpoint import CONFIG_FILE
+from lightcars.weights.hub import split_hub_id
+from lightcars.weights.imagenet import imagenet_classes
+from lightcars.weights.pretrained import load_pretrained
+
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +32,43 @@ class TrainedModel:
     device: torch.device
 
 
-def load_trained(folder: str | Path, device: str | torch.device | None = None) -> TrainedModel:
-    """The best model of a run folder, or the model of a checkpoint folder.
+def load_trained(weights: str | Path, device: str | torch.device | None = None) -> TrainedModel:
+    """The best model of a run folder, the model of a checkpoint folder, or published weights.
 
     Args:
-        folder: a run of `finetune`, or what `save` wrote with classes and preprocessing.
+        weights: a run of `finetune`, what `save` wrote, a tag of `list_weights()` such as
+            "timm/efficientnet_b0.ra_in1k", or a repository on the Hugging Face Hub.
         device: None takes CUDA if it is there.
 
     Raises:
-        CheckpointError: neither of them, or a checkpoint without class names or preprocessing.
+        CheckpointError: none of them, or a checkpoint without class names or preprocessing.
+        DownloadError: published weights that cannot be fetched.
     """
-    path = Path(folder)
-    if not path.is_dir():
-        raise CheckpointError(f"there is no run or checkpoint folder {path}.")
-    run = RunFolder(path)
-    checkpoint = path
-    if not (path / CONFIG_FILE).is_file():
-        run.read()
-        checkpoint = run.best
-        if not checkpoint.is_dir():
-            raise CheckpointError(f"{path} has no finished epoch yet; resume the run first (--resume).")
-    card = read_card(checkpoint)
-    if card.classes is None or card.preprocessing is None:
-        raise CheckpointError(
-            f"{checkpoint} does not say its class names and preprocessing; save it with both to predict."
-        )
     target = resolve_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model = load(checkpoint, device=target).to(memory_format=torch.channels_last)
-    return TrainedModel(model, card.classes, card.preprocessing, target)
+    model = _load(weights, target)
+    classes, preprocessing = model.classes, model.preprocessing
+    if classes is None and model.config.num_classes == IMAGENET_CLASSES and model.origin is not None:
+        classes = imagenet_classes()
+    if classes is None or preprocessing is None:
+        raise CheckpointError(
+            f"{weights} does not say its class names and preprocessing; save it with both to predict."
+        )
+    model = model.to(memory_format=torch.channels_last)
+    return TrainedModel(model, classes, preprocessing, target)
+
+
+def _load(weights: str | Path, device: torch.device) -> ImageModel:
+    path = Path(weights)
+    if not path.is_dir():
+        entry = find_tag(str(weights))
+        if entry is not None:
+            return load_pretrained(entry.model, entry.tag, {}, device=device)
+        if split_hub_id(str(weights)) is None or path.exists():
+            raise CheckpointError(f"there is no run or checkpoint folder {path}.")
+    elif not (path / CONFIG_FILE).is_file():
+        run = RunFolder(path)
+        run.read()
+        if not run.best.is_dir():
+            raise CheckpointError(f"{path} has no finished epoch yet; resume the run first (--resume).")
+        path = run.best
+    return from_pretrained(path if path.is_dir() else str(weights), device=device)

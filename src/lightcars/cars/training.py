@@ -31,7 +31,7 @@ from lightcars.cars.transforms import ColorJitter, augmentation, normalize
 from lightcars.errors import DeviceError, NonFiniteLossError, RunError
 from lightcars.files import replacing
 from lightcars.models.image_model import ImageModel
-from lightcars.weights.preprocessing import Preprocessing
+from lightcars.models.preprocessing import Preprocessing
 
 CHECK_FINITE_EVERY = 20
 """Steps between looks at the loss on an accelerator, where each look waits for it."""

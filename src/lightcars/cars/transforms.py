@@ -1,4 +1,4 @@
-"""From photographs to tensors: sizes, augmentation, normalisation."""
+"""From photographs to tensors: augmentation and normalisation."""
 
 from __future__ import annotations
 
@@ -9,21 +9,9 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms import v2
 
-from lightcars.weights.preprocessing import Preprocessing
-
-_INTERPOLATIONS = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
-
-
-def fit_square(preprocessing: Preprocessing) -> v2.Transform:
-    """PIL image of any size -> PIL image of resolution x resolution."""
-    side = preprocessing.resolution
-    interpolation = _INTERPOLATIONS[preprocessing.interpolation]
-    if preprocessing.resize == "squash":
-        return v2.Resize((side, side), interpolation=interpolation)
-    shorter = round(side / preprocessing.crop_fraction)
-    return v2.Compose([v2.Resize(shorter, interpolation=interpolation), v2.CenterCrop(side)])
+from lightcars.models.preprocessing import Preprocessing
 
 
 def augmentation() -> v2.Transform:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightcars.cars.recipe import Recipe
+from lightcars.cars.recipe import DEFAULT_MODEL, Recipe
 from lightcars.cli.finetune import as_plain, say, start
 from lightcars.cli.output import complain
 from lightcars.cli.predict import predict_all, predictions_as_plain, say_predictions
@@ -54,7 +54,7 @@ def demo(
         data = folder / "cars"
         complain(f"drawing cars into {data}")
         draw_cars(data, train=DRAWN_TRAIN, val=DRAWN_VAL)
-    result = start(data, "ghostnet_100", recipe, {}, out=folder / "run")
+    result = start(data, (DEFAULT_MODEL, None), recipe, {}, out=folder / "run")
     photo = _first_readable(with_validation(find_data(data), recipe.seed).split("val"))
     picture = folder / "prediction.png"
     pictures = [str(picture), str(result.run / "curves.png")]

@@ -11,7 +11,10 @@ from lightcars.cli.output import complain, print_table
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder of `lightcars finetune`, or a checkpoint folder.")],
+    run: Annotated[
+        str,
+        typer.Argument(help="Run folder of `lightcars finetune`, checkpoint folder, or published weights."),
+    ],
     data: Annotated[Path, typer.Argument(help="Folder with the photographs, as for `lightcars finetune`.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "val",
     batch_size: Annotated[int, typer.Option(min=1, help="Photographs at a time.")] = 64,

@@ -31,6 +31,10 @@ def finetune(
             help="Name from `lightcars list` \\[default: ghostnet_100].", autocompletion=complete_model
         ),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="To start from: a tag of `lightcars weights`, folder or file \\[default: fresh]."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder \\[default: runs/<model>-<time>].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most \\[default: 30].")] = None,
@@ -75,7 +79,7 @@ def finetune(
     changes = {key: given[key] for key in MODEL_SETTINGS if key in given}
     if resume and out:
         _check_same_model(out, {"name": model} if model else {}, changes)
-    result = start(data, model or DEFAULT_MODEL, recipe, changes, out=out, resume=resume)
+    result = start(data, (model or DEFAULT_MODEL, weights), recipe, changes, out=out, resume=resume)
     if as_json:
         typer.echo(json.dumps(as_plain(result), indent=2))
     else:
@@ -106,21 +110,29 @@ def _recipe(given: dict[str, Any], resumed: Path | None) -> Recipe:
 
 def start(
     data: Path,
-    model: str,
+    model: tuple[str, str | None],
     recipe: Recipe,
     changes: dict[str, Any],
     *,
     out: Path | None,
     resume: bool = False,
 ) -> FinetuneResult:
-    """Fine-tunes; Ctrl-C ends with the line that goes on."""
+    """Fine-tunes the model (name, weights to start from); Ctrl-C ends with the line that goes on."""
     from lightcars.cars.finetune import finetune as run_finetune
     from lightcars.cars.run import default_folder
 
-    folder = out if out or resume else default_folder(model)
+    name, weights = model
+    folder = out if out or resume else default_folder(name)
     try:
         return run_finetune(
-            data, model=model, changes=changes, recipe=recipe, out=folder, resume=resume, progress=True
+            data,
+            model=name,
+            weights=weights,
+            changes=changes,
+            recipe=recipe,
+            out=folder,
+            resume=resume,
+            progress=True,
         )
     except KeyboardInterrupt:
         if folder is None or not (folder / "run.json").exists():

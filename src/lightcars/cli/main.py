@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lightcars import __version__
+from lightcars.cli.convert import convert
 from lightcars.cli.demo import demo
 from lightcars.cli.evaluate import evaluate
 from lightcars.cli.finetune import finetune
@@ -16,6 +17,7 @@ from lightcars.cli.info import info
 from lightcars.cli.list_models import list_models
 from lightcars.cli.output import complain
 from lightcars.cli.predict import predict
+from lightcars.cli.weights import weights
 from lightcars.errors import LightcarsError
 
 USER_ERROR = 2
@@ -50,6 +52,8 @@ app.command()(info)
 app.command()(finetune)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(weights)
+app.command()(convert)
 app.command()(demo)
 
 

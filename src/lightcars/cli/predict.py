@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder of `lightcars finetune`, or a checkpoint folder.")],
+    run: Annotated[
+        str,
+        typer.Argument(help="Run folder of `lightcars finetune`, checkpoint folder, or published weights."),
+    ],
     images: Annotated[list[Path], typer.Argument(help="Photographs.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
     picture: Annotated[
@@ -39,7 +42,7 @@ def predict(
 
 
 def predict_all(
-    run: Path, images: list[Path], *, top: int, picture: Path | None = None, device: str | None = None
+    run: str | Path, images: list[Path], *, top: int, picture: Path | None = None, device: str | None = None
 ) -> list[Prediction]:
     """Predicts, and draws the picture if one is wanted."""
     from lightcars.cars.predict import predict as run_predict

@@ -55,6 +55,7 @@ class MBConv(nn.Module):
                 hidden,
                 reduced_channels=max(1, in_channels // squeeze_reduction),
                 activation=style.activation,
+                inplace=True,
             )
             if squeeze_reduction
             else nn.Identity()

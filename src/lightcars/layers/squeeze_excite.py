@@ -31,6 +31,7 @@ class SqueezeExcite(nn.Module):
             the same; the shapes of the weights in a checkpoint are not.
         activation: makes the hidden activation.
         gate: makes the function whose values scale the channels.
+        inplace: overwrite the input where no gradient needs it; for use inside blocks that own it.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class SqueezeExcite(nn.Module):
         form: Literal["conv", "linear"] = "conv",
         activation: Callable[[], nn.Module] = nn.ReLU,
         gate: Callable[[], nn.Module] = nn.Sigmoid,
+        inplace: bool = False,
     ) -> None:
         super().__init__()
         reduced = max(1, channels // reduction) if reduced_channels is None else reduced_channels
@@ -52,10 +54,13 @@ class SqueezeExcite(nn.Module):
         else:
             self.reduce, self.expand = Linear(channels, reduced), Linear(reduced, channels)
         self._keepdim = form == "conv"
+        self._inplace = inplace
         self.act = activation()
         self.gate = gate()
 
     def forward(self, x: Tensor) -> Tensor:
         means = x.mean((2, 3), keepdim=self._keepdim)
         scale: Tensor = self.gate(self.expand(self.act(self.reduce(means))))
-        return x * (scale if self._keepdim else scale[:, :, None, None])
+        scale = scale if self._keepdim else scale[:, :, None, None]
+        overwrites = self._inplace and not (x.requires_grad or scale.requires_grad)
+        return x.mul_(scale) if overwrites else x * scale

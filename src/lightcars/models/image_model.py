@@ -12,6 +12,8 @@ from lightcars.layers import BlockSequence, ConvNormAct, initialize
 from lightcars.layers.initialization import Linear
 from lightcars.models.config import ModelConfig
 from lightcars.models.features import FeatureMap, feature_maps
+from lightcars.models.origin import WeightsOrigin
+from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.validation import change_config
 
 
@@ -25,6 +27,9 @@ class ImageModel(nn.Module):
         config: what the model was built from.
         stem, blocks, head: from the image to the last map.
         classifier: a linear layer, or the identity if the config has no classes.
+        origin: where its weights came from; None for fresh ones.
+        preprocessing: what its weights expect of their input, if known; see `lightcars.transforms_for`.
+        classes: names of its outputs in order, if known.
     """
 
     config: ModelConfig
@@ -32,6 +37,9 @@ class ImageModel(nn.Module):
     blocks: BlockSequence
     head: ConvNormAct
     classifier: nn.Module
+    origin: WeightsOrigin | None = None
+    preprocessing: Preprocessing | None = None
+    classes: tuple[str, ...] | None = None
 
     @property
     def feature_info(self) -> tuple[FeatureMap, ...]:
@@ -58,14 +66,16 @@ class ImageModel(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draws new initial weights."""
-        self._initialize(self)
+        self.initialize_layers(self)
 
-    def _initialize(self, module: nn.Module) -> None:
+    def initialize_layers(self, module: nn.Module) -> None:
+        """Draws new initial weights for `module`, a part of this model."""
         initialize(module)
 
     def reset_classifier(self, num_classes: int) -> None:
         """Puts a new classifier, with new weights, in place of the old one; 0 leaves it out."""
         self.config = change_config(self.config, {"num_classes": num_classes})
+        self.classes = None
         like = self.head.conv.weight
         with torch.device(like.device):
             self.classifier = self._make_classifier()

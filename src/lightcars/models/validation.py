@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -43,7 +44,7 @@ def require_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
 
 
-def change_config(config: ConfigT, changes: dict[str, Any]) -> ConfigT:
+def change_config(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
     """`config` with `changes`; a key that it does not have is an error with the nearest names."""
     known = [field.name for field in fields(config)]
     for key in changes:

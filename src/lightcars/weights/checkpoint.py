@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from lightcars import __version__
 from lightcars.errors import CheckpointError, ConfigError, RunError
 from lightcars.files import replacing, write_text
-from lightcars.models.build import build_skeleton, resolve_device
+from lightcars.models.build import resolve_device
 from lightcars.models.efficientnet.config import EfficientNetConfig, MBConvStage
 from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
 from lightcars.models.image_model import ImageModel
+from lightcars.models.origin import WeightsOrigin
+from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import AnyConfig
-from lightcars.weights.preprocessing import Preprocessing
+from lightcars.weights.adapt import fit
+from lightcars.weights.tensors import read_tensors
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -59,8 +61,8 @@ def save(
     Args:
         model: one of this library's, on any device (also inside `torch.compile`).
         folder: made if it is not there; a checkpoint in it is replaced.
-        classes: names of the outputs in order, one for each.
-        preprocessing: what the weights expect of their input.
+        classes: names of the outputs in order, one for each; None takes those that the model knows.
+        preprocessing: what the weights expect of their input; None takes what the model knows.
 
     Raises:
         CheckpointError: not a model of this library, or a number of classes that is not the model's.
@@ -74,6 +76,8 @@ def save(
         raise CheckpointError(f"save takes a model of lightcars, not a {type(model).__name__}.")
     if any(tensor.is_meta for tensor in model.state_dict().values()):
         raise CheckpointError("the model has no weights (it is on the meta device); build it elsewhere.")
+    classes = model.classes if classes is None else classes
+    preprocessing = model.preprocessing if preprocessing is None else preprocessing
     if classes is not None and len(classes) != model.config.num_classes:
         raise CheckpointError(f"{len(classes)} class names for {model.config.num_classes} outputs.")
     card = {
@@ -94,22 +98,36 @@ def save(
     return target
 
 
-def load(folder: str | Path, *, device: str | torch.device = "cpu") -> ImageModel:
-    """The model that `save` wrote, in evaluation mode, with its tensors' own precision.
+def load(
+    folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> ImageModel:
+    """The model that `save` wrote, in evaluation mode.
 
     Args:
         folder: holds `model.safetensors` and `config.json`.
         device: where the tensors are loaded to.
+        dtype: of all floating-point tensors; None leaves each as it was saved.
 
     Raises:
         CheckpointError: a missing or broken file, or tensors that do not fit the config: all missing,
             unexpected and mis-shaped ones are listed.
     """
     target = resolve_device(device)
-    model = build_skeleton(read_card(folder).config)
-    tensors = _read_tensors(Path(folder) / WEIGHTS_FILE, target)
-    _check_keys(model.state_dict(), tensors, folder)
-    model.load_state_dict(tensors, strict=True, assign=True)
+    card = read_card(folder)
+    path = Path(folder) / WEIGHTS_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no {WEIGHTS_FILE}; copy it there again.")
+    fitted = fit(
+        card.config,
+        read_tensors(path, target),
+        theirs=card.config,
+        origin=str(folder),
+        device=target,
+        dtype=dtype,
+    )
+    model = fitted.model
+    model.origin = WeightsOrigin(weights=str(folder), source="lightcars", kept=fitted.kept)
+    model.classes, model.preprocessing = card.classes, card.preprocessing
     return model.eval()
 
 
@@ -168,42 +186,3 @@ def _preprocessing(data: dict[str, Any] | None) -> Preprocessing | None:
     if data is None:
         return None
     return Preprocessing(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
-
-
-def _read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise CheckpointError(f"{path.parent} holds no {path.name}; copy it there again.")
-    try:
-        return load_file(path, device=str(device))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); copy or save it again.") from error
-
-
-def _check_keys(wanted: dict[str, Any], found: dict[str, Tensor], folder: str | Path) -> None:
-    missing = [key for key in wanted if key not in found]
-    unexpected = [key for key in found if key not in wanted]
-    misshaped = [
-        f"{key} {tuple(found[key].shape)} for {tuple(tensor.shape)}"
-        for key, tensor in wanted.items()
-        if key in found and found[key].shape != tensor.shape
-    ]
-    of_another_kind = [
-        f"{key} of {found[key].dtype}"
-        for key, tensor in wanted.items()
-        if key in found and found[key].is_floating_point() != tensor.is_floating_point()
-    ]
-    problems = [
-        f"{label} {', '.join(keys)}"
-        for label, keys in (
-            ("missing:", missing),
-            ("unexpected:", unexpected),
-            ("mis-shaped:", misshaped),
-            ("of another kind:", of_another_kind),
-        )
-        if keys
-    ]
-    if problems:
-        raise CheckpointError(f"the weights in {folder} do not fit its config; {'; '.join(problems)}.")

@@ -68,7 +68,7 @@ class GhostNet(ImageModel):
         if config.form == "thesis":
             self.reset_parameters()
 
-    def _initialize(self, module: nn.Module) -> None:
+    def initialize_layers(self, module: nn.Module) -> None:
         initialize(module, per_group=self.config.form == "official")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,6 +99,7 @@ def _squeeze(config: GhostNetConfig, channels: int) -> SqueezeExcite:
         form="linear" if thesis else "conv",
         activation=partial(nn.ReLU, inplace=True),
         gate=ClampGate if thesis else nn.Hardsigmoid,
+        inplace=True,
     )
 
 

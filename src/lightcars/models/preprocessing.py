@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +18,7 @@ class Preprocessing:
         resolution: pixels of the square that the model sees.
         mean, std: per channel, of pixel values in [0, 1]; one value each for grayscale.
         resize: "squash" scales both sides to `resolution`, whatever the aspect ratio, as both theses do;
-            "crop" scales the shorter side to resolution / crop_fraction and cuts the middle out.
+            "crop" scales the shorter side to `shorter_side` and cuts the middle out.
         crop_fraction: the part of the scaled image that "crop" keeps.
         interpolation: of the scaling.
     """
@@ -34,7 +35,19 @@ class Preprocessing:
         require_one_of("resize", self.resize, ("squash", "crop"))
         require_one_of("interpolation", self.interpolation, ("bilinear", "bicubic"))
         require_positive("crop_fraction", self.crop_fraction, at_most=1)
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if not isinstance(values, tuple) or not values or not all(map(_is_finite, values)):
+                raise ConfigError(f"{name} must be a tuple of numbers, one for each channel, not {values!r}.")
         if len(self.mean) != len(self.std):
             raise ConfigError(f"mean {self.mean} and std {self.std} differ in their number of channels.")
         for value in self.std:
             require_positive("std", value)
+
+    @property
+    def shorter_side(self) -> int:
+        """Pixels to which "crop" scales: resolution / crop_fraction, rounded down as in timm."""
+        return math.floor(self.resolution / self.crop_fraction + 1e-6)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,62 @@
+"""`lightcars convert`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lightcars.cli.output import complete_model
+from lightcars.errors import ConfigError
+
+
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="Folder, .safetensors or .pth file, tag of `lightcars weights`, or Hub id.")
+    ],
+    target: Annotated[
+        Path, typer.Argument(help="Folder (--to lightcars), or file ending in .safetensors or .pth.")
+    ],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose names: lightcars, timm, torchvision, lukemelas, huawei or thesis"
+            " \\[default: those that they have; only the file format changes]."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="What the weights are of \\[default: found].", autocompletion=complete_model),
+    ] = None,
+    tensorflow: Annotated[
+        bool | None,
+        typer.Option(
+            "--tensorflow/--native",
+            help="For timm's names, which do not tell: SAME padding and eps 1e-3, or symmetric and 1e-5.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Turn weights of one library into those of another, or a .pth file into safetensors.
+
+    Nothing in a .pth file is executed.
+
+    Example: lightcars convert runs/first/best for_timm.safetensors --to timm
+    """
+    from lightcars.weights.conversion import convert_weights
+
+    changes: dict[str, Any] = {}
+    if tensorflow is not None:
+        if to is None:
+            raise ConfigError("--tensorflow and --native say how to read the weights for --to; give it too.")
+        padding, eps = ("same", 1e-3) if tensorflow else ("symmetric", 1e-5)
+        changes = {"padding": padding, "batch_norm_eps": eps}
+    done = convert_weights(source, target, to=to, model=model, changes=changes)
+    if as_json:
+        typer.echo(
+            json.dumps({"target": str(target), "tensors": done.tensors, "model": done.model, "to": done.to})
+        )
+    else:
+        typer.echo(f"{done.tensors} tensors of {done.model or source} with the names of {done.to}: {target}")

@@ -1,0 +1,54 @@
+"""`lightcars weights`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Annotated, Any
+
+import typer
+
+from lightcars.cli.output import complete_model, print_table
+
+UNKNOWN = "unknown"
+
+
+def weights(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Name from `lightcars list`; all if left out.", autocompletion=complete_model),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all that is known.")] = False,
+) -> None:
+    """List the published weights that `weights=` takes by their tag.
+
+    Accuracies are the publishers', on ImageNet-1k, at the size shown; what no source states is unknown.
+
+    Example: lightcars weights efficientnet_b0
+    """
+    from lightcars.weights.catalog import WeightsEntry, list_weights
+
+    entries = list_weights(model)
+    if as_json:
+        typer.echo(json.dumps([_plain(entry) for entry in entries], indent=2))
+        return
+
+    def row(entry: WeightsEntry) -> tuple[str, ...]:
+        size = UNKNOWN if entry.size_mb is None else f"{entry.size_mb:.0f} MB"
+        top1 = UNKNOWN if entry.top1_percent is None else f"{entry.top1_percent:.1f} %"
+        pixels = f"{entry.preprocessing.resolution} px"
+        return (entry.tag, top1, pixels, size, entry.licence or UNKNOWN)
+
+    if not entries:
+        typer.echo(f"no published weights of {model} are known; a folder or file of your own can be given")
+        return
+    print_table(
+        ("tag", "top-1", "input", "size", "licence"),
+        [row(entry) for entry in entries],
+        right="top-1,input,size",
+    )
+
+
+def _plain(entry: Any) -> dict[str, Any]:
+    values = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    return {**values, "settings": dict(entry.settings), "preprocessing": asdict(entry.preprocessing)}

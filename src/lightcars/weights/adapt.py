@@ -1,0 +1,142 @@
+"""Weights into a model that is not quite the one that they were made for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightcars.errors import CheckpointError
+from lightcars.models.build import build_skeleton
+from lightcars.models.efficientnet.config import EfficientNetConfig
+from lightcars.models.image_model import ImageModel
+from lightcars.models.registry import AnyConfig
+from lightcars.models.validation import change_config
+
+STEM = "stem.conv.weight"
+CLASSIFIER = "classifier.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model with weights in it, and the names of tensors that were not taken as they were."""
+
+    model: ImageModel
+    kept: int
+    adapted: tuple[str, ...]
+    initialized: tuple[str, ...]
+
+
+def config_of(tensors: Mapping[str, Tensor], base: AnyConfig) -> AnyConfig:
+    """`base` with the ends that the tensors (under our names) have: inputs, width before, classes."""
+    before = _before_classifier(base)
+    seen: dict[str, Any] = {}
+    if STEM in tensors and tensors[STEM].ndim == 4:
+        seen["img_channels"] = tensors[STEM].shape[1]
+    if CLASSIFIER in tensors:
+        seen["num_classes"] = tensors[CLASSIFIER].shape[0]
+    if before in tensors and tensors[before].shape[0] != base.head_channels:
+        seen["out_channels"] = tensors[before].shape[0]
+    config: AnyConfig = change_config(base, seen)
+    return config
+
+
+def fit(
+    config: AnyConfig,
+    tensors: Mapping[str, Tensor],
+    *,
+    theirs: AnyConfig,
+    origin: str,
+    device: torch.device,
+    dtype: torch.dtype | None = None,
+) -> Fitted:
+    """Builds the model of `config` around the tensors, without ever having its weights twice.
+
+    Where `config` differs from `theirs`, the stem is adapted to its image channels, and layers that end
+    otherwise are drawn anew. Everything else must fit.
+
+    Args:
+        config: of the model that is wanted.
+        tensors: under our names; assigned, not copied, where they need no change.
+        theirs: the config that the tensors fit.
+        origin: named in errors.
+        device: where the tensors are; new ones are made there.
+        dtype: of all floating-point tensors; None leaves each as it is.
+
+    Raises:
+        CheckpointError: tensors that are missing, unexpected or of another shape; all are listed.
+    """
+    model = build_skeleton(config)
+    dropped = _redrawn_layers(config, theirs, has_classifier=CLASSIFIER in tensors)
+    ready = {name: tensor for name, tensor in tensors.items() if not name.startswith(dropped)}
+    adapted: tuple[str, ...] = ()
+    if config.img_channels != theirs.img_channels and STEM in ready:
+        ready[STEM] = fit_image_channels(ready[STEM], config.img_channels)
+        adapted = (STEM,)
+    if dtype is not None:
+        ready = {name: t.to(dtype) if t.is_floating_point() else t for name, t in ready.items()}
+    wanted = model.state_dict()
+    check_fits({name: t for name, t in wanted.items() if not name.startswith(dropped)}, ready, origin)
+    initialized = tuple(name for name in wanted if name.startswith(dropped))
+    model.load_state_dict(ready, strict=False, assign=True)
+    for layer in dropped:
+        _draw(model, layer.removesuffix("."), device, dtype)
+    return Fitted(model, len(ready) - len(adapted), adapted, initialized)
+
+
+def fit_image_channels(weight: Tensor, img_channels: int) -> Tensor:
+    """The first convolution's weight (out, C, k, k) for another number of image channels.
+
+    One channel: the sum over C, so that a gray image repeated in C channels gives the same. More: repeated in
+    turn and scaled by C / img_channels, so that the sum stays.
+    """
+    before = weight.shape[1]
+    if img_channels == 1:
+        return weight.sum(dim=1, keepdim=True)
+    repeated = weight.repeat(1, -(-img_channels // before), 1, 1)[:, :img_channels]
+    return repeated * (before / img_channels)
+
+
+def check_fits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], origin: str) -> None:
+    """A CheckpointError that lists what is missing, unexpected, mis-shaped or of another kind."""
+    common = [(name, tensor, found[name]) for name, tensor in wanted.items() if name in found]
+    misshaped = [f"{n} {tuple(f.shape)} for {tuple(w.shape)}" for n, w, f in common if f.shape != w.shape]
+    kinds = [f"{n} of {f.dtype}" for n, w, f in common if f.is_floating_point() != w.is_floating_point()]
+    problems = [
+        f"{label} {', '.join(names)}"
+        for label, names in (
+            ("missing:", [name for name in wanted if name not in found]),
+            ("unexpected:", [name for name in found if name not in wanted]),
+            ("mis-shaped:", misshaped),
+            ("of another kind:", kinds),
+        )
+        if names
+    ]
+    if problems:
+        raise CheckpointError(f"the weights in {origin} do not fit the model; {'; '.join(problems)}.")
+
+
+def _before_classifier(config: AnyConfig) -> str:
+    return "head.conv.weight" if isinstance(config, EfficientNetConfig) else "neck.0.weight"
+
+
+def _redrawn_layers(config: AnyConfig, theirs: AnyConfig, *, has_classifier: bool) -> tuple[str, ...]:
+    """Prefixes of the layers whose shapes the change makes impossible to keep."""
+    widened = config.head_channels != theirs.head_channels
+    layers: list[str] = []
+    if widened:
+        layers.append("head." if isinstance(config, EfficientNetConfig) else "neck.")
+    if widened or not has_classifier or config.num_classes != theirs.num_classes:
+        layers.append("classifier.")
+    return tuple(layers)
+
+
+def _draw(model: ImageModel, layer: str, device: torch.device, dtype: torch.dtype | None) -> None:
+    module = model.get_submodule(layer)
+    module.to_empty(device=device)
+    model.initialize_layers(module)
+    if dtype is not None:
+        module.to(dtype)

@@ -1,0 +1,105 @@
+"""Weights from one library's file to another's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightcars.errors import CheckpointError, ConfigError, RunError
+from lightcars.files import replacing
+from lightcars.models.image_model import ImageModel
+from lightcars.models.registry import MODELS
+from lightcars.weights.catalog import find_tag
+from lightcars.weights.checkpoint import CONFIG_FILE, load, save
+from lightcars.weights.convert.export import state_dict_for
+from lightcars.weights.convert.translate import OURS, recognise
+from lightcars.weights.identify import identify
+from lightcars.weights.locate import Located, locate
+from lightcars.weights.pretrained import load_pretrained
+from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, read_tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What was written: how many tensors, of which model (if it had to be known), with whose names."""
+
+    tensors: int
+    model: str | None
+    to: str
+
+
+def convert_weights(
+    source: str,
+    target: Path,
+    *,
+    to: str | None,
+    model: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Conversion:
+    """Reads weights from anywhere and writes them with the names of `to`, whole or not at all.
+
+    Args:
+        source: a folder, a file, a tag of the catalogue or a repository on the Hub.
+        target: a folder for `to="lightcars"`, else a `.safetensors` or PyTorch file.
+        to: "lightcars", "timm", "torchvision", "lukemelas", "huawei" or "thesis"; None keeps the names, and
+            needs to know nothing of the model.
+        model: the registered model; None finds it out.
+        changes: settings of the model that its tensors do not tell (padding, batch norm eps).
+
+    Raises:
+        CheckpointError, UnknownWeightsError, DownloadError: weights that cannot be read or do not fit.
+        ConfigError: a target that does not suit `to`.
+    """
+    if to != OURS and target.suffix not in (SAFE_SUFFIX, *PICKLED_SUFFIXES):
+        raise ConfigError(f"{target} must end in {SAFE_SUFFIX} or .pth; a folder is for --to {OURS}.")
+    if to == OURS and target.suffix in (SAFE_SUFFIX, *PICKLED_SUFFIXES):
+        raise ConfigError(f"with --to {OURS} give a folder, not the file {target}.")
+    located = _locate(source, model)
+    if to is None:
+        tensors = read_tensors(located.path, torch.device("cpu"))
+        _write(tensors, target)
+        return Conversion(len(tensors), None, recognise(tensors) or "the file")
+    name, network = _model(source, located, model, changes or {})
+    if to == OURS:
+        save(network, target)
+        return Conversion(len(network.state_dict()), name, to)
+    tensors = state_dict_for(network, to)
+    _write(tensors, target)
+    return Conversion(len(tensors), name, to)
+
+
+def _locate(source: str, model: str | None) -> Located:
+    entry = find_tag(source)
+    if entry is None and not Path(source).exists() and "/" not in source:
+        raise CheckpointError(f"there is no file or folder {source}, and no weights of that tag.")
+    return locate(source, model or (entry.model if entry else next(iter(MODELS))))
+
+
+def _model(
+    source: str, located: Located, model: str | None, changes: Mapping[str, Any]
+) -> tuple[str | None, ImageModel]:
+    if located.card is not None and (located.path.parent / CONFIG_FILE).is_file():
+        return None, load(located.path.parent)
+    name = model or identify(read_tensors(located.path, torch.device("cpu")), located.origin)
+    tag = find_tag(source)
+    return name, load_pretrained(name, tag.tag if tag else located.path, changes)
+
+
+def _write(tensors: Mapping[str, Tensor], target: Path) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    own = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    with replacing(target) as temporary:
+        if target.suffix == SAFE_SUFFIX:
+            try:
+                save_file(own, temporary, metadata={"format": "pt"})
+            except SafetensorError as error:
+                raise RunError(f"cannot write {target}: {error}.") from error
+        else:
+            torch.save(own, temporary)

@@ -1,0 +1,1 @@
+"""Names of tensors in other libraries' checkpoints: one file per family, read in both directions."""

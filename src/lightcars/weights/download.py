@@ -1,0 +1,170 @@
+"""A file from a plain address into the cache: resumed, checked, and whole or not there.
+
+Files on the Hugging Face Hub go through `huggingface_hub` (see `hub.py`). For plain addresses there is
+`torch.hub`, which neither resumes nor retries nor keeps two processes apart; its folder is used, so that what
+torchvision has downloaded is not downloaded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import BinaryIO
+from urllib.error import HTTPError, URLError
+from urllib.parse import unquote, urlsplit
+from urllib.request import Request, urlopen
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from lightcars.errors import DownloadError
+
+ATTEMPTS = 4
+WAIT_S = 1.0
+"""Before the second attempt; doubled before each further one."""
+TIMEOUT_S = 30.0
+CHUNK_BYTES = 1 << 20
+TRANSIENT = (408, 429, 500, 502, 503, 504)
+
+
+def download(url: str, *, sha256: str | None = None, progress: bool = True) -> Path:
+    """The file behind `url`, from the cache if it is there.
+
+    It is written beside its place under another name and moved there when it is complete and, where `sha256`
+    (the digest or its beginning) is given, right. An interrupted download goes on where it stopped. Several
+    processes that want the same file wait for the first one.
+
+    Raises:
+        DownloadError: no such file, no permission, no connection, a server that keeps failing, a wrong
+            digest, no space; or nothing in the cache while `HF_HUB_OFFLINE` is set.
+    """
+    target = cache_folder() / file_name(url)
+    if target.is_file():
+        return target
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        raise DownloadError(
+            f"{target.name} is not in {target.parent}, and HF_HUB_OFFLINE forbids downloading it."
+        )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            if not target.is_file():  # another process may have been first
+                _fetch(url, target, sha256, progress=progress)
+    except DownloadError:
+        raise
+    except OSError as error:
+        raise DownloadError(
+            f"cannot store {target}: {error.strerror or error}; TORCH_HOME gives another folder."
+        ) from error
+    return target
+
+
+def cache_folder() -> Path:
+    """Where torch.hub keeps checkpoints; TORCH_HOME moves it."""
+    import torch
+
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def file_name(url: str) -> str:
+    """The name that the file gets: the last part of the address, if that is a plain name."""
+    name = unquote(urlsplit(url).path.rpartition("/")[2])
+    if not name or name.startswith(".") or any(mark in name for mark in "/\\:\0"):
+        raise DownloadError(f"{url} does not end in a file name.")
+    return name
+
+
+def _fetch(url: str, target: Path, sha256: str | None, *, progress: bool) -> None:
+    part = target.with_name(f"{target.name}.part")
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(WAIT_S * 2 ** (attempt - 1))
+        try:
+            _append(url, part, progress=progress)
+            break
+        except HTTPError as error:
+            error.close()  # it holds the connection
+            if error.code == 416:  # the part is as long as the file, or longer: begin again
+                part.unlink(missing_ok=True)
+            elif error.code not in TRANSIENT:
+                raise DownloadError(f"{url}: {_reason(error.code)}.") from error
+            problem = f"the server answers {error.code}"
+        except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
+            problem = str(getattr(error, "reason", error)) or type(error).__name__
+    else:
+        raise DownloadError(f"{url} cannot be fetched ({problem}); try again, it goes on where it stopped.")
+    _check_digest(url, part, sha256)
+    part.replace(target)
+
+
+def _append(url: str, part: Path, *, progress: bool) -> None:
+    """Fetches what `part` still lacks."""
+    have = part.stat().st_size if part.exists() else 0
+    request = Request(url, headers={"User-Agent": "lightcars"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with urlopen(request, timeout=TIMEOUT_S) as response:
+        resumed = response.status == 206
+        if not resumed:
+            have = 0
+        length = response.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        with part.open("ab" if resumed else "wb") as file:
+            _copy(response, file, have, total, part.stem, progress=progress)
+    if total is not None and part.stat().st_size != total:
+        raise ConnectionError(f"{part.stat().st_size} of {total} bytes came")
+
+
+def _copy(
+    response: HTTPResponse, file: BinaryIO, have: int, total: int | None, name: str, *, progress: bool
+) -> None:
+    with tqdm(
+        desc=name,
+        initial=have,
+        total=total,
+        unit="B",
+        unit_scale=True,
+        disable=None if progress else True,  # None: only where someone looks
+        leave=False,
+    ) as bar:
+        while chunk := _read(response):
+            file.write(chunk)
+            bar.update(len(chunk))
+
+
+def _read(response: HTTPResponse) -> bytes:
+    """Makes every fault of the connection a `ConnectionError`, so that none is taken for one of the disk."""
+    try:
+        return response.read(CHUNK_BYTES)
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
+
+
+def _check_digest(url: str, part: Path, sha256: str | None) -> None:
+    if sha256 is None:
+        return
+    digest = file_digest(part)
+    if not digest.startswith(sha256):
+        part.unlink()
+        raise DownloadError(
+            f"{url} gave a file with SHA-256 {digest[: max(len(sha256), 8)]}, not {sha256}; it was removed."
+            " It may have been changed on the way or at its source."
+        )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reason(code: int) -> str:
+    known = {
+        401: "permission is needed (401)",
+        403: "permission is needed (403)",
+        404: "there is no such file (404)",
+    }
+    return known.get(code, f"the server refuses ({code})")

@@ -1,0 +1,159 @@
+"""Files on the Hugging Face Hub, through `huggingface_hub`: its cache, token, revisions and offline mode."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lightcars.errors import DownloadError
+from lightcars.weights.download import file_digest
+
+HUB_PREFIXES = ("hf-hub:", "hf_hub:")
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\w[\w./-]*)?", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
+CONFIG_FILE = "config.json"
+LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
+
+
+def split_hub_id(text: str) -> tuple[str, str | None] | None:
+    """Repository and revision of "owner/name", "owner/name@revision" or "hf-hub:owner/name", or None.
+
+    >>> split_hub_id("timm/efficientnet_b0.ra_in1k@main")
+    ('timm/efficientnet_b0.ra_in1k', 'main')
+    """
+    for prefix in HUB_PREFIXES:
+        text = text.removeprefix(prefix)
+    if not _ID.fullmatch(text) or ".." in text:
+        return None
+    repository, _, revision = text.partition("@")
+    return repository, revision or None
+
+
+def hub_file(
+    repository: str,
+    file: str,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    sha256: str | None = None,
+) -> Path:
+    """One file of a repository, from the cache or fetched into it.
+
+    Where the server tells the file's SHA-256 (as the Hub does for weights), a fetched file is checked. It
+    must also be `sha256` (the digest or its beginning), where that is given.
+
+    Raises:
+        DownloadError: no such repository, file or revision; no permission; no connection and nothing in the
+            cache; a file that is cut off or has another digest, which is removed.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    where = f"{repository}@{revision}" if revision else repository
+    try:
+        before = try_to_load_from_cache(repository, file, revision=revision)
+        path = Path(hf_hub_download(repository, file, revision=revision, token=token))
+    except GatedRepoError as error:
+        raise DownloadError(f"{where} asks for its terms to be accepted on the Hub first.") from error
+    except RevisionNotFoundError as error:
+        raise DownloadError(f"{repository} has no revision {revision!r}.") from error
+    except RepositoryNotFoundError as error:
+        raise DownloadError(
+            f"there is no repository {where} on the Hub, or it is private: {LOG_IN}."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        cause = error.__cause__ or error
+        raise DownloadError(
+            f"{file} of {where} is not in the cache and cannot be fetched: {reason(cause)}"
+        ) from error
+    except EntryNotFoundError as error:
+        raise HubFileMissingError(f"{where} has no {file}.") from error
+    except hub_errors() as error:
+        raise DownloadError(f"{file} of {where} cannot be fetched: {reason(error)}") from error
+    announced = _announced_digest(path)
+    is_new = not isinstance(before, str) or Path(before).resolve() != path.resolve()
+    if is_new and announced is not None:
+        _check_content(path, announced, where)
+    if sha256 is not None:
+        digest = announced or file_digest(path)
+        if not digest.startswith(sha256):
+            raise DownloadError(
+                f"{file} of {where} has SHA-256 {digest[:8]}, where {sha256[:8]} is known; it was replaced at"
+                f" its source. To use it all the same, give its path: {path}"
+            )
+    return path
+
+
+class HubFileMissingError(DownloadError):
+    """The repository is there, the file is not."""
+
+
+def hub_weights(
+    repository: str, *, revision: str | None = None, token: str | None = None
+) -> tuple[Path, Path | None]:
+    """The weights of a repository (safetensors if there are any) and its `config.json`, if it has one."""
+    config: Path | None
+    try:
+        config = hub_file(repository, CONFIG_FILE, revision=revision, token=token)
+    except HubFileMissingError:
+        config = None
+    else:
+        revision = config.parent.name  # the same commit, even if the branch moves on meanwhile
+    for file in WEIGHTS_FILES:
+        try:
+            return hub_file(repository, file, revision=revision, token=token), config
+        except HubFileMissingError:
+            continue
+    raise DownloadError(f"{repository} has none of {', '.join(WEIGHTS_FILES)}.")
+
+
+def hub_errors() -> tuple[type[Exception], ...]:
+    """What `huggingface_hub` raises when the Hub, the way to it or the disk fails."""
+    # HTTPError is that of requests, httpx or httpx2, by release; hf_xet, which moves large files, raises
+    # RuntimeError for what it has no other error for.
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    return HTTPError, OSError, ValueError, RuntimeError
+
+
+def reason(error: BaseException) -> str:
+    """Why the Hub, or the way to it, failed, in one line that says what to do if that is known."""
+    response = getattr(error, "response", None)
+    if response is None:
+        return _first_line(str(error)) or type(error).__name__
+    told = _first_line(getattr(error, "server_message", None) or "")
+    advice = f"; {LOG_IN}" if response.status_code in (401, 403) else ""
+    return f"the Hub answers {response.status_code}{f' ({told})' if told else ''}{advice}"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].strip()
+
+
+def _announced_digest(path: Path) -> str | None:
+    """The cache links to a large file by its SHA-256, to a small one by its hash in git.
+
+    The link is followed once only: behind the name there may be another link, to a store of all repositories.
+    """
+    name = path.readlink().name if path.is_symlink() else ""
+    return name if _SHA256.fullmatch(name) else None
+
+
+def _check_content(path: Path, announced: str, where: str) -> None:
+    try:
+        right = file_digest(path) == announced
+    except FileNotFoundError:  # another process found it wrong first
+        right = False
+    if right:
+        return
+    named = path.parent / path.readlink() if path.is_symlink() else path
+    for file in (named.resolve(), named, path):
+        file.unlink(missing_ok=True)
+    raise DownloadError(f"{path.name} of {where} came with another SHA-256 than announced; it was removed.")

@@ -1,0 +1,44 @@
+"""Which registered model some tensors belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from lightcars.errors import CheckpointError
+from lightcars.models.build import build_skeleton
+from lightcars.models.registry import MODELS
+from lightcars.models.validation import change_config
+from lightcars.weights.adapt import CLASSIFIER, config_of
+from lightcars.weights.convert.translate import recognise, sources, to_lightcars
+
+
+def identify(tensors: Mapping[str, Tensor], origin: str) -> str:
+    """The name of the registered model whose tensors these are, whatever its classes and image channels.
+
+    Args:
+        tensors: under the names of any known source.
+        origin: named in errors.
+
+    Raises:
+        CheckpointError: names that are not known, or a size that is not registered.
+    """
+    source = recognise(tensors)
+    for name, entry in MODELS.items():
+        if source in sources(entry.config):
+            ours = to_lightcars(tensors, entry.config, source)
+            config = config_of(ours, entry.config)
+            if CLASSIFIER not in ours:
+                config = change_config(config, {"num_classes": 0})
+            if _shapes(build_skeleton(config).state_dict()) == _shapes(ours):
+                return name
+    raise CheckpointError(
+        f"{origin} fits none of the registered models; name the model that it is of, or use Python for sizes"
+        " of your own (lightcars.create_model(..., weights=...))."
+    )
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}

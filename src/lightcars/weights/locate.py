@@ -1,0 +1,183 @@
+"""From what a user writes after `weights=` to a file, and what is known about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightcars.errors import CheckpointError, ConfigError
+from lightcars.models.preprocessing import Preprocessing
+from lightcars.weights.catalog import (
+    ENTRIES,
+    TENSORFLOW,
+    WeightsEntry,
+    find_tag,
+    find_weights,
+    unknown_weights,
+)
+from lightcars.weights.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Card, read_card
+from lightcars.weights.download import download
+from lightcars.weights.hub import hub_file, hub_weights, split_hub_id
+from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """A weights file on this machine and what is known about it.
+
+    Attributes:
+        path: of the file with the tensors.
+        origin: what the user called it.
+        card: of a lightcars folder.
+        settings: of the model, as the catalogue or a timm `config.json` say.
+        preprocessing: likewise; None if unknown.
+        architecture: the model that a timm `config.json` names, without its `tf_`.
+        exact: whether padding and batch norms are known, not guessed.
+    """
+
+    path: Path
+    origin: str
+    card: Card | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
+    architecture: str | None = None
+    exact: bool = False
+
+
+def locate(weights: str | Path, model: str) -> Located:
+    """Finds the weights, downloading them if need be.
+
+    Args:
+        weights: a tag of the catalogue, a folder, a file, or a repository on the Hub; in this order.
+        model: the registered model that they are for.
+
+    Raises:
+        UnknownWeightsError: none of all that.
+        CheckpointError: a folder without weights, or weights of another model.
+        DownloadError: they cannot be fetched.
+    """
+    text = str(weights)
+    if isinstance(weights, str):
+        entry = find_weights(model, weights)
+        if entry is not None:
+            return _from_catalog(entry)
+    path = Path(weights).expanduser()
+    if path.is_dir():
+        return in_folder(path)
+    if path.is_file():
+        return _file(path)
+    hub_id = split_hub_id(text) if isinstance(weights, str) else None
+    other = find_tag(text)
+    if other is not None:
+        raise CheckpointError(f"{other.tag} is for {other.model}, not for {model}.")
+    if hub_id is None or path.suffix in (SAFE_SUFFIX, *PICKLED_SUFFIXES):
+        raise unknown_weights(model, text)
+    return _on_hub(*hub_id)
+
+
+def _from_catalog(entry: WeightsEntry) -> Located:
+    if entry.hub_id is not None:
+        path = hub_file(entry.hub_id, WEIGHTS_FILE, sha256=entry.sha256)
+    else:
+        assert entry.url is not None
+        path = download(entry.url, sha256=entry.sha256)
+    return Located(
+        path=path,
+        origin=entry.tag,
+        settings=entry.settings,
+        preprocessing=entry.preprocessing,
+        exact=True,
+    )
+
+
+def in_folder(folder: Path) -> Located:
+    """The weights in a folder, with what its `config.json` says."""
+    path = _weights_in(folder)
+    config = folder / CONFIG_FILE
+    return _with_config(path, str(folder), config if config.is_file() else None)
+
+
+def _on_hub(repository: str, revision: str | None) -> Located:
+    path, config = hub_weights(repository, revision=revision)
+    return _with_config(path, f"{repository}@{revision}" if revision else repository, config)
+
+
+def _file(path: Path) -> Located:
+    """A file alone: a published one is known by its name, one in a folder of ours or timm's by the config."""
+    entry = next((entry for entry in ENTRIES if entry.url and entry.url.endswith(f"/{path.name}")), None)
+    if entry is not None:
+        return Located(
+            path=path,
+            origin=str(path),
+            settings=entry.settings,
+            preprocessing=entry.preprocessing,
+            architecture=entry.model,
+            exact=True,
+        )
+    config = path.with_name(CONFIG_FILE)
+    return _with_config(path, str(path), config if config.is_file() else None)
+
+
+def _weights_in(folder: Path) -> Path:
+    preferred = (WEIGHTS_FILE, "pytorch_model.bin")
+    for name in preferred:
+        if (folder / name).is_file():
+            return folder / name
+    found = [path for path in sorted(folder.iterdir()) if path.suffix in (SAFE_SUFFIX, *PICKLED_SUFFIXES)]
+    if len(found) != 1:
+        shown = ", ".join(path.name for path in found) or "none"
+        raise CheckpointError(
+            f"{folder} must hold {WEIGHTS_FILE}, or one weights file; it holds {shown}. Name the file itself."
+        )
+    return found[0]
+
+
+def _with_config(path: Path, origin: str, config: Path | None) -> Located:
+    if config is None:
+        return Located(path=path, origin=origin)
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{config} is not JSON ({error}); copy it again.") from error
+    if isinstance(content, dict) and "format" in content:
+        return Located(path=path, origin=origin, card=read_card(config.parent), exact=True)
+    if isinstance(content, dict) and isinstance(content.get("architecture"), str):
+        return _as_timm_says(path, origin, content, config)
+    return Located(path=path, origin=origin)
+
+
+def _as_timm_says(path: Path, origin: str, content: dict[str, Any], config: Path) -> Located:
+    architecture = content["architecture"]
+    is_tensorflow = architecture.startswith("tf_")
+    try:
+        preprocessing = timm_preprocessing(content)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise CheckpointError(f"{config} does not give timm's preprocessing ({error!r}).") from error
+    return Located(
+        path=path,
+        origin=origin,
+        settings=TENSORFLOW if is_tensorflow else {},
+        preprocessing=preprocessing,
+        architecture=architecture.removeprefix("tf_"),
+        exact=True,
+    )
+
+
+def timm_preprocessing(content: Mapping[str, Any]) -> Preprocessing:
+    """What a timm `config.json` says of the input, in both of its styles."""
+    config = content.get("pretrained_cfg", content)
+    crop_mode = config.get("crop_mode", "center")
+    if crop_mode not in ("center", "squash"):
+        raise ConfigError(f"crop_mode {crop_mode!r} is not known here")
+    interpolation = config.get("interpolation", "bicubic")
+    return Preprocessing(
+        resolution=config["input_size"][-1],
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        resize="squash" if crop_mode == "squash" else "crop",
+        crop_fraction=config.get("crop_pct") or 0.875,
+        interpolation=interpolation,
+    )

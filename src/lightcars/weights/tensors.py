@@ -1,0 +1,111 @@
+"""Tensors out of files, without running any code that is in them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightcars.errors import CheckpointError
+
+SAFE_SUFFIX = ".safetensors"
+PICKLED_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
+_INSIDE = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+_MAX_NESTING = 4
+_AVERAGED = "n_averaged"
+"""What torch's `AveragedModel` (torchvision's EMA) keeps beside its `module.`."""
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"
+"""How the files of `torch.save` begin: today's and those before PyTorch 1.6."""
+
+
+def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """The state dict in a `.safetensors` or PyTorch file, mapped into memory where the format allows it.
+
+    State dicts inside a training checkpoint ("state_dict", "model", their averages first) are found, and
+    the prefixes of DataParallel, `torch.compile` and Lightning are cut off.
+
+    Raises:
+        CheckpointError: missing, empty, truncated, of another format, or a pickle of more than tensors,
+            which is never executed.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}; copy it there again.")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path} is empty (0 bytes); copy or download it again.")
+    if path.suffix == SAFE_SUFFIX:
+        return _without_prefix(_read_safetensors(path, device))
+    if path.suffix not in PICKLED_SUFFIXES:
+        raise CheckpointError(
+            f"{path} is no weights file; use {SAFE_SUFFIX} or one of {', '.join(PICKLED_SUFFIXES)}."
+        )
+    return _without_prefix(_state_dict(_read_pickled(path, device), path))
+
+
+def _read_safetensors(path: Path, device: torch.device) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path, device=str(device))
+    except Exception as error:  # and torch's, where a header that passes lies
+        raise CheckpointError(f"{path} cannot be read ({_reason(error)}); copy or save it again.") from error
+
+
+def _read_pickled(path: Path, device: torch.device) -> Any:
+    begin = _beginning(path)
+    if not begin.startswith((_ZIP, _PICKLE)):
+        raise CheckpointError(f"{path} is not what torch.save writes; copy or download it again.")
+    try:
+        return torch.load(path, map_location=device, weights_only=True, mmap=begin == _ZIP)
+    except pickle.UnpicklingError as error:
+        if "Unsupported operand" in str(error):
+            raise CheckpointError(f"{path} is no PyTorch file, or broken; copy or save it again.") from error
+        raise CheckpointError(
+            f"{path} holds more than tensors, and is refused because reading it could run foreign code; ask"
+            " its author for a safetensors file."
+        ) from error
+    except Exception as error:  # torch raises nearly anything for a broken file
+        raise CheckpointError(
+            f"{path} cannot be read ({_reason(error)}); copy or download it again."
+        ) from error
+
+
+def _beginning(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_ZIP))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}); see to its permissions.") from error
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence: torch's further ones give advice that does not hold here."""
+    text = str(error).strip().partition("\n")[0].partition(". ")[0].strip()
+    return f"{type(error).__name__} {text}".strip() if not text or isinstance(error, KeyError) else text
+
+
+def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
+    for _ in range(_MAX_NESTING):  # a pickled dictionary may hold itself
+        if not isinstance(content, Mapping):
+            break
+        if content and all(isinstance(value, Tensor) for value in content.values()):
+            return {str(name): tensor for name, tensor in content.items()}
+        inside = next((name for name in _INSIDE if isinstance(content.get(name), Mapping)), None)
+        if inside is None:
+            break
+        content = content[inside]
+    raise CheckpointError(
+        f"{path} holds no state dict; looked for tensors by name, also in {', '.join(_INSIDE)}."
+    )
+
+
+def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in _PREFIXES:
+        names = [name for name in tensors if name != _AVERAGED]
+        if names and all(name.startswith(prefix) for name in names):
+            return _without_prefix({name.removeprefix(prefix): tensors[name] for name in names})
+    return tensors

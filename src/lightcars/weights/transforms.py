@@ -1,0 +1,66 @@
+"""The torchvision transform that belongs to weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lightcars.errors import InputError
+from lightcars.models.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
+
+
+def transforms_for(model: Any) -> v2.Transform:
+    """PIL image -> the normalised (C, H, W) tensor that the model's weights expect.
+
+    Size, crop, interpolation, mean and std are those of the weights: of the catalogue or of the checkpoint's
+    own `config.json`.
+
+    Args:
+        model: one with weights from `weights=` or `load`, or a `Preprocessing`.
+
+    Raises:
+        InputError: the model's weights came without preprocessing, or are fresh.
+
+    >>> from lightcars.models.preprocessing import Preprocessing
+    >>> from PIL import Image
+    >>> transform = transforms_for(Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.5,) * 3))
+    >>> transform(Image.new("RGB", (60, 40))).shape
+    torch.Size([3, 32, 32])
+    """
+    model = getattr(model, "_orig_mod", model)
+    preprocessing = model if isinstance(model, Preprocessing) else getattr(model, "preprocessing", None)
+    if preprocessing is None:
+        raise InputError(
+            "the preprocessing of these weights is not known; set model.preprocessing to a"
+            " lightcars.Preprocessing(resolution=..., mean=..., std=...)."
+        )
+    from torchvision.transforms import v2
+
+    channels = len(preprocessing.mean)
+    steps: list[Any] = [v2.Grayscale() if channels == 1 else v2.RGB()] if channels in (1, 3) else []
+    return v2.Compose(
+        [
+            *steps,
+            fit_square(preprocessing),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
+        ]
+    )
+
+
+def fit_square(preprocessing: Preprocessing) -> v2.Transform:
+    """PIL image of any size -> PIL image of resolution x resolution."""
+    from torchvision.transforms import InterpolationMode, v2
+
+    side = preprocessing.resolution
+    interpolation = InterpolationMode(preprocessing.interpolation)
+    if preprocessing.resize == "squash":
+        return v2.Resize((side, side), interpolation=interpolation)
+    return v2.Compose(
+        [v2.Resize(preprocessing.shorter_side, interpolation=interpolation), v2.CenterCrop(side)]
+    )

@@ -1,0 +1,164 @@
+"""`lightcars weights`, `lightcars convert`, and weights where other commands take them."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import lightcars as library
+from lightcars.models.preprocessing import Preprocessing
+
+SMALL = {"width": 0.1, "out_channels": 16}
+
+
+@pytest.fixture
+def b0(tmp_path):
+    """A b0 of three classes under timm's names, in a PyTorch file."""
+    model = library.efficientnet("b0", num_classes=3)
+    path = tmp_path / "b0.pth"
+    torch.save(library.state_dict_for(model, "timm"), path)
+    return path
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_weights_fit_the_terminal(lightcars, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = lightcars("weights")
+    assert max(map(len, shown.out.splitlines())) <= int(columns)
+    assert "timm/tf_efficientnet_b7.ns_jft_in1k" in shown.out
+    assert "unknown" in shown.out
+
+
+def test_weights_of_one_model(lightcars):
+    lines = lightcars("weights", "ghostnet_100").out.splitlines()
+    assert len(lines) == 3
+    assert lines[1].split() == ["timm/ghostnet_100.in1k", "74.0", "%", "224", "px", "unknown", "apache-2.0"]
+    assert "no published weights of ghostnet_thesis" in lightcars("weights", "ghostnet_thesis").out
+    assert "Did you mean ghostnet_1" in lightcars("weights", "ghostnet_10").error
+
+
+def test_weights_as_json(lightcars):
+    entries = json.loads(lightcars("weights", "efficientnet_b1", "--json").out)
+    v2 = next(entry for entry in entries if entry["tag"] == "torchvision/efficientnet_b1.imagenet1k_v2")
+    assert v2["preprocessing"]["interpolation"] == "bilinear"
+    assert v2["sha256"] == "c27df63c"
+    assert {entry["model"] for entry in entries} == {"efficientnet_b1"}
+
+
+def test_convert_changes_the_format_only(lightcars, b0, tmp_path):
+    shown = lightcars("convert", b0, tmp_path / "b0.safetensors")
+    assert shown.code == 0, shown.err
+    before, after = torch.load(b0), load_file(tmp_path / "b0.safetensors")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert "360 tensors" in shown.out
+
+
+def test_convert_from_one_library_to_another(lightcars, b0, tmp_path):
+    target = tmp_path / "torchvision.safetensors"
+    shown = lightcars("convert", b0, target, "--to", "torchvision", "--native", "--json")
+    assert json.loads(shown.out) == {
+        "target": str(target),
+        "tensors": 360,
+        "model": "efficientnet_b0",
+        "to": "torchvision",
+    }
+    torchvision = pytest.importorskip("torchvision")
+    theirs = torchvision.models.efficientnet_b0(num_classes=3)
+    theirs.load_state_dict(load_file(target), strict=True)
+
+
+def test_convert_says_what_it_assumes(lightcars, b0, tmp_path):
+    shown = lightcars("convert", b0, tmp_path / "ours", "--to", "lightcars")
+    assert shown.code == 0
+    assert "warning: b0.pth is of timm's native form" in shown.err
+    assert library.load(tmp_path / "ours").config.padding == "symmetric"
+    shown = lightcars("convert", b0, tmp_path / "tf", "--to", "lightcars", "--tensorflow")
+    assert shown.err == ""
+    config = library.load(tmp_path / "tf").config
+    assert (config.padding, config.batch_norm_eps) == ("same", 1e-3)
+
+
+def test_convert_of_our_own_folder_of_any_size(lightcars, tmp_path):
+    model = library.ghostnet(num_classes=3, **SMALL)
+    library.save(model, tmp_path / "ours")
+    shown = lightcars("convert", tmp_path / "ours", tmp_path / "huawei.pth", "--to", "huawei")
+    assert shown.code == 0, shown.err
+    written = torch.load(tmp_path / "huawei.pth")
+    assert torch.equal(written["conv_stem.weight"], model.stem.conv.weight)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("nowhere.pth", "x.safetensors"), "there is no file or folder nowhere.pth"),
+        (("{b0}", "x.onnx"), "must end in .safetensors or .pth"),
+        (("{b0}", "x.pth", "--to", "lightcars"), "give a folder, not the file"),
+        (("{b0}", "folder", "--to", "timm"), "must end in .safetensors or .pth"),
+        (("{b0}", "x.pth", "--to", "keras", "--native"), "only with those of lightcars, timm"),
+        (
+            ("{b0}", "x.pth", "--to", "torchvision", "--model", "efficientnet_b1", "--native"),
+            "do not fit the model",
+        ),
+        (("{b0}", "x.pth", "--to", "timm", "--model", "efficientnet_b9"), "no model named"),
+        (("{b0}", "x.pth", "--tensorflow"), "give it too"),
+    ],
+)
+def test_convert_of_what_cannot_be(lightcars, b0, tmp_path, arguments, text):
+    source, target, *options = arguments
+    target = tmp_path / target
+    assert text in lightcars("convert", source.format(b0=b0), target, *options).error
+    assert not target.exists()
+
+
+def test_convert_refuses_code(lightcars, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "marker"), "w"))
+
+    torch.save({"x": Evil()}, tmp_path / "evil.pth")
+    assert "refused" in lightcars("convert", tmp_path / "evil.pth", tmp_path / "x.safetensors").error
+    assert not (tmp_path / "marker").exists()
+
+
+def test_finetune_from_weights(lightcars, cars, tmp_path):
+    start = library.ghostnet(num_classes=5, **SMALL)
+    library.save(
+        start, tmp_path / "start", preprocessing=Preprocessing(resolution=64, mean=(0.1,) * 3, std=(0.9,) * 3)
+    )
+    shown = lightcars(
+        "finetune", cars, "--weights", tmp_path / "start", "--width", 0.1, "--out-channels", 16,
+        "--resolution", 32, "--batch-size", 8, "--epochs", 1, "--learning-rate", 1e-9, "--warmup-epochs", 0,
+        "--weight-decay", 0, "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert shown.code == 0, shown.err
+    trained = library.load(tmp_path / "run" / "best")
+    torch.testing.assert_close(trained.stem.conv.weight, start.stem.conv.weight, rtol=0, atol=1e-5)
+    assert trained.preprocessing.mean == (0.1, 0.1, 0.1)
+    description = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert "drawn anew: classifier.weight" in description["weights"]
+
+
+def test_predict_with_published_weights(lightcars, cars, tmp_path):
+    """A folder as timm's on the Hub; ImageNet's names come with a thousand outputs."""
+    timm = pytest.importorskip("timm")
+    peer = timm.create_model("ghostnet_100")
+    save_file(peer.state_dict(), tmp_path / "model.safetensors")
+    config = {
+        "architecture": "ghostnet_100",
+        "pretrained_cfg": {**peer.pretrained_cfg, "input_size": [3, 64, 64]},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    photo = cars / "val" / "Bus" / "0000.png"
+    guesses = json.loads(lightcars("predict", tmp_path, photo, "--json").out)[0]["guesses"]
+    from lightcars.weights.imagenet import imagenet_classes
+
+    assert len(guesses) == 5
+    assert {guess["name"] for guess in guesses} <= set(imagenet_classes())
+    assert "other classes" in lightcars("evaluate", tmp_path, cars).error
+
+
+def test_predict_with_weights_of_nothing(lightcars, cars):
+    photo = cars / "val" / "Bus" / "0000.png"
+    assert "no run or checkpoint folder" in lightcars("predict", "nowhere", photo).error

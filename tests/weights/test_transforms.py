@@ -1,0 +1,247 @@
+"""`transforms_for` makes of a photograph what the source of the weights makes of it."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import get_model_weights
+
+from lightcars.errors import ConfigError, InputError
+from lightcars.models.preprocessing import Preprocessing
+from lightcars.weights.catalog import ENTRIES, IMAGENET_MEAN, IMAGENET_STD, WeightsEntry
+from lightcars.weights.transforms import fit_square, transforms_for
+from lightcars.zoo import ghostnet
+
+HALF = (0.5, 0.5, 0.5)
+
+
+def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).convert(mode)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(300, 411), (411, 300), (650, 640), (90, 50)],
+    ids=lambda size: f"{size[0]}x{size[1]}",
+)
+def photo(request) -> Image.Image:
+    return noise(*request.param)
+
+
+def distinct(source: str) -> list[WeightsEntry]:
+    """One entry with each preprocessing."""
+    return list({entry.preprocessing: entry for entry in ENTRIES if entry.source == source}.values())
+
+
+def each(source: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("entry", distinct(source), ids=lambda entry: entry.tag.partition("/")[2])
+
+
+def assert_same(ours: torch.Tensor, theirs: torch.Tensor) -> None:
+    assert (ours.shape, ours.dtype) == (theirs.shape, torch.float32)
+    assert theirs.std() > 0.1, "not all one value"
+    assert (ours - theirs).abs().max() < 1e-6
+
+
+@each("torchvision")
+def test_torchvision(entry, photo):
+    weights = get_model_weights(entry.model)[entry.tag.partition(".")[2].upper()]
+    assert_same(transforms_for(entry.preprocessing)(photo), weights.transforms()(photo))
+
+
+@each("timm")
+def test_timm(entry, photo):
+    from timm.data import create_transform, resolve_data_config
+    from timm.models import get_pretrained_cfg
+
+    published = get_pretrained_cfg(entry.tag.removeprefix("timm/")).to_dict()
+    theirs = create_transform(**resolve_data_config(pretrained_cfg=published))
+    assert_same(transforms_for(entry.preprocessing)(photo), theirs(photo))
+
+
+@pytest.mark.parametrize("source", ["lukemelas", "huawei"])
+def test_sources_that_only_show_an_example(source, photo):
+    """Resize, centre crop, normalise: lukemelas's `examples/imagenet/main.py`, Huawei's `validate.py`."""
+    from torchvision import transforms
+
+    entry = distinct(source)[0]
+    ours = entry.preprocessing
+    shorter, interpolation = {"lukemelas": (224, "bicubic"), "huawei": (256, "bilinear")}[source]
+    theirs = transforms.Compose(
+        [
+            transforms.Resize(shorter, interpolation=transforms.InterpolationMode(interpolation)),
+            transforms.CenterCrop(224),
+            transforms.ToTensor(),
+            transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+        ]
+    )
+    assert_same(transforms_for(ours)(photo), theirs(photo))
+
+
+def test_comparison_sees_another_preprocessing(photo):
+    """Were the tolerance too wide, the tests above would pass for the wrong reason."""
+    entry = distinct("timm")[0]
+    ours = transforms_for(entry.preprocessing)(photo)
+    for other in distinct("timm")[1:] + distinct("torchvision"):
+        theirs = transforms_for(other.preprocessing)(photo)
+        assert ours.shape != theirs.shape or (ours - theirs).abs().max() > 1e-2, other.tag
+
+
+# Channels
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK", "LA"])
+def test_any_photograph_becomes_rgb(mode):
+    photo = noise(60, 40).convert("L" if mode == "LA" else "RGB").convert(mode)
+    transform = transforms_for(Preprocessing(resolution=32, mean=HALF, std=HALF, resize="crop"))
+    x = transform(photo)
+    assert x.shape == (3, 32, 32)
+    assert torch.equal(x, transform(photo.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_any_photograph_becomes_gray(mode):
+    photo = noise(32, 32, mode)
+    x = transforms_for(Preprocessing(resolution=32, mean=(0.4,), std=(0.2,)))(photo)
+    luma = np.asarray(photo.convert("L"), dtype=np.float32) / 255
+    assert x.shape == (1, 32, 32)
+    assert (x[0] - torch.from_numpy((luma - 0.4) / 0.2)).abs().max() < 1e-5
+
+
+def test_other_numbers_of_channels_are_the_photographs_own():
+    photo = noise(32, 32, "RGBA")
+    x = transforms_for(Preprocessing(resolution=32, mean=(0.0,) * 4, std=(1.0,) * 4))(photo)
+    expected = torch.from_numpy(np.array(photo)).permute(2, 0, 1) / 255
+    assert (x - expected).abs().max() < 1e-6
+
+
+def test_each_channel_has_its_own_mean_and_std():
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    x = transforms_for(Preprocessing(resolution=32, mean=mean, std=std))(Image.new("RGB", (9, 9), "white"))
+    expected = [(1 - centre) / spread for centre, spread in zip(mean, std, strict=True)]
+    assert x.amax((1, 2)).tolist() == pytest.approx(expected)
+    assert torch.equal(x.amin((1, 2)), x.amax((1, 2)))
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("size", [(60, 40), (7, 90), (1, 1), (32, 32), (33, 32)])
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("crop_fraction", [1.0, 0.875])
+def test_size_is_the_resolution(size, resize, crop_fraction):
+    preprocessing = Preprocessing(
+        resolution=32, mean=HALF, std=HALF, resize=resize, crop_fraction=crop_fraction
+    )
+    photo = noise(*size)
+    before = photo.copy()
+    assert transforms_for(preprocessing)(photo).shape == (3, 32, 32)
+    assert fit_square(preprocessing)(photo).size == (32, 32)
+    assert photo == before, "the photograph is left as it was"
+
+
+def test_same_photograph_gives_the_same_tensor():
+    transform = transforms_for(ENTRIES[0].preprocessing)
+    photo = noise(300, 411)
+    state = torch.get_rng_state()
+    assert torch.equal(transform(photo), transform(photo))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# Of a model
+
+
+@pytest.fixture
+def model():
+    model = ghostnet(width=0.1, num_classes=2)
+    model.preprocessing = Preprocessing(resolution=48, mean=HALF, std=HALF, resize="crop", crop_fraction=0.9)
+    return model
+
+
+def test_models_own_preprocessing(model):
+    photo = noise(60, 90)
+    assert torch.equal(transforms_for(model)(photo), transforms_for(model.preprocessing)(photo))
+
+
+def test_compiled_model(model):
+    compiled = torch.compile(model, backend="eager")
+    assert hasattr(compiled, "_orig_mod")
+    assert transforms_for(compiled)(noise(60, 90)).shape == (3, 48, 48)
+
+
+class Wrapper:
+    """Unlike torch's, passes no attribute on."""
+
+    def __init__(self, model) -> None:
+        self._orig_mod = model
+
+
+def test_wrapper_that_hides_the_models_attributes(model):
+    assert transforms_for(Wrapper(model))(noise(60, 90)).shape == (3, 48, 48)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ghostnet(width=0.1, num_classes=2),
+        lambda: torch.compile(ghostnet(width=0.1, num_classes=2), backend="eager"),
+        lambda: torch.nn.Linear(2, 2),
+        lambda: None,
+    ],
+    ids=["fresh", "compiled", "foreign", "nothing"],
+)
+def test_unknown_preprocessing(make):
+    with pytest.raises(InputError, match=r"set model\.preprocessing to a lightcars\.Preprocessing") as error:
+        transforms_for(make())
+    assert "\n" not in str(error.value)
+
+
+# What a preprocessing can be
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"resolution": 0}, "resolution must be a whole number"),
+        ({"resolution": 224.0}, "resolution must be a whole number"),
+        ({"resize": "pad"}, "resize must be one of squash, crop"),
+        ({"interpolation": "nearest"}, "interpolation must be one of bilinear, bicubic"),
+        ({"crop_fraction": 0}, "crop_fraction must be a positive number up to 1"),
+        ({"crop_fraction": 1.1}, "crop_fraction must be a positive number up to 1"),
+        ({"crop_fraction": float("nan")}, "crop_fraction must be a positive number up to 1"),
+        ({"mean": (0.5,)}, "differ in their number of channels"),
+        ({"std": (0.5, 0.5, 0.0)}, "std must be a positive number"),
+        ({"std": (0.5, 0.5, -1.0)}, "std must be a positive number"),
+        ({"std": (0.5, 0.5, "x")}, "std must be a tuple of numbers"),
+        ({"mean": ("x", 0.5, 0.5)}, "mean must be a tuple of numbers"),
+        ({"mean": (float("nan"), 0.5, 0.5)}, "mean must be a tuple of numbers"),
+        ({"mean": (float("inf"), 0.5, 0.5)}, "mean must be a tuple of numbers"),
+        ({"mean": (None, 0.5, 0.5)}, "mean must be a tuple of numbers"),
+        ({"mean": 0.5, "std": 0.5}, "mean must be a tuple of numbers"),
+        ({"mean": [0.5] * 3}, "mean must be a tuple of numbers"),
+        ({"mean": (), "std": ()}, "mean must be a tuple of numbers"),
+    ],
+)
+def test_preprocessing_that_cannot_be(changes, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        Preprocessing(**{"resolution": 224, "mean": HALF, "std": HALF, **changes})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "crop_fraction", "shorter_side"),
+    [(224, 0.875, 256), (224, 0.9, 248), (288, 0.875, 329), (240, 240 / 255, 255), (224, 1, 224), (1, 1, 1)],
+)
+def test_shorter_side(resolution, crop_fraction, shorter_side):
+    preprocessing = Preprocessing(resolution=resolution, mean=HALF, std=HALF, crop_fraction=crop_fraction)
+    assert preprocessing.shorter_side == shorter_side
+
+
+def test_shorter_side_comes_back_whatever_the_division_rounds_to():
+    for resolution in range(32, 640, 7):
+        for shorter_side in range(resolution, resolution + 100):
+            preprocessing = Preprocessing(
+                resolution=resolution, mean=HALF, std=HALF, crop_fraction=resolution / shorter_side
+            )
+            assert preprocessing.shorter_side == shorter_side
