@@ -7,8 +7,7 @@ import json
 import platform
 import shutil
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +17,10 @@ import torch
 
 from lightcars import __version__
 from lightcars.cars.dataset import DecodedPhotos, decode
+from lightcars.cars.evaluate import evaluate
 from lightcars.cars.layouts import CLASSES_FILE, CarsData, find_data, with_validation
-from lightcars.cars.recipe import DEFAULT_MODEL, GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, Recipe
+from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, ModelRecipe, Recipe
+from lightcars.cars.recipe_file import load_recipe, recipe_from
 from lightcars.cars.report import draw_curves
 from lightcars.cars.run import (
     Job,
@@ -62,29 +63,29 @@ class FinetuneResult:
 def finetune(
     data: str | Path,
     *,
-    model: str | ImageModel = DEFAULT_MODEL,
-    weights: str | Path | None = None,
-    changes: Mapping[str, Any] | None = None,
-    recipe: Recipe | None = None,
+    model: str | ImageModel | None = None,
+    recipe: Recipe | str | Path | None = None,
     out: str | Path | None = None,
     resume: bool = False,
+    test: bool = False,
     progress: bool = False,
 ) -> FinetuneResult:
     """Trains a model on a folder of car photographs and writes a run folder.
 
     The best epoch is the one with the highest top-1 on the validation split; if the data have none, one is
-    cut from the training photographs (seeded, 12 % of each class). A test split is not looked at.
+    cut from the training photographs (seeded, 12 % of each class). A test split is not looked at, unless
+    `test` asks for it once at the end, or the recipe redoes a thesis by selecting on it.
 
     Args:
         data: class folders, or `cars_train/` with `devkit/` (see `lightcars.cars.layouts`).
         model: a registered name, or a model to go on from, which is changed: it gets a new classifier unless
-            its number of classes is that of the data.
-        weights: to start from, as for `create_model`; None starts a registered model from fresh ones.
-        changes: settings of a registered model to replace, as for `create_model` (`img_channels`, ...).
-        recipe: how; the default is `Recipe()`.
+            its number of classes is that of the data. None is the recipe's model, with its weights and
+            settings.
+        recipe: how: a `Recipe`, the name of one that ships, or a YAML file; None is `Recipe()`.
         out: the run folder, new or empty; the default is `runs/<model>-<time>`.
         resume: go on with the run in `out` after its last whole epoch; model and recipe are the run's own.
             It ends with the same figures as a run that was not stopped.
+        test: evaluate the best model on the test split when all is done, and write its figures down.
         progress: show bars.
 
     Raises:
@@ -95,17 +96,18 @@ def finetune(
         KeyboardInterrupt: the user stopped it; `resume=True` goes on.
     """
     _require_extra()
+    chosen = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
+    if isinstance(model, str) and not resume:
+        chosen = chosen or Recipe()
+        chosen = replace(chosen, model=replace(chosen.model, name=model))
     job = (
-        _resumed(data, recipe, out)
+        _resumed(data, chosen, out)
         if resume
-        else _prepared(data, (model, weights), changes or {}, recipe or Recipe(), out)
+        else _prepared(data, None if isinstance(model, str) else model, chosen or Recipe(), out)
     )
     if resume and job.run.summary.is_file():  # nothing left to do
         return FinetuneResult(load(job.run.best), json.loads(job.run.summary.read_text()), job.run.path)
-    photos = {
-        split: decode(job.cars.split(split), job.preprocessing, name=split, progress=progress)
-        for split in ("train", "val")
-    }
+    photos = _photos(job, progress=progress)
     _warn_of_broken(photos)
     if not resume and is_first_process():
         _begin(job)
@@ -115,23 +117,40 @@ def finetune(
     rows = train(job, photos["train"], photos["val"], progress=progress)
     metrics = {"epochs": len(rows), "best_epoch": int(best_row(rows)["epoch"]), **_figures(best_row(rows))}
     if is_first_process():
+        metrics |= _tested(job, data) if test else {}
         draw_curves(rows, job.run.curves)
         write_text(job.run.summary, json.dumps(metrics, indent=2) + "\n")
         shutil.rmtree(job.run.initial, ignore_errors=True)
     return FinetuneResult(load(job.run.best), metrics, job.run.path)
 
 
-def _prepared(
-    data: str | Path,
-    start: tuple[str | ImageModel, str | Path | None],
-    changes: Mapping[str, Any],
-    recipe: Recipe,
-    out: str | Path | None,
-) -> Job:
+def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
+    """Training and validation photographs in memory; "val" is the split that selects."""
+    recipe = job.recipe
+    side = recipe.decode_resolution or job.preprocessing.resolution
+    larger = replace(job.preprocessing, resolution=side)
+    sources = {"train": ("train", larger), "val": (recipe.select_on, job.preprocessing)}
+    return {
+        role: decode(job.cars.split(split), like, name=split, progress=progress)
+        for role, (split, like) in sources.items()
+    }
+
+
+def _tested(job: Job, data: str | Path) -> dict[str, float]:
+    figures = evaluate(job.run.best, data, split="test")
+    return {
+        "test_top1_percent": figures.top1_percent,
+        "test_top5_percent": figures.top5_percent,
+        "test_loss": figures.loss,
+    }
+
+
+def _prepared(data: str | Path, model: ImageModel | None, recipe: Recipe, out: str | Path | None) -> Job:
     _check_accelerator(recipe)
     cars = with_validation(find_data(data), recipe.seed)
+    cars.split(recipe.select_on)
     _check_classes(cars)
-    name, network = _network(*start, changes, recipe, len(cars.classes))
+    name, network = _network(model, recipe, len(cars.classes))
     folder = default_folder(name) if out is None else Path(out)
     if is_first_process():
         check_free(folder)
@@ -153,7 +172,7 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
         raise ConfigError("resuming needs the run folder (out).")
     run, description = reopen(Path(out), recipe)
     check_resumable(run)
-    recipe = Recipe.from_dict(description["recipe"])
+    recipe = recipe_from(description["recipe"], str(run.description))
     _check_accelerator(recipe)
     cars = with_validation(find_data(data), recipe.seed)
     start = run.best if run.summary.is_file() else run.initial
@@ -166,23 +185,18 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
     return Job(name, network, recipe, _preprocessing(network, recipe), cars, run)
 
 
-def _network(
-    model: str | ImageModel,
-    weights: str | Path | None,
-    changes: Mapping[str, Any],
-    recipe: Recipe,
-    num_classes: int,
-) -> tuple[str, ImageModel]:
+def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tuple[str, ImageModel]:
     torch.manual_seed(recipe.seed)
-    if isinstance(model, str):
-        config = change_config(find_model(model).config, changes)
+    if model is None:
+        name, weights, settings = recipe.model.name, recipe.model.weights, recipe.model.settings
+        config = change_config(find_model(name).config, settings)
         ends = {"num_classes": num_classes, "resolution": recipe.resolution or config.resolution}
         if weights is None:
-            return model, build_model(change_config(config, ends))
-        loaded = load_pretrained(model, weights, {**changes, **ends})
-        return model, copy.deepcopy(loaded)  # in memory of its own, aligned as fresh weights are
-    if changes or weights is not None:
-        raise ConfigError("changes and weights are for a model given by its name; change the module itself.")
+            return name, build_model(change_config(config, ends))
+        loaded = load_pretrained(name, weights, {**settings, **ends})
+        return name, copy.deepcopy(loaded)  # in memory of its own, aligned as fresh weights are
+    if recipe.model != ModelRecipe():
+        raise ConfigError("a recipe with a model of its own cannot train the module that was given.")
     if model.config.num_classes != num_classes:
         model.reset_classifier(num_classes)
     return type(model).__name__.lower(), model
@@ -193,10 +207,14 @@ def _preprocessing(network: ImageModel, recipe: Recipe) -> Preprocessing:
     if channels not in (1, 3):
         raise ConfigError(f"photographs have 1 or 3 channels, the model takes {channels}.")
     resolution = recipe.resolution or network.config.resolution
-    if network.preprocessing is not None:
+    mean: tuple[float, ...] = RGB_MEAN if channels == 3 else GRAY_MEAN
+    std: tuple[float, ...] = RGB_STD if channels == 3 else GRAY_STD
+    if recipe.mean is not None and recipe.std is not None:
+        mean, std = recipe.mean, recipe.std
+    elif network.preprocessing is not None:
         mean, std = network.preprocessing.mean, network.preprocessing.std
-        return Preprocessing(resolution=resolution, mean=mean, std=std)
-    mean, std = (RGB_MEAN, RGB_STD) if channels == 3 else (GRAY_MEAN, GRAY_STD)
+    if len(mean) != channels:
+        raise ConfigError(f"mean and std have {len(mean)} channels, the model takes {channels}.")
     return Preprocessing(resolution=resolution, mean=mean, std=std)
 
 

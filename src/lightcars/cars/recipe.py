@@ -1,9 +1,14 @@
-"""Everything that determines a fine-tune besides the model and the data. No torch."""
+"""Everything that determines a fine-tune besides the data: model, training, augmentation. No torch.
+
+A recipe is plain data: a YAML file (`recipe_file.py`), and what `run.json` keeps. What torch, torchvision and
+Lightning do is passed through under their own names.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal
 
 from lightcars.errors import ConfigError, did_you_mean
 from lightcars.models.validation import (
@@ -22,77 +27,271 @@ DEFAULT_MODEL = "ghostnet_100"
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+OPTIMIZERS = ("AdamW", "Adam", "SGD", "RMSprop")
+SCHEDULES = ("cosine", "constant", "MultiStepLR", "ReduceLROnPlateau", "ExponentialLR")
+STEPWISE = ("cosine", "constant")
+PHOTO_STEPS = (
+    "RandomHorizontalFlip",
+    "RandomAffine",
+    "ColorJitter",
+    "RandomResizedCrop",
+    "RandomRotation",
+    "RandomPerspective",
+    "RandomGrayscale",
+    "TrivialAugmentWide",
+    "RandAugment",
+    "AugMix",
+    "GaussianBlur",
+)
+TENSOR_STEPS = ("RandomErasing",)
+BATCH_STEPS = ("MixUp", "CutMix")
+
+Step = Mapping[str, Mapping[str, Any]]
+"""One transform: its name in torchvision's v2 and its settings: `{"RandomRotation": {"degrees": 15}}`."""
+
+_STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
+
+THESIS_STEPS: tuple[Step, ...] = (
+    {"RandomHorizontalFlip": {"p": 0.5}},
+    {"RandomAffine": {"degrees": 25, "translate": [0.1, 0.1], "scale": [0.9, 1.1], "shear": 8}},
+    {"ColorJitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1}},
+)
+"""Of the GhostNet thesis's best experiment, C-50."""
+
+
+def _require_not_negative(name: str, value: object) -> None:
+    if value != 0:
+        require_positive(name, value)
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _require_steps(name: str, steps: tuple[Step, ...], allowed: tuple[str, ...]) -> None:
+    for step in steps:
+        if not isinstance(step, Mapping) or len(step) != 1:
+            raise ConfigError(f"{name} must be a list of one name with its settings each, not {step!r}.")
+        for transform, settings in step.items():
+            if transform not in allowed:
+                raise ConfigError(
+                    f"{name} has no transform {transform!r}.{did_you_mean(transform, allowed)}"
+                    f" It has {', '.join(allowed)}."
+                )
+            if not isinstance(settings, Mapping):
+                raise ConfigError(f"{name}: {transform} needs its settings as name: value, not {settings!r}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecipe:
+    """What is trained.
+
+    Attributes:
+        name: of a registered model.
+        weights: to start from, as for `create_model`; None starts from fresh ones.
+        settings: of the model that replace the registered ones (`img_channels`, `dropout`, ...).
+        freeze_epochs: so many first epochs train the classifier alone, the trunk's batch norms at rest;
+            None freezes the trunk throughout.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str = DEFAULT_MODEL
+    weights: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    freeze_epochs: int | None = 0
+
+    def __post_init__(self) -> None:
+        if self.freeze_epochs is not None:
+            require_int("freeze_epochs", self.freeze_epochs, at_least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerRecipe:
+    """How weights are changed.
+
+    Attributes:
+        name: "AdamW", "Adam", "SGD" or "RMSprop" of `torch.optim`.
+        lr: learning rate, at its peak.
+        weight_decay: of all weights, or of convolutions and linear layers only.
+        decay_norms: whether batch norms and biases decay too.
+        trunk_lr_factor: the trunk's learning rate as part of the classifier's.
+        settings: more arguments of the optimizer (`momentum`, `betas`, ...).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: Literal["AdamW", "Adam", "SGD", "RMSprop"] = "AdamW"
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    decay_norms: bool = True
+    trunk_lr_factor: float = 1.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_one_of("name", self.name, OPTIMIZERS)
+        require_positive("lr", self.lr, at_most=1e12)
+        _require_not_negative("weight_decay", self.weight_decay)
+        require_positive("trunk_lr_factor", self.trunk_lr_factor, at_most=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleRecipe:
+    """How the learning rate changes.
+
+    Attributes:
+        name: "cosine" falls to 0 over all steps, "constant" stays; "MultiStepLR", "ReduceLROnPlateau" (of the
+            validation loss) and "ExponentialLR" are torch's, once an epoch.
+        warmup_epochs: the rate rises linearly over so many first epochs ("cosine" and "constant" only).
+        settings: arguments of torch's scheduler (`milestones`, `gamma`, `patience`, ...).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: Literal["cosine", "constant", "MultiStepLR", "ReduceLROnPlateau", "ExponentialLR"] = "cosine"
+    warmup_epochs: float = 1.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_one_of("name", self.name, SCHEDULES)
+        _require_not_negative("warmup_epochs", self.warmup_epochs)
+        if self.name not in STEPWISE and self.warmup_epochs:
+            raise ConfigError(f"warmup_epochs must be 0 with {self.name}, not {self.warmup_epochs!r}.")
+        if self.name in STEPWISE and self.settings:
+            raise ConfigError(f"settings are for torch's schedulers; {self.name} has none.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentRecipe:
+    """How training photographs are changed at random, in torchvision's own terms.
+
+    Attributes:
+        photos: done to each photograph, one after the other. A `RandomResizedCrop` needs no size: it is the
+            recipe's resolution. A `ColorJitter` at the end is done in batches, which is quicker.
+        tensors: done to each photograph after normalisation (`RandomErasing`).
+        batches: one of them, drawn anew for each batch, mixes its photographs (`MixUp`, `CutMix`).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    photos: tuple[Step, ...] = THESIS_STEPS
+    tensors: tuple[Step, ...] = ()
+    batches: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_steps("photos", self.photos, PHOTO_STEPS)
+        _require_steps("tensors", self.tensors, TENSOR_STEPS)
+        _require_steps("batches", self.batches, BATCH_STEPS)
+
+
+NO_AUGMENTATION = AugmentRecipe(photos=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to fine-tune. Photographs are augmented as in the GhostNet thesis's best experiment (C-50):
-    flip, affine, colour jitter.
+    """How to fine-tune.
 
     Attributes:
+        name: of the recipe.
+        source: where it comes from.
+        model: what is trained.
         epochs: at most; early stopping may end before.
         resolution: pixels of the square; None is the model's own.
+        decode_resolution: pixels of the square in which training photographs are kept, for crops to be cut
+            from; None is `resolution`.
+        region: "whole" takes photographs as they are, "box" cuts them to the annotated box, "masked" erases
+            what is outside of it.
+        select_on: the split that chooses the best epoch. "test" is there to redo the theses, which did that;
+            its accuracies are too good, and every output says so.
+        mean, std: per channel, of pixel values in [0, 1]; None takes those of the weights that are started
+            from, else of Stanford Cars.
         batch_size: photographs per optimizer step and device.
+        accumulate: batches per optimizer step.
         seed: of the weights, the order, the augmentation and the validation split.
-        learning_rate: of AdamW, at its peak.
-        weight_decay: of AdamW.
+        optimizer, schedule, augment: see there.
         label_smoothing: of the cross-entropy; the theses' 0.1.
-        schedule: "cosine" falls to 0 over all steps, "constant" stays.
-        warmup_epochs: the rate rises linearly over so many first epochs.
+        ema_decay: an exponential moving average of the weights, updated each step, is what is validated and
+            kept; None for none.
+        clip_norm: largest norm of the gradient; None for any.
         patience: early stopping after so many epochs without a lower validation loss; the GhostNet thesis's
             15. None never stops early.
-        augment: False leaves flip, affine and colour jitter out.
+        min_delta: how much lower the loss must be to count.
         precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
         accelerator: "auto", "cpu", "gpu", "cuda" or "mps".
-        devices: how many of them.
+        devices: how many of them on each machine.
+        num_nodes: machines.
         workers: processes that augment; 0 does it in the training process.
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str | None = None
+    source: str | None = None
+    model: ModelRecipe = ModelRecipe()
     epochs: int = 30
     resolution: int | None = None
+    decode_resolution: int | None = None
+    region: Literal["whole", "box", "masked"] = "whole"
+    select_on: Literal["val", "test"] = "val"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     batch_size: int = 64
+    accumulate: int = 1
     seed: int = 0
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    schedule: ScheduleRecipe = ScheduleRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
     label_smoothing: float = 0.1
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup_epochs: float = 1.0
+    ema_decay: float | None = None
+    clip_norm: float | None = None
     patience: int | None = 15
-    augment: bool = True
+    min_delta: float = 0.0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     accelerator: str = "auto"
     devices: int = 1
+    num_nodes: int = 1
     workers: int = 0
 
     def __post_init__(self) -> None:
-        require_int("epochs", self.epochs, at_least=1)
-        if self.resolution is not None:
-            require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
-        require_int("batch_size", self.batch_size, at_least=1)
+        for name in ("epochs", "batch_size", "accumulate", "devices", "num_nodes"):
+            require_int(name, getattr(self, name), at_least=1)
+        for name in ("resolution", "decode_resolution"):
+            if getattr(self, name) is not None:
+                require_int(name, getattr(self, name), at_least=MIN_RESOLUTION)
         require_int("seed", self.seed, at_least=0)
-        require_positive("learning_rate", self.learning_rate, at_most=1e12)
-        if self.weight_decay != 0:
-            require_positive("weight_decay", self.weight_decay)
+        require_int("workers", self.workers, at_least=0)
         require_probability("label_smoothing", self.label_smoothing)
-        require_one_of("schedule", self.schedule, ("cosine", "constant"))
-        if self.warmup_epochs != 0:
-            require_positive("warmup_epochs", self.warmup_epochs)
+        require_one_of("region", self.region, ("whole", "box", "masked"))
+        require_one_of("select_on", self.select_on, ("val", "test"))
+        if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
+            raise ConfigError("mean and std go together, one value of each for every channel.")
+        if self.ema_decay is not None:
+            require_probability("ema_decay", self.ema_decay)
+        if self.clip_norm is not None:
+            require_positive("clip_norm", self.clip_norm)
         if self.patience is not None:
             require_int("patience", self.patience, at_least=1)
+        _require_not_negative("min_delta", self.min_delta)
         require_one_of("precision", self.precision, PRECISIONS)
         require_one_of("accelerator", self.accelerator, ACCELERATORS)
-        require_int("devices", self.devices, at_least=1)
-        require_int("workers", self.workers, at_least=0)
+        cropped = any("RandomResizedCrop" in step for step in self.augment.photos)
+        if self.decode_resolution is not None and not cropped:
+            raise ConfigError("decode_resolution needs a RandomResizedCrop that cuts to the resolution.")
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, for `run.json`."""
+        """As plain data, for YAML and `run.json`."""
         return asdict(self)
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Recipe:
-        """Back from plain data; an unknown key is an error."""
-        known = [field.name for field in fields(cls)]
-        for key in data:
-            if key not in known:
-                raise ConfigError(f"a recipe has no setting {key!r}.{did_you_mean(key, known)}")
-        return cls(**data)
+    def differences(self, other: Recipe) -> list[str]:
+        """What `other` has otherwise: "optimizer.lr 0.001 -> 0.01"."""
+        ours, theirs = _flat(self.to_dict()), _flat(other.to_dict())
+        keys = [*ours, *(key for key in theirs if key not in ours)]
+        return [
+            f"{key} {ours.get(key)} -> {theirs.get(key)}" for key in keys if ours.get(key) != theirs.get(key)
+        ]

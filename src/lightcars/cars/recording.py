@@ -70,9 +70,9 @@ class RunRecorder(L.Callback):
             return
         write_text(self.run.table, table_text(self.rows))
         about: dict[str, Any] = {"classes": self.classes, "preprocessing": module.preprocessing}
-        save(module.model, self.run.last, **about)
+        save(module.kept, self.run.last, **about)
         if best_row(self.rows) is row:
-            save(module.model, self.run.best, **about)
+            save(module.kept, self.run.best, **about)
 
 
 def table_text(rows: Sequence[Row]) -> str:

@@ -21,6 +21,7 @@ from zipfile import is_zipfile
 
 from lightcars.cars.layouts import CarsData
 from lightcars.cars.recipe import Recipe
+from lightcars.cars.recipe_file import recipe_from
 from lightcars.errors import ConfigError, RunError
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
@@ -92,8 +93,8 @@ class RunFolder:
             raise RunError(f"{self.path} holds no run (no {self.description.name}).")
         try:
             content = json.loads(self.description.read_text(encoding="utf-8"))
-            Recipe.from_dict(content["recipe"])
-        except (ValueError, KeyError, TypeError) as error:
+            recipe_from(content["recipe"], str(self.description))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self.description} cannot be read ({error}).") from error
         assert isinstance(content, dict)
         return content
@@ -154,11 +155,12 @@ def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, dict[str, Any]
     """A run to be resumed, with its description; a recipe other than its own is an error."""
     run = RunFolder(path)
     content = run.read()
-    stored = Recipe.from_dict(content["recipe"])
-    if recipe is not None and recipe != stored:
-        ours, theirs = recipe.to_dict(), stored.to_dict()
-        changed = ", ".join(f"{key} {theirs[key]} -> {ours[key]}" for key in ours if ours[key] != theirs[key])
-        raise ConfigError(f"{path} was started with another recipe ({changed}); resume it as it was.")
+    stored = recipe_from(content["recipe"], str(run.description))
+    changed = stored.differences(recipe) if recipe is not None else []
+    if changed:
+        raise ConfigError(
+            f"{path} was started with another recipe ({', '.join(changed)}); resume it as it was."
+        )
     return run, content
 
 

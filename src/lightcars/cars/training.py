@@ -20,15 +20,16 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from lightcars.cars.dataset import CarsDataset, DecodedPhotos, SeededSampler
-from lightcars.cars.recipe import Recipe
+from lightcars.cars.recipe import STEPWISE, OptimizerRecipe, Recipe
 from lightcars.cars.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.cars.run import Job, Row
 from lightcars.cars.schedule import learning_rate_factor
-from lightcars.cars.transforms import ColorJitter, augmentation, normalize
-from lightcars.errors import DeviceError, NonFiniteLossError, RunError
+from lightcars.cars.transforms import augmentation, normalize
+from lightcars.errors import ConfigError, DeviceError, NonFiniteLossError, RunError
 from lightcars.files import replacing
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
@@ -44,27 +45,51 @@ class CarsModule(L.LightningModule):
     def __init__(self, model: ImageModel, recipe: Recipe, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.model = model
+        self.average = None if recipe.ema_decay is None else averaged(model, recipe.ema_decay)
         self.recipe = recipe
         self.preprocessing = preprocessing
-        self.jitter = ColorJitter() if recipe.augment else None
+        self.augmentation = augmentation(recipe.augment, preprocessing.resolution, model.config.num_classes)
+
+    @property
+    def kept(self) -> ImageModel:
+        """The model that is validated and saved: the average, if there is one."""
+        if self.average is None:
+            return self.model
+        assert isinstance(self.average.module, ImageModel)
+        return self.average.module
 
     def on_train_batch_start(self, _batch: Any, batch_idx: int) -> None:
         """Colours, dropout and drop path depend on seed, epoch and step alone: resumed runs repeat them."""
         torch.manual_seed(hash((self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        images, labels = batch
-        logits = self.model(normalize(images, self.preprocessing, self.jitter))
+        images, labels = self._augmented(*batch)
+        logits = self.model(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         if self.device.type == "cpu" or batch_idx % CHECK_FINITE_EVERY == 0:
             self._check_finite(loss, "training", batch_idx)
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
-        self._log_accuracy("train_top1_percent", logits, labels, 1)
+        self._log_accuracy("train_top1_percent", logits, batch[1], 1)
         return loss
+
+    def _augmented(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        change = self.augmentation
+        images = normalize(pixels, self.preprocessing, change.jitter)
+        if change.tensor is not None:
+            images = torch.stack([change.tensor(image) for image in images])
+            images = images.to(memory_format=torch.channels_last)
+        if change.mix is not None:
+            images, labels = change.mix(images, labels)
+        return images, labels
+
+    def on_train_batch_end(self, _outputs: Any, _batch: Any, batch_idx: int) -> None:
+        """The average follows each optimizer step."""
+        if self.average is not None and (batch_idx + 1) % self.recipe.accumulate == 0:
+            self.average.update_parameters(self.model)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _batch_idx: int) -> None:
         images, labels = batch
-        logits = self.model(normalize(images, self.preprocessing))
+        logits = self.kept.eval()(normalize(images, self.preprocessing))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         self._check_finite(loss, "validation", _batch_idx)
         self.log("val_loss", loss, batch_size=len(labels), sync_dist=True)
@@ -72,24 +97,38 @@ class CarsModule(L.LightningModule):
         self._log_accuracy("val_top5_percent", logits, labels, 5)
 
     def configure_optimizers(self) -> Any:
-        recipe = self.recipe
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        recipe = self.recipe.optimizer
+        kind = getattr(torch.optim, recipe.name)
+        try:
+            optimizer = kind(parameter_groups(self.model, recipe), lr=recipe.lr, **recipe.settings)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{recipe.name} does not take {dict(recipe.settings)} ({error}).") from error
+        return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer)}
+
+    def _schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        recipe = self.recipe.schedule
+        if recipe.name not in STEPWISE:
+            kind = getattr(torch.optim.lr_scheduler, recipe.name)
+            try:
+                scheduler = kind(optimizer, **recipe.settings)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"{recipe.name} does not take {dict(recipe.settings)} ({error})."
+                ) from error
+            return {"scheduler": scheduler, "interval": "epoch", "monitor": "val_loss"}
         total = int(self.trainer.estimated_stepping_batches)
-        warmup = round(recipe.warmup_epochs * total / recipe.epochs)
+        warmup = round(recipe.warmup_epochs * total / self.recipe.epochs)
 
         def factor(step: int) -> float:
-            return learning_rate_factor(step, total, warmup, recipe.schedule)
+            return learning_rate_factor(step, total, warmup, recipe.name)
 
-        scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
 
     def _check_finite(self, loss: Tensor, what: str, step: int) -> None:
         if not torch.isfinite(loss):
             raise NonFiniteLossError(
                 f"the {what} loss became {loss.item()} in epoch {self.current_epoch + 1}, step {step + 1};"
-                f" lower the learning rate (now {self.recipe.learning_rate:g}) or use precision 32-true."
+                f" lower the learning rate (now {self.recipe.optimizer.lr:g}) or use precision 32-true."
             )
 
     def _log_accuracy(
@@ -112,10 +151,12 @@ class CarsModule(L.LightningModule):
 class CarsLoaders(L.LightningDataModule):
     """Batches of augmented training photographs and of plain validation photographs."""
 
-    def __init__(self, recipe: Recipe, train: DecodedPhotos, val: DecodedPhotos) -> None:
+    def __init__(
+        self, recipe: Recipe, train: DecodedPhotos, val: DecodedPhotos, photo_transform: Any = None
+    ) -> None:
         super().__init__()
         self.recipe = recipe
-        self.train_set = CarsDataset(train, augmentation() if recipe.augment else None)
+        self.train_set = CarsDataset(train, photo_transform)
         self.val_set = CarsDataset(val)
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -151,7 +192,9 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
     recorder = RunRecorder(job.run, job.cars.classes)
     callbacks: list[L.Callback] = [recorder]
     if recipe.patience is not None:
-        callbacks.append(EarlyStopping("val_loss", patience=recipe.patience))
+        callbacks.append(EarlyStopping("val_loss", patience=recipe.patience, min_delta=recipe.min_delta))
+    if recipe.model.freeze_epochs != 0:
+        callbacks.append(FrozenTrunk(recipe.model.freeze_epochs))
     bar = progress and sys.stderr.isatty()
     if progress:
         callbacks.append(EpochLines(recorder))
@@ -166,12 +209,61 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
         )
     )
     module = CarsModule(job.network.train(), recipe, job.preprocessing)
-    loaders = CarsLoaders(recipe, photos, val)
+    loaders = CarsLoaders(recipe, photos, val, module.augmentation.photo)
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
         trainer = _trainer(job, callbacks, bar=bar)
         _fit(trainer, module, loaders, resumable)
     return recorder.rows
+
+
+def averaged(model: ImageModel, decay: float) -> AveragedModel:
+    """A copy of the model that follows it, of `decay` old and the rest new; faster at the beginning."""
+
+    @torch.no_grad()
+    def follow(average: Any, current: Any, number: Any) -> None:
+        share = 1 - min(decay, (1 + int(number)) / (10 + int(number)))
+        for old, new in zip(average, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new, share)
+            else:
+                old.copy_(new)
+
+    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
+
+
+def parameter_groups(model: ImageModel, recipe: OptimizerRecipe) -> list[dict[str, Any]]:
+    """Trunk and classifier, with and without weight decay, as a recipe treats them; empty ones left out."""
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        trunk = not name.startswith("classifier.")
+        rate = recipe.lr * (recipe.trunk_lr_factor if trunk else 1.0)
+        decay = recipe.weight_decay if recipe.decay_norms or parameter.ndim > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
+
+
+@final
+class FrozenTrunk(L.Callback):
+    """Trains the classifier alone for the first epochs (None: for all), the trunk's batch norms at rest."""
+
+    def __init__(self, epochs: int | None) -> None:
+        self.epochs = epochs
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, CarsModule)
+        frozen = self.epochs is None or trainer.current_epoch < self.epochs
+        for name, child in pl_module.model.named_children():
+            if name != "classifier":
+                child.requires_grad_(not frozen)
+                child.train(not frozen)
+
+
+def _may_freeze(recipe: Recipe) -> bool:
+    return recipe.devices * recipe.num_nodes > 1 and recipe.model.freeze_epochs != 0
 
 
 @final
@@ -191,6 +283,11 @@ def _trainer(job: Job, callbacks: list[L.Callback], *, bar: bool) -> L.Trainer:
             max_epochs=recipe.epochs,
             accelerator=recipe.accelerator,
             devices=recipe.devices,
+            num_nodes=recipe.num_nodes,
+            strategy="ddp_find_unused_parameters_true" if _may_freeze(recipe) else "auto",
+            sync_batchnorm=recipe.accelerator != "cpu" and recipe.devices * recipe.num_nodes > 1,
+            accumulate_grad_batches=recipe.accumulate,
+            gradient_clip_val=recipe.clip_norm,
             precision=recipe.precision,
             callbacks=callbacks,
             plugins=[AtomicCheckpoints()],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +11,65 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from lightcars.cars.recipe import AugmentRecipe, Step
+from lightcars.errors import ConfigError
 from lightcars.models.preprocessing import Preprocessing
 
 
-def augmentation() -> v2.Transform:
-    """PIL image -> PIL image of the same size, moved at random as in the GhostNet thesis.
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """A recipe's augmentation, ready to use.
 
-    Source: section 3.3 of the thesis and experiment C-50, whose colour jitter is `ColorJitter`.
+    Attributes:
+        photo: PIL image -> PIL image; None leaves it.
+        jitter: of a batch's colours; None leaves them.
+        tensor: normalised (C, H, W) -> the same; None leaves it.
+        mix: (N, C, H, W), (N,) labels -> the same, (N, classes) shares of the labels; None mixes nothing.
     """
-    return v2.Compose(
-        [
-            v2.RandomHorizontalFlip(p=0.5),
-            v2.RandomAffine(degrees=25, translate=(0.1, 0.1), scale=(0.9, 1.1), shear=8),
-        ]
+
+    photo: v2.Transform | None
+    jitter: ColorJitter | None
+    tensor: v2.Transform | None
+    mix: v2.Transform | None
+
+
+def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Augmentation:
+    """Builds the transforms that a recipe names.
+
+    Raises:
+        ConfigError: settings that torchvision's transform does not take.
+    """
+    photos, jitter = list(recipe.photos), None
+    if photos and "ColorJitter" in photos[-1]:
+        settings = photos[-1]["ColorJitter"]
+        if all(isinstance(value, int | float) for value in settings.values()):
+            jitter = _made(ColorJitter, settings)
+            photos = photos[:-1]
+    sizes = {"RandomResizedCrop": {"size": [resolution, resolution]}}
+    classes = {name: {"num_classes": num_classes} for name in ("MixUp", "CutMix")}
+    steps = [_transform(step, sizes) for step in photos]
+    tensors = [_transform(step, {}) for step in recipe.tensors]
+    mixes = [_transform(step, classes) for step in recipe.batches]
+    return Augmentation(
+        photo=v2.Compose(steps) if steps else None,
+        jitter=jitter,
+        tensor=v2.Compose(tensors) if tensors else None,
+        mix=v2.RandomChoice(mixes) if mixes else None,
     )
+
+
+def _transform(step: Step, defaults: Mapping[str, Mapping[str, Any]]) -> v2.Transform:
+    ((name, settings),) = step.items()
+    made: v2.Transform = _made(getattr(v2, name), {**defaults.get(name, {}), **settings})
+    return made
+
+
+def _made(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
+    try:
+        return kind(**settings)
+    except (TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{kind.__name__} does not take {dict(settings)} ({reason}).") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

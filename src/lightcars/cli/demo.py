@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightcars.cars.recipe import DEFAULT_MODEL, Recipe
+from lightcars.cars.recipe import NO_AUGMENTATION, OptimizerRecipe, Recipe
 from lightcars.cli.finetune import as_plain, say, start
 from lightcars.cli.output import complain
 from lightcars.cli.predict import predict_all, predictions_as_plain, say_predictions
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 DRAWN_TRAIN, DRAWN_VAL = 300, 25
 """Pictures of each kind."""
-DRAWN_RECIPE = Recipe(epochs=8, resolution=64, batch_size=32, learning_rate=3e-3, augment=False)
+DRAWN_RECIPE = Recipe(
+    epochs=8,
+    resolution=64,
+    batch_size=32,
+    optimizer=OptimizerRecipe(lr=3e-3),
+    augment=NO_AUGMENTATION,
+)
 PHOTO_RECIPE = Recipe(epochs=10, resolution=96)
 
 
@@ -54,7 +60,7 @@ def demo(
         data = folder / "cars"
         complain(f"drawing cars into {data}")
         draw_cars(data, train=DRAWN_TRAIN, val=DRAWN_VAL)
-    result = start(data, (DEFAULT_MODEL, None), recipe, {}, out=folder / "run")
+    result = start(data, recipe, out=folder / "run")
     photo = _first_readable(with_validation(find_data(data), recipe.seed).split("val"))
     picture = folder / "prediction.png"
     pictures = [str(picture), str(result.run / "curves.png")]

@@ -4,21 +4,47 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lightcars.cars.recipe import DEFAULT_MODEL, Recipe
-from lightcars.cli.output import complain, complete_model
+from lightcars.cars.recipe import Recipe
+from lightcars.cli.output import complain, complete_model, complete_recipe
 from lightcars.errors import ConfigError
 
 if TYPE_CHECKING:
     from lightcars.cars.finetune import FinetuneResult
 
 INTERRUPTED = 130
-MODEL_SETTINGS: tuple[str, ...] = ("img_channels", "width", "out_channels", "dropout")
+PLAIN = (
+    "epochs",
+    "resolution",
+    "batch_size",
+    "seed",
+    "label_smoothing",
+    "patience",
+    "select_on",
+    "precision",
+    "accelerator",
+    "devices",
+    "num_nodes",
+    "workers",
+)
+KEYS = {
+    "model": "model.name",
+    "weights": "model.weights",
+    "img_channels": "model.settings.img_channels",
+    "width": "model.settings.width",
+    "out_channels": "model.settings.out_channels",
+    "dropout": "model.settings.dropout",
+    "learning_rate": "optimizer.lr",
+    "weight_decay": "optimizer.weight_decay",
+    "schedule": "schedule.name",
+    "warmup_epochs": "schedule.warmup_epochs",
+    **{name: name for name in PLAIN},
+}
+"""Options -> keys of a recipe."""
 
 
 def finetune(
@@ -34,6 +60,14 @@ def finetune(
     weights: Annotated[
         str | None,
         typer.Option(help="To start from: a tag of `lightcars weights`, folder or file \\[default: fresh]."),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Name from `lightcars recipes`, or a YAML file.", autocompletion=complete_recipe),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any setting of the recipe: optimizer.lr=3e-4. May be repeated."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder \\[default: runs/<model>-<time>].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
@@ -65,7 +99,13 @@ def finetune(
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = None,
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu or gpu \\[default: auto].")] = None,
     devices: Annotated[int | None, typer.Option(help="How many \\[default: 1].")] = None,
+    num_nodes: Annotated[int | None, typer.Option(help="Machines \\[default: 1].")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that augment \\[default: 0].")] = None,
+    select_on: Annotated[
+        str | None,
+        typer.Option(help="val, or test to redo the theses, which chose by it \\[default: val]."),
+    ] = None,
+    test: Annotated[bool, typer.Option("--test", help="Evaluate on test once, at the end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Fine-tune a model on photographs of cars and keep everything in one run folder.
@@ -74,66 +114,40 @@ def finetune(
 
     Example: lightcars finetune cars --model ghostnet_100 --epochs 10 --resolution 96 --out runs/first
     """
-    given: dict[str, Any] = {name: value for name, value in locals().items() if value is not None}
-    recipe = _recipe(given, out if resume else None)
-    changes = {key: given[key] for key in MODEL_SETTINGS if key in given}
-    if resume and out:
-        _check_same_model(out, {"name": model} if model else {}, changes)
-    result = start(data, (model or DEFAULT_MODEL, weights), recipe, changes, out=out, resume=resume)
+    given = {name: value for name, value in locals().items() if value is not None}
+    chosen = _recipe(given, recipe, settings or [], out if resume else None)
+    result = start(data, chosen, out=out, resume=resume, test=test)
     if as_json:
         typer.echo(json.dumps(as_plain(result), indent=2))
     else:
         say(result)
 
 
-def _check_same_model(run: Path, name: dict[str, str], changes: dict[str, Any]) -> None:
-    """A resumed run keeps its model; asking for another one is a mistake."""
+def _recipe(given: dict[str, Any], name: str | None, settings: list[str], resumed: Path | None) -> Recipe:
+    """The recipe that the options make: from the named one, the resumed run's, or the defaults."""
+    from lightcars.cars.recipe_file import load_recipe, parse_recipe
     from lightcars.cars.run import RunFolder
 
-    stored = RunFolder(run).read()["model"]
-    before = {**stored["config"], "name": stored["name"]}
-    changed = [f"{key} {before[key]} -> {new}" for key, new in (name | changes).items() if before[key] != new]
-    if changed:
-        raise ConfigError(
-            f"{run} was started with another model ({', '.join(changed)}); resume it as it was."
-        )
-
-
-def _recipe(given: dict[str, Any], resumed: Path | None) -> Recipe:
-    """The recipe that the options make: of the defaults, or of the run that is resumed."""
-    from lightcars.cars.run import RunFolder
-
-    settings = {field.name: given[field.name] for field in fields(Recipe) if field.name in given}
-    before = RunFolder(resumed).read()["recipe"] if resumed else {}
-    return Recipe.from_dict(before | settings)
+    changes = [f"{KEYS[key]}={json.dumps(value)}" for key, value in given.items() if key in KEYS]
+    changes += ["augment.photos=[]"] if given.get("augment") is False else []
+    changes += settings
+    if resumed is not None:
+        if name is not None:
+            raise ConfigError("a resumed run keeps its recipe; leave --recipe out.")
+        return parse_recipe(json.dumps(RunFolder(resumed).read()["recipe"]), str(resumed), changes)
+    return parse_recipe("{}", "the recipe", changes) if name is None else load_recipe(name, changes)
 
 
 def start(
-    data: Path,
-    model: tuple[str, str | None],
-    recipe: Recipe,
-    changes: dict[str, Any],
-    *,
-    out: Path | None,
-    resume: bool = False,
+    data: Path, recipe: Recipe, *, out: Path | None, resume: bool = False, test: bool = False
 ) -> FinetuneResult:
-    """Fine-tunes the model (name, weights to start from); Ctrl-C ends with the line that goes on."""
+    """Fine-tunes; Ctrl-C ends with the line that goes on."""
     from lightcars.cars.finetune import finetune as run_finetune
     from lightcars.cars.run import default_folder
 
-    name, weights = model
-    folder = out if out or resume else default_folder(name)
+    folder = out if out or resume else default_folder(recipe.name or recipe.model.name)
     try:
-        return run_finetune(
-            data,
-            model=name,
-            weights=weights,
-            changes=changes,
-            recipe=recipe,
-            out=folder,
-            resume=resume,
-            progress=True,
-        )
+        return run_finetune(data, recipe=recipe, out=folder, resume=resume, test=test, progress=True)
     except KeyboardInterrupt:
         if folder is None or not (folder / "run.json").exists():
             complain("\nstopped before the run began; nothing was written")

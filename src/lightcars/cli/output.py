@@ -27,6 +27,13 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: st
     Console().print(table, markup=False)
 
 
+def complete_recipe(incomplete: str) -> list[str]:
+    """Recipes for tab completion."""
+    from lightcars.cars.recipe_file import recipe_names
+
+    return [name for name in recipe_names() if name.startswith(incomplete)]
+
+
 def complete_model(incomplete: str) -> list[str]:
     """Registered names for tab completion."""
     return [name for name in MODELS if name.startswith(incomplete)]

@@ -1,0 +1,64 @@
+"""`lightcars recipes`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lightcars.cli.output import complete_recipe, print_table
+from lightcars.errors import RunError
+from lightcars.files import write_text
+
+app = typer.Typer(help="List, show and copy the recipes that ship.", invoke_without_command=True)
+
+
+@app.callback()
+def recipes(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, whole recipes.")] = False,
+) -> None:
+    """List the recipes for `lightcars finetune --recipe`; show or copy one of them.
+
+    Example: lightcars recipes show c-50
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from lightcars.cars.recipe_file import load_recipe, recipe_names
+
+    found = {name: load_recipe(name) for name in recipe_names()}
+    if as_json:
+        typer.echo(json.dumps({name: recipe.to_dict() for name, recipe in found.items()}, indent=2))
+        return
+    rows = [
+        (name, recipe.model.name, f"{recipe.epochs}", f"{recipe.resolution or 'own'}", recipe.source or "")
+        for name, recipe in found.items()
+    ]
+    print_table(("recipe", "model", "epochs", "pixels", "source"), rows, right="epochs,pixels")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Of the recipe.", autocompletion=complete_recipe)],
+) -> None:
+    """Print a recipe as YAML."""
+    from lightcars.cars.recipe_file import recipe_text
+
+    typer.echo(recipe_text(name), nl=False)
+
+
+@app.command()
+def copy(
+    name: Annotated[str, typer.Argument(help="Of the recipe.", autocompletion=complete_recipe)],
+    target: Annotated[Path, typer.Argument(help="YAML file to write, for editing.")],
+) -> None:
+    """Copy a recipe into a file of your own."""
+    from lightcars.cars.recipe_file import recipe_text
+
+    text = recipe_text(name)
+    if target.exists():
+        raise RunError(f"{target} is there already; give another name.")
+    write_text(target, text)
+    typer.echo(f"written: {target}; use it with --recipe {target}")
