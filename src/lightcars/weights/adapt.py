@@ -34,12 +34,13 @@ def config_of(tensors: Mapping[str, Tensor], base: AnyConfig) -> AnyConfig:
     """`base` with the ends that the tensors (under our names) have: inputs, width before, classes."""
     before = _before_classifier(base)
     seen: dict[str, Any] = {}
-    if STEM in tensors and tensors[STEM].ndim == 4:
+    if STEM in tensors and tensors[STEM].ndim == 4 and tensors[STEM].shape[1]:
         seen["img_channels"] = tensors[STEM].shape[1]
-    if CLASSIFIER in tensors:
+    if CLASSIFIER in tensors and tensors[CLASSIFIER].ndim:
         seen["num_classes"] = tensors[CLASSIFIER].shape[0]
-    if before in tensors and tensors[before].shape[0] != base.head_channels:
-        seen["out_channels"] = tensors[before].shape[0]
+    width = tensors[before].shape[0] if before in tensors and tensors[before].ndim else 0
+    if width not in (0, base.head_channels):
+        seen["out_channels"] = width
     config: AnyConfig = change_config(base, seen)
     return config
 

@@ -125,10 +125,13 @@ def hub_errors() -> tuple[type[Exception], ...]:
 
 def reason(error: BaseException) -> str:
     """Why the Hub, or the way to it, failed, in one line that says what to do if that is known."""
-    response = getattr(error, "response", None)
-    if response is None:
+    for answered in (error, error.__cause__):
+        response = getattr(answered, "response", None)
+        if response is not None:
+            break
+    else:
         return _first_line(str(error)) or type(error).__name__
-    told = _first_line(getattr(error, "server_message", None) or "")
+    told = _first_line(getattr(answered, "server_message", None) or "")
     advice = f"; {LOG_IN}" if response.status_code in (401, 403) else ""
     return f"the Hub answers {response.status_code}{f' ({told})' if told else ''}{advice}"
 

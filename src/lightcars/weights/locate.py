@@ -172,12 +172,15 @@ def timm_preprocessing(content: Mapping[str, Any]) -> Preprocessing:
     crop_mode = config.get("crop_mode", "center")
     if crop_mode not in ("center", "squash"):
         raise ConfigError(f"crop_mode {crop_mode!r} is not known here")
+    crop = config.get("crop_pct") or 0.875
+    if crop_mode == "squash" and crop != 1:
+        raise ConfigError(f"crop_mode 'squash' with crop_pct {crop} is not known here")
     interpolation = config.get("interpolation", "bicubic")
     return Preprocessing(
         resolution=config["input_size"][-1],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
         resize="squash" if crop_mode == "squash" else "crop",
-        crop_fraction=config.get("crop_pct") or 0.875,
+        crop_fraction=crop,
         interpolation=interpolation,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +61,8 @@ def _read_pickled(path: Path, device: torch.device) -> Any:
     if not begin.startswith((_ZIP, _PICKLE)):
         raise CheckpointError(f"{path} is not what torch.save writes; copy or download it again.")
     try:
-        return torch.load(path, map_location=device, weights_only=True, mmap=begin == _ZIP)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # values by name, as scripts save them
+            return torch.load(path, map_location=device, weights_only=True, mmap=begin == _ZIP)
     except pickle.UnpicklingError as error:
         if "Unsupported operand" in str(error):
             raise CheckpointError(f"{path} is no PyTorch file, or broken; copy or save it again.") from error
