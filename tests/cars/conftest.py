@@ -3,16 +3,18 @@
 import csv
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from lightcars import FinetuneResult, finetune
 from lightcars.cars.drawing import draw_cars
+from lightcars.cars.recipe import ModelRecipe
 
-from .tiny_settings import TINY_MODEL, TINY_RECIPE
+from .tiny_settings import TINY_RECIPE
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,10 @@ def drawn_copy(drawn, tmp_path) -> Path:
 def tiny() -> Callable[..., FinetuneResult]:
     """`finetune` with a model of four blocks and a recipe of three epochs unless told otherwise."""
 
-    def run(data, out, *, recipe=TINY_RECIPE, model="ghostnet_050", changes=None, **settings):
-        fresh = isinstance(model, str) and not settings.get("resume")
-        if fresh and changes is None:
-            changes = TINY_MODEL
-        return finetune(data, model=model, changes=changes, recipe=recipe, out=out, **settings)
+    def run(data, out, *, recipe=TINY_RECIPE, model=None, **settings):
+        if isinstance(model, nn.Module):
+            recipe = replace(recipe, model=ModelRecipe())
+        return finetune(data, model=model, recipe=recipe, out=out, **settings)
 
     return run
 

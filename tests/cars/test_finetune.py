@@ -22,7 +22,17 @@ from lightcars.cars import finetune as finetuning
 from lightcars.cars import training
 from lightcars.cars.dataset import decode
 from lightcars.cars.layouts import find_data, with_validation
-from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
+from lightcars.cars.recipe import (
+    GRAY_MEAN,
+    GRAY_STD,
+    NO_AUGMENTATION,
+    RGB_MEAN,
+    RGB_STD,
+    AugmentRecipe,
+    ModelRecipe,
+    OptimizerRecipe,
+    ScheduleRecipe,
+)
 from lightcars.cars.recording import COLUMNS
 from lightcars.errors import (
     ConfigError,
@@ -99,7 +109,7 @@ def test_metrics_csv_has_a_row_for_each_epoch(finished):
 def test_the_learning_rate_ends_at_zero(finished, table):
     rates = [float(row["learning_rate"]) for row in table(finished.run)]
     assert rates == sorted(rates, reverse=True)
-    assert 0 < rates[0] <= TINY_RECIPE.learning_rate
+    assert 0 < rates[0] <= TINY_RECIPE.optimizer.lr
     assert rates[-1] == pytest.approx(0, abs=1e-12)
 
 
@@ -191,7 +201,13 @@ def test_best_is_of_the_best_epoch_not_of_the_last(drawn, tiny, tmp_path, monkey
 
 
 def test_training_reduces_the_loss(drawn, tiny, tmp_path, table):
-    recipe = replace(TINY_RECIPE, epochs=8, learning_rate=1e-2, label_smoothing=0.0, augment=False)
+    recipe = replace(
+        TINY_RECIPE,
+        epochs=8,
+        optimizer=OptimizerRecipe(lr=1e-2),
+        label_smoothing=0.0,
+        augment=NO_AUGMENTATION,
+    )
     tiny(drawn, tmp_path / "run", recipe=recipe)
     losses = [float(row["train_loss"]) for row in table(tmp_path / "run")]
     assert losses[-1] < 0.95 * losses[0]
@@ -204,12 +220,141 @@ def test_the_same_seed_gives_the_same_run(drawn, tiny, finished, tmp_path, table
     assert same_weights(result.model, finished.result.model)
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"augment": False}, {"label_smoothing": 0.0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"augment": NO_AUGMENTATION},
+        {"label_smoothing": 0.0},
+        {"augment": AugmentRecipe(photos=({"RandomRotation": {"degrees": 90}},))},
+        {"augment": AugmentRecipe(photos=(), tensors=({"RandomErasing": {"p": 1.0}},))},
+        {"augment": AugmentRecipe(photos=(), batches=({"MixUp": {"alpha": 1.0}}, {"CutMix": {}}))},
+        {"optimizer": OptimizerRecipe(name="SGD", settings={"momentum": 0.9, "nesterov": True})},
+        {"optimizer": OptimizerRecipe(name="RMSprop", lr=1e-2)},
+        {"schedule": ScheduleRecipe(name="constant", warmup_epochs=0)},
+        {"accumulate": 2},
+        {"clip_norm": 1e-3, "optimizer": OptimizerRecipe(name="SGD", lr=0.1)},
+        {"precision": "bf16-mixed"},
+    ],
+    ids=str,
+)
 def test_the_recipe_matters(drawn, tiny, finished, tmp_path, table, change):
     result = tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, **change))
     (ours,), theirs = table(result.run), table(finished.run)[0]
     assert ours["train_loss"] != theirs["train_loss"]
     assert ours["val_loss"] != theirs["val_loss"]
+    assert math.isfinite(float(ours["val_loss"]))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (ScheduleRecipe(name="constant", warmup_epochs=0), [1, 1, 1]),
+        (
+            ScheduleRecipe(name="MultiStepLR", warmup_epochs=0, settings={"milestones": [1, 2]}),
+            [1, 0.1, 0.01],
+        ),
+        (ScheduleRecipe(name="ExponentialLR", warmup_epochs=0, settings={"gamma": 0.5}), [1, 0.5, 0.25]),
+        (
+            ScheduleRecipe(
+                name="ReduceLROnPlateau", warmup_epochs=0, settings={"patience": 0, "threshold": 1e3}
+            ),
+            [1, 1, 0.1],
+        ),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_the_learning_rate_follows_the_schedule(drawn, tiny, tmp_path, table, schedule, rates):
+    """The rate in the table is that of the epoch's steps."""
+    tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, schedule=schedule))
+    found = [float(row["learning_rate"]) for row in table(tmp_path / "run")]
+    assert found == pytest.approx([1e-3 * rate for rate in rates])
+
+
+def test_an_average_of_the_weights_is_kept_and_resumed(
+    drawn, tiny, tmp_path, monkeypatch, table, same_weights
+):
+    recipe = replace(TINY_RECIPE, ema_decay=0.9)
+    whole = tiny(drawn, tmp_path / "whole", recipe=recipe)
+    plain = tiny(drawn, tmp_path / "plain", recipe=TINY_RECIPE)
+    assert table(whole.run)[-1]["train_loss"] == table(plain.run)[-1]["train_loss"]
+    assert table(whole.run)[-1]["val_loss"] != table(plain.run)[-1]["val_loss"]
+    assert not same_weights(load(whole.run / "last"), load(plain.run / "last"))
+    measured = evaluate(whole.run / "best", drawn).top1_percent
+    assert measured == pytest.approx(whole.metrics["val_top1_percent"], abs=1e-3)
+    with monkeypatch.context() as patch:
+        in_epoch(patch, 3, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            tiny(drawn, tmp_path / "run", recipe=recipe)
+    tiny(drawn, tmp_path / "run", recipe=None, resume=True)
+    assert_same_run(tmp_path / "run", whole.run, table, same_weights)
+
+
+@pytest.mark.parametrize(("freeze_epochs", "moves"), [(None, False), (3, False), (1, True)])
+def test_a_frozen_trunk(drawn, tiny, tmp_path, freeze_epochs, moves):
+    frozen = replace(TINY_RECIPE.model, freeze_epochs=freeze_epochs)
+    recipe = replace(TINY_RECIPE, model=frozen, schedule=ScheduleRecipe(name="constant", warmup_epochs=0))
+    torch.manual_seed(TINY_RECIPE.seed)
+    start = ghostnet("050", num_classes=8, resolution=32, **TINY_MODEL)
+    tiny(drawn, tmp_path / "run", recipe=recipe)
+    last = load(tmp_path / "run" / "last")
+    assert torch.equal(last.stem.conv.weight, start.stem.conv.weight) != moves
+    assert torch.equal(last.stem.norm.running_mean, start.stem.norm.running_mean) != moves
+    assert not torch.equal(last.classifier.weight, start.classifier.weight)
+
+
+def test_the_trunk_at_a_lower_rate_and_norms_without_decay():
+    model = ghostnet(num_classes=8, **TINY_MODEL)
+    recipe = OptimizerRecipe(lr=1.0, trunk_lr_factor=0.1, weight_decay=0.5, decay_norms=False)
+    groups = training.parameter_groups(model, recipe)
+    settings = {id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert len(settings) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        rate = 1.0 if name.startswith("classifier") else 0.1
+        assert settings[id(parameter)] == (rate, 0.5 if parameter.ndim > 1 else 0.0), name
+    assert len(training.parameter_groups(model, OptimizerRecipe())) == 1
+
+
+def test_crops_are_cut_from_larger_photographs(drawn, tiny, tmp_path, monkeypatch):
+    sizes = {}
+
+    def noting(samples, like, *, name="", progress=False):
+        sizes[name] = like.resolution
+        return decode(samples, like, name=name, progress=progress)
+
+    monkeypatch.setattr(finetuning, "decode", noting)
+    crop = AugmentRecipe(photos=({"RandomResizedCrop": {"scale": [0.5, 1.0]}},))
+    result = tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, decode_resolution=48, augment=crop))
+    assert sizes == {"train": 48, "val": 32}
+    assert result.model.preprocessing.resolution == 32
+
+
+def test_test_is_evaluated_once_when_asked(drawn_copy, tiny, tmp_path):
+    shutil.copytree(drawn_copy / "val", drawn_copy / "test")
+    result = tiny(drawn_copy, tmp_path / "run", test=True)
+    assert result.metrics["test_top1_percent"] == pytest.approx(result.metrics["val_top1_percent"], abs=1e-3)
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == result.metrics
+
+
+def test_selecting_on_test_is_said(drawn_copy, tiny, tmp_path):
+    (drawn_copy / "val").rename(drawn_copy / "test")
+    result = tiny(drawn_copy, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, select_on="test"))
+    assert result.metrics["selected_on"] == "test"
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["select_on"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"optimizer": OptimizerRecipe(settings={"momentun": 0.9})}, "AdamW does not take"),
+        ({"schedule": ScheduleRecipe(name="ExponentialLR", warmup_epochs=0)}, "ExponentialLR does not take"),
+        ({"augment": AugmentRecipe(photos=({"RandomRotation": {}},))}, "RandomRotation does not take"),
+    ],
+)
+def test_settings_that_torch_does_not_take(drawn, tiny, tmp_path, change, text):
+    with pytest.raises(ConfigError, match=text) as caught:
+        tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, **change))
+    assert "\n" not in str(caught.value)
 
 
 def test_nothing_is_left_elsewhere_and_the_default_folder_is_under_runs(drawn, tiny, tmp_path, monkeypatch):
@@ -238,8 +383,8 @@ def test_silent_unless_asked(drawn, tiny, tmp_path, capfd):
 
 
 def test_grayscale(drawn, tiny, tmp_path):
-    changes = {**TINY_MODEL, "img_channels": 1}
-    result = tiny(drawn, tmp_path / "run", changes=changes, recipe=replace(TINY_RECIPE, epochs=1))
+    gray = ModelRecipe(name="ghostnet_050", settings={**TINY_MODEL, "img_channels": 1})
+    result = tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, model=gray))
     assert result.model.config.img_channels == 1
     preprocessing = read_card(tmp_path / "run" / "best").preprocessing
     assert (preprocessing.mean, preprocessing.std) == (GRAY_MEAN, GRAY_STD)
@@ -256,7 +401,7 @@ def test_the_thesis_form(drawn, tiny, tmp_path):
 def test_a_model_given_as_module_gets_a_classifier_for_the_data(drawn, tiny, tmp_path):
     model = ghostnet(num_classes=5, **TINY_MODEL)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    recipe = replace(TINY_RECIPE, epochs=1, learning_rate=1e-9)
+    recipe = replace(TINY_RECIPE, epochs=1, optimizer=OptimizerRecipe(lr=1e-9))
     result = tiny(drawn, tmp_path / "run", model=model, recipe=recipe)
     assert result.model.config.num_classes == 8
     for name, tensor in result.model.state_dict().items():
@@ -269,7 +414,12 @@ def test_a_model_given_as_module_gets_a_classifier_for_the_data(drawn, tiny, tmp
 def test_a_module_that_fits_keeps_its_classifier(drawn, tiny, tmp_path):
     model = ghostnet(num_classes=8, **TINY_MODEL)
     before = model.classifier.weight.detach().clone()
-    tiny(drawn, tmp_path / "run", model=model, recipe=replace(TINY_RECIPE, epochs=1, learning_rate=1e-9))
+    tiny(
+        drawn,
+        tmp_path / "run",
+        model=model,
+        recipe=replace(TINY_RECIPE, epochs=1, optimizer=OptimizerRecipe(lr=1e-9)),
+    )
     torch.testing.assert_close(load(tmp_path / "run" / "last").classifier.weight, before, rtol=0, atol=1e-6)
 
 
@@ -279,18 +429,21 @@ def test_without_a_resolution_it_is_the_models_own(drawn, tiny, tmp_path):
     assert read_card(tmp_path / "run" / "best").preprocessing.resolution == 40
 
 
+def of_model(**settings) -> Recipe:
+    return replace(TINY_RECIPE, model=ModelRecipe(name="ghostnet_050", settings=settings))
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
         ({"model": "ghostnet_10"}, UnknownModelError, "Did you mean .*ghostnet_100"),
-        ({"changes": {"img_chanels": 1}}, ConfigError, "Did you mean img_channels"),
-        ({"changes": {"img_channels": 2}}, ConfigError, "1 or 3 channels, the model takes 2"),
-        ({"changes": {"width": 0}}, ConfigError, "width must be a positive number"),
-        (
-            {"model": ghostnet(**TINY_MODEL), "changes": {"width": 2}},
-            ConfigError,
-            "changes are for a model given",
-        ),
+        ({"recipe": of_model(img_chanels=1)}, ConfigError, "Did you mean img_channels"),
+        ({"recipe": of_model(img_channels=2)}, ConfigError, "1 or 3 channels, the model takes 2"),
+        ({"recipe": of_model(width=0)}, ConfigError, "width must be a positive number"),
+        ({"recipe": replace(TINY_RECIPE, mean=(0.5,), std=(0.5,))}, ConfigError, "have 1 channels"),
+        ({"recipe": replace(TINY_RECIPE, select_on="test")}, DataError, "has no split 'test'"),
+        ({"recipe": "c-99"}, ConfigError, "there is no recipe 'c-99'"),
+        ({"model": ghostnet(**TINY_MODEL)}, ConfigError, "a recipe with a model of its own"),
         ({"resume": True, "out": None}, ConfigError, "resuming needs the run folder"),
     ],
 )
@@ -437,7 +590,7 @@ KILLED = """
 import sys, threading
 from pathlib import Path
 import torch
-from cars.tiny_settings import TINY_MODEL, TINY_RECIPE
+from cars.tiny_settings import TINY_RECIPE
 from lightcars import finetune
 from lightcars.cars import training
 
@@ -451,7 +604,7 @@ def training_step(self, batch, batch_idx):
     return step(self, batch, batch_idx)
 
 training.CarsModule.training_step = training_step
-finetune(sys.argv[1], model="ghostnet_050", changes=TINY_MODEL, recipe=TINY_RECIPE, out=sys.argv[2])
+finetune(sys.argv[1], recipe=TINY_RECIPE, out=sys.argv[2])
 """
 
 
@@ -583,7 +736,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_best(
 
 
 def test_a_learning_rate_without_measure(drawn, tiny, tmp_path):
-    recipe = replace(TINY_RECIPE, learning_rate=1e12, warmup_epochs=0)
+    recipe = replace(
+        TINY_RECIPE, optimizer=OptimizerRecipe(lr=1e12), schedule=ScheduleRecipe(warmup_epochs=0)
+    )
     with pytest.raises(
         NonFiniteLossError, match=r"in epoch 1, step \d+; lower the learning rate \(now 1e\+12\)"
     ):
@@ -711,13 +866,13 @@ TWO_DEVICES = """
 import sys
 from dataclasses import replace
 import torch
-from cars.tiny_settings import TINY_MODEL, TINY_RECIPE
+from cars.tiny_settings import TINY_RECIPE
 from lightcars import finetune
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     recipe = replace(TINY_RECIPE, epochs=2, batch_size=4, accelerator="cpu", devices=2)
-    finetune(sys.argv[1], model="ghostnet_050", changes=TINY_MODEL, recipe=recipe, out=sys.argv[2])
+    finetune(sys.argv[1], recipe=recipe, out=sys.argv[2])
 """
 
 

@@ -5,7 +5,19 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, Recipe
+from lightcars.cars.recipe import (
+    GRAY_MEAN,
+    GRAY_STD,
+    RGB_MEAN,
+    RGB_STD,
+    THESIS_STEPS,
+    AugmentRecipe,
+    ModelRecipe,
+    OptimizerRecipe,
+    Recipe,
+    ScheduleRecipe,
+)
+from lightcars.cars.recipe_file import parse_recipe, recipe_from, to_yaml
 from lightcars.errors import ConfigError
 
 
@@ -19,15 +31,16 @@ from lightcars.errors import ConfigError
         ("resolution", "96"),
         ("batch_size", 0),
         ("seed", -1),
-        ("learning_rate", 0.0),
-        ("learning_rate", -1e-3),
-        ("learning_rate", float("nan")),
-        ("learning_rate", float("inf")),
-        ("weight_decay", -0.1),
         ("label_smoothing", 1.0),
         ("label_smoothing", -0.1),
-        ("schedule", "cosin"),
-        ("warmup_epochs", -1.0),
+        ("accumulate", 0),
+        ("num_nodes", 0),
+        ("decode_resolution", 16),
+        ("region", "car"),
+        ("select_on", "train"),
+        ("ema_decay", 1.0),
+        ("clip_norm", 0.0),
+        ("min_delta", -1.0),
         ("patience", 0),
         ("precision", "16"),
         ("devices", 0),
@@ -44,16 +57,15 @@ def test_a_value_that_cannot_be_is_one_line_that_names_the_setting(setting, valu
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("weight_decay", 0),
-        ("warmup_epochs", 0),
         ("patience", None),
         ("resolution", None),
         ("resolution", 32),
         ("label_smoothing", 0.0),
         ("seed", 0),
         ("workers", 0),
-        ("schedule", "constant"),
         ("precision", "bf16-mixed"),
+        ("ema_decay", 0.999),
+        ("region", "box"),
     ],
 )
 def test_values_at_the_edge_are_fine(setting, value):
@@ -67,20 +79,62 @@ def test_a_seed_too_large_for_the_generator_is_refused():
 
 def test_the_theses_settings_are_the_defaults():
     recipe = Recipe()
-    assert (recipe.label_smoothing, recipe.patience, recipe.augment) == (0.1, 15, True)
+    assert (recipe.label_smoothing, recipe.patience) == (0.1, 15)
+    assert recipe.augment.photos == THESIS_STEPS
     assert RGB_MEAN == (0.4707, 0.4602, 0.4550)
     assert RGB_STD == (0.2594, 0.2585, 0.2635)
     assert (GRAY_MEAN, GRAY_STD) == ((0.4627,), (0.2545,))
 
 
+@pytest.mark.parametrize(
+    ("kind", "setting", "value"),
+    [
+        (OptimizerRecipe, "lr", 0.0),
+        (OptimizerRecipe, "lr", float("nan")),
+        (OptimizerRecipe, "lr", 1e38),
+        (OptimizerRecipe, "weight_decay", -0.1),
+        (OptimizerRecipe, "trunk_lr_factor", 2.0),
+        (OptimizerRecipe, "name", "Adm"),
+        (ScheduleRecipe, "name", "cosin"),
+        (ScheduleRecipe, "warmup_epochs", -1.0),
+        (ModelRecipe, "freeze_epochs", -1),
+    ],
+)
+def test_a_part_that_cannot_be(kind, setting, value):
+    with pytest.raises(ConfigError, match=f"^{setting} must be") as caught:
+        kind(**{setting: value})
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: ScheduleRecipe(name="MultiStepLR"), "warmup_epochs must be 0 with MultiStepLR"),
+        (lambda: ScheduleRecipe(settings={"gamma": 1}), "cosine has none"),
+        (lambda: AugmentRecipe(photos=({"RandomRotat": {}},)), "Did you mean RandomRotation"),
+        (lambda: AugmentRecipe(photos=({"RandomErasing": {}},)), "photos has no transform 'RandomErasing'"),
+        (lambda: AugmentRecipe(tensors=({"RandomErasing": 3},)), "needs its settings"),
+        (lambda: AugmentRecipe(batches=("MixUp",)), "one name with its settings each"),
+        (lambda: Recipe(mean=(0.5,)), "mean and std go together"),
+        (lambda: Recipe(decode_resolution=64), "needs a RandomResizedCrop"),
+    ],
+)
+def test_parts_that_do_not_go_together(make, text):
+    with pytest.raises(ConfigError, match=text) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
 def test_plain_data_and_back():
-    recipe = Recipe(epochs=3, resolution=64, patience=None, schedule="constant")
-    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    recipe = Recipe(epochs=3, resolution=64, patience=None, schedule=ScheduleRecipe(name="constant"))
+    assert recipe_from(json.loads(json.dumps(recipe.to_dict())), "here") == recipe
+    assert parse_recipe(to_yaml(recipe), "here") == recipe
 
 
-def test_an_unknown_setting_is_an_error_with_the_nearest_name():
-    with pytest.raises(ConfigError, match=r"no setting 'epoch'.* Did you mean epochs"):
-        Recipe.from_dict({"epoch": 3})
+def test_differences_are_told_by_their_keys():
+    other = replace(Recipe(), epochs=3, optimizer=OptimizerRecipe(lr=0.1))
+    assert Recipe().differences(other) == ["epochs 30 -> 3", "optimizer.lr 0.001 -> 0.1"]
+    assert Recipe().differences(Recipe()) == []
 
 
 def test_it_cannot_be_changed_but_copied():

@@ -1,6 +1,6 @@
 """A model of four blocks and a recipe of three epochs: runs that take a second."""
 
-from lightcars import Recipe
+from lightcars.cars.recipe import ModelRecipe, Recipe, ScheduleRecipe
 from lightcars.models.ghostnet.config import GhostBlock
 
 TINY_BLOCKS = tuple(
@@ -8,4 +8,11 @@ TINY_BLOCKS = tuple(
     for squeeze in (False, True, False, False)
 )
 TINY_MODEL = {"blocks": TINY_BLOCKS, "out_channels": 16}
-TINY_RECIPE = Recipe(epochs=3, resolution=32, batch_size=8, warmup_epochs=0.5, patience=None)
+TINY_RECIPE = Recipe(
+    model=ModelRecipe(name="ghostnet_050", settings=TINY_MODEL),
+    epochs=3,
+    resolution=32,
+    batch_size=8,
+    schedule=ScheduleRecipe(warmup_epochs=0.5),
+    patience=None,
+)

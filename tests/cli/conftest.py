@@ -11,6 +11,7 @@ import torch
 
 from lightcars import Recipe, finetune
 from lightcars.cars.drawing import draw_cars
+from lightcars.cars.recipe import ModelRecipe
 from lightcars.cli.main import run
 
 
@@ -74,9 +75,12 @@ def finished(cars, tmp_path_factory) -> Path:
     torch.set_num_threads(1)
     result = finetune(
         cars,
-        model="ghostnet_050",
-        changes={"width": 0.1, "out_channels": 16},
-        recipe=Recipe(epochs=2, resolution=32, batch_size=8),
+        recipe=Recipe(
+            model=ModelRecipe(name="ghostnet_050", settings={"width": 0.1, "out_channels": 16}),
+            epochs=2,
+            resolution=32,
+            batch_size=8,
+        ),
         out=tmp_path_factory.mktemp("finished") / "run",
     )
     torch.set_num_threads(before)

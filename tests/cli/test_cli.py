@@ -22,7 +22,7 @@ from lightcars.cli import demo as demonstration
 from lightcars.models.registry import MODELS
 
 DEMO_EPOCHS = f"{demonstration.DRAWN_RECIPE.epochs} drawn, {demonstration.PHOTO_RECIPE.epochs} photographs"
-COMMANDS = ("list", "info", "finetune", "evaluate", "predict", "weights", "convert", "demo")
+COMMANDS = ("list", "info", "finetune", "evaluate", "predict", "recipes", "weights", "convert", "demo")
 SMALL = (
     "--model",
     "ghostnet_050",
@@ -107,11 +107,11 @@ def test_the_defaults_that_help_tells_are_the_recipes(lightcars):
         ("epochs", recipe.epochs),
         ("batch-size", recipe.batch_size),
         ("seed", recipe.seed),
-        ("learning-rate", recipe.learning_rate),
-        ("weight-decay", recipe.weight_decay),
+        ("learning-rate", recipe.optimizer.lr),
+        ("weight-decay", recipe.optimizer.weight_decay),
         ("label-smoothing", recipe.label_smoothing),
-        ("schedule", recipe.schedule),
-        ("warmup-epochs", f"{recipe.warmup_epochs:g}"),
+        ("schedule", recipe.schedule.name),
+        ("warmup-epochs", f"{recipe.schedule.warmup_epochs:g}"),
         ("patience", recipe.patience),
         ("accelerator", recipe.accelerator),
         ("devices", recipe.devices),
@@ -431,8 +431,8 @@ def test_resuming_names_only_the_settings_that_were_given(lightcars, cars, finis
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("--model", "efficientnet_b0"), "name ghostnet_050 -> efficientnet_b0"),
-        (("--width", 0.2), "width 0.1 -> 0.2"),
+        (("--model", "efficientnet_b0"), "model.name ghostnet_050 -> efficientnet_b0"),
+        (("--width", 0.2), "model.settings.width 0.1 -> 0.2"),
     ],
 )
 def test_resuming_with_another_model(lightcars, cars, finished, arguments, text):
