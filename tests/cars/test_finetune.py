@@ -289,7 +289,7 @@ def test_without_a_resolution_it_is_the_models_own(drawn, tiny, tmp_path):
         (
             {"model": ghostnet(**TINY_MODEL), "changes": {"width": 2}},
             ConfigError,
-            "changes are for a model given",
+            "changes and weights are for a model given",
         ),
         ({"resume": True, "out": None}, ConfigError, "resuming needs the run folder"),
     ],
