@@ -34,6 +34,10 @@ class DownloadError(LightcarsError, OSError):
         return str(self.args[0]) if self.args else ""
 
 
+class HubFileMissingError(DownloadError):
+    """A repository on the Hub is there, the file in it is not."""
+
+
 class InputError(LightcarsError, ValueError):
     """A tensor, an image or an input size that the model cannot take."""
 

@@ -14,10 +14,11 @@ from lightcars.cars import dataset
 from lightcars.cars.dataset import CarsDataset, DecodedPhotos, SeededSampler, decode
 from lightcars.cars.images import read_image
 from lightcars.cars.layouts import Sample, find_data
-from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
-from lightcars.cars.transforms import augmentation, fit_square
+from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, AugmentRecipe
+from lightcars.cars.transforms import augmentation
 from lightcars.errors import DataError
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.weights.transforms import fit_square
 
 RGB = Preprocessing(resolution=16, mean=RGB_MEAN, std=RGB_STD)
 GRAY = Preprocessing(resolution=16, mean=GRAY_MEAN, std=GRAY_STD)
@@ -146,7 +147,7 @@ def test_a_dataset_gives_pixels_and_label(photos):
 
 @pytest.mark.parametrize("preprocessing", [RGB, GRAY], ids=["colour", "gray"])
 def test_augmentation_depends_on_the_seed_alone(samples, preprocessing):
-    data = CarsDataset(decode(samples, preprocessing), augmentation())
+    data = CarsDataset(decode(samples, preprocessing), augmentation(AugmentRecipe(), 32, 8).photo)
     torch.manual_seed(1)
     first, plain = data[4, 77][0], CarsDataset(data.photos)[4][0]
     torch.manual_seed(2)
@@ -157,7 +158,7 @@ def test_augmentation_depends_on_the_seed_alone(samples, preprocessing):
 
 
 def test_augmentation_leaves_the_random_state(photos):
-    data = CarsDataset(photos, augmentation())
+    data = CarsDataset(photos, augmentation(AugmentRecipe(), 32, 8).photo)
     torch.manual_seed(3)
     before = torch.get_rng_state()
     for seed in range(5):
@@ -178,7 +179,7 @@ def test_augmentation_that_fails_leaves_the_random_state(photos):
 
 def test_augmentation_leaves_the_photographs(photos):
     before = photos.pixels.copy()
-    data = CarsDataset(photos, augmentation())
+    data = CarsDataset(photos, augmentation(AugmentRecipe(), 32, 8).photo)
     for seed in range(20):
         data[seed % 9, seed]
     assert np.array_equal(photos.pixels, before)

@@ -163,7 +163,7 @@ def test_weights_of_another_model(finished, tmp_path):
     save(ghostnet(num_classes=3, **TINY_MODEL), tmp_path / "other")
     (tmp_path / "other" / "model.safetensors").replace(copy / "model.safetensors")
     text = fails(copy, finished.data, CheckpointError)
-    assert f"the weights in {copy} do not fit its config; mis-shaped:" in text
+    assert f"the weights in {copy} do not fit the model; mis-shaped:" in text
     assert "classifier.weight (3, 16) for (8, 16)" in text
 
 

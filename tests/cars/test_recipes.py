@@ -214,7 +214,7 @@ def test_a_mistake_on_the_command_line_names_it(change, message):
 
 
 def test_an_unknown_recipe_has_near_names():
-    with pytest.raises(ConfigError, match="Did you mean .*cars-scratch"):
+    with pytest.raises(ConfigError, match=r"Did you mean .*cars-scratch"):
         load_recipe("car-scratch")
 
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
+from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, AugmentRecipe
 from lightcars.cars.transforms import (
     ColorJitter,
     augmentation,
@@ -75,14 +75,14 @@ def test_the_interpolation_is_the_one_asked_for():
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_augmentation_keeps_size_and_mode_and_changes_pixels(mode):
     image = noise(mode, (32, 32))
-    changed = augmentation()(image)
+    changed = augmentation(AugmentRecipe(), 32, 8).photo(image)
     assert (changed.size, changed.mode) == (image.size, image.mode)
     assert changed.tobytes() != image.tobytes()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_augmentation_follows_the_generator(mode):
-    image, change = noise(mode, (32, 32)), augmentation()
+    image, change = noise(mode, (32, 32)), augmentation(AugmentRecipe(), 32, 8).photo
     seeds = (1, 2, 1)
     first, second, again = (torch.manual_seed(seed) and change(image).tobytes() for seed in seeds)
     assert first == again
@@ -93,7 +93,7 @@ def test_augmentation_does_not_lose_the_car():
     image = Image.new("RGB", (96, 96), (120, 120, 120))
     for seed in range(20):
         torch.manual_seed(seed)
-        middle = np.asarray(augmentation()(image))[32:64, 32:64]
+        middle = np.asarray(augmentation(AugmentRecipe(), 32, 8).photo(image))[32:64, 32:64]
         assert middle.min() > 60
         assert middle.max() < 200
 

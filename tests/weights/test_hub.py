@@ -15,12 +15,12 @@ import torch
 from huggingface_hub import constants, file_download
 from huggingface_hub.utils import _http as hub_http
 
-from lightcars.errors import CheckpointError, DownloadError
+from lightcars.errors import CheckpointError, DownloadError, HubFileMissingError
 from lightcars.sharing import Training, from_pretrained, push_to_hub
 from lightcars.weights import hub as module
 from lightcars.weights.checkpoint import save
 from lightcars.weights.download import file_digest
-from lightcars.weights.hub import HubFileMissingError, hub_file, hub_weights, split_hub_id
+from lightcars.weights.hub import hub_file, hub_weights, split_hub_id
 from lightcars.weights.locate import locate
 from lightcars.zoo import ghostnet
 

@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
@@ -365,18 +366,16 @@ def test_scalars_where_layers_should_be_are_listed_too(trained, tmp_path):
             ghostnet(weights=tmp_path / "odd.safetensors", **SMALL)
 
 
-def test_timms_squash_of_a_part_is_not_taken_for_another(trained, tmp_path):
+def test_timms_squash_of_a_part(trained, tmp_path):
+    timm = pytest.importorskip("timm")
     save_file(trained.state_dict(), tmp_path / "model.safetensors")
-    cfg = {
-        "input_size": [3, 64, 64],
-        "crop_pct": 0.9,
-        "crop_mode": "squash",
-        "mean": [0.5] * 3,
-        "std": [0.5] * 3,
-    }
+    cfg = {"input_size": [3, 64, 64], "crop_pct": 0.9, "crop_mode": "squash", "interpolation": "bicubic"}
+    cfg |= {"mean": [0.5] * 3, "std": [0.5] * 3}
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "ghostnet_100", "pretrained_cfg": cfg}))
-    with pytest.raises(CheckpointError, match="'squash' with crop_pct"):
-        ghostnet(weights=tmp_path, **SMALL)
+    transform = lightcars.transforms_for(ghostnet(weights=tmp_path, **SMALL))
+    theirs = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=cfg))
+    image = Image.effect_noise((90, 130), 80).convert("RGB")
+    torch.testing.assert_close(transform(image), theirs(image))
 
 
 def test_a_training_checkpoint_with_its_arguments(trained, tmp_path):

@@ -51,12 +51,13 @@ class FinetuneResult:
 
     Attributes:
         model: of the best epoch, in evaluation mode.
-        metrics: `best_epoch`, `epochs`, and the figures of the best epoch, as in `metrics.json`.
+        metrics: `best_epoch`, `epochs`, the figures of the best epoch, and those on the test split if they
+            were asked for, as in `metrics.json`. `selected_on` is "test" where that split chose the epoch.
         run: the run folder.
     """
 
     model: ImageModel
-    metrics: dict[str, float]
+    metrics: dict[str, Any]
     run: Path
 
 
@@ -115,9 +116,11 @@ def finetune(
     from lightcars.cars.training import train  # lightning takes seconds to import
 
     rows = train(job, photos["train"], photos["val"], progress=progress)
-    metrics = {"epochs": len(rows), "best_epoch": int(best_row(rows)["epoch"]), **_figures(best_row(rows))}
+    best = best_row(rows)
+    metrics: dict[str, Any] = {"epochs": len(rows), "best_epoch": int(best["epoch"]), **_figures(best)}
     if is_first_process():
         metrics |= _tested(job, data) if test else {}
+        metrics |= {"selected_on": "test"} if job.recipe.select_on == "test" else {}
         draw_curves(rows, job.run.curves)
         write_text(job.run.summary, json.dumps(metrics, indent=2) + "\n")
         shutil.rmtree(job.run.initial, ignore_errors=True)

@@ -165,9 +165,15 @@ def as_plain(result: FinetuneResult) -> dict[str, Any]:
 def say(result: FinetuneResult) -> None:
     """The result for people."""
     metrics = result.metrics
+    split = "test (which chose the epoch: too good)" if "selected_on" in metrics else "val"
+    tested = (
+        f"test top-1 {metrics['test_top1_percent']:.2f} %, top-5 {metrics['test_top5_percent']:.2f} %\n"
+        if "test_top1_percent" in metrics
+        else ""
+    )
     typer.echo(
-        f"best epoch {metrics['best_epoch']:.0f} of {metrics['epochs']:.0f}: val top-1"
-        f" {metrics['val_top1_percent']:.2f} %, top-5 {metrics['val_top5_percent']:.2f} %\n"
+        f"best epoch {metrics['best_epoch']} of {metrics['epochs']}: {split} top-1"
+        f" {metrics['val_top1_percent']:.2f} %, top-5 {metrics['val_top5_percent']:.2f} %\n{tested}"
         f"run folder: {result.run} (curves.png, metrics.csv, best/, last/)\n"
         f"next: lightcars predict {result.run} PHOTO..."
     )

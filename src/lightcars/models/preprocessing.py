@@ -17,9 +17,9 @@ class Preprocessing:
     Attributes:
         resolution: pixels of the square that the model sees.
         mean, std: per channel, of pixel values in [0, 1]; one value each for grayscale.
-        resize: "squash" scales both sides to `resolution`, whatever the aspect ratio, as both theses do;
-            "crop" scales the shorter side to `shorter_side` and cuts the middle out.
-        crop_fraction: the part of the scaled image that "crop" keeps.
+        resize: "squash" scales both sides to `shorter_side`, whatever the aspect ratio, as both theses do;
+            "crop" scales the shorter side to it. Then the middle is cut out.
+        crop_fraction: the part of the scaled image's side that is kept; 1 keeps all of it.
         interpolation: of the scaling.
     """
 

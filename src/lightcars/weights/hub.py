@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lightcars.errors import DownloadError
+from lightcars.errors import DownloadError, HubFileMissingError
 from lightcars.weights.download import file_digest
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:")
@@ -89,10 +89,6 @@ def hub_file(
                 f" its source. To use it all the same, give its path: {path}"
             )
     return path
-
-
-class HubFileMissingError(DownloadError):
-    """The repository is there, the file is not."""
 
 
 def hub_weights(

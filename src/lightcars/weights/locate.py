@@ -173,8 +173,6 @@ def timm_preprocessing(content: Mapping[str, Any]) -> Preprocessing:
     if crop_mode not in ("center", "squash"):
         raise ConfigError(f"crop_mode {crop_mode!r} is not known here")
     crop = config.get("crop_pct") or 0.875
-    if crop_mode == "squash" and crop != 1:
-        raise ConfigError(f"crop_mode 'squash' with crop_pct {crop} is not known here")
     interpolation = config.get("interpolation", "bicubic")
     return Preprocessing(
         resolution=config["input_size"][-1],

@@ -57,10 +57,10 @@ def fit_square(preprocessing: Preprocessing) -> v2.Transform:
     """PIL image of any size -> PIL image of resolution x resolution."""
     from torchvision.transforms import InterpolationMode, v2
 
-    side = preprocessing.resolution
-    interpolation = InterpolationMode(preprocessing.interpolation)
-    if preprocessing.resize == "squash":
-        return v2.Resize((side, side), interpolation=interpolation)
-    return v2.Compose(
-        [v2.Resize(preprocessing.shorter_side, interpolation=interpolation), v2.CenterCrop(side)]
+    side, scaled = preprocessing.resolution, preprocessing.shorter_side
+    squash = preprocessing.resize == "squash"
+    resize = v2.Resize(
+        [scaled, scaled] if squash else scaled,
+        interpolation=InterpolationMode(preprocessing.interpolation),
     )
+    return resize if squash and scaled == side else v2.Compose([resize, v2.CenterCrop(side)])
