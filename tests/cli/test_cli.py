@@ -247,7 +247,7 @@ def test_finetune_says_what_to_do_next(lightcars, cars, tmp_path):
     shown = lightcars("finetune", cars, *SMALL, "--epochs", 1, "--no-augment", "--out", tmp_path / "run")
     assert re.match(r"best epoch 1 of 1: val top-1 \d+\.\d\d %, top-5 \d+\.\d\d %\n", shown.out)
     assert f"next: lightcars predict {tmp_path / 'run'} PHOTO..." in shown.out
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["augment"] is False
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["augment"]["photos"] == []
 
 
 def test_model_settings_reach_the_model(lightcars, cars, tmp_path):
@@ -350,13 +350,13 @@ def test_no_model_matches(lightcars):
     [
         (("--epochs", 0), "epochs must be a whole number of at least 1, not 0."),
         (("--resolution", 31), "resolution must be a whole number of at least 32, not 31."),
-        (("--learning-rate", "nan"), "learning_rate must be a positive number up to 1e+12, not nan."),
-        (("--learning-rate", "1e38"), "learning_rate must be a positive number up to 1e+12, not 1e+38."),
+        (("--learning-rate", "nan"), "optimizer.lr: input should be a valid number, not 'NaN'."),
+        (("--learning-rate", "1e38"), "lr must be a positive number up to 1e+12, not 1e+38."),
         (("--dropout", 1), "dropout must be a number from 0 up to, but not including, 1"),
         (("--width", -1), "width must be a positive number"),
         (("--img-channels", 2), "photographs have 1 or 3 channels, the model takes 2."),
-        (("--schedule", "step"), "schedule must be one of cosine, constant, not 'step'."),
-        (("--precision", "8"), "precision must be one of 32-true, bf16-mixed, 16-mixed, not '8'."),
+        (("--schedule", "step"), "schedule.name: input should be 'cosine', 'constant',"),
+        (("--precision", "8"), "precision: input should be '32-true',"),
         (("--seed", 10**20), "seed must be"),
         (("--accelerator", "cpuu"), "cpuu"),
     ],
@@ -596,7 +596,7 @@ def test_tab_completes_the_model_of_a_finetune():
 
 
 def test_tab_completes_commands():
-    assert complete("lightcars ", 1) == list(COMMANDS)
+    assert sorted(complete("lightcars ", 1)) == sorted(COMMANDS)
 
 
 # demo

@@ -45,6 +45,7 @@ class RunRecorder(L.Callback):
         self.classes = classes
         self.rows: list[Row] = []
         self._started = 0.0
+        self._rate = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -55,13 +56,16 @@ class RunRecorder(L.Callback):
     def on_train_epoch_start(self, *_: Any) -> None:
         self._started = time.monotonic()
 
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """The rate that this step takes; at the end of an epoch it may be the next one's already."""
+        self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         module = cast("CarsModule", pl_module)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
         own = {
             "epoch": trainer.current_epoch + 1,
-            "learning_rate": rate,
+            "learning_rate": self._rate,
             "seconds": time.monotonic() - self._started,
         }
         row = {name: (own | metrics)[name] for name in COLUMNS}

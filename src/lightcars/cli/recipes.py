@@ -12,7 +12,7 @@ from lightcars.cli.output import complete_recipe, print_table
 from lightcars.errors import RunError
 from lightcars.files import write_text
 
-app = typer.Typer(help="List, show and copy the recipes that ship.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
@@ -21,6 +21,9 @@ def recipes(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, whole recipes.")] = False,
 ) -> None:
     """List the recipes for `lightcars finetune --recipe`; show or copy one of them.
+
+    A recipe is everything that determines a fine-tune besides the photographs. Those of the theses are exactly
+    theirs; cars-scratch and cars-finetune are our own.
 
     Example: lightcars recipes show c-50
     """
@@ -32,11 +35,8 @@ def recipes(
     if as_json:
         typer.echo(json.dumps({name: recipe.to_dict() for name, recipe in found.items()}, indent=2))
         return
-    rows = [
-        (name, recipe.model.name, f"{recipe.epochs}", f"{recipe.resolution or 'own'}", recipe.source or "")
-        for name, recipe in found.items()
-    ]
-    print_table(("recipe", "model", "epochs", "pixels", "source"), rows, right="epochs,pixels")
+    rows = [(name, recipe.model.name, recipe.source or "") for name, recipe in found.items()]
+    print_table(("recipe", "model", "source"), rows)
 
 
 @app.command()
