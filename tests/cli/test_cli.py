@@ -596,7 +596,7 @@ def test_tab_completes_the_model_of_a_finetune():
 
 
 def test_tab_completes_commands():
-    assert complete("lightcars ", 1) == list(COMMANDS)
+    assert complete("lightcars ", 1) == [*COMMANDS, "data"]
 
 
 # demo
