@@ -321,15 +321,31 @@ def test_the_trunk_at_a_lower_rate_and_norms_without_decay():
 def test_crops_are_cut_from_larger_photographs(drawn, tiny, tmp_path, monkeypatch):
     sizes = {}
 
-    def noting(samples, like, *, name="", progress=False):
+    def noting(samples, like, *, name="", **settings):
         sizes[name] = like.resolution
-        return decode(samples, like, name=name, progress=progress)
+        return decode(samples, like, name=name, **settings)
 
     monkeypatch.setattr(finetuning, "decode", noting)
     crop = AugmentRecipe(photos=({"RandomResizedCrop": {"scale": [0.5, 1.0]}},))
     result = tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, decode_resolution=48, augment=crop))
     assert sizes == {"train": 48, "val": 32}
     assert result.model.preprocessing.resolution == 32
+
+
+def test_training_photographs_are_cut_to_their_boxes(drawn_copy, tiny, tmp_path, monkeypatch):
+    regions = {}
+
+    def noting(samples, like, *, region="whole", name="", progress=False):
+        regions[name] = region
+        return decode(samples, like, name=name, progress=progress)
+
+    monkeypatch.setattr(finetuning, "decode", noting)
+    tiny(drawn_copy, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, region="box"))
+    assert regions == {"train": "box", "val": "whole"}
+    result = tiny(drawn_copy, tmp_path / "b", recipe=replace(TINY_RECIPE, epochs=1, val_region="masked"))
+    assert regions["val"] == "masked"
+    with pytest.raises(DataError, match="box"):
+        evaluate(result.run, drawn_copy)
 
 
 def test_test_is_evaluated_once_when_asked(drawn_copy, tiny, tmp_path):

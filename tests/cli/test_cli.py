@@ -596,7 +596,7 @@ def test_tab_completes_the_model_of_a_finetune():
 
 
 def test_tab_completes_commands():
-    assert sorted(complete("lightcars ", 1)) == sorted(COMMANDS)
+    assert sorted(complete("lightcars ", 1)) == sorted([*COMMANDS, "data"])
 
 
 # demo

@@ -45,7 +45,9 @@ def test_every_command_line_example_names_known_commands_and_options():
     assert len(lines) >= 8
     for line in lines:
         words = line.split("#")[0].split()
-        known = {option for parameter in commands[words[1]].params for option in parameter.opts}
+        command = commands[words[1]]
+        command = getattr(command, "commands", {words[2]: command})[words[2]] if len(words) > 2 else command
+        known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known, line
 
 

@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
-from lightcars.cars.images import read_image, without_advice
+from lightcars.cars.images import without_advice
 from lightcars.cars.layouts import Sample
+from lightcars.cars.regions import Region, check_region, read_sample
 from lightcars.cars.transforms import to_pixels
 from lightcars.errors import DataError
 from lightcars.models.preprocessing import Preprocessing
@@ -51,26 +52,33 @@ class DecodedPhotos:
 
 
 def decode(
-    samples: Sequence[Sample], preprocessing: Preprocessing, *, name: str = "", progress: bool = False
+    samples: Sequence[Sample],
+    preprocessing: Preprocessing,
+    *,
+    region: Region = "whole",
+    name: str = "",
+    progress: bool = False,
 ) -> DecodedPhotos:
     """Reads and scales every photograph, on all cores.
 
     Args:
         samples: what to read.
         preprocessing: gives the size and, by its mean, the number of channels.
+        region: "box" cuts each photograph to its box before scaling, "masked" paints the rest of it white.
         name: shown beside the progress bar.
         progress: show one.
 
     Raises:
-        DataError: not one of them can be read.
+        DataError: not one of them can be read, or one has no box where the region needs it.
     """
+    check_region(samples, region, name)
     side, channels = preprocessing.resolution, len(preprocessing.mean)
     pixels = _room((len(samples), side, side, channels))
     fit = fit_square(preprocessing)
 
     def work(position: int) -> str | None:
         try:
-            image = fit(read_image(samples[position].path, channels))
+            image = fit(read_sample(samples[position], channels, region))
         except DataError as error:
             return str(error)
         pixels[position] = np.asarray(image).reshape(side, side, channels)

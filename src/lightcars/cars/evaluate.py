@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from lightcars.cars.dataset import CarsDataset, decode
 from lightcars.cars.layouts import CarsData, find_data, with_validation
+from lightcars.cars.regions import Region
 from lightcars.cars.run import RunFolder
 from lightcars.cars.trained import TrainedModel, load_trained
 from lightcars.cars.transforms import normalize
@@ -65,6 +66,7 @@ def evaluate(
     data: str | Path,
     *,
     split: str = "val",
+    region: Region | None = None,
     batch_size: int = 64,
     device: str | torch.device | None = None,
     progress: bool = False,
@@ -75,6 +77,7 @@ def evaluate(
         run: a run folder (its best model is taken) or a checkpoint folder.
         data: as for `finetune`. A `val` that the run cut from the training photographs is cut again.
         split: "train", "val" or "test".
+        region: "whole", "box" or "masked"; None is the run's own for validation.
         batch_size: photographs at a time.
         device: None takes CUDA if it is there.
         progress: show a bar.
@@ -89,7 +92,13 @@ def evaluate(
             f"{data} has other classes ({len(cars.classes)}, first {cars.classes[0]}) than the model"
             f" ({len(trained.classes)}, first {trained.classes[0]})."
         )
-    photos = decode(cars.split(split), trained.preprocessing, name=split, progress=progress)
+    photos = decode(
+        cars.split(split),
+        trained.preprocessing,
+        region=region or _region(Path(run)),
+        name=split,
+        progress=progress,
+    )
     logits = _logits(trained, CarsDataset(photos), batch_size)
     return _figures(split, logits, torch.from_numpy(photos.labels), cars.classes, photos.broken)
 
@@ -100,6 +109,13 @@ def _data(run: Path, root: str | Path, split: str) -> CarsData:
         return cars
     seed = RunFolder(run).read()["data"]["validation_seed"]
     return cars if seed is None else with_validation(cars, seed)
+
+
+def _region(run: Path) -> Region:
+    if not RunFolder(run).description.is_file():
+        return "whole"
+    region: Region = RunFolder(run).read()["recipe"].get("val_region", "whole")
+    return region
 
 
 @torch.inference_mode()

@@ -132,15 +132,17 @@ def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
     recipe = job.recipe
     side = recipe.decode_resolution or job.preprocessing.resolution
     larger = replace(job.preprocessing, resolution=side)
-    sources = {"train": ("train", larger), "val": (recipe.select_on, job.preprocessing)}
+    train, val = job.cars.split("train"), job.cars.split(recipe.select_on)
     return {
-        role: decode(job.cars.split(split), like, name=split, progress=progress)
-        for role, (split, like) in sources.items()
+        "train": decode(train, larger, region=recipe.region, name="train", progress=progress),
+        "val": decode(
+            val, job.preprocessing, region=recipe.val_region, name=recipe.select_on, progress=progress
+        ),
     }
 
 
 def _tested(job: Job, data: str | Path) -> dict[str, float]:
-    figures = evaluate(job.run.best, data, split="test")
+    figures = evaluate(job.run.best, data, split="test", region=job.recipe.val_region)
     return {
         "test_top1_percent": figures.top1_percent,
         "test_top5_percent": figures.top5_percent,
@@ -153,6 +155,8 @@ def _prepared(data: str | Path, model: ImageModel | None, recipe: Recipe, out: s
     cars = with_validation(find_data(data), recipe.seed)
     cars.split(recipe.select_on)
     _check_classes(cars)
+    for line in (*cars.notes, *cars.mismatches):
+        warnings.warn(line, stacklevel=4)
     name, network = _network(model, recipe, len(cars.classes))
     folder = default_folder(name) if out is None else Path(out)
     if is_first_process():

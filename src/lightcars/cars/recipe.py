@@ -205,8 +205,9 @@ class Recipe:
         resolution: pixels of the square; None is the model's own.
         decode_resolution: pixels of the square in which training photographs are kept, for crops to be cut
             from; None is `resolution`.
-        region: "whole" takes photographs as they are, "box" cuts them to the annotated box, "masked" erases
-            what is outside of it.
+        region: of training photographs: "whole" takes them as they are, "box" cuts them to the annotated
+            box, "masked" paints the rest white.
+        val_region: the same for the photographs that select and for those of the test split.
         select_on: the split that chooses the best epoch. "test" is there to redo the theses, which did that;
             its accuracies are too good, and every output says so.
         mean, std: per channel, of pixel values in [0, 1]; None takes those of the weights that are started
@@ -238,6 +239,7 @@ class Recipe:
     resolution: int | None = None
     decode_resolution: int | None = None
     region: Literal["whole", "box", "masked"] = "whole"
+    val_region: Literal["whole", "box", "masked"] = "whole"
     select_on: Literal["val", "test"] = "val"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -267,7 +269,8 @@ class Recipe:
         require_int("seed", self.seed, at_least=0)
         require_int("workers", self.workers, at_least=0)
         require_probability("label_smoothing", self.label_smoothing)
-        require_one_of("region", self.region, ("whole", "box", "masked"))
+        for name in ("region", "val_region"):
+            require_one_of(name, getattr(self, name), ("whole", "box", "masked"))
         require_one_of("select_on", self.select_on, ("val", "test"))
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
             raise ConfigError("mean and std go together, one value of each for every channel.")

@@ -10,6 +10,7 @@ import typer
 
 from lightcars import __version__
 from lightcars.cli.convert import convert
+from lightcars.cli.data import data
 from lightcars.cli.demo import demo
 from lightcars.cli.evaluate import evaluate
 from lightcars.cli.finetune import finetune
@@ -57,6 +58,7 @@ app.add_typer(recipes, name="recipes")
 app.command()(weights)
 app.command()(convert)
 app.command()(demo)
+app.add_typer(data, name="data")
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

@@ -1,0 +1,149 @@
+"""Unpacking archives that came from somewhere: nothing of them lands outside of the folder. No torch."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from gzip import BadGzipFile
+from lzma import LZMAError
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from tqdm import tqdm
+
+from lightcars.errors import DataError
+
+SUFFIXES = (".tgz", ".tar.gz", ".tar", ".zip")
+MAX_FILES = 250_000
+MAX_BYTES = 64 << 30
+"""Stanford Cars are 16,185 photographs in 2 GB; what is far beyond is no archive of photographs."""
+_CHUNK_BYTES = 1 << 20
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is one that `unpack` takes, by its name."""
+    return path.name.lower().endswith(SUFFIXES) and path.is_file()
+
+
+def unpack(archive: Path, folder: Path, *, progress: bool = False) -> None:
+    """Writes the files of an archive below `folder`, which is there; what is there already is replaced.
+
+    Only plain files and folders are taken. What a Mac adds is left out.
+
+    Raises:
+        DataError: the archive is broken, cut off or encrypted, or holds a link, a device, a name that leads
+            out of the folder, or far too much; the message names the archive and the entry.
+    """
+    with _explained(archive), archive.open("rb") as file:
+        bar = tqdm(
+            desc=f"unpacking {archive.name}",
+            total=archive.stat().st_size,
+            unit="B",
+            unit_scale=True,
+            disable=not (progress and sys.stderr.isatty()),
+            leave=False,
+        )
+        with bar:
+            room = MAX_BYTES
+            for number, (name, content) in enumerate(_entries(archive, file), 1):
+                if number > MAX_FILES:
+                    raise DataError(f"{archive} holds more than {MAX_FILES:,} entries.")
+                target = folder / _safe(name, archive)
+                if content is None:
+                    target.mkdir(parents=True, exist_ok=True)
+                elif "__MACOSX" not in target.parts and not target.name.startswith("._"):
+                    room = _write(content, target, room, archive)
+                bar.update(file.tell() - bar.n)
+
+
+def _entries(archive: Path, file: IO[bytes]) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Name and content of each entry; None is a folder."""
+    if archive.name.lower().endswith(".zip"):
+        yield from _zip_entries(archive, file)
+        return
+    with tarfile.open(fileobj=file, mode="r:*") as tar:
+        for member in tar:
+            if not (member.isreg() or member.isdir()):
+                raise DataError(f"{archive}: {member.name!r} is a link or a device; nothing was unpacked.")
+            yield member.name, tar.extractfile(member) if member.isreg() else None
+        _check_end(tar, file)
+
+
+def _check_end(tar: tarfile.TarFile, file: IO[bytes]) -> None:
+    """tarfile takes a cut between two entries for the end, and stops before the checksum of gzip."""
+    if tar.fileobj is file:
+        file.seek(tar.offset)
+        if len(file.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
+            raise EOFError("its end is missing")
+    elif tar.fileobj is not None:
+        while tar.fileobj.read(_CHUNK_BYTES):
+            pass
+
+
+def _zip_entries(archive: Path, file: IO[bytes]) -> Iterator[tuple[str, IO[bytes] | None]]:
+    with zipfile.ZipFile(file) as zipped:
+        for member in zipped.infolist():
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise DataError(
+                    f"{archive}: {member.filename!r} is a link or a device; nothing was unpacked."
+                )
+            if member.flag_bits & 1:
+                raise DataError(f"{archive}: {member.filename!r} is encrypted; unpack it yourself.")
+            if member.is_dir():
+                yield member.filename, None
+                continue
+            with zipped.open(member) as content:
+                yield member.filename, content
+
+
+def _safe(name: str, archive: Path) -> PurePosixPath:
+    """The name as a path that stays below the folder."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or _DRIVE.match(name) or "\0" in name:
+        raise DataError(f"{archive}: {name!r} leads out of the folder; nothing was unpacked.")
+    return path
+
+
+def _write(content: IO[bytes], target: Path, room: int, archive: Path) -> int:
+    """Copies one file; what is left of the room."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        while chunk := content.read(_CHUNK_BYTES):
+            room -= len(chunk)
+            if room < 0:
+                raise DataError(f"{archive} holds more than {MAX_BYTES >> 30} GiB.")
+            file.write(chunk)
+    return room
+
+
+@contextmanager
+def _explained(archive: Path) -> Iterator[None]:
+    try:
+        yield
+    except (
+        tarfile.TarError,
+        BadGzipFile,
+        zipfile.BadZipFile,
+        zlib.error,
+        LZMAError,
+        EOFError,
+        NotImplementedError,
+        UnicodeError,
+    ) as error:
+        reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
+        raise DataError(f"{archive} is broken or cut off ({reason}); copy it again.") from error
+    except OSError as error:
+        if error.errno is None or error.filename == os.fspath(archive):
+            raise DataError(
+                f"{archive} cannot be read ({error.strerror or error}); copy it again."
+            ) from error
+        raise
