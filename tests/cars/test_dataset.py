@@ -15,9 +15,10 @@ from lightcars.cars.dataset import CarsDataset, DecodedPhotos, SeededSampler, de
 from lightcars.cars.images import read_image
 from lightcars.cars.layouts import Sample, find_data
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
-from lightcars.cars.transforms import augmentation, fit_square
+from lightcars.cars.transforms import augmentation
 from lightcars.errors import DataError
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.weights.transforms import fit_square
 
 RGB = Preprocessing(resolution=16, mean=RGB_MEAN, std=RGB_STD)
 GRAY = Preprocessing(resolution=16, mean=GRAY_MEAN, std=GRAY_STD)

@@ -47,6 +47,8 @@ FILES = {
     "last/model.safetensors",
     "metrics.csv",
     "metrics.json",
+    "predictions.csv",
+    "report.html",
     "run.json",
 }
 

@@ -79,16 +79,21 @@ def judge(trained: TrainedModel, photos: DecodedPhotos, root: Path, batch_size: 
 
 
 def judge_run(
-    run: Path, data: str | Path, *, device: str | torch.device | None = None, progress: bool = False
+    run: Path,
+    data: str | Path,
+    *,
+    split: str = "val",
+    device: str | torch.device | None = None,
+    progress: bool = False,
 ) -> tuple[Predictions, tuple[str, ...]]:
-    """The same for the validation photographs in a folder, and what is wrong with unreadable ones.
+    """The same for the photographs of one split in a folder, and what is wrong with unreadable ones.
 
     Raises:
         CheckpointError, DataError: no finished epoch, no such data, or data of other classes.
     """
     trained = load_trained(run, device)
-    cars = data_for(trained, run, data, "val")
-    photos = decode(cars.split("val"), trained.preprocessing, name="val", progress=progress)
+    cars = data_for(trained, run, data, split)
+    photos = decode(cars.split(split), trained.preprocessing, name=split, progress=progress)
     return judge(trained, photos, cars.root), photos.broken
 
 

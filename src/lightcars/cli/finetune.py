@@ -151,9 +151,11 @@ def as_plain(result: FinetuneResult) -> dict[str, Any]:
 def say(result: FinetuneResult) -> None:
     """The result for people."""
     metrics = result.metrics
+    page = result.run / "report.html"
     typer.echo(
         f"best epoch {metrics['best_epoch']:.0f} of {metrics['epochs']:.0f}: val top-1"
         f" {metrics['val_top1_percent']:.2f} %, top-5 {metrics['val_top5_percent']:.2f} %\n"
         f"run folder: {result.run} (curves.png, metrics.csv, best/, last/)\n"
+        f"{f'report: {page}{chr(10)}' if page.is_file() else ''}"
         f"next: lightcars predict {result.run} PHOTO..."
     )

@@ -17,6 +17,7 @@ from lightcars.cli.info import info
 from lightcars.cli.list_models import list_models
 from lightcars.cli.output import complain
 from lightcars.cli.predict import predict
+from lightcars.cli.report import report
 from lightcars.cli.weights import weights
 from lightcars.errors import LightcarsError
 
@@ -52,6 +53,7 @@ app.command()(info)
 app.command()(finetune)
 app.command()(evaluate)
 app.command()(predict)
+app.command()(report)
 app.command()(weights)
 app.command()(convert)
 app.command()(demo)
