@@ -415,7 +415,7 @@ def test_a_place_that_cannot_be_written(finished, tmp_path, place):
 def test_ticks_are_round_and_inside():
     for low, high in ((0, 1), (0.3, 4.2), (-3, 17), (1e-7, 2e-7), (1, 200), (99.5, 99.6)):
         ticks = _ticks(low, high)
-        assert 2 <= len(ticks) <= 6
+        assert 3 <= len(ticks) <= 7
         assert all(low - 1e-9 <= tick <= high * (1 + 1e-9) for tick in ticks)
 
 

@@ -157,13 +157,13 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
     return low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
 
 
-def _ticks(low: float, high: float, number: int = 5) -> list[float]:
+def _ticks(low: float, high: float, number: int = 6) -> list[float]:
     """Round values from `low` to `high`.
 
     >>> _ticks(0.3, 4.2)
     [1.0, 2.0, 3.0, 4.0]
     """
     power = 10 ** math.floor(math.log10((high - low) / number))
-    step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= number)
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if (high - low) / (power * factor) <= number)
     first = math.ceil(low / step - 1e-9)
     return [round(tick * step, 12) for tick in range(first, math.floor(high / step + 1e-9) + 1)]

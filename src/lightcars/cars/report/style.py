@@ -15,9 +15,9 @@ p { margin: .3rem 0; max-width: 60rem; }
 .soft, figcaption { color: var(--soft); }
 .note { border-left: 4px solid var(--c4); padding: .1rem .7rem; background: var(--tile); }
 .tiles, .charts, .photos { display: flex; flex-wrap: wrap; gap: .8rem; margin: .8rem 0; }
-.tiles div { background: var(--tile); border-radius: 8px; padding: .5rem .9rem; }
+.tiles div { background: var(--tile); border-radius: 8px; padding: .4rem .7rem; }
 .tiles dt { color: var(--soft); font-size: .8rem; }
-.tiles dd { margin: 0; font-size: 1.25rem; font-weight: 600; }
+.tiles dd { margin: 0; font-size: 1.1rem; font-weight: 600; }
 figure { margin: 0; }
 figcaption { font-size: .8rem; overflow-wrap: anywhere; }
 .charts figure { flex: 1 1 20rem; max-width: 30rem; }
