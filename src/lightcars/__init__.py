@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from lightcars.cars.activation_map import activation_map
     from lightcars.cars.evaluate import Evaluation, evaluate
     from lightcars.cars.finetune import FinetuneResult, finetune
     from lightcars.cars.predict import Prediction, predict
     from lightcars.cars.recipe import Recipe
+    from lightcars.cars.report import report
     from lightcars.counters.flops import count_flops
     from lightcars.counters.params import count_params
     from lightcars.counters.profile import Profile, profile
@@ -40,6 +42,7 @@ _MODULES = {
     "Recipe": "cars.recipe",
     "Training": "sharing",
     "WeightsEntry": "weights.catalog",
+    "activation_map": "cars.activation_map",
     "compound_scale": "models.scaling",
     "count_flops": "counters.flops",
     "count_params": "counters.params",
@@ -55,6 +58,7 @@ _MODULES = {
     "predict": "cars.predict",
     "profile": "counters.profile",
     "push_to_hub": "sharing",
+    "report": "cars.report",
     "save": "weights.checkpoint",
     "save_pretrained": "sharing",
     "state_dict_for": "weights.convert.export",
@@ -72,6 +76,7 @@ __all__ = [
     "Training",
     "WeightsEntry",
     "__version__",
+    "activation_map",
     "compound_scale",
     "count_flops",
     "count_params",
@@ -87,6 +92,7 @@ __all__ = [
     "predict",
     "profile",
     "push_to_hub",
+    "report",
     "save",
     "save_pretrained",
     "state_dict_for",

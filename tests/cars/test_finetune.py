@@ -58,6 +58,8 @@ FILES = {
     "last/model.safetensors",
     "metrics.csv",
     "metrics.json",
+    "predictions.csv",
+    "report.html",
     "run.json",
 }
 
@@ -359,6 +361,7 @@ def test_selecting_on_test_is_said(drawn_copy, tiny, tmp_path):
     (drawn_copy / "val").rename(drawn_copy / "test")
     result = tiny(drawn_copy, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, select_on="test"))
     assert result.metrics["selected_on"] == "test"
+    assert "The test split chose the epoch" in (tmp_path / "run" / "report.html").read_text()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["select_on"] == "test"
 
 

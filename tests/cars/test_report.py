@@ -4,10 +4,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from lightcars.cars.activation_map import SeenPhoto
 from lightcars.cars.predict import Guess, Prediction
-from lightcars.cars.report import draw_curves, draw_prediction
+from lightcars.cars.report import draw_activation_map, draw_curves, draw_prediction
 from lightcars.errors import MissingExtraError, RunError
 
 
@@ -63,6 +65,16 @@ def test_a_prediction(tmp_path, mode, number):
         Image.new(mode, (50, 20)), Prediction(tmp_path / "x.jpg", guesses), tmp_path / "picture.png"
     )
     assert read(tmp_path / "picture.png").std() > 5
+
+
+@pytest.mark.parametrize("size", [(50, 20), (20, 90)])
+def test_an_activation_map(tmp_path, size):
+    heat = torch.zeros(8, 8)
+    photo = Image.new("RGB", size, "gray")
+    for name, values in (("nothing", heat), ("something", heat + 1)):
+        seen = SeenPhoto(photo, values, Guess("Bus $5 $6", 0.5))
+        draw_activation_map(seen, tmp_path / f"{name}.png")
+    assert not np.array_equal(read(tmp_path / "nothing.png"), read(tmp_path / "something.png"))
 
 
 def test_folders_are_made_and_nothing_else_is_left(tmp_path):

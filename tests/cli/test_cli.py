@@ -22,7 +22,18 @@ from lightcars.cli import demo as demonstration
 from lightcars.models.registry import MODELS
 
 DEMO_EPOCHS = f"{demonstration.DRAWN_RECIPE.epochs} drawn, {demonstration.PHOTO_RECIPE.epochs} photographs"
-COMMANDS = ("list", "info", "finetune", "evaluate", "predict", "recipes", "weights", "convert", "demo")
+COMMANDS = (
+    "list",
+    "info",
+    "finetune",
+    "evaluate",
+    "predict",
+    "report",
+    "recipes",
+    "weights",
+    "convert",
+    "demo",
+)
 SMALL = (
     "--model",
     "ghostnet_050",
@@ -90,6 +101,10 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
         ("info", ["its own", "1000", "3"]),
         ("evaluate", ["cuda if it is there", "val", "64", "10"]),
         ("predict", ["cuda if it is there", "5"]),
+        (
+            "report",
+            ["report.html in the run, if it is one", "the one that the run was made from", "cuda if there"],
+        ),
         ("convert", ["those that they have", "found"]),
         ("demo", [DEMO_EPOCHS, "runs/demo-<time>"]),
     ],
@@ -246,6 +261,7 @@ def test_nothing_but_progress_is_said_on_stderr(lightcars, cars, tmp_path):
 def test_finetune_says_what_to_do_next(lightcars, cars, tmp_path):
     shown = lightcars("finetune", cars, *SMALL, "--epochs", 1, "--no-augment", "--out", tmp_path / "run")
     assert re.match(r"best epoch 1 of 1: val top-1 \d+\.\d\d %, top-5 \d+\.\d\d %\n", shown.out)
+    assert f"report: {tmp_path / 'run' / 'report.html'}\n" in shown.out
     assert f"next: lightcars predict {tmp_path / 'run'} PHOTO..." in shown.out
     assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["augment"]["photos"] == []
 
@@ -327,7 +343,65 @@ def test_predict_as_table_with_a_picture(lightcars, cars, finished, tmp_path):
         assert image.format == "PNG"
 
 
+def test_predict_draws_an_activation_map(lightcars, cars, finished, tmp_path):
+    photo, cam = cars / "val" / "Bus" / "0000.png", tmp_path / "cam.png"
+    shown = lightcars("predict", finished, photo, "--cam", cam, "--picture", tmp_path / "picture.png")
+    assert (shown.code, shown.err) == (0, "")
+    for path in (cam, tmp_path / "picture.png"):
+        with Image.open(path) as image:
+            assert image.format == "PNG"
+
+
+def test_report_of_one_run(lightcars, finished):
+    (finished / "report.html").unlink()
+    shown = lightcars("report", finished)
+    assert (shown.code, shown.err) == (0, "")
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert (
+        f"best epoch {metrics['best_epoch']} of 2, val top-1 {metrics['val_top1_percent']:.2f} %" in shown.out
+    )
+    assert shown.out.splitlines()[-1] == f"report: {finished / 'report.html'}"
+    assert (finished / "report.html").is_file()
+
+
+def test_report_of_several_runs_as_json(lightcars, finished, tmp_path):
+    second = tmp_path / "second"
+    shutil.copytree(finished, second)
+    (second / "metrics.json").unlink()
+    shown = lightcars("report", finished, second, "--out", tmp_path / "both.html", "--json")
+    content = json.loads(shown.out)
+    assert shown.code == 0
+    assert content["report"] == str(tmp_path / "both.html")
+    assert [run["run"] for run in content["runs"]] == [str(finished), str(second)]
+    assert [run["finished"] for run in content["runs"]] == [True, False]
+    metrics = json.loads((finished / "metrics.json").read_text())
+    assert content["runs"][0]["val_top1_percent"] == metrics["val_top1_percent"]
+    assert content["comparison"] is None
+    assert shown.err.startswith("note: The run is not finished")
+    assert len(shown.err.splitlines()) == len(content["notes"]) == 2
+
+
+def test_report_counts_what_runs_have_in_common(lightcars, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "second")
+    arguments = ("report", finished, tmp_path / "second", "--out", tmp_path / "both.html")
+    numbers = json.loads(lightcars(*arguments, "--json").out)["comparison"]
+    assert numbers["right_in_every_run"] + numbers["wrong_in_every_run"] == numbers["num_images"] == 16
+    assert numbers["right_in_one_run_only"] == [0, 0]
+    assert (
+        f"of 16 photographs every run gets {numbers['right_in_every_run']} right" in lightcars(*arguments).out
+    )
+
+
 # Bad input
+
+
+def test_reports_that_cannot_be(lightcars, finished, tmp_path):
+    assert "holds no run" in lightcars("report", tmp_path).error
+    assert "needs a file of its own (--out)" in lightcars("report", finished, tmp_path / "x").error
+    assert "is given twice" in lightcars("report", finished, finished, "--out", tmp_path / "x.html").error
+    missing = lightcars("report", finished, "--data", tmp_path / "x", "--out", tmp_path / "x.html").error
+    assert f"there is no folder {tmp_path / 'x'}" in missing
+    assert list(tmp_path.iterdir()) == []
 
 
 def copied(cars, tmp_path):
@@ -460,6 +534,11 @@ def test_one_picture_for_one_photograph(lightcars, cars, finished, tmp_path):
     error = lightcars("predict", finished, *photos, "--picture", tmp_path / "picture.png").error
     assert "--picture draws one photograph, not 2" in error
     assert not (tmp_path / "picture.png").exists()
+    error = lightcars("predict", finished, *photos, "--cam", tmp_path / "cam.png").error
+    assert "--cam draws one photograph, not 2" in error
+    both = ("--cam", tmp_path / "one.png", "--picture", tmp_path / "one.png")
+    assert "cannot be both" in lightcars("predict", finished, photos[0], *both).error
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_runs_and_checkpoints_that_are_none(lightcars, cars, finished, tmp_path):

@@ -39,11 +39,13 @@ class DecodedPhotos:
         pixels: (N, H, W, C) of uint8.
         labels: (N,) of int64.
         broken: what is wrong with each file that could not be read and was left out.
+        samples: the N photographs as they lie on disk.
     """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
     broken: tuple[str, ...]
+    samples: tuple[Sample, ...]
 
     def image(self, position: int) -> Image.Image:
         """One photograph as PIL image, without copying."""
@@ -98,11 +100,12 @@ def decode(
     broken = tuple(problem for problem in problems if problem is not None)
     if not good:
         raise DataError(broken[0] if broken else f"there are no photographs in {name or 'the data'}.")
-    labels = np.array([samples[position].label for position in good], dtype=np.int64)
+    kept = tuple(samples[position] for position in good)
+    labels = np.array([sample.label for sample in kept], dtype=np.int64)
     for position, source in enumerate(good):  # in place: they may not fit into memory twice
         if position != source:
             pixels[position] = pixels[source]
-    return DecodedPhotos(pixels[: len(good)], labels, broken)
+    return DecodedPhotos(pixels[: len(good)], labels, broken, kept)
 
 
 def _room(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:

@@ -86,24 +86,30 @@ def evaluate(
         CheckpointError, DataError: no such model, data or split, or data of other classes.
     """
     trained = load_trained(run, device)
-    cars = _data(Path(run), data, split)
-    if cars.classes != trained.classes:
-        raise DataError(
-            f"{data} has other classes ({len(cars.classes)}, first {cars.classes[0]}) than the model"
-            f" ({len(trained.classes)}, first {trained.classes[0]})."
-        )
+    cars = data_for(trained, Path(run), data, split)
     photos = decode(
         cars.split(split),
         trained.preprocessing,
-        region=region or _region(Path(run)),
+        region=region or validation_region(Path(run)),
         name=split,
         progress=progress,
     )
-    logits = _logits(trained, CarsDataset(photos), batch_size)
+    logits = logits_of(trained, CarsDataset(photos), batch_size)
     return _figures(split, logits, torch.from_numpy(photos.labels), cars.classes, photos.broken)
 
 
-def _data(run: Path, root: str | Path, split: str) -> CarsData:
+def data_for(trained: TrainedModel, run: Path, root: str | Path, split: str) -> CarsData:
+    """The data as the run split them; other classes than the model's are an error."""
+    cars = _as_split(run, root, split)
+    if cars.classes != trained.classes:
+        raise DataError(
+            f"{root} has other classes ({len(cars.classes)}, first {cars.classes[0]}) than the model"
+            f" ({len(trained.classes)}, first {trained.classes[0]})."
+        )
+    return cars
+
+
+def _as_split(run: Path, root: str | Path, split: str) -> CarsData:
     cars = find_data(root)
     if "val" in cars.splits or split == "test" or not RunFolder(run).description.is_file():
         return cars
@@ -111,7 +117,8 @@ def _data(run: Path, root: str | Path, split: str) -> CarsData:
     return cars if seed is None else with_validation(cars, seed)
 
 
-def _region(run: Path) -> Region:
+def validation_region(run: Path) -> Region:
+    """What the run looked at when it validated."""
     if not RunFolder(run).description.is_file():
         return "whole"
     region: Region = RunFolder(run).read()["recipe"].get("val_region", "whole")
@@ -119,7 +126,8 @@ def _region(run: Path) -> Region:
 
 
 @torch.inference_mode()
-def _logits(trained: TrainedModel, photos: CarsDataset, batch_size: int) -> Tensor:
+def logits_of(trained: TrainedModel, photos: CarsDataset, batch_size: int) -> Tensor:
+    """(N, num_classes) logits on the processor, in the order of the photographs."""
     batches = [
         trained.model(normalize(images.to(trained.device), trained.preprocessing)).float().cpu()
         for images, _ in DataLoader(photos, batch_size)

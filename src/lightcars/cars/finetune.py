@@ -19,9 +19,10 @@ from lightcars import __version__
 from lightcars.cars.dataset import DecodedPhotos, decode
 from lightcars.cars.evaluate import evaluate
 from lightcars.cars.layouts import CLASSES_FILE, CarsData, find_data, with_validation
+from lightcars.cars.predictions import judge, write_predictions
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, ModelRecipe, Recipe
 from lightcars.cars.recipe_file import load_recipe, recipe_from
-from lightcars.cars.report import draw_curves
+from lightcars.cars.report import draw_curves, report
 from lightcars.cars.run import (
     Job,
     RunFolder,
@@ -34,6 +35,7 @@ from lightcars.cars.run import (
     is_first_process,
     reopen,
 )
+from lightcars.cars.trained import load_trained
 from lightcars.errors import ConfigError, DataError, MissingExtraError, RunError
 from lightcars.files import write_text
 from lightcars.models.build import build_model, resolve_device
@@ -122,8 +124,10 @@ def finetune(
         metrics |= _tested(job, data) if test else {}
         metrics |= {"selected_on": "test"} if job.recipe.select_on == "test" else {}
         draw_curves(rows, job.run.curves)
+        _predict(job, photos["val"])
         write_text(job.run.summary, json.dumps(metrics, indent=2) + "\n")
         shutil.rmtree(job.run.initial, ignore_errors=True)
+        report(job.run.path)
     return FinetuneResult(load(job.run.best), metrics, job.run.path)
 
 
@@ -172,6 +176,12 @@ def _begin(job: Job) -> None:
     except RunError:
         shutil.rmtree(job.run.path, ignore_errors=True)
         raise
+
+
+def _predict(job: Job, val: DecodedPhotos) -> None:
+    trained = load_trained(job.run.path, "cpu" if job.recipe.accelerator == "cpu" else None)
+    predictions = judge(trained, val, job.cars.root, job.recipe.batch_size)
+    write_predictions(predictions, job.run.predictions)
 
 
 def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) -> Job:
@@ -233,7 +243,7 @@ def _description(job: Job) -> dict[str, Any]:
         "weights": None if job.network.origin is None else str(job.network.origin),
         "recipe": job.recipe.to_dict(),
         "data": {
-            "root": str(cars.root),
+            "root": str(cars.root.absolute()),
             "layout": cars.layout,
             "num_classes": len(cars.classes),
             "num_images": _counts(cars),

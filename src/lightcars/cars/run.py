@@ -4,6 +4,8 @@ run.json            model, recipe, data, versions: all that is needed to do it a
 metrics.csv         one row per epoch
 metrics.json        the figures of the best epoch
 curves.png          loss, accuracy and learning rate
+predictions.csv     what the best model says of each validation photograph
+report.html         all of it to look at
 best/  last/        checkpoints for `lightcars.load` (best on the validation split; after the last epoch)
 checkpoints/        Lightning's state, for resuming
 """
@@ -61,6 +63,16 @@ class RunFolder:
     def curves(self) -> Path:
         """curves.png."""
         return self.path / "curves.png"
+
+    @property
+    def predictions(self) -> Path:
+        """predictions.csv."""
+        return self.path / "predictions.csv"
+
+    @property
+    def report(self) -> Path:
+        """report.html."""
+        return self.path / "report.html"
 
     @property
     def best(self) -> Path:

@@ -171,9 +171,11 @@ def say(result: FinetuneResult) -> None:
         if "test_top1_percent" in metrics
         else ""
     )
+    page = result.run / "report.html"
     typer.echo(
         f"best epoch {metrics['best_epoch']} of {metrics['epochs']}: {split} top-1"
         f" {metrics['val_top1_percent']:.2f} %, top-5 {metrics['val_top5_percent']:.2f} %\n{tested}"
         f"run folder: {result.run} (curves.png, metrics.csv, best/, last/)\n"
+        f"{f'report: {page}{chr(10)}' if page.is_file() else ''}"
         f"next: lightcars predict {result.run} PHOTO..."
     )

@@ -19,6 +19,7 @@ from lightcars.cli.list_models import list_models
 from lightcars.cli.output import complain
 from lightcars.cli.predict import predict
 from lightcars.cli.recipes import app as recipes
+from lightcars.cli.report import report
 from lightcars.cli.weights import weights
 from lightcars.errors import LightcarsError
 
@@ -55,6 +56,7 @@ app.command()(finetune)
 app.command()(evaluate)
 app.command()(predict)
 app.add_typer(recipes, name="recipes")
+app.command()(report)
 app.command()(weights)
 app.command()(convert)
 app.command()(demo)

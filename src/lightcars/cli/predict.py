@@ -25,6 +25,10 @@ def predict(
     picture: Annotated[
         Path | None, typer.Option(help="Draw photograph and prediction into this PNG (one photograph).")
     ] = None,
+    cam: Annotated[
+        Path | None,
+        typer.Option(help="Draw what speaks for the likeliest class into this PNG (one photograph)."),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, ... \\[default: cuda if it is there].")
     ] = None,
@@ -34,7 +38,7 @@ def predict(
 
     Example: lightcars predict runs/first photo.jpg --top 3
     """
-    predictions = predict_all(run, images, top=top, picture=picture, device=device)
+    predictions = predict_all(run, images, top=top, picture=picture, cam=cam, device=device)
     if as_json:
         typer.echo(json.dumps(predictions_as_plain(predictions), indent=2, ensure_ascii=False))
     else:
@@ -42,19 +46,33 @@ def predict(
 
 
 def predict_all(
-    run: str | Path, images: list[Path], *, top: int, picture: Path | None = None, device: str | None = None
+    run: str | Path,
+    images: list[Path],
+    *,
+    top: int,
+    picture: Path | None = None,
+    cam: Path | None = None,
+    device: str | None = None,
 ) -> list[Prediction]:
-    """Predicts, and draws the picture if one is wanted."""
+    """Predicts, and draws the pictures that are wanted."""
     from lightcars.cars.predict import predict as run_predict
 
-    if picture is not None and len(images) != 1:
-        raise InputError(f"--picture draws one photograph, not {len(images)}.")
+    for option, path in (("--picture", picture), ("--cam", cam)):
+        if path is not None and len(images) != 1:
+            raise InputError(f"{option} draws one photograph, not {len(images)}.")
+    if picture is not None and cam is not None and picture.resolve() == cam.resolve():
+        raise InputError(f"--picture and --cam are two pictures; {cam} cannot be both.")
     predictions = run_predict(run, images, top=top, device=device)
     if picture is not None:
         from lightcars.cars.images import read_image
         from lightcars.cars.report import draw_prediction
 
         draw_prediction(read_image(images[0], 3), predictions[0], picture)
+    if cam is not None:
+        from lightcars.cars.activation_map import explain
+        from lightcars.cars.report import draw_activation_map
+
+        draw_activation_map(explain(run, images[0], device=device), cam)
     return predictions
 
 

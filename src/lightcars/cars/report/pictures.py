@@ -1,4 +1,4 @@
-"""Pictures: the curves of a run, a photograph with its prediction."""
+"""Pictures as PNG: the curves of a run, a photograph with its prediction or its activation map."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lightcars.files import replacing
 if TYPE_CHECKING:
     from PIL import Image
 
+    from lightcars.cars.activation_map import SeenPhoto
     from lightcars.cars.predict import Prediction
 
 TRAIN_COLOR, VAL_COLOR = "tab:gray", "tab:blue"
@@ -49,6 +50,28 @@ def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> N
     bars.set_xlim(0, 1)
     bars.set_xlabel("probability")
     bars.spines[["top", "right"]].set_visible(False)
+    _write(figure, path)
+
+
+def draw_activation_map(seen: SeenPhoto, path: Path) -> None:
+    """The photograph, and beside it the same with what speaks for its likeliest class in warm colours."""
+    figure = _figure(width=9.0, height=3.4)
+    width, height = seen.image.size
+    plain, marked = figure.subplots(1, 2)
+    for axes in (plain, marked):
+        axes.imshow(seen.image)
+        axes.set_axis_off()
+    marked.imshow(
+        seen.heat.numpy(),
+        cmap="jet",
+        vmin=0,
+        vmax=1,
+        alpha=0.45,
+        interpolation="bilinear",
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+    )
+    name = seen.guess.name.replace("$", r"\$")
+    marked.set_title(f"{name} ({seen.guess.probability:.1%})", wrap=True)
     _write(figure, path)
 
 

@@ -1,0 +1,67 @@
+"""`lightcars report`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lightcars.cli.output import complain
+
+if TYPE_CHECKING:
+    from lightcars.cars.report import Report
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders of `lightcars finetune`.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The page \\[default: report.html in the run, if it is one].")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the photographs \\[default: the one that the run was made from]."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="For missing predictions: cpu, cuda, ... \\[default: cuda if there].")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print path and key figures as JSON.")] = False,
+) -> None:
+    """Write one HTML page about a run, or several side by side: curves, hard classes, mistakes, calibration.
+
+    With --data, the predictions that a run lacks are computed from the photographs there.
+
+    Example: lightcars report runs/first runs/second --out compared.html
+    """
+    from lightcars.cars.report import write_report
+    from lightcars.cars.report.figures import Source
+
+    done = write_report(runs, out, Source(data=data, device=device, progress=True))
+    for note in done.notes:
+        complain(f"note: {note}")
+    if as_json:
+        content = {"report": str(done.path), **asdict(done)}
+        del content["path"]
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    _say(done)
+
+
+def _say(done: Report) -> None:
+    for run in done.runs:
+        if run.best_epoch is None:
+            typer.echo(f"{run.run}: {run.model}, no epoch is done yet")
+            continue
+        typer.echo(
+            f"{run.run}: {run.model}, best epoch {run.best_epoch} of {run.epochs}, val top-1"
+            f" {run.val_top1_percent:.2f} %, top-5 {run.val_top5_percent:.2f} %"
+        )
+    if done.comparison is not None:
+        numbers = done.comparison
+        typer.echo(
+            f"of {numbers.num_images} photographs every run gets {numbers.right_in_every_run} right and"
+            f" {numbers.wrong_in_every_run} wrong"
+        )
+    typer.echo(f"report: {done.path}")
