@@ -504,9 +504,9 @@ def test_the_photographs_of_the_cut_split_are_not_trained_on(drawn_copy, tiny, t
     only_train(drawn_copy)
     decoded = {}
 
-    def remember(samples, preprocessing, *, name, progress):
+    def remember(samples, preprocessing, *, name, **settings):
         decoded[name] = samples
-        return decode(samples, preprocessing, name=name, progress=progress)
+        return decode(samples, preprocessing, name=name, **settings)
 
     monkeypatch.setattr(finetuning, "decode", remember)
     tiny(drawn_copy, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, seed=4))
