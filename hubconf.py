@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-dependencies = ["torch", "safetensors", "huggingface_hub"]
+dependencies = ["torch", "safetensors", "huggingface_hub", "filelock", "tqdm"]
 
 _SOURCE = str(Path(__file__).parent / "src")
 if _SOURCE not in sys.path:

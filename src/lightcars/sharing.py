@@ -14,7 +14,7 @@ import torch
 from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
 from lightcars.counters.tables import markdown_table
-from lightcars.errors import CheckpointError, DownloadError
+from lightcars.errors import CheckpointError, ConfigError, DownloadError
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
@@ -66,6 +66,7 @@ def save_pretrained(
     Raises:
         CheckpointError, RunError: as `save`.
     """
+    model = getattr(model, "_orig_mod", model)
     target = save(model, folder, classes=classes, preprocessing=preprocessing)
     card = json.loads((target / CONFIG_FILE).read_text(encoding="utf-8"))
     write_text(target / CARD_FILE, model_card(model, card, training or Training()))
@@ -92,7 +93,9 @@ def from_pretrained(
         DownloadError: it cannot be fetched.
         CheckpointError: it is broken, or of an architecture that is not here.
     """
-    folder = Path(name)
+    folder = Path(name).expanduser()
+    if folder.is_dir() and revision is not None:
+        raise ConfigError(f"{name} is a folder here, which has no revisions; leave revision out.")
     if not folder.is_dir():
         hub_id = split_hub_id(str(name))
         if hub_id is None:

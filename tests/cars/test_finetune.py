@@ -22,6 +22,7 @@ from lightcars.cars import finetune as finetuning
 from lightcars.cars import training
 from lightcars.cars.dataset import decode
 from lightcars.cars.layouts import find_data, with_validation
+from lightcars.cars.optimization import parameter_groups
 from lightcars.cars.recipe import (
     GRAY_MEAN,
     GRAY_STD,
@@ -276,6 +277,30 @@ def test_the_learning_rate_follows_the_schedule(drawn, tiny, tmp_path, table, sc
     assert found == pytest.approx([1e-3 * rate for rate in rates])
 
 
+def test_a_plateau_is_remembered_by_a_resumed_run(drawn, tiny, tmp_path, monkeypatch, table, same_weights):
+    plateau = ScheduleRecipe(
+        name="ReduceLROnPlateau",
+        warmup_epochs=0,
+        settings={"patience": 0, "threshold": 1e3, "threshold_mode": "abs"},
+    )
+    recipe = replace(TINY_RECIPE, epochs=4, schedule=plateau)
+    whole = tiny(drawn, tmp_path / "whole", recipe=recipe)
+    rates = [float(row["learning_rate"]) for row in table(whole.run)]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-5])
+    with monkeypatch.context() as patch:
+        in_epoch(patch, 3, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            tiny(drawn, tmp_path / "run", recipe=recipe)
+    tiny(drawn, tmp_path / "run", recipe=None, resume=True)
+    assert_same_run(tmp_path / "run", whole.run, table, same_weights)
+
+
+def test_another_model_takes_no_settings_over():
+    recipe = finetuning.for_model(TINY_RECIPE, "efficientnet_b0")
+    assert recipe.model == ModelRecipe(name="efficientnet_b0")
+    assert finetuning.for_model(TINY_RECIPE, "ghostnet_050") is TINY_RECIPE
+
+
 def test_an_average_of_the_weights_is_kept_and_resumed(
     drawn, tiny, tmp_path, monkeypatch, table, same_weights
 ):
@@ -311,13 +336,13 @@ def test_a_frozen_trunk(drawn, tiny, tmp_path, freeze_epochs, moves):
 def test_the_trunk_at_a_lower_rate_and_norms_without_decay():
     model = ghostnet(num_classes=8, **TINY_MODEL)
     recipe = OptimizerRecipe(lr=1.0, trunk_lr_factor=0.1, weight_decay=0.5, decay_norms=False)
-    groups = training.parameter_groups(model, recipe)
+    groups = parameter_groups(model, recipe)
     settings = {id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
     assert len(settings) == len(list(model.parameters()))
     for name, parameter in model.named_parameters():
         rate = 1.0 if name.startswith("classifier") else 0.1
         assert settings[id(parameter)] == (rate, 0.5 if parameter.ndim > 1 else 0.0), name
-    assert len(training.parameter_groups(model, OptimizerRecipe())) == 1
+    assert len(parameter_groups(model, OptimizerRecipe())) == 1
 
 
 def test_crops_are_cut_from_larger_photographs(drawn, tiny, tmp_path, monkeypatch):
@@ -357,12 +382,14 @@ def test_test_is_evaluated_once_when_asked(drawn_copy, tiny, tmp_path):
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == result.metrics
 
 
-def test_selecting_on_test_is_said(drawn_copy, tiny, tmp_path):
+def test_selecting_on_test_is_said_and_trains_on_all_of_train(drawn_copy, tiny, tmp_path):
     (drawn_copy / "val").rename(drawn_copy / "test")
     result = tiny(drawn_copy, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, select_on="test"))
     assert result.metrics["selected_on"] == "test"
     assert "The test split chose the epoch" in (tmp_path / "run" / "report.html").read_text()
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["select_on"] == "test"
+    content = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert content["recipe"]["select_on"] == "test"
+    assert content["data"]["num_images"] == {"train": 48, "test": 24}
 
 
 @pytest.mark.parametrize(
@@ -370,6 +397,14 @@ def test_selecting_on_test_is_said(drawn_copy, tiny, tmp_path):
     [
         ({"optimizer": OptimizerRecipe(settings={"momentun": 0.9})}, "AdamW does not take"),
         ({"schedule": ScheduleRecipe(name="ExponentialLR", warmup_epochs=0)}, "ExponentialLR does not take"),
+        (
+            {
+                "schedule": ScheduleRecipe(
+                    name="ReduceLROnPlateau", warmup_epochs=0, settings={"patience": "x"}
+                )
+            },
+            "ReduceLROnPlateau does not take",
+        ),
         ({"augment": AugmentRecipe(photos=({"RandomRotation": {}},))}, "RandomRotation does not take"),
     ],
 )
@@ -377,6 +412,7 @@ def test_settings_that_torch_does_not_take(drawn, tiny, tmp_path, change, text):
     with pytest.raises(ConfigError, match=text) as caught:
         tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, **change))
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_nothing_is_left_elsewhere_and_the_default_folder_is_under_runs(drawn, tiny, tmp_path, monkeypatch):
@@ -415,7 +451,8 @@ def test_grayscale(drawn, tiny, tmp_path):
 
 
 def test_the_thesis_form(drawn, tiny, tmp_path):
-    result = tiny(drawn, tmp_path / "run", model="ghostnet_thesis", recipe=replace(TINY_RECIPE, epochs=1))
+    thesis = ModelRecipe(name="ghostnet_thesis", settings=TINY_MODEL)
+    result = tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, model=thesis))
     assert result.model.config.form == "thesis"
     assert evaluate(tmp_path / "run", drawn).top1_percent == pytest.approx(result.metrics["val_top1_percent"])
 
@@ -458,6 +495,7 @@ def of_model(**settings) -> Recipe:
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
+        ({"test": True}, DataError, "has no split 'test'"),
         ({"model": "ghostnet_10"}, UnknownModelError, "Did you mean .*ghostnet_100"),
         ({"recipe": of_model(img_chanels=1)}, ConfigError, "Did you mean img_channels"),
         ({"recipe": of_model(img_channels=2)}, ConfigError, "1 or 3 channels, the model takes 2"),
@@ -465,7 +503,7 @@ def of_model(**settings) -> Recipe:
         ({"recipe": replace(TINY_RECIPE, mean=(0.5,), std=(0.5,))}, ConfigError, "have 1 channels"),
         ({"recipe": replace(TINY_RECIPE, select_on="test")}, DataError, "has no split 'test'"),
         ({"recipe": "c-99"}, ConfigError, "there is no recipe 'c-99'"),
-        ({"model": ghostnet(**TINY_MODEL)}, ConfigError, "a recipe with a model of its own"),
+        ({"model": ghostnet(**TINY_MODEL)}, ConfigError, "a recipe with settings or weights of a model"),
         ({"resume": True, "out": None}, ConfigError, "resuming needs the run folder"),
     ],
 )

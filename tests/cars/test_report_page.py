@@ -309,7 +309,13 @@ def test_runs_side_by_side(finished, other, tmp_path):
 def test_what_differs_is_marked(finished, other, tmp_path):
     text = report([finished.run, other], out=tmp_path / "both.html").read_text()
     marked = dict(re.findall(r"<tr><td>([\w.]+)</td><td><mark>.*?</mark></td><td><mark>(.*?)</mark>", text))
-    assert marked == {"epochs": "2", "seed": "5", "optimizer.lr": "0.01", "model.config.img_channels": "1"}
+    assert marked == {
+        "epochs": "2",
+        "seed": "5",
+        "optimizer.lr": "0.01",
+        "recipe.model.settings.img_channels": "1",
+        "model.config.img_channels": "1",
+    }
 
 
 def test_photographs_that_every_run_gets_wrong(finished, other, tmp_path):

@@ -17,6 +17,7 @@ from lightcars.cars.transforms import (
     normalize,
     to_pixels,
 )
+from lightcars.errors import ConfigError
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.weights.transforms import fit_square
 
@@ -127,6 +128,8 @@ def test_the_mean_becomes_zero():
     assert normalize(pixels, GRAY).abs().max() < 0.01
 
 
+C50 = ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1)
+
 CHANGES = {
     change_brightness: v2.functional.adjust_brightness,
     change_contrast: v2.functional.adjust_contrast,
@@ -151,7 +154,7 @@ def test_each_change_of_colour_is_torchvisions(change, value):
 def test_jitter_draws_for_each_photograph_within_its_range():
     images = torch.full((400, 1, 2, 2), 0.5)
     torch.manual_seed(0)
-    values = ColorJitter(contrast=0)(images)[:, 0, 0, 0]
+    values = ColorJitter(brightness=0.2)(images)[:, 0, 0, 0]
     assert values.min() >= 0.4
     assert values.max() <= 0.6
     assert len(values.unique()) > 300
@@ -162,7 +165,7 @@ def test_jitter_draws_for_each_photograph_within_its_range():
 def test_jitter_is_as_strong_as_torchvisions():
     image = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    ours = ColorJitter()(image.expand(2000, -1, -1, -1))
+    ours = C50(image.expand(2000, -1, -1, -1))
     theirs = torch.stack([v2.ColorJitter(0.2, 0.2, 0.2, 0.1)(image) for _ in range(2000)])
     assert (ours.mean(0) - theirs.mean(0)).abs().max() < 0.02
     assert (ours.std(0) - theirs.std(0)).abs().max() < 0.02
@@ -171,7 +174,7 @@ def test_jitter_is_as_strong_as_torchvisions():
 @pytest.mark.parametrize("preprocessing", [RGB, GRAY])
 def test_jitter_of_nothing_changes_nothing(preprocessing):
     pixels = torch.randint(0, 256, (2, len(preprocessing.mean), 8, 8), dtype=torch.uint8)
-    none = ColorJitter(brightness=0, contrast=0, saturation=0, hue=0)
+    none = ColorJitter()
     plain = normalize(pixels, preprocessing)
     jittered = normalize(pixels, preprocessing, none)
     torch.testing.assert_close(jittered, plain, rtol=0, atol=1e-5)
@@ -180,6 +183,20 @@ def test_jitter_of_nothing_changes_nothing(preprocessing):
 
 def test_jitter_follows_the_generator():
     images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    first, second, again = (torch.manual_seed(seed) and ColorJitter()(images) for seed in (1, 2, 1))
+    first, second, again = (torch.manual_seed(seed) and C50(images) for seed in (1, 2, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
+
+
+def test_factors_are_never_negative_and_impossible_ranges_are_refused():
+    assert ColorJitter(brightness=3.0)(torch.rand(200, 3, 4, 4)).min() >= 0
+    for settings in ({"brightness": -0.1}, {"hue": 0.6}):
+        with pytest.raises(ConfigError, match="ColorJitter does not take"):
+            augmentation(AugmentRecipe(photos=({"ColorJitter": settings},)), 32, 8)
+
+
+def test_a_jitter_without_arguments_changes_nothing():
+    """As torchvision's; the EfficientNet thesis had that one."""
+    made = augmentation(AugmentRecipe(photos=({"ColorJitter": {}},)), 32, 8)
+    assert made.jitter is None
+    assert made.photo is None

@@ -72,12 +72,12 @@ def test_convert_from_one_library_to_another(lightcars, b0, tmp_path):
 def test_convert_says_what_it_assumes(lightcars, b0, tmp_path):
     shown = lightcars("convert", b0, tmp_path / "ours", "--to", "lightcars")
     assert shown.code == 0
-    assert "warning: b0.pth is of timm's native form" in shown.err
+    assert "warning: b0.pth is taken for PyTorch's own form" in shown.err
     assert library.load(tmp_path / "ours").config.padding == "symmetric"
     shown = lightcars("convert", b0, tmp_path / "tf", "--to", "lightcars", "--tensorflow")
     assert shown.err == ""
     config = library.load(tmp_path / "tf").config
-    assert (config.padding, config.batch_norm_eps) == ("same", 1e-3)
+    assert (config.padding, config.batch_norm_eps, config.batch_norm_momentum) == ("same", 1e-3, 0.01)
 
 
 def test_convert_of_our_own_folder_of_any_size(lightcars, tmp_path):
@@ -87,6 +87,19 @@ def test_convert_of_our_own_folder_of_any_size(lightcars, tmp_path):
     assert shown.code == 0, shown.err
     written = torch.load(tmp_path / "huawei.pth")
     assert torch.equal(written["conv_stem.weight"], model.stem.conv.weight)
+
+
+def test_convert_reads_the_file_that_is_named(lightcars, tmp_path):
+    first, second = (library.ghostnet(num_classes=3, **SMALL) for _ in range(2))
+    library.save(first, tmp_path / "ours")
+    save_file(second.state_dict(), tmp_path / "ours" / "ema.safetensors")
+    assert (
+        lightcars("convert", tmp_path / "ours" / "ema.safetensors", tmp_path / "x.pth", "--to", "timm").code
+        == 0
+    )
+    assert torch.equal(torch.load(tmp_path / "x.pth")["conv_stem.weight"], second.stem.conv.weight)
+    folder = (tmp_path / "ours", tmp_path / "y.pth", "--to", "timm")
+    assert "says itself what it is" in lightcars("convert", *folder, "--model", "ghostnet_050").error
 
 
 @pytest.mark.parametrize(

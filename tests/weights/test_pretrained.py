@@ -289,7 +289,7 @@ def test_another_model_of_ours(folder, tmp_path):
 def test_another_size_of_a_foreign_library(timm_tensors, tmp_path):
     save_file(timm_tensors, tmp_path / "x.safetensors")
     with (
-        pytest.warns(UserWarning, match="native form"),
+        pytest.warns(UserWarning, match="is taken for"),
         pytest.raises(CheckpointError, match="do not fit the model; missing: "),
     ):
         create_model("efficientnet_b1", weights=tmp_path / "x.safetensors")
@@ -383,3 +383,44 @@ def test_a_training_checkpoint_with_its_arguments(trained, tmp_path):
     content = {"model": trained.state_dict(), "args": argparse.Namespace(lr=0.1, model="ghostnet_100")}
     torch.save(content, tmp_path / "checkpoint.pth")
     assert ghostnet(weights=tmp_path / "checkpoint.pth", **SMALL).config == trained.config
+
+
+def test_our_own_file_without_its_config_is_a_guess_too(tmp_path):
+    model = create_model("efficientnet_b0", num_classes=3, padding="same", batch_norm_eps=1e-3)
+    lightcars.save(model, tmp_path / "ours")
+    alone = tmp_path / "alone.safetensors"
+    (tmp_path / "ours" / "model.safetensors").rename(alone)
+    with pytest.warns(UserWarning, match="is taken for"):
+        assert create_model("efficientnet_b0", weights=alone).config.padding == "symmetric"
+    told = create_model("efficientnet_b0", weights=alone, padding="same")
+    assert (told.config.batch_norm_eps, told.config.batch_norm_momentum) == (1e-3, 0.01)
+    assert told.origin.guess is None
+
+
+def test_a_trunk_of_ours_stays_one(tmp_path):
+    lightcars.save(ghostnet(num_classes=0, **SMALL), tmp_path / "trunk")
+    assert ghostnet(weights=tmp_path / "trunk", **SMALL).config.num_classes == 0
+    assert ghostnet(weights=tmp_path / "trunk", num_classes=3, **SMALL).classifier.weight.shape[0] == 3
+
+
+def test_names_do_not_stay_on_a_classifier_that_was_drawn_anew(folder):
+    assert ghostnet(weights=folder, out_channels=24, **SMALL).classes is None
+
+
+def test_a_misspelt_path_is_not_asked_for_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(UnknownWeightsError, match="no such folder or file"):
+        ghostnet(weights="runs/firts")
+
+
+@pytest.mark.parametrize(("tag", "known"), [("in1k", True), ("cars", False)])
+def test_imagenets_names_come_with_imagenets_weights_alone(trained, tmp_path, tag, known):
+    model = ghostnet(**SMALL)
+    save_file(lightcars.state_dict_for(model, "timm"), tmp_path / "model.safetensors")
+    cfg = {"tag": tag, "input_size": [3, 64, 64], "mean": [0.5] * 3, "std": [0.5] * 3}
+    content = {"architecture": "ghostnet_100", "num_classes": 1000, "pretrained_cfg": cfg}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    classes = ghostnet(weights=tmp_path, **SMALL).classes
+    assert (classes is not None) == known
+    assert not known or classes[0] == "tench"

@@ -19,6 +19,7 @@ from lightcars import __version__
 from lightcars.cars.dataset import DecodedPhotos, decode
 from lightcars.cars.evaluate import evaluate
 from lightcars.cars.layouts import CLASSES_FILE, CarsData, find_data, with_validation
+from lightcars.cars.optimization import check_optimization
 from lightcars.cars.predictions import judge, write_predictions
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, ModelRecipe, Recipe
 from lightcars.cars.recipe_file import load_recipe, recipe_from
@@ -36,6 +37,7 @@ from lightcars.cars.run import (
     reopen,
 )
 from lightcars.cars.trained import load_trained
+from lightcars.cars.transforms import augmentation
 from lightcars.errors import ConfigError, DataError, MissingExtraError, RunError
 from lightcars.files import write_text
 from lightcars.models.build import build_model, resolve_device
@@ -80,10 +82,10 @@ def finetune(
     `test` asks for it once at the end, or the recipe redoes a thesis by selecting on it.
 
     Args:
-        data: class folders, or `cars_train/` with `devkit/` (see `lightcars.cars.layouts`).
+        data: a folder in one of the layouts of `lightcars.cars.layouts`.
         model: a registered name, or a model to go on from, which is changed: it gets a new classifier unless
             its number of classes is that of the data. None is the recipe's model, with its weights and
-            settings.
+            settings; those are not taken over by another model.
         recipe: how: a `Recipe`, the name of one that ships, or a YAML file; None is `Recipe()`.
         out: the run folder, new or empty; the default is `runs/<model>-<time>`.
         resume: go on with the run in `out` after its last whole epoch; model and recipe are the run's own.
@@ -100,14 +102,13 @@ def finetune(
     """
     _require_extra()
     chosen = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
-    if isinstance(model, str) and not resume:
+    if resume:
+        job = _resumed(data, chosen, out)
+    else:
         chosen = chosen or Recipe()
-        chosen = replace(chosen, model=replace(chosen.model, name=model))
-    job = (
-        _resumed(data, chosen, out)
-        if resume
-        else _prepared(data, None if isinstance(model, str) else model, chosen or Recipe(), out)
-    )
+        chosen = for_model(chosen, model) if isinstance(model, str) else chosen
+        chosen = replace(chosen, test=True) if test else chosen
+        job = _prepared(data, None if isinstance(model, str) else model, chosen, out)
     if resume and job.run.summary.is_file():  # nothing left to do
         return FinetuneResult(load(job.run.best), json.loads(job.run.summary.read_text()), job.run.path)
     photos = _photos(job, progress=progress)
@@ -120,15 +121,22 @@ def finetune(
     rows = train(job, photos["train"], photos["val"], progress=progress)
     best = best_row(rows)
     metrics: dict[str, Any] = {"epochs": len(rows), "best_epoch": int(best["epoch"]), **_figures(best)}
+    metrics |= {"selected_on": "test"} if job.recipe.select_on == "test" else {}
     if is_first_process():
-        metrics |= _tested(job, data) if test else {}
-        metrics |= {"selected_on": "test"} if job.recipe.select_on == "test" else {}
-        draw_curves(rows, job.run.curves)
+        draw_curves(rows, job.run.curves, selected_on=job.recipe.select_on)
         _predict(job, photos["val"])
+        metrics |= _tested(job, data) if job.recipe.test else {}
         write_text(job.run.summary, json.dumps(metrics, indent=2) + "\n")
         shutil.rmtree(job.run.initial, ignore_errors=True)
         report(job.run.path)
     return FinetuneResult(load(job.run.best), metrics, job.run.path)
+
+
+def for_model(recipe: Recipe, name: str) -> Recipe:
+    """The recipe for another model: its settings and weights were for the one that it names."""
+    if name == recipe.model.name:
+        return recipe
+    return replace(recipe, name=None, model=ModelRecipe(name=name, freeze_epochs=recipe.model.freeze_epochs))
 
 
 def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
@@ -146,7 +154,9 @@ def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
 
 
 def _tested(job: Job, data: str | Path) -> dict[str, float]:
-    figures = evaluate(job.run.best, data, split="test", region=job.recipe.val_region)
+    figures = evaluate(
+        job.run.best, data, split="test", region=job.recipe.val_region, device=_device(job.recipe)
+    )
     return {
         "test_top1_percent": figures.top1_percent,
         "test_top5_percent": figures.top5_percent,
@@ -156,16 +166,18 @@ def _tested(job: Job, data: str | Path) -> dict[str, float]:
 
 def _prepared(data: str | Path, model: ImageModel | None, recipe: Recipe, out: str | Path | None) -> Job:
     _check_accelerator(recipe)
-    cars = with_validation(find_data(data), recipe.seed)
-    cars.split(recipe.select_on)
+    cars = _split(data, recipe)
     _check_classes(cars)
     for line in (*cars.notes, *cars.mismatches):
         warnings.warn(line, stacklevel=4)
     name, network = _network(model, recipe, len(cars.classes))
+    preprocessing = _preprocessing(network, recipe)
+    augmentation(recipe.augment, preprocessing.resolution, len(cars.classes))
+    check_optimization(network, recipe)
     folder = default_folder(name) if out is None else Path(out)
     if is_first_process():
         check_free(folder)
-    return Job(name, network, recipe, _preprocessing(network, recipe), cars, RunFolder(folder))
+    return Job(name, network, recipe, preprocessing, cars, RunFolder(folder))
 
 
 def _begin(job: Job) -> None:
@@ -179,9 +191,23 @@ def _begin(job: Job) -> None:
 
 
 def _predict(job: Job, val: DecodedPhotos) -> None:
-    trained = load_trained(job.run.path, "cpu" if job.recipe.accelerator == "cpu" else None)
+    trained = load_trained(job.run.path, _device(job.recipe))
     predictions = judge(trained, val, job.cars.root, job.recipe.batch_size)
     write_predictions(predictions, job.run.predictions)
+
+
+def _device(recipe: Recipe) -> str | None:
+    return "cpu" if recipe.accelerator == "cpu" else None
+
+
+def _split(data: str | Path, recipe: Recipe) -> CarsData:
+    """The data with a validation split; where test selects, as in the theses, all of train is trained on."""
+    cars = find_data(data)
+    cars = cars if recipe.select_on == "test" else with_validation(cars, recipe.seed)
+    for split in ("test",) if recipe.test else ():
+        cars.split(split)
+    cars.split(recipe.select_on)
+    return cars
 
 
 def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) -> Job:
@@ -191,10 +217,10 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
     check_resumable(run)
     recipe = recipe_from(description["recipe"], str(run.description))
     _check_accelerator(recipe)
-    cars = with_validation(find_data(data), recipe.seed)
+    cars = _split(data, recipe)
     start = run.best if run.summary.is_file() else run.initial
     network = copy.deepcopy(load(start))  # in memory of its own, aligned as in a first run
-    counts = _counts(cars)
+    counts = cars.num_images
     before = description["data"]["num_images"]
     if read_card(start).classes != cars.classes or before != counts:
         raise DataError(f"{data} is not the data that {out} was started with ({counts}, then {before}).")
@@ -212,8 +238,10 @@ def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tupl
             return name, build_model(change_config(config, ends))
         loaded = load_pretrained(name, weights, {**settings, **ends})
         return name, copy.deepcopy(loaded)  # in memory of its own, aligned as fresh weights are
-    if recipe.model != ModelRecipe():
-        raise ConfigError("a recipe with a model of its own cannot train the module that was given.")
+    if recipe.model.settings or recipe.model.weights is not None:
+        raise ConfigError(
+            "a recipe with settings or weights of a model cannot train the module that was given."
+        )
     if model.config.num_classes != num_classes:
         model.reset_classifier(num_classes)
     return type(model).__name__.lower(), model
@@ -246,7 +274,7 @@ def _description(job: Job) -> dict[str, Any]:
             "root": str(cars.root.absolute()),
             "layout": cars.layout,
             "num_classes": len(cars.classes),
-            "num_images": _counts(cars),
+            "num_images": cars.num_images,
             "validation_seed": cars.validation_seed,
         },
         "versions": {
@@ -267,16 +295,14 @@ def _check_classes(cars: CarsData) -> None:
         )
 
 
-def _counts(cars: CarsData) -> dict[str, int]:
-    return {split: len(samples) for split, samples in cars.splits.items()}
-
-
 def _figures(row: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in row.items() if name.startswith(("train_", "val_"))}
 
 
 def _require_extra() -> None:
-    missing = [name for name in ("lightning", "scipy", "matplotlib") if find_spec(name) is None]
+    missing = [
+        name for name in ("lightning", "scipy", "matplotlib", "pydantic", "yaml") if find_spec(name) is None
+    ]
     if missing:
         raise MissingExtraError(f"fine-tuning needs {', '.join(missing)}: pip install 'lightcars[cars]'")
 

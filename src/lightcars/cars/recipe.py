@@ -86,6 +86,8 @@ def _require_steps(name: str, steps: tuple[Step, ...], allowed: tuple[str, ...])
                 )
             if not isinstance(settings, Mapping):
                 raise ConfigError(f"{name}: {transform} needs its settings as name: value, not {settings!r}.")
+            if transform == "RandomResizedCrop" and "size" in settings:
+                raise ConfigError(f"{name}: {transform} takes no size; it is the recipe's resolution.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,8 @@ class ModelRecipe:
     freeze_epochs: int | None = 0
 
     def __post_init__(self) -> None:
+        if "num_classes" in self.settings:
+            raise ConfigError("settings cannot give num_classes: the data decide.")
         if self.freeze_epochs is not None:
             require_int("freeze_epochs", self.freeze_epochs, at_least=0)
 
@@ -212,8 +216,9 @@ class Recipe:
             its accuracies are too good, and every output says so.
         mean, std: per channel, of pixel values in [0, 1]; None takes those of the weights that are started
             from, else of Stanford Cars.
-        batch_size: photographs per optimizer step and device.
+        batch_size: photographs per batch and device.
         accumulate: batches per optimizer step.
+        test: evaluate the best model on the test split once, when all is done.
         seed: of the weights, the order, the augmentation and the validation split.
         optimizer, schedule, augment: see there.
         label_smoothing: of the cross-entropy; the theses' 0.1.
@@ -245,6 +250,7 @@ class Recipe:
     std: tuple[float, ...] | None = None
     batch_size: int = 64
     accumulate: int = 1
+    test: bool = False
     seed: int = 0
     optimizer: OptimizerRecipe = OptimizerRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()

@@ -75,13 +75,6 @@ def recipe_from(data: Mapping[str, Any], origin: str) -> Recipe:
     return _validated(dict(data), origin, {})
 
 
-def to_yaml(recipe: Recipe) -> str:
-    """The whole recipe as YAML, for a file to edit."""
-    yaml = _import("yaml")
-    plain = json.loads(json.dumps(recipe.to_dict()))
-    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None))
-
-
 def _folder() -> Any:
     return files("lightcars.cars") / "recipes"
 

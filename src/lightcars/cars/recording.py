@@ -103,9 +103,11 @@ class EpochLines(L.Callback):
         if trainer.is_global_zero:
             tqdm.write(f"run folder: {self.recorder.run.path}  (on {pl_module.device})", file=sys.stderr)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, _module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero and self.recorder.rows:
-            tqdm.write(epoch_line(self.recorder.rows, trainer.max_epochs or 0), file=sys.stderr)
+            selected_on = cast("CarsModule", pl_module).recipe.select_on
+            line = epoch_line(self.recorder.rows, trainer.max_epochs or 0, selected_on)
+            tqdm.write(line, file=sys.stderr)
 
 
 @final
@@ -116,13 +118,13 @@ class EpochBar(TQDMProgressBar):
         return Tqdm(disable=True)
 
 
-def epoch_line(rows: Sequence[Row], epochs: int) -> str:
+def epoch_line(rows: Sequence[Row], epochs: int, selected_on: str = "val") -> str:
     """What a person wants to know after an epoch, in one line."""
     row = rows[-1]
     mark = "  best" if best_row(rows) is row else ""
     return (
         f"epoch {int(row['epoch']):>{len(str(epochs))}}/{epochs}"
         f"  train loss {row['train_loss']:.3f}  top-1 {row['train_top1_percent']:5.1f} %"
-        f"  |  val loss {row['val_loss']:.3f}  top-1 {row['val_top1_percent']:5.1f} %"
+        f"  |  {selected_on} loss {row['val_loss']:.3f}  top-1 {row['val_top1_percent']:5.1f} %"
         f"  |  {row['seconds']:.0f} s{mark}"
     )

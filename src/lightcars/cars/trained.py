@@ -16,10 +16,8 @@ from lightcars.sharing import from_pretrained
 from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import CONFIG_FILE
 from lightcars.weights.hub import split_hub_id
-from lightcars.weights.imagenet import imagenet_classes
+from lightcars.weights.locate import is_local_path
 from lightcars.weights.pretrained import load_pretrained
-
-IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +45,6 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
     target = resolve_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     model = _load(weights, target)
     classes, preprocessing = model.classes, model.preprocessing
-    if classes is None and model.config.num_classes == IMAGENET_CLASSES and model.origin is not None:
-        classes = imagenet_classes()
     if classes is None or preprocessing is None:
         raise CheckpointError(
             f"{weights} does not say its class names and preprocessing; save it with both to predict."
@@ -63,7 +59,7 @@ def _load(weights: str | Path, device: torch.device) -> ImageModel:
         entry = find_tag(str(weights))
         if entry is not None:
             return load_pretrained(entry.model, entry.tag, {}, device=device)
-        if split_hub_id(str(weights)) is None or path.exists():
+        if split_hub_id(str(weights)) is None or path.exists() or is_local_path(str(weights)):
             raise CheckpointError(f"there is no run or checkpoint folder {path}.")
     elif not (path / CONFIG_FILE).is_file():
         run = RunFolder(path)

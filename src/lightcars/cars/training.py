@@ -20,16 +20,16 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from lightcars.cars.dataset import CarsDataset, DecodedPhotos, SeededSampler
-from lightcars.cars.recipe import STEPWISE, OptimizerRecipe, Recipe
+from lightcars.cars.optimization import averaged, make_epoch_schedule, make_optimizer
+from lightcars.cars.recipe import STEPWISE, Recipe
 from lightcars.cars.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.cars.run import Job, Row
 from lightcars.cars.schedule import learning_rate_factor
 from lightcars.cars.transforms import augmentation, normalize
-from lightcars.errors import ConfigError, DeviceError, NonFiniteLossError, RunError
+from lightcars.errors import DeviceError, NonFiniteLossError, RunError
 from lightcars.files import replacing
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
@@ -84,7 +84,8 @@ class CarsModule(L.LightningModule):
 
     def on_train_batch_end(self, _outputs: Any, _batch: Any, batch_idx: int) -> None:
         """The average follows each optimizer step."""
-        if self.average is not None and (batch_idx + 1) % self.recipe.accumulate == 0:
+        stepped = (batch_idx + 1) % self.recipe.accumulate == 0 or self.trainer.is_last_batch
+        if self.average is not None and stepped:
             self.average.update_parameters(self.model)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _batch_idx: int) -> None:
@@ -97,26 +98,18 @@ class CarsModule(L.LightningModule):
         self._log_accuracy("val_top5_percent", logits, labels, 5)
 
     def configure_optimizers(self) -> Any:
-        recipe = self.recipe.optimizer
-        kind = getattr(torch.optim, recipe.name)
-        try:
-            optimizer = kind(parameter_groups(self.model, recipe), lr=recipe.lr, **recipe.settings)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"{recipe.name} does not take {dict(recipe.settings)} ({error}).") from error
+        optimizer = make_optimizer(self.model, self.recipe.optimizer)
         return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer)}
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         recipe = self.recipe.schedule
+        total = int(self.trainer.estimated_stepping_batches)  # also counts the batches of an epoch
+        if recipe.name == "ReduceLROnPlateau":  # as an "epoch", it would step after the checkpoint
+            scheduler = make_epoch_schedule(optimizer, recipe)
+            every = self.trainer.num_training_batches
+            return {"scheduler": scheduler, "interval": "step", "frequency": every, "monitor": "val_loss"}
         if recipe.name not in STEPWISE:
-            kind = getattr(torch.optim.lr_scheduler, recipe.name)
-            try:
-                scheduler = kind(optimizer, **recipe.settings)
-            except (TypeError, ValueError) as error:
-                raise ConfigError(
-                    f"{recipe.name} does not take {dict(recipe.settings)} ({error})."
-                ) from error
-            return {"scheduler": scheduler, "interval": "epoch", "monitor": "val_loss"}
-        total = int(self.trainer.estimated_stepping_batches)
+            return {"scheduler": make_epoch_schedule(optimizer, recipe), "interval": "epoch"}
         warmup = round(recipe.warmup_epochs * total / self.recipe.epochs)
 
         def factor(step: int) -> float:
@@ -217,35 +210,6 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
     return recorder.rows
 
 
-def averaged(model: ImageModel, decay: float) -> AveragedModel:
-    """A copy of the model that follows it, of `decay` old and the rest new; faster at the beginning."""
-
-    @torch.no_grad()
-    def follow(average: Any, current: Any, number: Any) -> None:
-        share = 1 - min(decay, (1 + int(number)) / (10 + int(number)))
-        for old, new in zip(average, current, strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, share)
-            else:
-                old.copy_(new)
-
-    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
-
-
-def parameter_groups(model: ImageModel, recipe: OptimizerRecipe) -> list[dict[str, Any]]:
-    """Trunk and classifier, with and without weight decay, as a recipe treats them; empty ones left out."""
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        trunk = not name.startswith("classifier.")
-        rate = recipe.lr * (recipe.trunk_lr_factor if trunk else 1.0)
-        decay = recipe.weight_decay if recipe.decay_norms or parameter.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
-    return [
-        {"params": parameters, "lr": rate, "weight_decay": decay}
-        for (rate, decay), parameters in groups.items()
-    ]
-
-
 @final
 class FrozenTrunk(L.Callback):
     """Trains the classifier alone for the first epochs (None: for all), the trunk's batch norms at rest."""
@@ -260,6 +224,12 @@ class FrozenTrunk(L.Callback):
             if name != "classifier":
                 child.requires_grad_(not frozen)
                 child.train(not frozen)
+
+
+def _on_several_gpus(recipe: Recipe) -> bool:
+    """Where batch norms can share their statistics; torch cannot do that on processors."""
+    on_gpu = recipe.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return on_gpu and recipe.devices * recipe.num_nodes > 1
 
 
 def _may_freeze(recipe: Recipe) -> bool:
@@ -285,7 +255,7 @@ def _trainer(job: Job, callbacks: list[L.Callback], *, bar: bool) -> L.Trainer:
             devices=recipe.devices,
             num_nodes=recipe.num_nodes,
             strategy="ddp_find_unused_parameters_true" if _may_freeze(recipe) else "auto",
-            sync_batchnorm=recipe.accelerator != "cpu" and recipe.devices * recipe.num_nodes > 1,
+            sync_batchnorm=_on_several_gpus(recipe),
             accumulate_grad_batches=recipe.accumulate,
             gradient_clip_val=recipe.clip_norm,
             precision=recipe.precision,

@@ -43,7 +43,7 @@ def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Au
     if photos and "ColorJitter" in photos[-1]:
         settings = photos[-1]["ColorJitter"]
         if all(isinstance(value, int | float) for value in settings.values()):
-            jitter = _made(ColorJitter, settings)
+            jitter = _made(ColorJitter, settings) if any(settings.values()) else None
             photos = photos[:-1]
     sizes = {"RandomResizedCrop": {"size": [resolution, resolution]}}
     classes = {name: {"num_classes": num_classes} for name in ("MixUp", "CutMix")}
@@ -78,17 +78,20 @@ class ColorJitter:
 
     Every photograph has factors of its own, drawn from the same ranges; the order of the four changes is
     drawn once for the batch. On photographs one by one it would be most of what augmentation costs.
-    The defaults are those of experiment C-50.
 
     Attributes:
-        brightness, contrast, saturation: factors are drawn from 1 - value to 1 + value.
-        hue: shifts are drawn from -hue to hue, in turns of the colour circle.
+        brightness, contrast, saturation: factors are drawn from 1 - value (at least 0) to 1 + value.
+        hue: shifts are drawn from -hue to hue, in turns of the colour circle; at most 0.5.
     """
 
-    brightness: float = 0.2
-    contrast: float = 0.2
-    saturation: float = 0.2
-    hue: float = 0.1
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.brightness, self.contrast, self.saturation, self.hue) < 0 or self.hue > 0.5:
+            raise ValueError("values must be at least 0, hue at most 0.5")
 
     def __call__(self, images: Tensor) -> Tensor:
         """(N, C, H, W) of values in [0, 1] -> the same, changed. Grayscale keeps to the first two changes."""
@@ -100,7 +103,8 @@ class ColorJitter:
             changes += [(change_saturation, 1, self.saturation), (change_hue, 0, self.hue)]
         for position in torch.randperm(len(changes)).tolist():
             change, centre, spread = changes[position]
-            values = centre + spread * (2 * torch.rand(len(images), 1, 1, 1) - 1)
+            low = centre - spread if centre == 0 else max(0.0, centre - spread)
+            values = low + (centre + spread - low) * torch.rand(len(images), 1, 1, 1)
             images = change(images, values.to(images.device))
         return images
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lightcars.cars.recipe import Recipe
+from lightcars.cars.recipe import STEPWISE, Recipe
 from lightcars.cli.output import complain, complete_model, complete_recipe
 from lightcars.errors import ConfigError
 
@@ -49,7 +49,8 @@ KEYS = {
 
 def finetune(
     data: Annotated[
-        Path, typer.Argument(help="Folder with train/ (and val/) class folders, or cars_train/ with devkit/.")
+        Path,
+        typer.Argument(help="Folder with photographs, in any layout that `lightcars data` knows."),
     ],
     model: Annotated[
         str | None,
@@ -78,11 +79,13 @@ def finetune(
     batch_size: Annotated[int | None, typer.Option(help="Photographs per step \\[default: 64].")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random \\[default: 0].")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of AdamW, at its peak \\[default: 0.001].")
+        float | None, typer.Option(help="Of the optimizer, at its peak \\[default: 0.001].")
     ] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="Of AdamW \\[default: 0.05].")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Of the optimizer \\[default: 0.05].")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="\\[default: 0.1]")] = None,
-    schedule: Annotated[str | None, typer.Option(help="cosine or constant \\[default: cosine].")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="cosine, constant, or one of torch's \\[default: cosine].")
+    ] = None,
     warmup_epochs: Annotated[float | None, typer.Option(help="Of rising rate \\[default: 1].")] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a lower loss \\[default: 15].")
@@ -110,13 +113,15 @@ def finetune(
 ) -> None:
     """Fine-tune a model on photographs of cars and keep everything in one run folder.
 
+    With --recipe the defaults are the recipe's; options and --set win over it.
+
     Ctrl-C stops after saving nothing half: --resume goes on after the last whole epoch, to the same result.
 
     Example: lightcars finetune cars --model ghostnet_100 --epochs 10 --resolution 96 --out runs/first
     """
     given = {name: value for name, value in locals().items() if value is not None}
     chosen = _recipe(given, recipe, settings or [], out if resume else None)
-    result = start(data, chosen, out=out, resume=resume, test=test)
+    result = start(data, chosen, out=out, resume=resume)
     if as_json:
         typer.echo(json.dumps(as_plain(result), indent=2))
     else:
@@ -130,7 +135,8 @@ def _recipe(given: dict[str, Any], name: str | None, settings: list[str], resume
 
     changes = [f"{KEYS[key]}={json.dumps(value)}" for key, value in given.items() if key in KEYS]
     changes += ["augment.photos=[]"] if given.get("augment") is False else []
-    changes += settings
+    changes += ["test=true"] if given["test"] else []
+    changes = [*_cleared(given, name), *changes, *settings] if resumed is None else changes + settings
     if resumed is not None:
         if name is not None:
             raise ConfigError("a resumed run keeps its recipe; leave --recipe out.")
@@ -138,16 +144,28 @@ def _recipe(given: dict[str, Any], name: str | None, settings: list[str], resume
     return parse_recipe("{}", "the recipe", changes) if name is None else load_recipe(name, changes)
 
 
-def start(
-    data: Path, recipe: Recipe, *, out: Path | None, resume: bool = False, test: bool = False
-) -> FinetuneResult:
+def _cleared(given: dict[str, Any], name: str | None) -> list[str]:
+    """What another model or schedule than the recipe's cannot take over from it."""
+    from lightcars.cars.recipe_file import load_recipe
+
+    base = Recipe() if name is None else load_recipe(name)
+    cleared = []
+    if given.get("model", base.model.name) != base.model.name:
+        cleared += ["name=null", "model.settings={}", "model.weights=null"]
+    if given.get("schedule", base.schedule.name) != base.schedule.name:
+        cleared += ["name=null", "schedule.settings={}"]
+        cleared += [] if given["schedule"] in STEPWISE else ["schedule.warmup_epochs=0"]
+    return cleared
+
+
+def start(data: Path, recipe: Recipe, *, out: Path | None, resume: bool = False) -> FinetuneResult:
     """Fine-tunes; Ctrl-C ends with the line that goes on."""
     from lightcars.cars.finetune import finetune as run_finetune
     from lightcars.cars.run import default_folder
 
     folder = out if out or resume else default_folder(recipe.name or recipe.model.name)
     try:
-        return run_finetune(data, recipe=recipe, out=folder, resume=resume, test=test, progress=True)
+        return run_finetune(data, recipe=recipe, out=folder, resume=resume, progress=True)
     except KeyboardInterrupt:
         if folder is None or not (folder / "run.json").exists():
             complain("\nstopped before the run began; nothing was written")

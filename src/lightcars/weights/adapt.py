@@ -74,7 +74,8 @@ def fit(
     dropped = _redrawn_layers(config, theirs, has_classifier=CLASSIFIER in tensors)
     ready = {name: tensor for name, tensor in tensors.items() if not name.startswith(dropped)}
     adapted: tuple[str, ...] = ()
-    if config.img_channels != theirs.img_channels and STEM in ready:
+    stem = ready.get(STEM)
+    if config.img_channels != theirs.img_channels and stem is not None and stem.ndim == 4 and stem.shape[1]:
         ready[STEM] = fit_image_channels(ready[STEM], config.img_channels)
         adapted = (STEM,)
     if dtype is not None:

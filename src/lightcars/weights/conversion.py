@@ -14,8 +14,9 @@ from lightcars.errors import CheckpointError, ConfigError, RunError
 from lightcars.files import replacing
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import MODELS
+from lightcars.weights.adapt import fit
 from lightcars.weights.catalog import find_tag
-from lightcars.weights.checkpoint import CONFIG_FILE, load, save
+from lightcars.weights.checkpoint import save
 from lightcars.weights.convert.export import state_dict_for
 from lightcars.weights.convert.translate import OURS, recognise
 from lightcars.weights.identify import identify
@@ -74,20 +75,34 @@ def convert_weights(
 
 
 def _locate(source: str, model: str | None) -> Located:
+    if Path(source).exists():
+        return locate(Path(source), model or next(iter(MODELS)))
     entry = find_tag(source)
-    if entry is None and not Path(source).exists() and "/" not in source:
-        raise CheckpointError(f"there is no file or folder {source}, and no weights of that tag.")
-    return locate(source, model or (entry.model if entry else next(iter(MODELS))))
+    name = model or (entry.model if entry else None)
+    if name is None and "/" not in source:
+        raise CheckpointError(
+            f"there is no file or folder {source}; give a tag of `lightcars weights` whole, or --model too."
+        )
+    return locate(source, name or next(iter(MODELS)))
 
 
 def _model(
     source: str, located: Located, model: str | None, changes: Mapping[str, Any]
 ) -> tuple[str | None, ImageModel]:
-    if located.card is not None and (located.path.parent / CONFIG_FILE).is_file():
-        return None, load(located.path.parent)
+    if located.card is not None:
+        if model is not None or changes:
+            raise ConfigError(f"{located.origin} says itself what it is; leave the model and its form out.")
+        config = located.card.config
+        raw = read_tensors(located.path, torch.device("cpu"))
+        fitted = fit(config, raw, theirs=config, origin=located.origin, device=torch.device("cpu"))
+        fitted.model.classes = located.card.classes
+        fitted.model.preprocessing = located.card.preprocessing
+        return None, fitted.model.eval()
     name = model or identify(read_tensors(located.path, torch.device("cpu")), located.origin)
     tag = find_tag(source)
-    return name, load_pretrained(name, tag.tag if tag else located.path, changes)
+    return name, load_pretrained(
+        name, tag.tag if tag and not Path(source).exists() else located.path, changes
+    )
 
 
 def _write(tensors: Mapping[str, Tensor], target: Path) -> None:
@@ -102,4 +117,7 @@ def _write(tensors: Mapping[str, Tensor], target: Path) -> None:
             except SafetensorError as error:
                 raise RunError(f"cannot write {target}: {error}.") from error
         else:
-            torch.save(own, temporary)
+            try:
+                torch.save(own, temporary)
+            except RuntimeError as error:
+                raise RunError(f"cannot write {target}: {error}.") from error

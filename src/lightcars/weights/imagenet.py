@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+IMAGENET_CLASSES = 1000
+
 
 def imagenet_classes() -> tuple[str, ...]:
     """The 1000 names in the order of the outputs, as torchvision has them."""

@@ -21,6 +21,7 @@ from lightcars.weights.catalog import (
 from lightcars.weights.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Card, read_card
 from lightcars.weights.download import download
 from lightcars.weights.hub import hub_file, hub_weights, split_hub_id
+from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
 from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX
 
 
@@ -36,6 +37,7 @@ class Located:
         preprocessing: likewise; None if unknown.
         architecture: the model that a timm `config.json` names, without its `tf_`.
         exact: whether padding and batch norms are known, not guessed.
+        imagenet: whether its outputs are those of ImageNet-1k.
     """
 
     path: Path
@@ -45,6 +47,11 @@ class Located:
     preprocessing: Preprocessing | None = None
     architecture: str | None = None
     exact: bool = False
+    imagenet: bool = False
+
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the outputs, if they are ImageNet-1k's."""
+        return imagenet_classes() if self.imagenet else None
 
 
 def locate(weights: str | Path, model: str) -> Located:
@@ -73,9 +80,14 @@ def locate(weights: str | Path, model: str) -> Located:
     other = find_tag(text)
     if other is not None:
         raise CheckpointError(f"{other.tag} is for {other.model}, not for {model}.")
-    if hub_id is None or path.suffix in (SAFE_SUFFIX, *PICKLED_SUFFIXES):
+    if hub_id is None or path.suffix in (SAFE_SUFFIX, *PICKLED_SUFFIXES) or is_local_path(text):
         raise unknown_weights(model, text)
     return _on_hub(*hub_id)
+
+
+def is_local_path(text: str) -> bool:
+    """Whether "runs/firts" is rather a misspelt path than a repository: its first part is a folder here."""
+    return Path(text).parent != Path() and Path(text).parent.is_dir()
 
 
 def _from_catalog(entry: WeightsEntry) -> Located:
@@ -90,6 +102,7 @@ def _from_catalog(entry: WeightsEntry) -> Located:
         settings=entry.settings,
         preprocessing=entry.preprocessing,
         exact=True,
+        imagenet=entry.num_classes == IMAGENET_CLASSES,
     )
 
 
@@ -116,6 +129,7 @@ def _file(path: Path) -> Located:
             preprocessing=entry.preprocessing,
             architecture=entry.model,
             exact=True,
+            imagenet=entry.num_classes == IMAGENET_CLASSES,
         )
     config = path.with_name(CONFIG_FILE)
     return _with_config(path, str(path), config if config.is_file() else None)
@@ -142,6 +156,10 @@ def _with_config(path: Path, origin: str, config: Path | None) -> Located:
         content = json.loads(config.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{config} is not JSON ({error}); copy it again.") from error
+    except OSError as error:
+        raise CheckpointError(
+            f"{config} cannot be read ({error.strerror}); see to its permissions."
+        ) from error
     if isinstance(content, dict) and "format" in content:
         return Located(path=path, origin=origin, card=read_card(config.parent), exact=True)
     if isinstance(content, dict) and isinstance(content.get("architecture"), str):
@@ -163,7 +181,15 @@ def _as_timm_says(path: Path, origin: str, content: dict[str, Any], config: Path
         preprocessing=preprocessing,
         architecture=architecture.removeprefix("tf_"),
         exact=True,
+        imagenet=_is_imagenet(content),
     )
+
+
+def _is_imagenet(content: Mapping[str, Any]) -> bool:
+    """timm's tags end in the data of the last training; other data may have a thousand classes too."""
+    tag = str(content.get("pretrained_cfg", content).get("tag", ""))
+    classes = content.get("num_classes", content.get("pretrained_cfg", {}).get("num_classes"))
+    return classes == IMAGENET_CLASSES and tag.endswith("in1k")
 
 
 def timm_preprocessing(content: Mapping[str, Any]) -> Preprocessing:

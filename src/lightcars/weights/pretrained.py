@@ -15,7 +15,7 @@ from lightcars.models.build import resolve_device
 from lightcars.models.image_model import ImageModel
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.registry import MODELS, AnyConfig
+from lightcars.models.registry import AnyConfig, find_model
 from lightcars.models.validation import change_config
 from lightcars.weights.adapt import CLASSIFIER, Fitted, config_of, fit
 from lightcars.weights.catalog import TENSORFLOW, TORCHVISION_B5_TO_B7
@@ -63,14 +63,16 @@ def load_pretrained(
             f"{located.path} has no names that are known here (first: {few}); it must come from lightcars,"
             " timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis."
         )
-    _check_structure(located, change_config(MODELS[name].config, changes), name)
+    _check_structure(located, change_config(find_model(name).config, changes), name)
     settings, guess = _settings(located, source, name, changes)
-    wanted = change_config(MODELS[name].config, {**settings, **changes})
+    wanted = change_config(find_model(name).config, {**settings, **changes})
     tensors = to_lightcars(raw, wanted, source)
     theirs = config_of(tensors, replace(wanted, **_own_ends(name, changes)))
-    config = change_config(theirs, {key: value for key, value in changes.items() if key in ENDS})
-    if CLASSIFIER not in tensors and "num_classes" not in changes:
+    if located.card is not None and located.card.config.num_classes == 0:
+        theirs = replace(theirs, num_classes=0)
+    elif CLASSIFIER not in tensors and "num_classes" not in changes:
         raise CheckpointError(f"{located.origin} has no classifier; give num_classes for a new one.")
+    config = change_config(theirs, {key: value for key, value in changes.items() if key in ENDS})
     fitted = fit(
         config,
         tensors,
@@ -91,13 +93,22 @@ def _settings(
         return {key: value for key, value in own.items() if key not in (*STRUCTURE, *ENDS)}, None
     if located.exact or not name.startswith("efficientnet"):
         return dict(located.settings), None
+    return _form(located, source, name, changes)
+
+
+def _form(
+    located: Located, source: str, name: str, changes: Mapping[str, Any]
+) -> tuple[dict[str, Any], str | None]:
+    """Padding and batch norms of an EfficientNet's file that comes alone."""
     if source == "lukemelas":
         return dict(TENSORFLOW), None
     if source == "torchvision":
         return dict(TORCHVISION_B5_TO_B7 if name[-1] in "567" else {}), None
-    if source == "timm" and not all(key in changes for key in DECIDING):
-        return _guess_of_timm(located)
-    return {}, None
+    if changes.get("padding") == "same" or changes.get("batch_norm_eps") == TENSORFLOW["batch_norm_eps"]:
+        return dict(TENSORFLOW), None  # said by half of its signs
+    if any(key in changes for key in DECIDING):
+        return {}, None
+    return _guess(located)
 
 
 def _check_structure(located: Located, wanted: AnyConfig, name: str) -> None:
@@ -119,22 +130,20 @@ def _check_structure(located: Located, wanted: AnyConfig, name: str) -> None:
         raise CheckpointError(f"{located.origin} holds a model with {shown}, which {name} has not; {advice}.")
 
 
-def _guess_of_timm(located: Located) -> tuple[dict[str, Any], str]:
-    """timm's native and "tf_" checkpoints have the same names, but another padding and eps."""
+def _guess(located: Located) -> tuple[dict[str, Any], str]:
+    """Names of timm, or of ours without the `config.json`: they tell neither padding nor eps."""
     is_tensorflow = "tf_" in located.path.name
     settings = dict(TENSORFLOW) if is_tensorflow else {}
-    taken = 'timm\'s "tf_" form' if is_tensorflow else "timm's native form"
-    other = (
-        "padding='symmetric', batch_norm_eps=1e-5" if is_tensorflow else "padding='same', batch_norm_eps=1e-3"
-    )
-    guess = f"{located.path.name} is of {taken}; if it is not, say {other}"
-    warnings.warn(guess, stacklevel=6)
+    taken = "TensorFlow's form (timm's tf_)" if is_tensorflow else "PyTorch's own form (timm's without tf_)"
+    other = "padding='symmetric'" if is_tensorflow else "padding='same'"
+    guess = f"{located.path.name} is taken for {taken}; if it is not, say {other}"
+    warnings.warn(guess, stacklevel=7)
     return settings, guess
 
 
 def _own_ends(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The registered values of what the caller changes at the ends, for tensors that do not tell theirs."""
-    return {key: getattr(MODELS[name].config, key) for key in ENDS if key in changes}
+    return {key: getattr(find_model(name).config, key) for key in ENDS if key in changes}
 
 
 def _finish(
@@ -153,8 +162,8 @@ def _finish(
     preprocessing = card.preprocessing if card else located.preprocessing
     if preprocessing is not None:
         model.preprocessing = for_channels(preprocessing, model.config.img_channels)
-    if card is not None and model.config.num_classes == theirs.num_classes:
-        model.classes = card.classes
+    if CLASSIFIER not in fitted.initialized and model.config.num_classes == theirs.num_classes:
+        model.classes = card.classes if card is not None else located.classes()
     return model.eval()
 
 

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 TRAIN_COLOR, VAL_COLOR = "tab:gray", "tab:blue"
 
 
-def draw_curves(rows: Sequence[Row], path: Path) -> None:
-    """Loss, top-1 and learning rate over the epochs, as a PNG."""
+def draw_curves(rows: Sequence[Row], path: Path, *, selected_on: str = "val") -> None:
+    """Loss, top-1 and learning rate over the epochs, as a PNG; the split that selected by its name."""
     figure = _figure(width=10.0, height=3.2)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in rows]
     for axes, name, title in ((loss, "loss", "loss"), (accuracy, "top1_percent", "top-1 (%)")):
         for split, color in (("train", TRAIN_COLOR), ("val", VAL_COLOR)):
-            axes.plot(epochs, [row[f"{split}_{name}"] for row in rows], color=color, label=split, marker=".")
+            label = selected_on if split == "val" else split
+            axes.plot(epochs, [row[f"{split}_{name}"] for row in rows], color=color, label=label, marker=".")
         axes.set_title(title)
         axes.legend(frameon=False)
     rate.plot(epochs, [row["learning_rate"] for row in rows], color="tab:orange", marker=".")

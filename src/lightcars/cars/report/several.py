@@ -84,8 +84,10 @@ def _settings(runs: Sequence[RunContent]) -> str:
 
 def _lines(run: RunContent) -> dict[str, str]:
     description = run.description
+    recipe = dict(description["recipe"])
     wanted = {
-        **description["recipe"],
+        "recipe.model": recipe.pop("model", {}),
+        **recipe,
         "weights to start from": description.get("weights") or "fresh",
         "model": description["model"],
         "data": description["data"],
