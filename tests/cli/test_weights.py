@@ -69,6 +69,16 @@ def test_convert_from_one_library_to_another(lightcars, b0, tmp_path):
     theirs.load_state_dict(load_file(target), strict=True)
 
 
+def test_convert_says_where_the_other_model_differs(lightcars, b0, tmp_path):
+    to_torchvision = lightcars("convert", b0, tmp_path / "tv.pth", "--to", "torchvision", "--tensorflow")
+    assert "padding same and eps 0.001 become symmetric and 1e-05 there" in to_torchvision.err
+    to_lukemelas = lightcars("convert", b0, tmp_path / "l.pth", "--to", "lukemelas", "--native")
+    assert "become same and 0.001 there" in to_lukemelas.err
+    to_timm = lightcars("convert", b0, tmp_path / "t.pth", "--to", "timm", "--tensorflow")
+    assert to_timm.err == ""
+    assert "with the names of timm (tf_efficientnet)" in to_timm.out
+
+
 def test_convert_says_what_it_assumes(lightcars, b0, tmp_path):
     shown = lightcars("convert", b0, tmp_path / "ours", "--to", "lightcars")
     assert shown.code == 0

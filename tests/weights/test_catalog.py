@@ -1,8 +1,10 @@
 """The catalogue says what the packages that publish the weights say, entry by entry and both ways."""
 
+import csv
 import importlib.metadata
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -429,3 +431,22 @@ def test_model_without_weights_says_so(model):
     assert message == (
         f"no published weights of {model} are known, so 'imagenet' cannot be found; give a folder or file."
     )
+
+
+def timm_results() -> dict[tuple[str, int, float], tuple[float, float]]:
+    """Rows of results-imagenet.csv of timm's repository at commit 7479d451."""
+    with (Path(__file__).parent / "data" / "timm_results.csv").open() as file:
+        return {
+            (row["model"], int(row["img_size"]), float(row["crop_pct"])): (
+                float(row["top1"]),
+                float(row["top5"]),
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.source == "timm"], ids=lambda e: e.tag)
+def test_accuracies_are_timms_at_this_size_and_crop(entry):
+    like = entry.preprocessing
+    found = timm_results().get((entry.tag.removeprefix("timm/"), like.resolution, like.crop_fraction))
+    assert (entry.top1_percent, entry.top5_percent) == (found or (None, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,13 @@ from torch import Tensor
 
 from lightcars.errors import CheckpointError, ConfigError, RunError
 from lightcars.files import replacing
+from lightcars.models.efficientnet.config import EfficientNetConfig
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import MODELS
 from lightcars.weights.adapt import fit
 from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import save
+from lightcars.weights.convert.efficientnet import form_difference
 from lightcars.weights.convert.export import state_dict_for
 from lightcars.weights.convert.translate import OURS, recognise
 from lightcars.weights.identify import identify
@@ -70,8 +73,14 @@ def convert_weights(
         save(network, target)
         return Conversion(len(network.state_dict()), name, to)
     tensors = state_dict_for(network, to)
+    wrong = form_difference(network.config, to) if isinstance(network.config, EfficientNetConfig) else None
+    if wrong is not None:
+        warnings.warn(f"{to}'s own model will not give the same outputs: {wrong}", stacklevel=3)
     _write(tensors, target)
-    return Conversion(len(tensors), name, to)
+    form = ""
+    if to == "timm" and isinstance(network.config, EfficientNetConfig):
+        form = " (tf_efficientnet)" if network.config.padding == "same" else " (efficientnet)"
+    return Conversion(len(tensors), name, f"{to}{form}")
 
 
 def _locate(source: str, model: str | None) -> Located:

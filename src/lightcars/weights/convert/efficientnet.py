@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from lightcars.models.efficientnet.config import EfficientNetConfig
 from lightcars.models.scaling import round_repeats
 
+TORCHVISION_TF_DEPTH = 2.2
+"""From b5 on torchvision's batch norms have TensorFlow's eps."""
+
 SOURCES = ("timm", "torchvision", "lukemelas")
 
 
@@ -18,6 +21,21 @@ def layer_names(config: EfficientNetConfig, source: str) -> dict[str, str]:
     """Our name of each layer that has tensors -> its name in `source`."""
     names = {"timm": _timm, "torchvision": _torchvision, "lukemelas": _lukemelas}[source]
     return dict(names(config))
+
+
+def form_difference(config: EfficientNetConfig, source: str) -> str | None:
+    """What the model of `source` does otherwise, in words, or None.
+
+    torchvision's and lukemelas's have a padding and eps of their own; timm has both forms, under two names.
+    """
+    if source == "timm":
+        return None
+    torchvision_eps = 1e-3 if config.depth >= TORCHVISION_TF_DEPTH else 1e-5
+    wanted = ("same", 1e-3) if source == "lukemelas" else ("symmetric", torchvision_eps)
+    have = (config.padding, config.batch_norm_eps)
+    if have == wanted:
+        return None
+    return f"padding {have[0]} and eps {have[1]:g} become {wanted[0]} and {wanted[1]:g} there"
 
 
 def _blocks(config: EfficientNetConfig) -> Iterator[tuple[str, int, int, bool]]:
