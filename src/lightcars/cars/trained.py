@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lightcars.cars.run import RunFolder
-from lightcars.errors import CheckpointError
+from lightcars.errors import CheckpointError, DownloadError
 from lightcars.models.build import resolve_device
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
@@ -67,4 +67,9 @@ def _load(weights: str | Path, device: torch.device) -> ImageModel:
         if not run.best.is_dir():
             raise CheckpointError(f"{path} has no finished epoch yet; resume the run first (--resume).")
         path = run.best
-    return from_pretrained(path if path.is_dir() else str(weights), device=device)
+    if path.is_dir():
+        return from_pretrained(path, device=device)
+    try:
+        return from_pretrained(str(weights), device=device)
+    except DownloadError as error:
+        raise DownloadError(f"there is no folder {weights} here; on the Hub: {error}") from error
