@@ -18,7 +18,8 @@ from lightcars import count_flops, ghostnet
 where = pathlib.Path(lightcars.__file__)
 assert "empty" in where.parts, where
 assert (where.parent / "py.typed").is_file()
+assert (where.parent / "cars" / "recipes" / "c-50.yaml").is_file()
 assert count_flops(ghostnet()) == 141_150_512
 PY
 "$work/empty/bin/lightcars" list >/dev/null
-echo "wheel: $(wc -c <"$work"/dist/*.whl) bytes, installed and imported"
+echo "wheel: $(cat "$work"/dist/*.whl | wc -c) bytes, installed and imported"
