@@ -158,15 +158,32 @@ def test_other_image_channels(name, theirs, img_channels, randomize_norms, tmp_p
     assert_same_logits(ours, lambda size: peer)
 
 
-def test_gray_lukemelas(randomize_norms, tmp_path):
+@pytest.mark.parametrize("img_channels", [1, 4])
+def test_other_image_channels_of_torchvision(img_channels, randomize_norms, tmp_path):
+    """It has no setting for them: people put another first convolution in."""
+    import torchvision
+
+    theirs = torchvision.models.efficientnet_b0(num_classes=7)
+    theirs.features[0][0] = nn.Conv2d(img_channels, 32, 3, 2, 1, bias=False)
+    theirs = randomize_norms(theirs).eval()
+    ours = create_model("efficientnet_b0", weights=write_pth(theirs, tmp_path / "other.pth"))
+    assert (ours.config.img_channels, ours.config.num_classes) == (img_channels, 7)
+    assert_same_logits(ours, lambda size: theirs)
+
+
+@pytest.mark.parametrize("img_channels", [1, 4])
+def test_other_image_channels_of_lukemelas(img_channels, randomize_norms, tmp_path):
     package = pytest.importorskip("efficientnet_pytorch")
-    settings = {"in_channels": 1, "image_size": 224, "num_classes": 196}
+    settings = {"in_channels": img_channels, "num_classes": 196}
     theirs = randomize_norms(package.EfficientNet.from_name("efficientnet-b0", **settings)).eval()
-    ours = create_model("efficientnet_b0", weights=write_pth(theirs, tmp_path / "gray.pth"))
-    x = torch.randn(1, 1, 224, 224)
-    with torch.inference_mode():
-        expected = theirs(x)
-        assert (ours(x) - expected).abs().max() < TOLERANCE * expected.abs().max()
+    ours = create_model("efficientnet_b0", weights=write_pth(theirs, tmp_path / "other.pth"))
+
+    def for_size(size: tuple[int, int]) -> nn.Module:
+        made = package.EfficientNet.from_name("efficientnet-b0", image_size=size, **settings)
+        made.load_state_dict(theirs.state_dict())
+        return made.eval()
+
+    assert_same_logits(ours, for_size)
 
 
 @pytest.mark.parametrize("width", [0.5, 1.0])
@@ -178,8 +195,8 @@ def test_thesis_form_goes_there_and_back(width, img_channels, randomize_norms, t
     torch.save({"model": lightcars.state_dict_for(model, "thesis")}, tmp_path / "thesis.pth")
     again = create_model("ghostnet_thesis", weights=tmp_path / "thesis.pth", width=width)
     assert again.config == model.config
-    for size in (224, 227):
-        x = torch.randn(1, img_channels, size, size)
+    for size in ((224, 224), (227, 227), (193, 257)):
+        x = torch.randn(1, img_channels, *size)
         with torch.inference_mode():
             assert torch.equal(again(x), model(x))
 

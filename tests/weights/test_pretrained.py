@@ -12,8 +12,9 @@ from torch import nn
 
 import lightcars
 from lightcars import create_model, ghostnet
-from lightcars.errors import CheckpointError, ConfigError, UnknownWeightsError
+from lightcars.errors import CheckpointError, ConfigError, DownloadError, UnknownWeightsError
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.weights import locate as locating
 from lightcars.weights.adapt import fit_image_channels
 
 SMALL = {"width": 0.25}
@@ -424,3 +425,13 @@ def test_imagenets_names_come_with_imagenets_weights_alone(trained, tmp_path, ta
     classes = ghostnet(weights=tmp_path, **SMALL).classes
     assert (classes is not None) == known
     assert not known or classes[0] == "tench"
+
+
+def test_a_page_in_place_of_a_file_without_a_digest_is_removed(tmp_path, monkeypatch):
+    """Huawei's is the only entry without one."""
+    page = tmp_path / "state_dict_73.98.pth"
+    page.write_text("<html>log in</html>")
+    monkeypatch.setattr(locating, "download", lambda url, sha256: page)
+    with pytest.raises(DownloadError, match="no PyTorch file; it was removed"):
+        ghostnet(weights="huawei")
+    assert not page.exists()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightcars.errors import CheckpointError, ConfigError
+from lightcars.errors import CheckpointError, ConfigError, DownloadError
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.weights.catalog import (
     ENTRIES,
@@ -22,7 +22,7 @@ from lightcars.weights.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Card, read_c
 from lightcars.weights.download import download
 from lightcars.weights.hub import hub_file, hub_weights, split_hub_id
 from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
-from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX
+from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, looks_pickled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +96,9 @@ def _from_catalog(entry: WeightsEntry) -> Located:
     else:
         assert entry.url is not None
         path = download(entry.url, sha256=entry.sha256)
+        if entry.sha256 is None and not looks_pickled(path):
+            path.unlink()
+            raise DownloadError(f"{entry.url} gave something that is no PyTorch file; it was removed.")
     return Located(
         path=path,
         origin=entry.tag,

@@ -76,6 +76,11 @@ def _read_pickled(path: Path, device: torch.device) -> Any:
         ) from error
 
 
+def looks_pickled(path: Path) -> bool:
+    """Whether a file begins as those of `torch.save` do."""
+    return _beginning(path).startswith((_ZIP, _PICKLE))
+
+
 def _beginning(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
