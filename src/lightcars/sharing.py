@@ -19,8 +19,8 @@ from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS
-from lightcars.weights.checkpoint import CONFIG_FILE, load, save
-from lightcars.weights.hub import hub_errors, hub_weights, reason, split_hub_id
+from lightcars.weights.checkpoint import load, save
+from lightcars.weights.hub import CONFIG_FILE, hub_errors, hub_weights, reason, split_hub_id
 from lightcars.weights.locate import in_folder
 from lightcars.weights.pretrained import load_pretrained
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightcars.errors import DataError, DownloadError
-from lightcars.weights.hub import LOG_IN, hub_errors, reason, split_hub_id
+from lightcars.errors import DataError
+from lightcars.weights.hub import explained, split_hub_id
 
 PREFIX = "hf:"
 _SPLITS = ("train", "val", "valid", "validation", "test")
@@ -33,29 +33,11 @@ def fetch_dataset(name: str) -> Path:
     if parts is None:
         raise DataError(f"{name!r} is not hf:owner/name or hf:owner/name@revision.")
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
 
     repository, revision = parts
-    try:
+    where = f"{repository}@{revision}" if revision else repository
+    with explained(name, where, f"data set {repository}"):
         folder = snapshot_download(
             repository, repo_type="dataset", revision=revision, allow_patterns=_PATTERNS
         )
-    except GatedRepoError as error:
-        raise DownloadError(f"{name} asks for its terms to be accepted on the Hub first.") from error
-    except RevisionNotFoundError as error:
-        raise DownloadError(f"{repository} has no revision {revision!r}.") from error
-    except RepositoryNotFoundError as error:
-        raise DownloadError(
-            f"there is no data set {repository} on the Hub, or it is private: {LOG_IN}."
-        ) from error
-    except LocalEntryNotFoundError as error:
-        cause = error.__cause__ or error
-        raise DownloadError(f"{name} is not in the cache and cannot be fetched: {reason(cause)}") from error
-    except hub_errors() as error:
-        raise DownloadError(f"{name} cannot be fetched: {reason(error)}") from error
     return Path(folder)

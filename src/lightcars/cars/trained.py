@@ -14,8 +14,7 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.sharing import from_pretrained
 from lightcars.weights.catalog import find_tag
-from lightcars.weights.checkpoint import CONFIG_FILE
-from lightcars.weights.hub import split_hub_id
+from lightcars.weights.hub import CONFIG_FILE, split_hub_id
 from lightcars.weights.locate import is_local_path
 from lightcars.weights.pretrained import load_pretrained
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightcars.cli.output import complain, print_table
+from lightcars.cli.output import INTERRUPTED, complain, print_table
 
 if TYPE_CHECKING:
     from lightcars.cars.inspection import Inspection
     from lightcars.cars.preparation import Prepared
 
-INTERRUPTED = 130
 SHOWN = 10
 """Lines of a list that are printed; --json has all of them."""
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lightcars.cars.recipe import STEPWISE, Recipe
-from lightcars.cli.output import complain, complete_model, complete_recipe
+from lightcars.cli.output import INTERRUPTED, complain, complete_model, complete_recipe
 from lightcars.errors import ConfigError
 
 if TYPE_CHECKING:
     from lightcars.cars.finetune import FinetuneResult
 
-INTERRUPTED = 130
 PLAIN = (
     "epochs",
     "resolution",

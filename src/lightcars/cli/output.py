@@ -8,6 +8,9 @@ import typer
 
 from lightcars.models.registry import MODELS
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
 
 def complain(text: str) -> None:
     """One line on stderr."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TypeAlias
 
 import torch
 
@@ -13,8 +12,7 @@ from lightcars.models.efficientnet.model import EfficientNet
 from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.ghostnet.model import GhostNet
 from lightcars.models.image_model import ImageModel
-
-AnyConfig: TypeAlias = EfficientNetConfig | GhostNetConfig
+from lightcars.models.registry import AnyConfig
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -21,10 +21,10 @@ from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import AnyConfig
 from lightcars.weights.adapt import fit
+from lightcars.weights.hub import CONFIG_FILE
 from lightcars.weights.tensors import read_tensors
 
 WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
 FORMAT = 1
 
 _CONFIGS: dict[str, type[EfficientNetConfig] | type[GhostNetConfig]] = {

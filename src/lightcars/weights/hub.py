@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lightcars.errors import DownloadError, HubFileMissingError
@@ -48,35 +50,17 @@ def hub_file(
             cache; a file that is cut off or has another digest, which is removed.
     """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     where = f"{repository}@{revision}" if revision else repository
-    try:
+    with explained(f"{file} of {where}", where, f"repository {where}"):
         before = try_to_load_from_cache(repository, file, revision=revision)
-        path = Path(hf_hub_download(repository, file, revision=revision, token=token))
-    except GatedRepoError as error:
-        raise DownloadError(f"{where} asks for its terms to be accepted on the Hub first.") from error
-    except RevisionNotFoundError as error:
-        raise DownloadError(f"{repository} has no revision {revision!r}.") from error
-    except RepositoryNotFoundError as error:
-        raise DownloadError(
-            f"there is no repository {where} on the Hub, or it is private: {LOG_IN}."
-        ) from error
-    except LocalEntryNotFoundError as error:
-        cause = error.__cause__ or error
-        raise DownloadError(
-            f"{file} of {where} is not in the cache and cannot be fetched: {reason(cause)}"
-        ) from error
-    except EntryNotFoundError as error:
-        raise HubFileMissingError(f"{where} has no {file}.") from error
-    except hub_errors() as error:
-        raise DownloadError(f"{file} of {where} cannot be fetched: {reason(error)}") from error
+        try:
+            path = Path(hf_hub_download(repository, file, revision=revision, token=token))
+        except LocalEntryNotFoundError:  # also an EntryNotFoundError
+            raise
+        except EntryNotFoundError as error:
+            raise HubFileMissingError(f"{where} has no {file}.") from error
     announced = _announced_digest(path)
     is_new = not isinstance(before, str) or Path(before).resolve() != path.resolve()
     if is_new and announced is not None:
@@ -89,6 +73,40 @@ def hub_file(
                 f" its source. To use it all the same, give its path: {path}"
             )
     return path
+
+
+@contextmanager
+def explained(what: str, where: str, repository: str) -> Iterator[None]:
+    """The errors of `huggingface_hub` as a DownloadError of one line.
+
+    Args:
+        what: is fetched.
+        where: the repository, with the revision if one was asked for.
+        repository: what is said not to be there.
+    """
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        yield
+    except DownloadError:
+        raise
+    except GatedRepoError as error:
+        raise DownloadError(f"{where} asks for its terms to be accepted on the Hub first.") from error
+    except RevisionNotFoundError as error:
+        name, _, revision = where.partition("@")
+        raise DownloadError(f"{name} has no revision {revision!r}.") from error
+    except RepositoryNotFoundError as error:
+        raise DownloadError(f"there is no {repository} on the Hub, or it is private: {LOG_IN}.") from error
+    except LocalEntryNotFoundError as error:
+        cause = error.__cause__ or error
+        raise DownloadError(f"{what} is not in the cache and cannot be fetched: {reason(cause)}") from error
+    except hub_errors() as error:
+        raise DownloadError(f"{what} cannot be fetched: {reason(error)}") from error
 
 
 def hub_weights(

@@ -18,9 +18,9 @@ from lightcars.weights.catalog import (
     find_weights,
     unknown_weights,
 )
-from lightcars.weights.checkpoint import CONFIG_FILE, WEIGHTS_FILE, Card, read_card
+from lightcars.weights.checkpoint import WEIGHTS_FILE, Card, read_card
 from lightcars.weights.download import download
-from lightcars.weights.hub import hub_file, hub_weights, split_hub_id
+from lightcars.weights.hub import CONFIG_FILE, WEIGHTS_FILES, hub_file, hub_weights, split_hub_id
 from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
 from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, looks_pickled
 
@@ -139,8 +139,7 @@ def _file(path: Path) -> Located:
 
 
 def _weights_in(folder: Path) -> Path:
-    preferred = (WEIGHTS_FILE, "pytorch_model.bin")
-    for name in preferred:
+    for name in WEIGHTS_FILES:
         if (folder / name).is_file():
             return folder / name
     found = [path for path in sorted(folder.iterdir()) if path.suffix in (SAFE_SUFFIX, *PICKLED_SUFFIXES)]
