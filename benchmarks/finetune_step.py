@@ -29,8 +29,9 @@ from lightcars import create_model
 from lightcars.cars.dataset import DecodedPhotos, decode
 from lightcars.cars.drawing import draw_cars
 from lightcars.cars.layouts import find_data
+from lightcars.cars.loaders import CarsLoaders
+from lightcars.cars.module import CarsModule
 from lightcars.cars.recipe import RGB_MEAN, RGB_STD, Recipe
-from lightcars.cars.training import CarsLoaders, CarsModule
 from lightcars.cars.transforms import normalize
 from lightcars.models.preprocessing import Preprocessing
 from neighbours import Neighbours

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lightcars import count_params, create_model, finetune
+from lightcars.cars.module import CarsModule
 from lightcars.cars.optimization import averaged, check_optimization
 from lightcars.cars.recipe_file import load_recipe, parse_recipe, recipe_names, recipe_text
-from lightcars.cars.training import CarsModule
 from lightcars.cars.transforms import augmentation
 from lightcars.errors import ConfigError
 from lightcars.models.preprocessing import Preprocessing

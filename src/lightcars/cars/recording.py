@@ -19,7 +19,7 @@ from lightcars.files import write_text
 from lightcars.weights.checkpoint import save
 
 if TYPE_CHECKING:
-    from lightcars.cars.training import CarsModule
+    from lightcars.cars.module import CarsModule
 
 COLUMNS = (
     "epoch",

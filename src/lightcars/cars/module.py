@@ -1,0 +1,124 @@
+"""The training step: model, loss, optimizer, schedule and average, for Lightning's loop."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from lightcars.cars.optimization import averaged, make_epoch_schedule, make_optimizer
+from lightcars.cars.recipe import STEPWISE, Recipe
+from lightcars.cars.schedule import learning_rate_factor
+from lightcars.cars.transforms import augmentation, normalize
+from lightcars.errors import NonFiniteLossError
+from lightcars.models.image_model import ImageModel
+from lightcars.models.preprocessing import Preprocessing
+
+CHECK_FINITE_EVERY = 20
+"""Steps between looks at the loss on an accelerator, where each look waits for it."""
+
+
+@final
+class CarsModule(L.LightningModule):
+    """A model with its loss, optimizer and schedule. Batches are ((N, C, H, W) of uint8, (N,) labels)."""
+
+    def __init__(self, model: ImageModel, recipe: Recipe, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.model = model
+        self.average = None if recipe.ema_decay is None else averaged(model, recipe.ema_decay)
+        self.recipe = recipe
+        self.preprocessing = preprocessing
+        self.augmentation = augmentation(recipe.augment, preprocessing.resolution, model.config.num_classes)
+
+    @property
+    def kept(self) -> ImageModel:
+        """The model that is validated and saved: the average, if there is one."""
+        if self.average is None:
+            return self.model
+        assert isinstance(self.average.module, ImageModel)
+        return self.average.module
+
+    def on_train_batch_start(self, _batch: Any, batch_idx: int) -> None:
+        """Colours, dropout and drop path depend on seed, epoch and step alone: resumed runs repeat them."""
+        torch.manual_seed(hash((self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels = self._augmented(*batch)
+        logits = self.model(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        if self.device.type == "cpu" or batch_idx % CHECK_FINITE_EVERY == 0:
+            self._check_finite(loss, "training", batch_idx)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
+        self._log_accuracy("train_top1_percent", logits, batch[1], 1)
+        return loss
+
+    def _augmented(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        change = self.augmentation
+        images = normalize(pixels, self.preprocessing, change.jitter)
+        if change.tensor is not None:
+            images = torch.stack([change.tensor(image) for image in images])
+            images = images.to(memory_format=torch.channels_last)
+        if change.mix is not None:
+            images, labels = change.mix(images, labels)
+        return images, labels
+
+    def on_train_batch_end(self, _outputs: Any, _batch: Any, batch_idx: int) -> None:
+        """The average follows each optimizer step."""
+        stepped = (batch_idx + 1) % self.recipe.accumulate == 0 or self.trainer.is_last_batch
+        if self.average is not None and stepped:
+            self.average.update_parameters(self.model)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _batch_idx: int) -> None:
+        images, labels = batch
+        logits = self.kept.eval()(normalize(images, self.preprocessing))
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        self._check_finite(loss, "validation", _batch_idx)
+        self.log("val_loss", loss, batch_size=len(labels), sync_dist=True)
+        self._log_accuracy("val_top1_percent", logits, labels, 1, prog_bar=True)
+        self._log_accuracy("val_top5_percent", logits, labels, 5)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = make_optimizer(self.model, self.recipe.optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer)}
+
+    def _schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        recipe = self.recipe.schedule
+        total = int(self.trainer.estimated_stepping_batches)  # also counts the batches of an epoch
+        if recipe.name == "ReduceLROnPlateau":  # as an "epoch", it would step after the checkpoint
+            scheduler = make_epoch_schedule(optimizer, recipe)
+            every = self.trainer.num_training_batches
+            return {"scheduler": scheduler, "interval": "step", "frequency": every, "monitor": "val_loss"}
+        if recipe.name not in STEPWISE:
+            return {"scheduler": make_epoch_schedule(optimizer, recipe), "interval": "epoch"}
+        warmup = round(recipe.warmup_epochs * total / self.recipe.epochs)
+
+        def factor(step: int) -> float:
+            return learning_rate_factor(step, total, warmup, recipe.name)
+
+        return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+
+    def _check_finite(self, loss: Tensor, what: str, step: int) -> None:
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(
+                f"the {what} loss became {loss.item()} in epoch {self.current_epoch + 1}, step {step + 1};"
+                f" lower the learning rate (now {self.recipe.optimizer.lr:g}) or use precision 32-true."
+            )
+
+    def _log_accuracy(
+        self, name: str, logits: Tensor, labels: Tensor, top: int, *, prog_bar: bool = False
+    ) -> None:
+        best = logits.topk(min(top, logits.shape[1]), dim=1).indices
+        percent = (best == labels[:, None]).any(dim=1).float().mean() * 100
+        self.log(
+            name,
+            percent,
+            on_step=False,
+            on_epoch=True,
+            prog_bar=prog_bar,
+            batch_size=len(labels),
+            sync_dist=True,
+        )
