@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel
 
+from lightcars.cars.muon import MuonWithAdamW, is_matrix
 from lightcars.cars.recipe import STEPWISE, OptimizerRecipe, Recipe, ScheduleRecipe
 from lightcars.errors import ConfigError
 from lightcars.models.image_model import ImageModel
@@ -16,25 +17,26 @@ from lightcars.models.image_model import ImageModel
 
 def parameter_groups(model: ImageModel, recipe: OptimizerRecipe) -> list[dict[str, Any]]:
     """Trunk and classifier, with and without weight decay, as a recipe treats them; empty ones left out."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         trunk = not name.startswith("classifier.")
         rate = recipe.lr * (recipe.trunk_lr_factor if trunk else 1.0)
         decay = recipe.weight_decay if recipe.decay_norms or parameter.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
+        matrix = recipe.name == "Muon" and trunk and is_matrix(parameter)
+        groups.setdefault((rate, decay, matrix), []).append(parameter)
     return [
-        {"params": parameters, "lr": rate, "weight_decay": decay}
-        for (rate, decay), parameters in groups.items()
+        {"params": parameters, "lr": rate, "weight_decay": decay, "is_matrix": matrix}
+        for (rate, decay, matrix), parameters in groups.items()
     ]
 
 
 def make_optimizer(model: ImageModel, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
-    """The optimizer of `torch.optim` that the recipe names.
+    """The optimizer of `torch.optim` that the recipe names; Muon goes with AdamW for what is no matrix.
 
     Raises:
         ConfigError: settings that it does not take.
     """
-    kind = getattr(torch.optim, recipe.name)
+    kind: Any = MuonWithAdamW if recipe.name == "Muon" else getattr(torch.optim, recipe.name)
     try:
         optimizer = kind(parameter_groups(model, recipe), lr=recipe.lr, **recipe.settings)
     except (TypeError, ValueError) as error:

@@ -27,7 +27,7 @@ DEFAULT_MODEL = "ghostnet_100"
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-OPTIMIZERS = ("AdamW", "Adam", "SGD", "RMSprop")
+OPTIMIZERS = ("AdamW", "Adam", "SGD", "RMSprop", "Muon")
 SCHEDULES = ("cosine", "constant", "MultiStepLR", "ReduceLROnPlateau", "ExponentialLR")
 STEPWISE = ("cosine", "constant")
 PHOTO_STEPS = (
@@ -121,7 +121,8 @@ class OptimizerRecipe:
     """How weights are changed.
 
     Attributes:
-        name: "AdamW", "Adam", "SGD" or "RMSprop" of `torch.optim`.
+        name: "AdamW", "Adam", "SGD" or "RMSprop" of `torch.optim`; "Muon" is torch's for the weights of 1x1
+            convolutions and inner linear layers, with AdamW for the rest.
         lr: learning rate, at its peak.
         weight_decay: of all weights, or of convolutions and linear layers only.
         decay_norms: whether batch norms and biases decay too.
@@ -131,7 +132,7 @@ class OptimizerRecipe:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    name: Literal["AdamW", "Adam", "SGD", "RMSprop"] = "AdamW"
+    name: Literal["AdamW", "Adam", "SGD", "RMSprop", "Muon"] = "AdamW"
     lr: float = 1e-3
     weight_decay: float = 0.05
     decay_norms: bool = True
