@@ -199,4 +199,4 @@ def test_a_jitter_without_arguments_changes_nothing():
     """As torchvision's; the EfficientNet thesis had that one."""
     made = augmentation(AugmentRecipe(photos=({"ColorJitter": {}},)), 32, 8)
     assert made.jitter is None
-    assert made.photo is None
+    assert made.photo.steps == ()

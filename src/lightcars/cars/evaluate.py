@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from lightcars.cars.dataset import CarsDataset, decode
 from lightcars.cars.layouts import CarsData, find_data, with_validation
-from lightcars.cars.regions import Region
+from lightcars.cars.recipe import Region
 from lightcars.cars.run import RunFolder
 from lightcars.cars.trained import TrainedModel, load_trained
 from lightcars.cars.transforms import normalize

@@ -173,6 +173,7 @@ def _prepared(data: str | Path, model: ImageModel | None, recipe: Recipe, out: s
     name, network = _network(model, recipe, len(cars.classes))
     preprocessing = _preprocessing(network, recipe)
     augmentation(recipe.augment, preprocessing.resolution, len(cars.classes))
+    recipe.resolutions(preprocessing.resolution)
     check_optimization(network, recipe)
     folder = default_folder(name) if out is None else Path(out)
     if is_first_process():
@@ -270,6 +271,7 @@ def _description(job: Job) -> dict[str, Any]:
         "model": {"name": job.name, **describe_config(cast(AnyConfig, job.network.config))},
         "weights": None if job.network.origin is None else str(job.network.origin),
         "recipe": job.recipe.to_dict(),
+        **_growth(job),
         "data": {
             "root": str(cars.root.absolute()),
             "layout": cars.layout,
@@ -283,6 +285,14 @@ def _description(job: Job) -> dict[str, Any]:
         },
         "machine": platform.machine(),
     }
+
+
+def _growth(job: Job) -> dict[str, Any]:
+    """Where photographs grow: the first epoch of each size, and the size."""
+    if job.recipe.progressive is None:
+        return {}
+    sizes = job.recipe.resolutions(job.preprocessing.resolution)
+    return {"training_resolutions": {str(sizes.index(size) + 1): size for size in sorted(set(sizes))}}
 
 
 def _check_classes(cars: CarsData) -> None:

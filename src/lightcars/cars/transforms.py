@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
@@ -21,13 +24,13 @@ class Augmentation:
     """A recipe's augmentation, ready to use.
 
     Attributes:
-        photo: PIL image -> PIL image; None leaves it.
+        photo: of each photograph.
         jitter: of a batch's colours; None leaves them.
         tensor: normalised (C, H, W) -> the same; None leaves it.
         mix: (N, C, H, W), (N,) labels -> the same, (N, classes) shares of the labels; None mixes nothing.
     """
 
-    photo: v2.Transform | None
+    photo: PhotoAugmentation
     jitter: ColorJitter | None
     tensor: v2.Transform | None
     mix: v2.Transform | None
@@ -45,17 +48,56 @@ def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Au
         if all(isinstance(value, int | float) for value in settings.values()):
             jitter = _made(ColorJitter, settings) if any(settings.values()) else None
             photos = photos[:-1]
-    sizes = {"RandomResizedCrop": {"size": [resolution, resolution]}}
     classes = {name: {"num_classes": num_classes} for name in ("MixUp", "CutMix")}
-    steps = [_transform(step, sizes) for step in photos]
     tensors = [_transform(step, {}) for step in recipe.tensors]
     mixes = [_transform(step, classes) for step in recipe.batches]
     return Augmentation(
-        photo=v2.Compose(steps) if steps else None,
+        photo=PhotoAugmentation(photos, resolution),
         jitter=jitter,
         tensor=v2.Compose(tensors) if tensors else None,
         mix=v2.RandomChoice(mixes) if mixes else None,
     )
+
+
+@final
+class PhotoAugmentation:
+    """A recipe's changes of one photograph: PIL image -> PIL image, at the resolution or a smaller one.
+
+    Smaller is what a `RandomResizedCrop` cuts; without one the photograph is scaled down before all else.
+    """
+
+    def __init__(self, steps: Sequence[Step], resolution: int) -> None:
+        self.steps = tuple(steps)
+        self.resolution = resolution
+        self._crops = any("RandomResizedCrop" in step for step in steps)
+        self._made = {resolution: self._at(resolution)}
+
+    def __call__(self, image: Image.Image, resolution: int | None = None) -> Image.Image:
+        side = resolution or self.resolution
+        if side != self.resolution and not self._crops:
+            image = scaled_down(image, side)
+        if side not in self._made:
+            self._made[side] = self._at(side)
+        for step in self._made[side]:
+            image = step(image)
+        return image
+
+    def _at(self, side: int) -> tuple[v2.Transform, ...]:
+        sizes = {"RandomResizedCrop": {"size": [side, side]}}
+        return tuple(_transform(step, sizes) for step in self.steps)
+
+
+def scaled_down(image: Image.Image, resolution: int) -> Image.Image:
+    """PIL image -> the same as a square; torch's kernel for bytes takes half of Pillow's time."""
+    pixels = torch.from_numpy(np.atleast_3d(np.array(image))).permute(2, 0, 1)[None]
+    size = (resolution, resolution)
+    smaller = F.interpolate(pixels, size, mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+    return as_image(smaller.numpy())
+
+
+def as_image(pixels: NDArray[np.uint8]) -> Image.Image:
+    """(H, W, C) -> PIL image, grayscale if C is 1."""
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def _transform(step: Step, defaults: Mapping[str, Mapping[str, Any]]) -> v2.Transform:

@@ -92,7 +92,7 @@ def _lines(run: RunContent) -> dict[str, str]:
         "model": description["model"],
         "data": description["data"],
     }
-    return page.flat(wanted)
+    return page.settings_as_text(wanted)
 
 
 def _short(text: str) -> str:

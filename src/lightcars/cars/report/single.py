@@ -76,6 +76,11 @@ def _curves(run: RunContent) -> str:
         ),
         line_chart("learning rate", [line("at the end of the epoch", "learning_rate", 1)]),
     ]
+    sizes = run.description.get("training_resolutions")
+    if sizes:
+        steps = [(float(first), float(size)) for first, size in sizes.items()]
+        ys = [max(size for first, size in steps if first <= epoch) for epoch in epochs]
+        charts.append(line_chart("training resolution (px)", [Line("train", epochs, ys, 7)]))
     return page.section("Curves", f'<div class="charts">{"".join(charts)}</div>')
 
 
@@ -183,8 +188,9 @@ def _settings(run: RunContent) -> str:
     wanted = {
         "weights to start from": description.get("weights") or "fresh",
         **description["recipe"],
+        "training_resolutions": description.get("training_resolutions", {}),
         "data": description["data"],
         **{f"version of {name}": value for name, value in description.get("versions", {}).items()},
     }
-    rows = [[escape(name), escape(text)] for name, text in page.flat(wanted).items()]
+    rows = [[escape(name), escape(text)] for name, text in page.settings_as_text(wanted).items()]
     return page.section("Recipe and data", page.table(("setting", "value"), rows))
