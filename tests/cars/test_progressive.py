@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
 
 from lightcars import finetune
@@ -103,8 +103,8 @@ def test_without_growth_the_size_is_the_same_throughout():
         ("progressive: {}", "here, line 1: progressive.start_resolution: it is missing."),
         ("progressive: 3", "here, line 1: progressive: input should be an object"),
         (
-            "progressive:\n  start: 64",
-            "here, line 2: progressive.start: there is no such setting. Did you mean",
+            "progressive:\n  start_resolutoin: 64",
+            "here, line 2: progressive.start_resolutoin: there is no such setting. Did you mean",
         ),
         (
             "resolution: 64\nprogressive:\n  start_resolution: 64",
@@ -263,17 +263,20 @@ def test_scaled_down_is_pillows_up_to_rounding(mode, side):
     assert np.abs(np.asarray(ours, dtype=int) - np.asarray(theirs, dtype=int)).max() <= 1
 
 
-def test_a_smaller_photograph_shows_the_same_part():
-    """Scaled down first, or changed at full size and scaled down then: the same up to what scaling blurs."""
-    smooth = Image.radial_gradient("L").resize((96, 96)).convert("RGB")
+def test_a_smaller_photograph_is_changed_as_a_larger_one():
+    """Scaled down first, or changed at full size and scaled down then: apart by less than a pixel's step."""
+    smooth = ImageOps.invert(Image.radial_gradient("L").resize((96, 96))).convert("RGB")
     photo = augmentation(AugmentRecipe(), 96, 8).photo
-    for seed in range(5):
+
+    def apart(seed, other):
         torch.manual_seed(seed)
         small = photo(smooth, 48)
-        torch.manual_seed(seed)
+        torch.manual_seed(other)
         large = photo(smooth).resize((48, 48), Image.Resampling.BILINEAR)
-        difference = np.abs(np.asarray(small, dtype=int) - np.asarray(large, dtype=int))
-        assert difference.mean() < 6, "an affine transform of bytes moves edges by a pixel"
+        return np.abs(np.asarray(small, dtype=int) - np.asarray(large, dtype=int)).mean()
+
+    assert max(apart(seed, seed) for seed in range(8)) < 6
+    assert np.mean([apart(seed, seed + 1) for seed in range(8)]) > 20
 
 
 def test_the_full_size_is_what_it_was_without_growth():
