@@ -84,6 +84,11 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def note_on(split: str, select_on: str | None) -> str | None:
+    """What the reader has to know about figures on `split` of a model whose epoch `select_on` chose."""
+    return CHOSEN_ON_TEST if split == select_on == "test" else None
+
+
 def shown_split(select_on: str) -> str:
     """The split that chooses the epoch, as outputs name it: "val", or test with what that means."""
     return f"test ({CHOSEN_ON_TEST})" if select_on == "test" else select_on

@@ -75,6 +75,16 @@ def as_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("null", "-")
 
 
+def judged(selected_on: str) -> str:
+    """What the photographs that chose the epoch are called."""
+    return "test" if selected_on == "test" else "validation"
+
+
+def mark(note: str | None) -> str:
+    """What stands beside figures that need a note."""
+    return f" ({note})" if note else ""
+
+
 def percent(value: float | None) -> str:
     """Two digits, or a dash."""
     return "-" if value is None else f"{value:.2f} %"
