@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from lightcars.cars import transforms
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, AugmentRecipe
 from lightcars.cars.transforms import (
     ColorJitter,
@@ -169,6 +170,24 @@ def test_jitter_is_as_strong_as_torchvisions():
     theirs = torch.stack([v2.ColorJitter(0.2, 0.2, 0.2, 0.1)(image) for _ in range(2000)])
     assert (ours.mean(0) - theirs.mean(0)).abs().max() < 0.02
     assert (ours.std(0) - theirs.std(0)).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("preprocessing", [RGB, GRAY])
+@pytest.mark.parametrize("number", [1, 4, 7])
+@pytest.mark.parametrize("cached", [1, 2 * 3 * 8 * 9, 10**9])
+def test_a_few_photographs_at_a_time_are_jittered_as_the_whole_batch(
+    preprocessing, number, cached, monkeypatch
+):
+    channels = len(preprocessing.mean)
+    pixels = torch.randint(0, 256, (number, channels, 8, 9), dtype=torch.uint8)
+    torch.manual_seed(0)
+    whole = C50(pixels.float() / 255)
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    monkeypatch.setattr(transforms, "CACHED_VALUES", cached)
+    torch.manual_seed(0)
+    found = normalize(pixels, preprocessing, C50)
+    torch.testing.assert_close(found, (whole - mean) / std, rtol=0, atol=1e-5)
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("preprocessing", [RGB, GRAY])

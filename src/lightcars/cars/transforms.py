@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import torch
@@ -17,6 +17,12 @@ from torchvision.transforms import v2
 from lightcars.cars.recipe import AugmentRecipe, Step
 from lightcars.errors import ConfigError
 from lightcars.models.preprocessing import Preprocessing
+
+Change: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""(N, C, H, W) images and (N, 1, 1, 1) values -> the images, changed."""
+
+CACHED_VALUES = 600_000
+"""Of images whose colours are changed at once: 2.4 MB, four photographs of 224 pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +143,24 @@ class ColorJitter:
 
     def __call__(self, images: Tensor) -> Tensor:
         """(N, C, H, W) of values in [0, 1] -> the same, changed. Grayscale keeps to the first two changes."""
-        changes: list[tuple[Callable[[Tensor, Tensor], Tensor], float, float]] = [
+        for change, values in self.draw(len(images), images.shape[1]):
+            images = change(images, values.to(images.device))
+        return images
+
+    def draw(self, number: int, img_channels: int) -> list[tuple[Change, Tensor]]:
+        """The changes in their order, each with its (N, 1, 1, 1) values."""
+        changes: list[tuple[Change, float, float]] = [
             (change_brightness, 1, self.brightness),
             (change_contrast, 1, self.contrast),
         ]
-        if images.shape[1] == 3:
+        if img_channels == 3:
             changes += [(change_saturation, 1, self.saturation), (change_hue, 0, self.hue)]
+        drawn = []
         for position in torch.randperm(len(changes)).tolist():
             change, centre, spread = changes[position]
             low = centre - spread if centre == 0 else max(0.0, centre - spread)
-            values = low + (centre + spread - low) * torch.rand(len(images), 1, 1, 1)
-            images = change(images, values.to(images.device))
-        return images
+            drawn.append((change, low + (centre + spread - low) * torch.rand(number, 1, 1, 1)))
+        return drawn
 
 
 def change_brightness(images: Tensor, factors: Tensor) -> Tensor:
@@ -199,6 +211,26 @@ def to_pixels(image: Image.Image) -> Tensor:
     return pixels
 
 
+def _jittered(pixels: Tensor, jitter: ColorJitter) -> Tensor:
+    """(N, C, H, W) of uint8 -> the same in [0, 1], changed, in channels_last layout.
+
+    A processor goes over a few photographs at a time, whose values stay in its cache: half the time.
+    """
+    drawn = jitter.draw(len(pixels), pixels.shape[1])
+    images = torch.empty(
+        pixels.shape, dtype=torch.float32, device=pixels.device, memory_format=torch.channels_last
+    )
+    on_cpu = pixels.device.type == "cpu"
+    part = max(1, CACHED_VALUES // pixels[0].numel()) if on_cpu else len(pixels)
+    for start in range(0, len(pixels), part):
+        rows = slice(start, start + part)
+        few = pixels[rows].to(dtype=torch.float32, memory_format=torch.contiguous_format).div_(255)
+        for change, values in drawn:
+            few = change(few, values[rows].to(pixels.device))
+        images[rows] = few
+    return images
+
+
 def normalize(pixels: Tensor, preprocessing: Preprocessing, jitter: ColorJitter | None = None) -> Tensor:
     """(N, C, H, W) of uint8 -> the same of float32, in channels_last layout, with the mean at 0.
 
@@ -208,7 +240,6 @@ def normalize(pixels: Tensor, preprocessing: Preprocessing, jitter: ColorJitter 
     mean = torch.tensor(preprocessing.mean, **shape).view(1, -1, 1, 1)
     std = torch.tensor(preprocessing.std, **shape).view(1, -1, 1, 1)
     if jitter is not None:
-        images = jitter(pixels.to(dtype=torch.float32, memory_format=torch.contiguous_format).div_(255))
-        return images.to(memory_format=torch.channels_last).sub_(mean).div_(std)
+        return _jittered(pixels, jitter).sub_(mean).div_(std)
     floats = pixels.to(dtype=torch.float32, memory_format=torch.channels_last)
     return floats.sub_(mean * 255).div_(std * 255)
