@@ -7,7 +7,9 @@ own transforms, model and batch size, at one resolution. Beside them reading: fi
 which a run does once.
 
 Method: in one process with all cores, rounds of both in turn, each over the same number of photographs;
-a round gives the ratio pipeline / model. Without `--data` the pictures are drawn.
+a round gives the ratio pipeline / model. Beside the clock, the time of this process's threads on the
+processor, which neighbours disturb less (where no worker processes take part of it). Without `--data` the
+pictures are drawn.
 
 Reading: the ratio is how many models of this kind the pipeline could feed; below 1 the model waits for it.
 1 / (1 + ratio) is the part of a step that the pipeline takes where nothing runs beside it (workers=0).
@@ -16,6 +18,7 @@ Reading: the ratio is how many models of this kind the pipeline could feed; belo
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -108,6 +111,7 @@ def measure(
     pipeline()  # starts workers, and warms both up
     train(model, recipe, recipe.batch_size)()
     found: dict[str, list[float]] = {"reading": [], "pipeline": [], "model": []}
+    worked: dict[str, list[float]] = {"pipeline": [], "model": []}
     for _ in range(1 if arguments.quick else arguments.rounds):
         for side, call in (
             ("reading", partial(decode, samples, kept)),
@@ -115,7 +119,10 @@ def measure(
             ("model", steps),
         ):
             count = len(samples) if side == "reading" else number
-            found[side].append(count / neighbours.undisturbed(partial(seconds, call)))
+            wall_s, processor_s = neighbours.undisturbed(partial(times, call))
+            found[side].append(count / wall_s)
+            if side in worked:
+                worked[side].append(1e3 * processor_s / count)
     ratios = [a / b for a, b in zip(found["pipeline"], found["model"], strict=True)]
     return {
         "model": model_name,
@@ -124,7 +131,23 @@ def measure(
         "photographs_per_round": number,
         "photographs_per_s": {side: spread_of(values) for side, values in found.items()},
         "pipeline_over_model": spread_of(ratios),
+        **(processor_times(worked) if workers == 0 else {}),
         "reaches_4": median(ratios) >= WANTED,
+    }
+
+
+def times(call: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock, and of this process's threads on the processor."""
+    start = time.process_time()
+    return seconds(call), time.process_time() - start
+
+
+def processor_times(worked: dict[str, list[float]]) -> dict[str, Any]:
+    """What a photograph costs of one core, and how many times as much training on it costs."""
+    ratios = [a / b for a, b in zip(worked["model"], worked["pipeline"], strict=True)]
+    return {
+        "processor_ms_per_photograph": {side: spread_of(values) for side, values in worked.items()},
+        "model_over_pipeline_in_processor_time": spread_of(ratios),
     }
 
 
@@ -144,7 +167,10 @@ def main() -> None:
     options.add_argument("--data", type=Path, help="photographs, as for `lightcars finetune`")
     options.add_argument("--photos", type=int, default=192, help="in a round")
     options.add_argument("--workers", type=int, nargs="+", default=[0])
+    options.add_argument("--threads", type=int, help="of torch (default: its own choice)")
     arguments = options.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     results = {}
     neighbours = Neighbours(arguments.patience)
     with tempfile.TemporaryDirectory() as folder:
