@@ -66,7 +66,8 @@ def real_steps(model: nn.Module, recipe: Recipe, photos: DecodedPhotos, like: Pr
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    trainer.fit(CarsModule(model, recipe, like), CarsLoaders(recipe, photos, photos))
+    module = CarsModule(model, recipe, like)
+    trainer.fit(module, CarsLoaders(recipe, photos, photos, module.augmentation.photo))
     return times.seconds()
 
 

@@ -35,14 +35,14 @@ class Training:
     Attributes:
         data: the data set and split.
         recipe: settings of the training.
-        metrics: figures, by name with their unit ("val_top1_percent").
+        metrics: figures, by name with their unit ("val_top1_percent"), such as `FinetuneResult.metrics`.
         licence: of the weights, as the Hub names it ("apache-2.0", "cc-by-nc-4.0").
         notes: anything that a user should know, in Markdown.
     """
 
     data: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     licence: str | None = None
     notes: str | None = None
 
@@ -168,7 +168,7 @@ def model_card(model: ImageModel, config: Mapping[str, Any], training: Training)
         _section("Classes", _classes(config["classes"])),
         _section("Data", training.data),
         _section("Training recipe", _pairs(training.recipe)),
-        _section("Metrics", _pairs(training.metrics)),
+        _section("Metrics", _metrics(training)),
         _section("Notes", training.notes),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -193,6 +193,15 @@ def _pairs(values: Mapping[str, Any] | None) -> str | None:
     if not values:
         return None
     return markdown_table(("setting", "value"), [(str(key), str(value)) for key, value in values.items()])
+
+
+def _metrics(training: Training) -> str | None:
+    """The figures, and what to think of them if the test split chose the epoch."""
+    figures = _pairs(training.metrics)
+    chosen = training.metrics.get("selected_on"), training.recipe.get("select_on")
+    if figures is None or "test" not in chosen:
+        return figures
+    return f"{figures}\n\nThe test split chose the epoch, so these figures are too good."
 
 
 def _classes(names: Sequence[str] | None) -> str | None:

@@ -167,7 +167,7 @@ def test_augmentation_leaves_the_random_state(photos):
 
 
 def test_augmentation_that_fails_leaves_the_random_state(photos):
-    def fail(_image):
+    def fail(*_):
         torch.rand(3)
         raise RuntimeError
 
@@ -187,7 +187,7 @@ def test_augmentation_leaves_the_photographs(photos):
 
 def drawn_order(sampler: SeededSampler, epoch: int) -> list[tuple[int, int]]:
     sampler.set_epoch(epoch)
-    return list(sampler)
+    return [(draw.position, draw.seed) for draw in sampler]
 
 
 def test_each_epoch_has_every_photograph_in_another_order():

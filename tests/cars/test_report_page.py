@@ -378,7 +378,7 @@ def test_a_folder_of_photographs_that_is_not_there(copy, tmp_path):
     ("name", "spoil", "text"),
     [
         ("metrics.csv", lambda text: text.replace("train_loss", "loss"), "row 2: no column 'train_loss'"),
-        ("metrics.csv", lambda text: text.rstrip().rsplit(",", 1)[0] + ",much", "row 4: not a number"),
+        ("metrics.csv", lambda text: text.rstrip().rsplit(",", 2)[0] + ",much,1", "row 4: not a number"),
         ("metrics.csv", lambda text: text.rstrip().rsplit(",", 3)[0], "row 4: not a number"),
         ("metrics.json", lambda text: text[:20], "cannot be read"),
         ("metrics.json", lambda text: text.replace("val_loss", "loss"), "has no 'val_loss'"),

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from lightcars.cars import transforms
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, AugmentRecipe
 from lightcars.cars.transforms import (
     ColorJitter,
@@ -172,6 +173,24 @@ def test_jitter_is_as_strong_as_torchvisions():
 
 
 @pytest.mark.parametrize("preprocessing", [RGB, GRAY])
+@pytest.mark.parametrize("number", [1, 4, 7])
+@pytest.mark.parametrize("cached", [1, 2 * 3 * 8 * 9, 10**9])
+def test_a_few_photographs_at_a_time_are_jittered_as_the_whole_batch(
+    preprocessing, number, cached, monkeypatch
+):
+    channels = len(preprocessing.mean)
+    pixels = torch.randint(0, 256, (number, channels, 8, 9), dtype=torch.uint8)
+    torch.manual_seed(0)
+    whole = C50(pixels.float() / 255)
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (preprocessing.mean, preprocessing.std))
+    monkeypatch.setattr(transforms, "CACHED_VALUES", cached)
+    torch.manual_seed(0)
+    found = normalize(pixels, preprocessing, C50)
+    torch.testing.assert_close(found, (whole - mean) / std, rtol=0, atol=1e-5)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("preprocessing", [RGB, GRAY])
 def test_jitter_of_nothing_changes_nothing(preprocessing):
     pixels = torch.randint(0, 256, (2, len(preprocessing.mean), 8, 8), dtype=torch.uint8)
     none = ColorJitter()
@@ -199,4 +218,4 @@ def test_a_jitter_without_arguments_changes_nothing():
     """As torchvision's; the EfficientNet thesis had that one."""
     made = augmentation(AugmentRecipe(photos=({"ColorJitter": {}},)), 32, 8)
     assert made.jitter is None
-    assert made.photo is None
+    assert made.photo.steps == ()

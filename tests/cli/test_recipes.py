@@ -62,7 +62,7 @@ def test_test_is_asked_for_and_selecting_on_it_is_said(lightcars, cars, tmp_path
     shown = lightcars(
         "finetune", data, *SMALL, "--model", "ghostnet_050", "--select-on", "test", "--out", tmp_path / "b"
     )
-    assert "test (which chose the epoch: too good) top-1" in shown.out
+    assert "test (chosen on test: too good) top-1" in shown.out
 
 
 @pytest.mark.parametrize(

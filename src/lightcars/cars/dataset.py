@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from lightcars.cars.images import without_advice
 from lightcars.cars.layouts import Sample
-from lightcars.cars.regions import Region, check_region, read_sample
-from lightcars.cars.transforms import to_pixels
+from lightcars.cars.recipe import Region
+from lightcars.cars.regions import check_region, read_sample
+from lightcars.cars.transforms import PhotoAugmentation, as_image, to_pixels
 from lightcars.errors import DataError
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.weights.transforms import fit_square
@@ -49,8 +50,7 @@ class DecodedPhotos:
 
     def image(self, position: int) -> Image.Image:
         """One photograph as PIL image, without copying."""
-        pixels = self.pixels[position]
-        return Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
+        return as_image(self.pixels[position])
 
 
 def decode(
@@ -138,28 +138,36 @@ def _free_bytes() -> float:
         return float("inf")
 
 
+class Draw(NamedTuple):
+    """A photograph in an epoch: which one, the seed of its augmentation, and the size that it gets."""
+
+    position: int
+    seed: int | None = None
+    resolution: int | None = None
+
+
 @final
 class CarsDataset(Dataset[tuple[Tensor, int]]):
     """Photographs with labels: ((C, H, W) of uint8, label).
 
-    It is indexed by position, or by (position, seed): then the augmentation is drawn from the seed, so that
-    it is the same in whatever process and order.
+    It is indexed by position, or by `Draw`: then the augmentation is drawn from the seed, so that it is the
+    same in whatever process and order, and gives the size.
     """
 
-    def __init__(self, photos: DecodedPhotos, augmentation: Any = None) -> None:
+    def __init__(self, photos: DecodedPhotos, augmentation: PhotoAugmentation | None = None) -> None:
         self.photos = photos
         self.augmentation = augmentation
 
     def __len__(self) -> int:
         return len(self.photos.labels)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> tuple[Tensor, int]:
-        position, seed = key if isinstance(key, tuple) else (key, None)
-        image = self.photos.image(position)
+    def __getitem__(self, key: int | Draw) -> tuple[Tensor, int]:
+        draw = Draw(key) if isinstance(key, int) else Draw(*key)
+        image = self.photos.image(draw.position)
         if self.augmentation is not None:
-            with _random_state(seed):
-                image = self.augmentation(image)
-        return to_pixels(image), int(self.photos.labels[position])
+            with _random_state(draw.seed):
+                image = self.augmentation(image, draw.resolution)
+        return to_pixels(image), int(self.photos.labels[draw.position])
 
 
 @contextmanager
@@ -178,15 +186,19 @@ def _random_state(seed: int | None) -> Iterator[None]:
 
 
 @final
-class SeededSampler(Sampler[tuple[int, int]]):
+class SeededSampler(Sampler[Draw]):
     """A new order and new augmentation seeds every epoch, from the seed and the epoch alone.
 
     So a run that is resumed sees what it would have seen. With several processes each takes its own part;
-    surplus photographs are left out, differently each epoch.
+    surplus photographs are left out, differently each epoch. `resolutions` are those of the epochs, the last
+    one for all that follow; it travels with each draw, so that workers that live on get it too.
     """
 
-    def __init__(self, size: int, seed: int, *, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, size: int, seed: int, resolutions: Sequence[int] = (), *, rank: int = 0, world_size: int = 1
+    ) -> None:
         self.size, self.seed, self.rank, self.world_size = size, seed, rank, world_size
+        self.resolutions = resolutions
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -196,9 +208,10 @@ class SeededSampler(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         return self.size // self.world_size
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[Draw]:
         generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**63)
         order = torch.randperm(self.size, generator=generator).tolist()
         seeds = torch.randint(2**62, (self.size,), generator=generator).tolist()
         part = range(self.rank, len(self) * self.world_size, self.world_size)
-        return ((order[i], seeds[i]) for i in part)
+        side = self.resolutions[min(self.epoch, len(self.resolutions) - 1)] if self.resolutions else None
+        return (Draw(order[i], seeds[i], side) for i in part)

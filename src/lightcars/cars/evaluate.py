@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 
 from lightcars.cars.dataset import CarsDataset, decode
 from lightcars.cars.layouts import CarsData, find_data, with_validation
-from lightcars.cars.regions import Region
-from lightcars.cars.run import RunFolder
+from lightcars.cars.recipe import Region, note_on
+from lightcars.cars.run import RunFolder, selecting_split
 from lightcars.cars.trained import TrainedModel, load_trained
 from lightcars.cars.transforms import normalize
 from lightcars.errors import DataError
@@ -46,6 +46,9 @@ class Evaluation:
         top1_percent, top5_percent: photographs whose class is the first, or among the first five.
         loss: mean cross-entropy, without label smoothing.
         per_class: one entry for each class that the split has, in label order.
+        selected_on: the split that chose the model's epoch; None if it is of no run here.
+        note: what the reader has to know about the figures: "chosen on test: too good" where this very split
+            chose the epoch and is the test split.
     """
 
     split: str
@@ -55,6 +58,8 @@ class Evaluation:
     top5_percent: float
     loss: float
     per_class: tuple[ClassFigures, ...]
+    selected_on: str | None = None
+    note: str | None = None
 
     def to_json(self) -> str:
         """All of it, as one JSON object."""
@@ -95,7 +100,9 @@ def evaluate(
         progress=progress,
     )
     logits = logits_of(trained, CarsDataset(photos), batch_size)
-    return _figures(split, logits, torch.from_numpy(photos.labels), cars.classes, photos.broken)
+    figures = _figures(split, logits, torch.from_numpy(photos.labels), cars.classes, photos.broken)
+    selected_on = selecting_split(Path(run))
+    return replace(figures, selected_on=selected_on, note=note_on(split, selected_on))
 
 
 def data_for(trained: TrainedModel, run: Path, root: str | Path, split: str) -> CarsData:

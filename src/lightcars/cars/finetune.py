@@ -21,7 +21,16 @@ from lightcars.cars.evaluate import evaluate
 from lightcars.cars.layouts import CLASSES_FILE, CarsData, find_data, with_validation
 from lightcars.cars.optimization import check_optimization
 from lightcars.cars.predictions import judge, write_predictions
-from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, ModelRecipe, Recipe
+from lightcars.cars.recipe import (
+    CHOSEN_ON_TEST,
+    GRAY_MEAN,
+    GRAY_STD,
+    RGB_MEAN,
+    RGB_STD,
+    ModelRecipe,
+    Recipe,
+    note_on,
+)
 from lightcars.cars.recipe_file import load_recipe, recipe_from
 from lightcars.cars.report import draw_curves, report
 from lightcars.cars.run import (
@@ -56,7 +65,8 @@ class FinetuneResult:
     Attributes:
         model: of the best epoch, in evaluation mode.
         metrics: `best_epoch`, `epochs`, the figures of the best epoch, and those on the test split if they
-            were asked for, as in `metrics.json`. `selected_on` is "test" where that split chose the epoch.
+            were asked for, as in `metrics.json`. `selected_on` is "test" where that split chose the epoch,
+            and `note` says what that makes of them.
         run: the run folder.
     """
 
@@ -121,9 +131,9 @@ def finetune(
     rows = train(job, photos["train"], photos["val"], progress=progress)
     best = best_row(rows)
     metrics: dict[str, Any] = {"epochs": len(rows), "best_epoch": int(best["epoch"]), **_figures(best)}
-    metrics |= {"selected_on": "test"} if job.recipe.select_on == "test" else {}
+    metrics |= {"selected_on": "test", "note": CHOSEN_ON_TEST} if job.recipe.select_on == "test" else {}
     if is_first_process():
-        draw_curves(rows, job.run.curves, selected_on=job.recipe.select_on)
+        draw_curves(rows, job.run.curves, select_on=job.recipe.select_on)
         _predict(job, photos["val"])
         metrics |= _tested(job, data) if job.recipe.test else {}
         write_text(job.run.summary, json.dumps(metrics, indent=2) + "\n")
@@ -173,6 +183,7 @@ def _prepared(data: str | Path, model: ImageModel | None, recipe: Recipe, out: s
     name, network = _network(model, recipe, len(cars.classes))
     preprocessing = _preprocessing(network, recipe)
     augmentation(recipe.augment, preprocessing.resolution, len(cars.classes))
+    recipe.resolutions(preprocessing.resolution)
     check_optimization(network, recipe)
     folder = default_folder(name) if out is None else Path(out)
     if is_first_process():
@@ -193,6 +204,7 @@ def _begin(job: Job) -> None:
 def _predict(job: Job, val: DecodedPhotos) -> None:
     trained = load_trained(job.run.path, _device(job.recipe))
     predictions = judge(trained, val, job.cars.root, job.recipe.batch_size)
+    predictions = replace(predictions, note=note_on(job.recipe.select_on, job.recipe.select_on))
     write_predictions(predictions, job.run.predictions)
 
 
@@ -270,6 +282,7 @@ def _description(job: Job) -> dict[str, Any]:
         "model": {"name": job.name, **describe_config(cast(AnyConfig, job.network.config))},
         "weights": None if job.network.origin is None else str(job.network.origin),
         "recipe": job.recipe.to_dict(),
+        **_growth(job),
         "data": {
             "root": str(cars.root.absolute()),
             "layout": cars.layout,
@@ -283,6 +296,14 @@ def _description(job: Job) -> dict[str, Any]:
         },
         "machine": platform.machine(),
     }
+
+
+def _growth(job: Job) -> dict[str, Any]:
+    """Where photographs grow: the first epoch of each size, and the size."""
+    if job.recipe.progressive is None:
+        return {}
+    sizes = job.recipe.resolutions(job.preprocessing.resolution)
+    return {"training_resolutions": {str(sizes.index(size) + 1): size for size in sorted(set(sizes))}}
 
 
 def _check_classes(cars: CarsData) -> None:

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from lightcars.cars.images import without_advice
 from lightcars.cars.layouts import CarsData, Sample, Split, find_data
-from lightcars.cars.regions import Region, check_region, read_sample
+from lightcars.cars.recipe import Region
+from lightcars.cars.regions import check_region, read_sample
 from lightcars.errors import DataError
 
 THIN_CLASS = 10

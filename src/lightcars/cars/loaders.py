@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from lightcars.cars.dataset import CarsDataset, DecodedPhotos, SeededSampler
 from lightcars.cars.recipe import Recipe
+from lightcars.cars.transforms import PhotoAugmentation
 
 
 @final
@@ -16,11 +17,16 @@ class CarsLoaders(L.LightningDataModule):
     """Batches of augmented training photographs and of plain validation photographs."""
 
     def __init__(
-        self, recipe: Recipe, train: DecodedPhotos, val: DecodedPhotos, photo_transform: Any = None
+        self,
+        recipe: Recipe,
+        train: DecodedPhotos,
+        val: DecodedPhotos,
+        augmentation: PhotoAugmentation | None = None,
     ) -> None:
         super().__init__()
         self.recipe = recipe
-        self.train_set = CarsDataset(train, photo_transform)
+        self.resolutions = recipe.resolutions(augmentation.resolution) if augmentation else ()
+        self.train_set = CarsDataset(train, augmentation)
         self.val_set = CarsDataset(val)
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -28,6 +34,7 @@ class CarsLoaders(L.LightningDataModule):
         sampler = SeededSampler(
             len(self.train_set),
             self.recipe.seed,
+            self.resolutions,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
         )

@@ -1,14 +1,15 @@
 """What the best model of a run says of each validation photograph: `predictions.csv`.
 
 One row per photograph: its path below the data folder, its class, and the five likeliest classes with their
-probabilities. All that the report analyses comes from here.
+probabilities. All that the report analyses comes from here. Where the test split chose the epoch, a last
+column says so.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ from numpy.typing import NDArray
 
 from lightcars.cars.dataset import CarsDataset, DecodedPhotos, decode
 from lightcars.cars.evaluate import data_for, logits_of, validation_region
-from lightcars.cars.run import RunFolder
+from lightcars.cars.recipe import note_on
+from lightcars.cars.run import RunFolder, selecting_split
 from lightcars.cars.trained import TrainedModel, load_trained
 from lightcars.errors import RunError
 from lightcars.files import write_text
 
 TOP = 5
+NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,6 +38,7 @@ class Predictions:
         labels: (N,) of int64, the true classes.
         guesses: (N, K) of int64, the likeliest class first.
         probabilities: (N, K), what the model gives them.
+        note: "chosen on test: too good" where the photographs are the test split, and it chose the epoch.
     """
 
     classes: tuple[str, ...]
@@ -42,6 +46,7 @@ class Predictions:
     labels: NDArray[np.int64]
     guesses: NDArray[np.int64]
     probabilities: NDArray[np.float64]
+    note: str | None = None
 
     @property
     def hits(self) -> NDArray[np.bool_]:
@@ -100,7 +105,8 @@ def judge_run(
         name=split,
         progress=progress,
     )
-    return judge(trained, photos, cars.root), photos.broken
+    note = note_on(split, selecting_split(run))
+    return replace(judge(trained, photos, cars.root), note=note), photos.broken
 
 
 def _below(root: Path, path: Path) -> str:
@@ -112,14 +118,15 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     number = predictions.guesses.shape[1]
-    writer.writerow(_head(number))
+    said = [predictions.note] if predictions.note else []
+    writer.writerow(_head(number) + [NOTE] * len(said))
     names = predictions.classes
     for position, photograph in enumerate(predictions.paths):
         row = [photograph, names[predictions.labels[position]]]
         for rank in range(number):
             row.append(names[predictions.guesses[position, rank]])
             row.append(f"{predictions.probabilities[position, rank]:.6g}")
-        writer.writerow(row)
+        writer.writerow(row + said)
     write_text(path, buffer.getvalue())
 
 
@@ -143,6 +150,9 @@ def read_predictions(run: RunFolder, classes: tuple[str, ...]) -> Predictions | 
     except (ValueError, csv.Error) as error:
         raise RunError(f"{path} cannot be read ({error}); remove it and use --data.") from error
     head, rows = table[0] if table else [], table[1:]
+    note = rows[0][-1] if rows and head[-1:] == [NOTE] else None
+    if note is not None:
+        head, rows = head[:-1], [row[:-1] for row in rows]
     number = len(head) // 2 - 1
     if head != _head(number) or number < 1 or not rows:
         raise RunError(f"{path} is no table of predictions; remove it and use --data.")
@@ -165,6 +175,7 @@ def read_predictions(run: RunFolder, classes: tuple[str, ...]) -> Predictions | 
         labels=np.array(labels, dtype=np.int64),
         guesses=np.array(guesses, dtype=np.int64),
         probabilities=np.array(probabilities, dtype=np.float64),
+        note=note,
     )
 
 

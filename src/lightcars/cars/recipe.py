@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
+from lightcars.cars.schedule import resolution_at
 from lightcars.errors import ConfigError, did_you_mean
 from lightcars.models.validation import (
     MIN_RESOLUTION,
@@ -24,6 +25,14 @@ GRAY_MEAN, GRAY_STD = (0.4627,), (0.2545,)
 """Of the uncut training photographs: GhostNet thesis, section 3.3."""
 
 DEFAULT_MODEL = "ghostnet_100"
+
+Region = Literal["whole", "box", "masked"]
+REGIONS: tuple[Region, ...] = get_args(Region)
+"""Of a photograph, as `regions.py` reads it: as it is; cut to the box (GhostNet thesis, C-10); the rest
+painted white, at the same size (C-11)."""
+
+CHOSEN_ON_TEST = "chosen on test: too good"
+"""What every output says of figures on the split that chose the epoch, where that is the test split."""
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -64,14 +73,25 @@ def _require_not_negative(name: str, value: object) -> None:
         require_positive(name, value)
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in data.items():
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings in one mapping; those inside others as `outer.inner`."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
         if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{key}."))
+            found |= flat(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
-    return flat
+            found[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def note_on(split: str, select_on: str | None) -> str | None:
+    """What the reader has to know about figures on `split` of a model whose epoch `select_on` chose."""
+    return CHOSEN_ON_TEST if split == select_on == "test" else None
+
+
+def shown_split(select_on: str) -> str:
+    """The split that chooses the epoch, as outputs name it: "val", or test with what that means."""
+    return f"test ({CHOSEN_ON_TEST})" if select_on == "test" else select_on
 
 
 def _require_steps(name: str, steps: tuple[Step, ...], allowed: tuple[str, ...]) -> None:
@@ -195,6 +215,33 @@ class AugmentRecipe:
         _require_steps("batches", self.batches, BATCH_STEPS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressiveRecipe:
+    """How training photographs grow over the epochs, in equal steps, up to the recipe's resolution.
+
+    Attributes:
+        start_resolution: pixels of the square in the first epoch.
+        full_from: share of the epochs after which they have the full resolution; 1 is in the last epoch only.
+        multiple_of: until then sizes are multiples of it.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    start_resolution: int
+    full_from: float = 0.75
+    multiple_of: int = 16
+
+    def __post_init__(self) -> None:
+        require_int("start_resolution", self.start_resolution, at_least=MIN_RESOLUTION)
+        require_positive("full_from", self.full_from, at_most=1)
+        require_int("multiple_of", self.multiple_of, at_least=1)
+        if self.start_resolution % self.multiple_of:
+            raise ConfigError(
+                f"start_resolution must be a multiple of multiple_of ({self.multiple_of}),"
+                f" not {self.start_resolution}."
+            )
+
+
 NO_AUGMENTATION = AugmentRecipe(photos=())
 
 
@@ -210,6 +257,8 @@ class Recipe:
         resolution: pixels of the square; None is the model's own.
         decode_resolution: pixels of the square in which training photographs are kept, for crops to be cut
             from; None is `resolution`.
+        progressive: train on smaller photographs at first; None trains on `resolution` throughout. Validation
+            is at `resolution` in any case.
         region: of training photographs: "whole" takes them as they are, "box" cuts them to the annotated
             box, "masked" paints the rest white.
         val_region: the same for the photographs that select and for those of the test split.
@@ -244,8 +293,9 @@ class Recipe:
     epochs: int = 30
     resolution: int | None = None
     decode_resolution: int | None = None
-    region: Literal["whole", "box", "masked"] = "whole"
-    val_region: Literal["whole", "box", "masked"] = "whole"
+    progressive: ProgressiveRecipe | None = None
+    region: Region = "whole"
+    val_region: Region = "whole"
     select_on: Literal["val", "test"] = "val"
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -270,14 +320,11 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate", "devices", "num_nodes"):
             require_int(name, getattr(self, name), at_least=1)
-        for name in ("resolution", "decode_resolution"):
-            if getattr(self, name) is not None:
-                require_int(name, getattr(self, name), at_least=MIN_RESOLUTION)
         require_int("seed", self.seed, at_least=0)
         require_int("workers", self.workers, at_least=0)
         require_probability("label_smoothing", self.label_smoothing)
         for name in ("region", "val_region"):
-            require_one_of(name, getattr(self, name), ("whole", "box", "masked"))
+            require_one_of(name, getattr(self, name), REGIONS)
         require_one_of("select_on", self.select_on, ("val", "test"))
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
             raise ConfigError("mean and std go together, one value of each for every channel.")
@@ -290,9 +337,37 @@ class Recipe:
         _require_not_negative("min_delta", self.min_delta)
         require_one_of("precision", self.precision, PRECISIONS)
         require_one_of("accelerator", self.accelerator, ACCELERATORS)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        for name in ("resolution", "decode_resolution"):
+            if getattr(self, name) is not None:
+                require_int(name, getattr(self, name), at_least=MIN_RESOLUTION)
         cropped = any("RandomResizedCrop" in step for step in self.augment.photos)
         if self.decode_resolution is not None and not cropped:
             raise ConfigError("decode_resolution needs a RandomResizedCrop that cuts to the resolution.")
+        if self.resolution is not None:
+            self.resolutions(self.resolution)
+
+    def resolutions(self, full: int) -> tuple[int, ...]:
+        """Pixels of the training photographs' square in each epoch; `full` where the recipe leaves it open.
+
+        Raises:
+            ConfigError: it does not start below the full resolution.
+        """
+        growth, full = self.progressive, self.resolution or full
+        if growth is None:
+            return (full,) * self.epochs
+        if growth.start_resolution >= full:
+            raise ConfigError(
+                f"progressive.start_resolution must be less than the resolution ({full}),"
+                f" not {growth.start_resolution}."
+            )
+        last = growth.full_from * (self.epochs - 1)
+        return tuple(
+            resolution_at(epoch, last, (growth.start_resolution, full), growth.multiple_of)
+            for epoch in range(self.epochs)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for YAML and `run.json`."""
@@ -300,7 +375,7 @@ class Recipe:
 
     def differences(self, other: Recipe) -> list[str]:
         """What `other` has otherwise: "optimizer.lr 0.001 -> 0.01"."""
-        ours, theirs = _flat(self.to_dict()), _flat(other.to_dict())
+        ours, theirs = flat(self.to_dict()), flat(other.to_dict())
         keys = [*ours, *(key for key in theirs if key not in ours)]
         return [
             f"{key} {ours.get(key)} -> {theirs.get(key)}" for key in keys if ours.get(key) != theirs.get(key)

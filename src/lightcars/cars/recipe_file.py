@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lightcars.cars.recipe import Recipe
+from lightcars.cars.recipe import ProgressiveRecipe, Recipe
 from lightcars.errors import ConfigError, MissingExtraError, did_you_mean
 
 SUFFIXES = (".yaml", ".yml")
@@ -136,7 +136,9 @@ def _parse_change(change: str) -> tuple[list[str], Any]:
 
 def _put(content: dict[str, Any], keys: Sequence[str], value: Any, change: str) -> None:
     for key in keys[:-1]:
-        inside = content.setdefault(key, {})
+        inside = content.get(key)
+        if inside is None:
+            inside = content[key] = {}
         if not isinstance(inside, dict):
             raise ConfigError(f"--set {change}: {key} has no settings of its own.")
         content = inside
@@ -148,7 +150,8 @@ def _validated(content: dict[str, Any], origin: str, lines: Mapping[tuple[str | 
     try:
         recipe = pydantic.TypeAdapter(Recipe).validate_json(json.dumps(content, default=str))
     except pydantic.ValidationError as error:
-        raise ConfigError(_explain(error.errors()[0], origin, lines)) from error
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")  # misspelt first
+        raise ConfigError(_explain(problems[0], origin, lines)) from error
     assert isinstance(recipe, Recipe)
     return recipe
 
@@ -158,13 +161,16 @@ def _explain(problem: Mapping[str, Any], origin: str, lines: Mapping[tuple[str |
     place = tuple(problem["loc"])
     cause = problem.get("ctx", {}).get("error")
     text = str(cause) if isinstance(cause, ConfigError) else str(problem["msg"])
-    if isinstance(cause, ConfigError) and (*place, text.split(" ", 1)[0].rstrip(":")) in lines:
-        place = (*place, text.split(" ", 1)[0].rstrip(":"))
+    named = (*place, *text.split(" ", 1)[0].rstrip(":").split("."))
+    if isinstance(cause, ConfigError) and named in lines:
+        place = named
     key = ".".join(str(part) for part in place)
     where = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None)
     if problem["type"] == "unexpected_keyword_argument":
         known = _known_keys(place[:-1])
         text = f"there is no such setting.{did_you_mean(place[-1], known)}"
+    elif problem["type"] == "missing":
+        text = "it is missing."
     elif not isinstance(cause, ConfigError):
         text = f"{text[0].lower()}{text[1:]}, not {problem['input']!r}."
     return f"{origin}{f', {where}' if where else ''}: {key}: {text}" if key else f"{origin}: {text}"
@@ -173,7 +179,7 @@ def _explain(problem: Mapping[str, Any], origin: str, lines: Mapping[tuple[str |
 def _known_keys(place: Sequence[str | int]) -> list[str]:
     from dataclasses import fields, is_dataclass
 
-    value: Any = Recipe()
+    value: Any = Recipe(progressive=ProgressiveRecipe(start_resolution=32))
     for part in place:
         value = getattr(value, str(part), None)
     return [known.name for known in fields(value)] if is_dataclass(value) else []

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from tqdm import tqdm
 
+from lightcars.cars.recipe import note_on, shown_split
 from lightcars.cars.run import Row, RunFolder, best_row
 from lightcars.files import write_text
 from lightcars.weights.checkpoint import save
@@ -72,19 +73,21 @@ class RunRecorder(L.Callback):
         self.rows.append(row)
         if not trainer.is_global_zero:
             return
-        write_text(self.run.table, table_text(self.rows))
+        write_text(self.run.table, table_text(self.rows, module.recipe.select_on))
         about: dict[str, Any] = {"classes": self.classes, "preprocessing": module.preprocessing}
         save(module.kept, self.run.last, **about)
         if best_row(self.rows) is row:
             save(module.kept, self.run.best, **about)
 
 
-def table_text(rows: Sequence[Row]) -> str:
-    """The rows as CSV."""
+def table_text(rows: Sequence[Row], select_on: str = "val") -> str:
+    """The rows as CSV; where the test split chooses the epoch, a last column says so."""
+    note = note_on(select_on, select_on)
+    said = {"note": note} if note else {}
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(buffer, [*COLUMNS, *said], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _rounded(name, row[name]) for name in COLUMNS} for row in rows)
+    writer.writerows({name: _rounded(name, row[name]) for name in COLUMNS} | said for row in rows)
     return buffer.getvalue()
 
 
@@ -105,8 +108,8 @@ class EpochLines(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero and self.recorder.rows:
-            selected_on = cast("CarsModule", pl_module).recipe.select_on
-            line = epoch_line(self.recorder.rows, trainer.max_epochs or 0, selected_on)
+            select_on = cast("CarsModule", pl_module).recipe.select_on
+            line = epoch_line(self.recorder.rows, trainer.max_epochs or 0, select_on)
             tqdm.write(line, file=sys.stderr)
 
 
@@ -117,14 +120,23 @@ class EpochBar(TQDMProgressBar):
     def init_validation_tqdm(self) -> Tqdm:
         return Tqdm(disable=True)
 
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """The validation's figures by the name of their split."""
+        split = shown_split(cast("CarsModule", pl_module).recipe.select_on)
+        figures = super().get_metrics(trainer, pl_module)
+        return {
+            f"{split}{name.removeprefix('val')}" if name.startswith("val_") else name: value
+            for name, value in figures.items()
+        }
 
-def epoch_line(rows: Sequence[Row], epochs: int, selected_on: str = "val") -> str:
+
+def epoch_line(rows: Sequence[Row], epochs: int, select_on: str = "val") -> str:
     """What a person wants to know after an epoch, in one line."""
     row = rows[-1]
     mark = "  best" if best_row(rows) is row else ""
     return (
         f"epoch {int(row['epoch']):>{len(str(epochs))}}/{epochs}"
         f"  train loss {row['train_loss']:.3f}  top-1 {row['train_top1_percent']:5.1f} %"
-        f"  |  {selected_on} loss {row['val_loss']:.3f}  top-1 {row['val_top1_percent']:5.1f} %"
+        f"  |  {shown_split(select_on)} loss {row['val_loss']:.3f}  top-1 {row['val_top1_percent']:5.1f} %"
         f"  |  {row['seconds']:.0f} s{mark}"
     )

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from PIL import Image
 
 from lightcars.cars.images import read_image
 from lightcars.cars.layouts import Sample
+from lightcars.cars.recipe import REGIONS, Region
 from lightcars.errors import DataError
 from lightcars.models.validation import require_one_of
-
-Region = Literal["whole", "box", "masked"]
-REGIONS: tuple[Region, ...] = ("whole", "box", "masked")
-"""As it is; cut to the box (GhostNet thesis, C-10); the rest painted white, at the same size (C-11)."""
 
 
 def check_region(samples: Sequence[Sample], region: Region, name: str = "") -> None:

@@ -1,7 +1,7 @@
 """The run folder: what is in it, and how it is claimed, read and resumed.
 
 run.json            model, recipe, data, versions: all that is needed to do it again
-metrics.csv         one row per epoch
+metrics.csv         one row per epoch; with a column that says so if the test split chose the best
 metrics.json        the figures of the best epoch
 curves.png          loss, accuracy and learning rate
 predictions.csv     what the best model says of each validation photograph
@@ -122,6 +122,15 @@ class Job:
     preprocessing: Preprocessing
     cars: CarsData
     run: RunFolder
+
+
+def selecting_split(model: Path) -> str | None:
+    """The split that chose the epoch of a run folder, or of a checkpoint in one; None for other models."""
+    path = model.resolve()
+    run = RunFolder(path)
+    if not run.description.is_file() and path in (RunFolder(path.parent).best, RunFolder(path.parent).last):
+        run = RunFolder(path.parent)
+    return str(run.read()["recipe"].get("select_on", "val")) if run.description.is_file() else None
 
 
 def best_row(rows: Sequence[Row]) -> Row:

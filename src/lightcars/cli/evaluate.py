@@ -36,12 +36,13 @@ def evaluate(
     if as_json:
         typer.echo(figures.to_json())
         return
+    note = f" ({figures.note})" if figures.note else ""
     typer.echo(
-        f"{figures.split}: {figures.num_images} photographs, top-1 {figures.top1_percent:.2f} %,"
+        f"{figures.split}{note}: {figures.num_images} photographs, top-1 {figures.top1_percent:.2f} %,"
         f" top-5 {figures.top5_percent:.2f} %, loss {figures.loss:.3f}"
     )
     if worst:
         ranked = sorted(figures.per_class, key=lambda row: (row.top1_percent, row.name))[:worst]
         rows = [(row.name, str(row.num_images), f"{row.top1_percent:.1f} %") for row in ranked]
-        typer.echo("\nworst classes")
+        typer.echo(f"\nworst classes{note}")
         print_table(("class", "photographs", "top-1"), rows, right="photographs,top-1")

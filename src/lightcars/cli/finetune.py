@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lightcars.cars.recipe import STEPWISE, Recipe
+from lightcars.cars.recipe import STEPWISE, Recipe, shown_split
 from lightcars.cli.output import INTERRUPTED, complain, complete_model, complete_recipe
 from lightcars.errors import ConfigError
 
@@ -182,9 +182,10 @@ def as_plain(result: FinetuneResult) -> dict[str, Any]:
 def say(result: FinetuneResult) -> None:
     """The result for people."""
     metrics = result.metrics
-    split = "test (which chose the epoch: too good)" if "selected_on" in metrics else "val"
+    select_on = metrics.get("selected_on", "val")
+    split, test = shown_split(select_on), shown_split("test") if select_on == "test" else "test"
     tested = (
-        f"test top-1 {metrics['test_top1_percent']:.2f} %, top-5 {metrics['test_top5_percent']:.2f} %\n"
+        f"{test} top-1 {metrics['test_top1_percent']:.2f} %, top-5 {metrics['test_top5_percent']:.2f} %\n"
         if "test_top1_percent" in metrics
         else ""
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lightcars.cars.recipe import shown_split
 from lightcars.cli.output import complain
 
 if TYPE_CHECKING:
@@ -54,14 +55,15 @@ def _say(done: Report) -> None:
         if run.best_epoch is None:
             typer.echo(f"{run.run}: {run.model}, no epoch is done yet")
             continue
+        split = shown_split(run.selected_on)
         typer.echo(
-            f"{run.run}: {run.model}, best epoch {run.best_epoch} of {run.epochs}, val top-1"
-            f" {run.val_top1_percent:.2f} %, top-5 {run.val_top5_percent:.2f} %"
+            f"{run.run}: {run.model}, best epoch {run.best_epoch} of {run.epochs},"
+            f" {split} top-1 {run.val_top1_percent:.2f} %, top-5 {run.val_top5_percent:.2f} %"
         )
     if done.comparison is not None:
-        numbers = done.comparison
+        numbers, note = done.comparison, next((run.note for run in done.runs if run.note), None)
         typer.echo(
             f"of {numbers.num_images} photographs every run gets {numbers.right_in_every_run} right and"
-            f" {numbers.wrong_in_every_run} wrong"
+            f" {numbers.wrong_in_every_run} wrong{f' ({note})' if note else ''}"
         )
     typer.echo(f"report: {done.path}")

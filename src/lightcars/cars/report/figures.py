@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 
 from lightcars.cars.analysis import calibration
 from lightcars.cars.predictions import Predictions, judge_run, read_predictions, write_predictions
+from lightcars.cars.recipe import note_on
 from lightcars.cars.run import Row, RunFolder, best_row
 from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
@@ -40,6 +41,8 @@ class RunFigures:
         run: the run folder.
         model: its name.
         finished: whether the run came to its end.
+        selected_on: the split that chose the epoch, and that the figures called val are of.
+        note: "chosen on test: too good" where it is the test split.
         num_params, flops: of the model, for one image of the run's resolution.
         epochs: done.
         best_epoch: the one that the other figures are of.
@@ -54,6 +57,8 @@ class RunFigures:
     num_params: int
     flops: int
     epochs: int
+    selected_on: str = "val"
+    note: str | None = None
     best_epoch: int | None = None
     val_top1_percent: float | None = None
     val_top5_percent: float | None = None
@@ -134,6 +139,9 @@ def read_run(path: Path, label: str, source: Source) -> RunContent:
             " and its accuracies are too good."
         )
     predictions, found = _predictions(run, source, finished=finished, rows=rows)
+    if predictions is not None:  # older tables do not say it
+        chosen = description["recipe"].get("select_on", "val")
+        predictions = replace(predictions, note=note_on(chosen, chosen))
     photographs, gone = _photographs(description, source)
     figures = _figures(run, description, rows, predictions)
     notes += found + (gone if predictions is not None else []) + _disagreement(figures, predictions)
@@ -208,6 +216,7 @@ def _figures(
     run: RunFolder, description: Mapping[str, Any], rows: tuple[Row, ...], predictions: Predictions | None
 ) -> RunFigures:
     num_params, flops = _costs(run, description)
+    chosen = description["recipe"].get("select_on", "val")
     judged: dict[str, Any] = {}
     if predictions is not None:
         judged["num_images"] = len(predictions.labels)
@@ -216,6 +225,8 @@ def _figures(
         run=str(run.path),
         model=str(description["model"]["name"]),
         finished=run.summary.is_file(),
+        selected_on=chosen,
+        note=note_on(chosen, chosen),
         num_params=num_params,
         flops=flops,
         **_best(run, rows),

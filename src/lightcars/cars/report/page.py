@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from lightcars import __version__
+from lightcars.cars.recipe import flat
 from lightcars.cars.report.style import STYLE
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -60,15 +61,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence
     return f'<div class="scroll"><table>\n{inner}</table></div>\n'
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Settings as lines of text; those inside others as `outer.inner`."""
-    lines: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            lines |= flat(value, f"{prefix}{name}.")
-        else:
-            lines[prefix + name] = as_text(value)
-    return lines
+def settings_as_text(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings for people; those inside others as `outer.inner`."""
+    return {name: as_text(value) for name, value in flat(settings).items()}
 
 
 def as_text(value: Any) -> str:
@@ -78,6 +73,16 @@ def as_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return json.dumps(value, ensure_ascii=False).replace("null", "-")
+
+
+def judged(selected_on: str) -> str:
+    """What the photographs that chose the epoch are called."""
+    return "test" if selected_on == "test" else "validation"
+
+
+def mark(note: str | None) -> str:
+    """What stands beside figures that need a note."""
+    return f" ({note})" if note else ""
 
 
 def percent(value: float | None) -> str:

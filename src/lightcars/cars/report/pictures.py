@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightcars.cars.recipe import shown_split
 from lightcars.cars.run import Row
 from lightcars.errors import MissingExtraError
 from lightcars.files import replacing
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 TRAIN_COLOR, VAL_COLOR = "tab:gray", "tab:blue"
 
 
-def draw_curves(rows: Sequence[Row], path: Path, *, selected_on: str = "val") -> None:
+def draw_curves(rows: Sequence[Row], path: Path, *, select_on: str = "val") -> None:
     """Loss, top-1 and learning rate over the epochs, as a PNG; the split that selected by its name."""
     figure = _figure(width=10.0, height=3.2)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in rows]
     for axes, name, title in ((loss, "loss", "loss"), (accuracy, "top1_percent", "top-1 (%)")):
         for split, color in (("train", TRAIN_COLOR), ("val", VAL_COLOR)):
-            label = selected_on if split == "val" else split
+            label = shown_split(select_on) if split == "val" else split
             axes.plot(epochs, [row[f"{split}_{name}"] for row in rows], color=color, label=label, marker=".")
         axes.set_title(title)
         axes.legend(frameon=False)

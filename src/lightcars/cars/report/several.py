@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightcars.cars.analysis import Agreement, agreement
 from lightcars.cars.predictions import Predictions
+from lightcars.cars.recipe import note_on, shown_split
 from lightcars.cars.report import page
 from lightcars.cars.report.charts import Line, line_chart
 from lightcars.cars.report.figures import Comparison, RunContent, RunFigures
@@ -17,15 +18,19 @@ NUM_MISSED = 48
 
 _FIGURES: dict[str, Callable[[RunFigures], str]] = {
     "model": lambda run: run.model,
-    "top-1": lambda run: page.percent(run.val_top1_percent),
-    "top-5": lambda run: page.percent(run.val_top5_percent),
-    "validation loss": lambda run: "-" if run.val_loss is None else f"{run.val_loss:.3f}",
-    "calibration error": lambda run: page.percent(run.calibration_error_percent),
-    "best epoch": lambda run: "-" if run.best_epoch is None else str(run.best_epoch),
+    "top-1": lambda run: _marked(run, page.percent(run.val_top1_percent)),
+    "top-5": lambda run: _marked(run, page.percent(run.val_top5_percent)),
+    "validation loss": lambda run: _marked(run, "-" if run.val_loss is None else f"{run.val_loss:.3f}"),
+    "calibration error": lambda run: _marked(run, page.percent(run.calibration_error_percent)),
+    "best epoch": lambda run: _marked(run, "-" if run.best_epoch is None else str(run.best_epoch)),
     "epochs": lambda run: f"{run.epochs}{'' if run.finished else ' (unfinished)'}",
     "parameters": lambda run: f"{run.num_params:,}",
     "FLOPs": lambda run: f"{run.flops:,}",
 }
+
+
+def _marked(run: RunFigures, text: str) -> str:
+    return text if text == "-" else text + page.mark(run.note)
 
 
 def several_page(runs: Sequence[RunContent], compared: Agreement | None) -> str:
@@ -56,7 +61,8 @@ def comparison(compared: Agreement) -> Comparison:
 def _figures(runs: Sequence[RunContent]) -> str:
     head = ("", *(run.label for run in runs))
     rows = [[name, *(escape(show(run.figures)) for run in runs)] for name, show in _FIGURES.items()]
-    says = "Top-1, top-5 and loss are those of each run's best epoch on its validation photographs."
+    spoilt = ", or on those of test where that is said" if _selected_on(runs) == "test" else ""
+    says = f"Top-1, top-5 and loss are those of each run's best epoch on its validation photographs{spoilt}."
     return page.section("Figures", page.paragraph(says), page.table(head, rows))
 
 
@@ -92,7 +98,7 @@ def _lines(run: RunContent) -> dict[str, str]:
         "model": description["model"],
         "data": description["data"],
     }
-    return page.flat(wanted)
+    return page.settings_as_text(wanted)
 
 
 def _short(text: str) -> str:
@@ -105,7 +111,7 @@ def _curves(runs: Sequence[RunContent]) -> str:
             title,
             [
                 Line(
-                    f"{run.label} {what}".strip(),
+                    f"{run.label} {shown_split(run.figures.selected_on) if what == 'val' else what}".strip(),
                     [row["epoch"] for row in run.rows],
                     [row[column] for row in run.rows],
                     color,
@@ -137,20 +143,25 @@ def _agreement(runs: Sequence[RunContent], compared: Agreement | None) -> str:
         return page.section(title, page.paragraph(f"They cannot be compared: {reason}.", "note"))
     first = next(run for run in runs if run.predictions is not None)
     assert first.predictions is not None
-    numbers = comparison(compared)
+    numbers, chosen = comparison(compared), _selected_on(runs)
     alone = ", ".join(
         f"{run.label} {number:,}" for run, number in zip(runs, numbers.right_in_one_run_only, strict=True)
     )
     return page.section(
-        title,
+        title + page.mark(note_on(chosen, chosen)),
         page.paragraph(
-            f"Of {numbers.num_images:,} validation photographs every run gets {numbers.right_in_every_run:,}"
-            f" right and {numbers.wrong_in_every_run:,} wrong; only one run gets"
-            f" {sum(numbers.right_in_one_run_only):,} right ({alone})."
+            f"Of {numbers.num_images:,} {page.judged(chosen)} photographs every run gets"
+            f" {numbers.right_in_every_run:,} right and {numbers.wrong_in_every_run:,} wrong; only one run"
+            f" gets {sum(numbers.right_in_one_run_only):,} right ({alone})."
         ),
         _grid(runs, compared),
         _missed(first.predictions, compared, Photographs(_root(runs))),
     )
+
+
+def _selected_on(runs: Sequence[RunContent]) -> str:
+    """Of runs that were judged on the same photographs: "test" if these chose the epoch of one of them."""
+    return "test" if any(run.figures.selected_on == "test" for run in runs) else "val"
 
 
 def _root(runs: Sequence[RunContent]) -> Path | None:
@@ -164,9 +175,9 @@ def _grid(runs: Sequence[RunContent], compared: Agreement) -> str:
         for column, run in enumerate(runs)
     )
     says = (
-        "One column for each validation photograph, in the order of the data; black where the run is wrong. A"
-        " black line through all runs is a photograph that is hard for every one of them (figure 33 of the"
-        " EfficientNet thesis, turned on its side)."
+        f"One column for each {page.judged(_selected_on(runs))} photograph, in the order of the data; black"
+        " where the run is wrong. A black line through all runs is a photograph that is hard for every one of"
+        " them (figure 33 of the EfficientNet thesis, turned on its side)."
     )
     return f'{page.paragraph(says)}<div class="scroll"><table class="grid">{rows}</table></div>'
 

@@ -16,6 +16,7 @@ from lightcars.cars.analysis import (
     worst_confusions,
 )
 from lightcars.cars.predictions import Predictions
+from lightcars.cars.recipe import shown_split
 from lightcars.cars.report import page
 from lightcars.cars.report.charts import Line, line_chart, reliability_diagram
 from lightcars.cars.report.figures import RunContent
@@ -42,14 +43,15 @@ def _intro(run: RunContent) -> str:
     figures, data = run.figures, run.description["data"]
     says = f"Trained on {data['root']} ({data['num_classes']} classes)."
     if figures.best_epoch is not None:
-        says += " The figures are of the best epoch, on the validation photographs."
+        says += f" The figures are of the best epoch, on the {page.judged(figures.selected_on)} photographs."
+    split, mark = page.judged(figures.selected_on), page.mark(figures.note)
     entries = {
-        "top-1": page.percent(figures.val_top1_percent),
-        "top-5": page.percent(figures.val_top5_percent),
-        "best epoch": f"{figures.best_epoch or '-'} of {figures.epochs}",
-        "validation loss": "-" if figures.val_loss is None else f"{figures.val_loss:.3f}",
-        "validation photographs": "-" if figures.num_images is None else f"{figures.num_images:,}",
-        "calibration error": page.percent(figures.calibration_error_percent),
+        f"top-1{mark}": page.percent(figures.val_top1_percent),
+        f"top-5{mark}": page.percent(figures.val_top5_percent),
+        f"best epoch{mark}": f"{figures.best_epoch or '-'} of {figures.epochs}",
+        f"{split} loss{mark}": "-" if figures.val_loss is None else f"{figures.val_loss:.3f}",
+        f"{split} photographs": "-" if figures.num_images is None else f"{figures.num_images:,}",
+        f"calibration error{mark}": page.percent(figures.calibration_error_percent),
         "parameters": f"{figures.num_params:,}",
         "FLOPs": f"{figures.flops:,}",
     }
@@ -64,18 +66,24 @@ def _curves(run: RunContent) -> str:
     def line(name: str, column: str, color: int) -> Line:
         return Line(name, epochs, [row[column] for row in run.rows], color)
 
+    val = shown_split(run.figures.selected_on)
     charts = [
-        line_chart("loss", [line("train", "train_loss", 7), line("val", "val_loss", 0)]),
+        line_chart("loss", [line("train", "train_loss", 7), line(val, "val_loss", 0)]),
         line_chart(
             "accuracy (%)",
             [
                 line("train top-1", "train_top1_percent", 7),
-                line("val top-1", "val_top1_percent", 0),
-                line("val top-5", "val_top5_percent", 2),
+                line(f"{val} top-1", "val_top1_percent", 0),
+                line(f"{val} top-5", "val_top5_percent", 2),
             ],
         ),
         line_chart("learning rate", [line("at the end of the epoch", "learning_rate", 1)]),
     ]
+    sizes = run.description.get("training_resolutions")
+    if sizes:
+        steps = [(float(first), float(size)) for first, size in sizes.items()]
+        ys = [max(size for first, size in steps if first <= epoch) for epoch in epochs]
+        charts.append(line_chart("training resolution (px)", [Line("train", epochs, ys, 7)]))
     return page.section("Curves", f'<div class="charts">{"".join(charts)}</div>')
 
 
@@ -97,7 +105,8 @@ def _hardest(predictions: Predictions, photographs: Photographs) -> str:
         )
     says = "The classes with the lowest top-1, with the mistakes of which the model is surest."
     head = ("class", "photographs", "top-1", "taken for something else")
-    return page.section("Hardest classes", page.paragraph(says), page.table(head, rows, right=(1, 2)))
+    title = f"Hardest classes{page.mark(predictions.note)}"
+    return page.section(title, page.paragraph(says), page.table(head, rows, right=(1, 2)))
 
 
 def _confusions(predictions: Predictions) -> str:
@@ -114,7 +123,7 @@ def _confusions(predictions: Predictions) -> str:
         " model takes their photographs for, in numbers of photographs."
     )
     return page.section(
-        "Confusion matrix of the worst classes",
+        f"Confusion matrix of the worst classes{page.mark(predictions.note)}",
         page.paragraph(says),
         f'<div class="scroll"><table class="matrix"><thead><tr><td></td>{head}</tr>'
         f"</thead>\n<tbody>{body}</tbody></table></div>",
@@ -134,10 +143,9 @@ def _counts(part: Confusion, row: int) -> str:
 
 def _mistakes(predictions: Predictions, photographs: Photographs) -> str:
     wrong = confident_mistakes(predictions)
+    title = f"Confident mistakes{page.mark(predictions.note)}"
     if not wrong:
-        return page.section(
-            "Confident mistakes", page.paragraph("There are none: every photograph is right.")
-        )
+        return page.section(title, page.paragraph("There are none: every photograph is right."))
     shown = "".join(
         photographs.show(
             predictions.paths[position],
@@ -149,7 +157,7 @@ def _mistakes(predictions: Predictions, photographs: Photographs) -> str:
     says = (
         f"Of {len(wrong):,} mistakes those of which the model is surest, with the probability it gives them."
     )
-    return page.section("Confident mistakes", page.paragraph(says), f'<div class="photos">{shown}</div>')
+    return page.section(title, page.paragraph(says), f'<div class="photos">{shown}</div>')
 
 
 def _guess(predictions: Predictions, position: int) -> str:
@@ -163,7 +171,7 @@ def _calibration(predictions: Predictions) -> str:
     leaning = "over-confident" if says > right else "under-confident"
     verdict = "" if math.isclose(says, right, abs_tol=0.5) else f" On the whole it is {leaning}."
     return page.section(
-        "Calibration",
+        f"Calibration{page.mark(predictions.note)}",
         page.paragraph(
             f"The expected calibration error is {error} ({NUM_BINS} bins): so far, on average, is the"
             " probability of the first guess from the share of such guesses that are right. The model says"
@@ -183,8 +191,9 @@ def _settings(run: RunContent) -> str:
     wanted = {
         "weights to start from": description.get("weights") or "fresh",
         **description["recipe"],
+        "training_resolutions": description.get("training_resolutions", {}),
         "data": description["data"],
         **{f"version of {name}": value for name, value in description.get("versions", {}).items()},
     }
-    rows = [[escape(name), escape(text)] for name, text in page.flat(wanted).items()]
+    rows = [[escape(name), escape(text)] for name, text in page.settings_as_text(wanted).items()]
     return page.section("Recipe and data", page.table(("setting", "value"), rows))
