@@ -409,7 +409,7 @@ def test_one_of_two_processes_is_killed_and_the_run_goes_on(drawn, tmp_path, tab
     finally:
         process.kill()
     assert process.returncode not in (0, -signal.SIGKILL)
-    assert "RunError: the run stopped: another of its processes ended; --resume goes on." in said
+    assert "RunError: the run stopped: another of its processes is gone (" in said
     assert len(table(run)) == 1
     for process in (started(run, "resume"), started(whole)):
         _, said = process.communicate(timeout=PATIENCE_S)

@@ -72,7 +72,8 @@ def lost_process(trainer: L.Trainer, error: Exception) -> RunError | None:
     """What to say if training failed because another process is gone, else None."""
     if trainer.world_size == 1 or not any(text in str(error) for text in _LOST):
         return None
-    return RunError("the run stopped: another of its processes ended; --resume goes on.")
+    reason = str(error).strip().partition("\n")[0]
+    return RunError(f"the run stopped: another of its processes is gone ({reason}); --resume goes on.")
 
 
 def end_others(trainer: L.Trainer) -> None:

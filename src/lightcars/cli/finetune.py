@@ -76,7 +76,9 @@ def finetune(
     resolution: Annotated[
         int | None, typer.Option(help="Pixels of the square \\[default: the model's].")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Photographs per step \\[default: 64].")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Photographs per step and device \\[default: 64].")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random \\[default: 0].")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Of the optimizer, at its peak \\[default: 0.001].")
