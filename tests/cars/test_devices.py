@@ -230,7 +230,7 @@ def folders(drawn, tmp_path_factory) -> dict[str, str]:
     even = only(drawn, made / "even", 17, "val")
     uneven = str(only(even, made / "uneven", 47, "train"))
     one = str(only(drawn, made / "one", 1, "val"))
-    names = ("whole", "accumulated", "frozen", "norms", "mixed", "opposite", "spoilt")
+    names = ("whole", "accumulated", "frozen", "norms", "still", "mixed", "opposite", "spoilt")
     return {**dict.fromkeys(names, uneven), "small": str(even), "one": one, "apart": f"{uneven},{one}"}
 
 
@@ -330,6 +330,15 @@ def test_the_figures_are_what_evaluate_measures_with_what_was_saved(two, folders
     assert measured.loss == pytest.approx(metrics["val_loss"], rel=1e-4)
     assert measured.top1_percent == pytest.approx(metrics["val_top1_percent"], abs=1e-3)
     assert measured.top5_percent == pytest.approx(metrics["val_top5_percent"], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_batch_norms_learn_from_the_photographs_of_all_devices(two, alone):
+    """Where weights stand still, the mean of the devices' first statistics is what one device finds."""
+    first, expected = noted(two, "still")[0], alone("still")
+    for ours, theirs in zip(first["epochs"], expected["epochs"], strict=True):
+        name = "model.stem.norm.running_mean"
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.slow

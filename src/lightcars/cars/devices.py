@@ -26,7 +26,7 @@ def strategy_for(recipe: Recipe) -> Strategy | str:
     if recipe.devices * recipe.num_nodes == 1:
         return "auto"
     return DDPStrategy(
-        broadcast_buffers=False,  # it would wait for all devices in each validation step
+        forward_sync_buffers=False,  # else the first device's statistics replace the others' in each step
         find_unused_parameters=recipe.model.freeze_epochs != 0,
     )
 
