@@ -182,21 +182,15 @@ def test_its_metrics_are_what_evaluate_measures(finished):
 
 
 def test_best_is_of_the_best_epoch_not_of_the_last(drawn, tiny, tmp_path, monkeypatch, same_weights):
-    step = training.CarsModule.validation_step
+    log = training.CarsModule.log
     first = []
 
-    def worse_and_worse(self, batch, batch_idx):
-        step(self, batch, batch_idx)
-        self.log("val_top1_percent", 50.0 - self.current_epoch, on_epoch=True)
+    def worse_and_worse(self, name, value, **settings):
+        log(self, name, 50.0 - self.current_epoch if name == "val_top1_percent" else value, **settings)
         if self.current_epoch == 0:
             first[:] = [{name: tensor.clone() for name, tensor in self.model.state_dict().items()}]
 
-    monkeypatch.setattr(
-        training.CarsModule,
-        "_log_accuracy",
-        lambda self, name, *_, **__: name == "val_top1_percent" or self.log(name, 50.0, on_epoch=True),
-    )
-    monkeypatch.setattr(training.CarsModule, "validation_step", worse_and_worse)
+    monkeypatch.setattr(training.CarsModule, "log", worse_and_worse)
     result = tiny(drawn, tmp_path / "run")
     assert result.metrics["best_epoch"] == 1
     assert all(torch.equal(first[0][name], tensor) for name, tensor in result.model.state_dict().items())

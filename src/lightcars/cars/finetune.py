@@ -21,6 +21,7 @@ from lightcars.cars.evaluate import evaluate
 from lightcars.cars.layouts import CLASSES_FILE, CarsData, find_data, with_validation
 from lightcars.cars.optimization import check_optimization
 from lightcars.cars.predictions import judge, write_predictions
+from lightcars.cars.processes import check_processes, is_first_process, with_started
 from lightcars.cars.recipe import (
     CHOSEN_ON_TEST,
     GRAY_MEAN,
@@ -42,7 +43,6 @@ from lightcars.cars.run import (
     claim,
     default_folder,
     describe,
-    is_first_process,
     reopen,
 )
 from lightcars.cars.trained import load_trained
@@ -117,10 +117,11 @@ def finetune(
     else:
         chosen = chosen or Recipe()
         chosen = for_model(chosen, model) if isinstance(model, str) else chosen
-        chosen = replace(chosen, test=True) if test else chosen
+        chosen = with_started(replace(chosen, test=True) if test else chosen)
         job = _prepared(data, None if isinstance(model, str) else model, chosen, out)
     if resume and job.run.summary.is_file():  # nothing left to do
         return FinetuneResult(load(job.run.best), json.loads(job.run.summary.read_text()), job.run.path)
+    progress = progress and is_first_process()
     photos = _photos(job, progress=progress)
     _warn_of_broken(photos)
     if not resume and is_first_process():
@@ -155,12 +156,16 @@ def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
     side = recipe.decode_resolution or job.preprocessing.resolution
     larger = replace(job.preprocessing, resolution=side)
     train, val = job.cars.split("train"), job.cars.split(recipe.select_on)
-    return {
+    photos = {
         "train": decode(train, larger, region=recipe.region, name="train", progress=progress),
         "val": decode(
             val, job.preprocessing, region=recipe.val_region, name=recipe.select_on, progress=progress
         ),
     }
+    found, num_devices = len(photos["train"].labels), recipe.devices * recipe.num_nodes
+    if found < num_devices:
+        raise DataError(f"{found} training photographs are too few for {num_devices} devices.")
+    return photos
 
 
 def _tested(job: Job, data: str | Path) -> dict[str, float]:
@@ -178,7 +183,7 @@ def _prepared(data: str | Path, model: ImageModel | None, recipe: Recipe, out: s
     _check_accelerator(recipe)
     cars = _split(data, recipe)
     _check_classes(cars)
-    for line in (*cars.notes, *cars.mismatches):
+    for line in (*cars.notes, *cars.mismatches) if is_first_process() else ():
         warnings.warn(line, stacklevel=4)
     name, network = _network(model, recipe, len(cars.classes))
     preprocessing = _preprocessing(network, recipe)
@@ -228,6 +233,7 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
     run, description = reopen(Path(out), recipe)
     check_resumable(run)
     recipe = recipe_from(description["recipe"], str(run.description))
+    check_processes(recipe)
     _check_accelerator(recipe)
     cars = _split(data, recipe)
     start = run.best if run.summary.is_file() else run.initial
@@ -331,13 +337,16 @@ def _require_extra() -> None:
 def _check_accelerator(recipe: Recipe) -> None:
     if recipe.accelerator == "mps" or (recipe.accelerator == "gpu" and torch.backends.mps.is_available()):
         resolve_device("mps")
-    elif recipe.accelerator in ("gpu", "cuda"):
+    elif recipe.accelerator in ("gpu", "cuda") or (
+        recipe.accelerator == "auto" and torch.cuda.is_available()
+    ):
         resolve_device("cuda")
+        resolve_device(f"cuda:{recipe.devices - 1}")
 
 
 def _warn_of_broken(photos: dict[str, DecodedPhotos]) -> None:
     for split, decoded in photos.items():
-        if decoded.broken:
+        if decoded.broken and is_first_process():
             warnings.warn(
                 f"{len(decoded.broken)} photographs of {split} left out: {'; '.join(decoded.broken[:5])}",
                 stacklevel=3,

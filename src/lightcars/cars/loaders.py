@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import Any, cast, final
 
 import lightning as L
-from torch.utils.data import DataLoader
+import torch
+from torch.utils.data import DataLoader, Subset
 
 from lightcars.cars.dataset import CarsDataset, DecodedPhotos, SeededSampler
 from lightcars.cars.recipe import Recipe
@@ -49,4 +50,11 @@ class CarsLoaders(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(self.val_set, self.recipe.batch_size)
+        """Each device's own part; an empty batch where it has none, since all devices meet at the end."""
+        assert self.trainer is not None
+        part = range(self.trainer.global_rank, len(self.val_set), self.trainer.world_size)
+        if not part:
+            shape = self.val_set[0][0].shape
+            nothing = (torch.empty(0, *shape, dtype=torch.uint8), torch.empty(0, dtype=torch.int64))
+            return DataLoader(cast(Any, [nothing]), batch_size=None)
+        return DataLoader(Subset(self.val_set, part), self.recipe.batch_size)

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from lightcars.cars.devices import share_buffers
+from lightcars.cars.figures import EpochFigures
 from lightcars.cars.optimization import averaged, make_epoch_schedule, make_optimizer
 from lightcars.cars.recipe import STEPWISE, Recipe
 from lightcars.cars.schedule import learning_rate_factor
@@ -32,6 +34,7 @@ class CarsModule(L.LightningModule):
         self.average = None if recipe.ema_decay is None else averaged(model, recipe.ema_decay)
         self.recipe = recipe
         self.preprocessing = preprocessing
+        self.train_figures, self.val_figures = EpochFigures(1), EpochFigures(1, 5)
         self.augmentation = augmentation(recipe.augment, preprocessing.resolution, model.config.num_classes)
 
     @property
@@ -51,9 +54,9 @@ class CarsModule(L.LightningModule):
         logits = self.model(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         if self.device.type == "cpu" or batch_idx % CHECK_FINITE_EVERY == 0:
-            self._check_finite(loss, "training", batch_idx)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
-        self._log_accuracy("train_top1_percent", logits, batch[1], 1)
+            everywhere = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
+            self._check_finite(everywhere, "training", f", step {batch_idx + 1}")
+        self.train_figures.add(loss, logits, batch[1])
         return loss
 
     def _augmented(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,15 +74,26 @@ class CarsModule(L.LightningModule):
         stepped = (batch_idx + 1) % self.recipe.accumulate == 0 or self.trainer.is_last_batch
         if self.average is not None and stepped:
             self.average.update_parameters(self.model)
+        if self.trainer.is_last_batch:
+            loss, top1 = self.train_figures.take(self.trainer.strategy)
+            self._log_figures({"train_loss": loss, "train_top1_percent": top1})
+
+    def on_validation_epoch_start(self) -> None:
+        if self.trainer.world_size > 1:
+            share_buffers(self, self.trainer.strategy)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _batch_idx: int) -> None:
         images, labels = batch
+        if not len(labels):  # a device without any
+            return
         logits = self.kept.eval()(normalize(images, self.preprocessing))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        self._check_finite(loss, "validation", _batch_idx)
-        self.log("val_loss", loss, batch_size=len(labels), sync_dist=True)
-        self._log_accuracy("val_top1_percent", logits, labels, 1, prog_bar=True)
-        self._log_accuracy("val_top5_percent", logits, labels, 5)
+        self.val_figures.add(loss, logits, labels)
+
+    def on_validation_epoch_end(self) -> None:
+        loss, top1, top5 = self.val_figures.take(self.trainer.strategy)
+        self._check_finite(loss, "validation")
+        self._log_figures({"val_loss": loss, "val_top1_percent": top1, "val_top5_percent": top5})
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.model, self.recipe.optimizer)
@@ -101,24 +115,15 @@ class CarsModule(L.LightningModule):
 
         return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
 
-    def _check_finite(self, loss: Tensor, what: str, step: int) -> None:
+    def _check_finite(self, loss: Tensor, what: str, step: str = "") -> None:
         if not torch.isfinite(loss):
             raise NonFiniteLossError(
-                f"the {what} loss became {loss.item()} in epoch {self.current_epoch + 1}, step {step + 1};"
+                f"the {what} loss became {loss.item()} in epoch {self.current_epoch + 1}{step};"
                 f" lower the learning rate (now {self.recipe.optimizer.lr:g}) or use precision 32-true."
             )
 
-    def _log_accuracy(
-        self, name: str, logits: Tensor, labels: Tensor, top: int, *, prog_bar: bool = False
-    ) -> None:
-        best = logits.topk(min(top, logits.shape[1]), dim=1).indices
-        percent = (best == labels[:, None]).any(dim=1).float().mean() * 100
-        self.log(
-            name,
-            percent,
-            on_step=False,
-            on_epoch=True,
-            prog_bar=prog_bar,
-            batch_size=len(labels),
-            sync_dist=True,
-        )
+    def _log_figures(self, figures: dict[str, Tensor]) -> None:
+        """Figures of the whole epoch, the same on every device."""
+        for name, value in figures.items():
+            shown = name == "val_top1_percent"
+            self.log(name, value, on_step=False, on_epoch=True, prog_bar=shown, batch_size=1)

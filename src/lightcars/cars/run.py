@@ -22,15 +22,13 @@ from typing import Any, TypeAlias
 from zipfile import is_zipfile
 
 from lightcars.cars.layouts import CarsData
+from lightcars.cars.processes import is_first_process, started_by_torchrun
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recipe_file import recipe_from
 from lightcars.errors import ConfigError, RunError
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
-
-_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-"""Where torchrun, Lightning and Slurm tell a process its number."""
 
 _DEFAULT_FOLDER = "LIGHTCARS_RUN_FOLDER"
 
@@ -138,16 +136,11 @@ def best_row(rows: Sequence[Row]) -> Row:
     return max(rows, key=lambda row: (row["val_top1_percent"], -row["val_loss"]))
 
 
-def is_first_process() -> bool:
-    """Whether this is the process that writes; with several devices each has one of its own."""
-    return all(int(os.environ.get(name, "0")) == 0 for name in _RANKS)
-
-
 def default_folder(model_name: str) -> Path:
     """runs/<model>-<date>-<time>, in the current folder; the first process tells those that it starts."""
+    if started_by_torchrun() or (not is_first_process() and _DEFAULT_FOLDER not in os.environ):
+        raise ConfigError("with processes started from outside give the run folder (--out).")
     if not is_first_process():
-        if _DEFAULT_FOLDER not in os.environ:
-            raise ConfigError("with processes started from outside give the run folder (--out).")
         return Path(os.environ[_DEFAULT_FOLDER])
     folder = Path("runs") / f"{model_name}-{datetime.now():%Y%m%d-%H%M%S}"
     os.environ[_DEFAULT_FOLDER] = str(folder)

@@ -19,12 +19,18 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from lightcars.cars.dataset import DecodedPhotos
+from lightcars.cars.devices import (
+    SameEverywhere,
+    can_share_batch_norms,
+    end_others,
+    lost_process,
+    strategy_for,
+)
 from lightcars.cars.loaders import CarsLoaders
 from lightcars.cars.module import CarsModule
-from lightcars.cars.recipe import Recipe
 from lightcars.cars.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.cars.run import Job, Row
-from lightcars.errors import DeviceError, RunError
+from lightcars.errors import DeviceError, LightcarsError, RunError
 from lightcars.files import replacing
 
 
@@ -38,6 +44,8 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
     recipe = job.recipe
     recorder = RunRecorder(job.run, job.cars.classes)
     callbacks: list[L.Callback] = [recorder]
+    if recipe.devices * recipe.num_nodes > 1:
+        callbacks.append(SameEverywhere(job.run, photos, val))
     if recipe.patience is not None:
         callbacks.append(EarlyStopping("val_loss", patience=recipe.patience, min_delta=recipe.min_delta))
     if recipe.model.freeze_epochs != 0:
@@ -80,16 +88,6 @@ class FrozenTrunk(L.Callback):
                 child.train(not frozen)
 
 
-def _on_several_gpus(recipe: Recipe) -> bool:
-    """Where batch norms can share their statistics; torch cannot do that on processors."""
-    on_gpu = recipe.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    return on_gpu and recipe.devices * recipe.num_nodes > 1
-
-
-def _may_freeze(recipe: Recipe) -> bool:
-    return recipe.devices * recipe.num_nodes > 1 and recipe.model.freeze_epochs != 0
-
-
 @final
 class AtomicCheckpoints(TorchCheckpointIO):
     """Lightning's checkpoints, written beside the one that they replace, whole or not at all."""
@@ -108,8 +106,8 @@ def _trainer(job: Job, callbacks: list[L.Callback], *, bar: bool) -> L.Trainer:
             accelerator=recipe.accelerator,
             devices=recipe.devices,
             num_nodes=recipe.num_nodes,
-            strategy="ddp_find_unused_parameters_true" if _may_freeze(recipe) else "auto",
-            sync_batchnorm=_on_several_gpus(recipe),
+            strategy=strategy_for(recipe),
+            sync_batchnorm=can_share_batch_norms(recipe),
             accumulate_grad_batches=recipe.accumulate,
             gradient_clip_val=recipe.clip_norm,
             precision=recipe.precision,
@@ -135,10 +133,20 @@ def _fit(trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable
         trainer.fit(module, loaders, ckpt_path=resumable)
     except SystemExit as stop:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from stop
+    except LightcarsError:
+        end_others(trainer)
+        raise
     except OSError as error:
+        end_others(trainer)
         raise RunError(
             f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'})."
         ) from error
+    except Exception as error:
+        end_others(trainer)
+        lost = lost_process(trainer, error)
+        if lost is None:
+            raise
+        raise lost from error
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
@@ -147,9 +155,10 @@ def _fit(trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Lightning without its tips and its advice on workers."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, module="lightning|torch")
@@ -157,8 +166,11 @@ def _quiet() -> Iterator[None]:
                 ".*does not have many workers.*",
                 ".*number of training batches.*",
                 ".*exists and is not empty.*",
+                "Grad strides do not match bucket view strides",  # channels_last; it costs a copy
+                ".*sync_dist=True.*",  # figures come reduced
             ):
                 warnings.filterwarnings("ignore", message)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

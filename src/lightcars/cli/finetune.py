@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lightcars.cars.processes import is_first_process, started_by_torchrun
 from lightcars.cars.recipe import STEPWISE, Recipe, shown_split
 from lightcars.cli.output import INTERRUPTED, complain, complete_model, complete_recipe
 from lightcars.errors import ConfigError
@@ -75,7 +76,9 @@ def finetune(
     resolution: Annotated[
         int | None, typer.Option(help="Pixels of the square \\[default: the model's].")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Photographs per step \\[default: 64].")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Photographs per step and device \\[default: 64].")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random \\[default: 0].")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Of the optimizer, at its peak \\[default: 0.001].")
@@ -100,7 +103,7 @@ def finetune(
     dropout: Annotated[float | None, typer.Option(help="\\[default: the model's]")] = None,
     precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = None,
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu or gpu \\[default: auto].")] = None,
-    devices: Annotated[int | None, typer.Option(help="How many \\[default: 1].")] = None,
+    devices: Annotated[int | None, typer.Option(help="How many on each machine \\[default: 1].")] = None,
     num_nodes: Annotated[int | None, typer.Option(help="Machines \\[default: 1].")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that augment \\[default: 0].")] = None,
     select_on: Annotated[
@@ -121,6 +124,8 @@ def finetune(
     given = {name: value for name, value in locals().items() if value is not None}
     chosen = _recipe(given, recipe, settings or [], out if resume else None)
     result = start(data, chosen, out=out, resume=resume)
+    if not is_first_process():
+        return
     if as_json:
         typer.echo(json.dumps(as_plain(result), indent=2))
     else:
@@ -166,10 +171,13 @@ def start(data: Path, recipe: Recipe, *, out: Path | None, resume: bool = False)
     try:
         return run_finetune(data, recipe=recipe, out=folder, resume=resume, progress=True)
     except KeyboardInterrupt:
+        if not is_first_process():
+            raise typer.Exit(INTERRUPTED) from None
         if folder is None or not (folder / "run.json").exists():
             complain("\nstopped before the run began; nothing was written")
             raise typer.Exit(INTERRUPTED) from None
         again = shlex.join(["lightcars", "finetune", str(data), "--out", str(folder), "--resume"])
+        again = f"torchrun ... -m {again}" if started_by_torchrun() else again
         complain(f"\nstopped; go on with: {again}")
         raise typer.Exit(INTERRUPTED) from None
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 import warnings
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from lightcars import __version__
+from lightcars.cars.processes import is_first_process
 from lightcars.cli.convert import convert
 from lightcars.cli.data import data
 from lightcars.cli.demo import demo
@@ -24,6 +26,8 @@ from lightcars.cli.weights import weights
 from lightcars.errors import LightcarsError
 
 USER_ERROR = 2
+FIRST_SPEAKS_S = 5.0
+"""How long the other processes of a run leave it to the first one to say what is wrong."""
 
 app = typer.Typer(
     name="lightcars",
@@ -73,8 +77,17 @@ def run() -> None:
     try:
         app()
     except LightcarsError as error:
-        complain(f"error: {error}")
-        sys.exit(USER_ERROR)
+        _end(str(error))
     except OSError as error:
-        complain(f"error: {error.filename or 'a file'}: {error.strerror or error}.")
-        sys.exit(USER_ERROR)
+        _end(f"{error.filename or 'a file'}: {error.strerror or error}.")
+
+
+def _end(problem: str) -> NoReturn:
+    """Says what is wrong and ends, also in one of several processes of a run.
+
+    The first of them mostly has the same problem, and its end ends the others before they repeat it.
+    """
+    if not is_first_process():
+        time.sleep(FIRST_SPEAKS_S)
+    complain(f"error: {problem}")
+    sys.exit(USER_ERROR)

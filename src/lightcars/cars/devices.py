@@ -1,0 +1,84 @@
+"""What several devices share, besides what Lightning's DDP does."""
+
+from __future__ import annotations
+
+import signal
+import zlib
+from typing import Any, final
+
+import lightning as L
+import torch
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+from torch import nn
+
+from lightcars.cars.dataset import DecodedPhotos
+from lightcars.cars.recipe import Recipe
+from lightcars.cars.run import RunFolder
+from lightcars.errors import DataError, RunError
+
+_LOST = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "NCCL", "Timed out")
+"""What torch says when another process of the group has gone."""
+
+
+def strategy_for(recipe: Recipe) -> Strategy | str:
+    """DDP on several devices. Batch norms follow their own device's photographs until `share_buffers`."""
+    if recipe.devices * recipe.num_nodes == 1:
+        return "auto"
+    return DDPStrategy(
+        forward_sync_buffers=False,  # else the first device's statistics replace the others' in each step
+        find_unused_parameters=recipe.model.freeze_epochs != 0,
+    )
+
+
+def can_share_batch_norms(recipe: Recipe) -> bool:
+    """Whether there are several GPUs; torch's SyncBatchNorm refuses tensors on processors."""
+    on_gpu = recipe.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return on_gpu and recipe.devices * recipe.num_nodes > 1
+
+
+def share_buffers(module: nn.Module, strategy: Strategy) -> None:
+    """Gives the batch norms of all devices the mean of their statistics.
+
+    The first device's are saved: so what is validated on every device is what is saved.
+    """
+    buffers = [buffer for buffer in module.buffers() if buffer.is_floating_point()]
+    together = torch.cat([buffer.flatten() for buffer in buffers])
+    mean = strategy.reduce(together, reduce_op="mean")
+    for buffer, values in zip(buffers, mean.split([b.numel() for b in buffers]), strict=True):
+        buffer.copy_(values.view_as(buffer))
+
+
+@final
+class SameEverywhere(L.Callback):
+    """Stops before the first step if a process has other photographs, or does not see the run folder."""
+
+    def __init__(self, run: RunFolder, *photos: DecodedPhotos) -> None:
+        self.run = run
+        self.sum = 0
+        for part in photos:
+            names = "\n".join(sample.path.name for sample in part.samples)
+            self.sum = zlib.crc32(part.labels.tobytes() + names.encode(), self.sum)
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
+        same = trainer.strategy.broadcast(self.sum) == self.sum
+        if not trainer.strategy.reduce_boolean_decision(same):
+            raise DataError("the machines do not have the same photographs; give each of them the same copy.")
+        if not trainer.strategy.reduce_boolean_decision(self.run.description.is_file()):
+            raise RunError(f"not all machines see {self.run.path}; give a run folder that they share.")
+
+
+def lost_process(trainer: L.Trainer, error: Exception) -> RunError | None:
+    """What to say if training failed because another process is gone, else None."""
+    if trainer.world_size == 1 or not any(text in str(error) for text in _LOST):
+        return None
+    reason = str(error).strip().partition("\n")[0]
+    return RunError(f"the run stopped: another of its processes is gone ({reason}); --resume goes on.")
+
+
+def end_others(trainer: L.Trainer) -> None:
+    """Ends the processes that this one started, which would wait for it."""
+    launcher: Any = trainer.strategy.launcher
+    if isinstance(launcher, _SubprocessScriptLauncher):
+        launcher.kill(signal.SIGKILL)
+        launcher.procs.clear()  # else Lightning, which watches them, would kill this one too
