@@ -64,11 +64,12 @@ def _require_not_negative(name: str, value: object) -> None:
         require_positive(name, value)
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under keys with dots: "optimizer.lr"."""
     flat: dict[str, Any] = {}
     for key, value in data.items():
         if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{key}."))
+            flat.update(flattened(value, f"{prefix}{key}."))
         else:
             flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
     return flat
@@ -299,7 +300,7 @@ class Recipe:
 
     def differences(self, other: Recipe) -> list[str]:
         """What `other` has otherwise: "optimizer.lr 0.001 -> 0.01"."""
-        ours, theirs = _flat(self.to_dict()), _flat(other.to_dict())
+        ours, theirs = flattened(self.to_dict()), flattened(other.to_dict())
         keys = [*ours, *(key for key in theirs if key not in ours)]
         return [
             f"{key} {ours.get(key)} -> {theirs.get(key)}" for key in keys if ours.get(key) != theirs.get(key)

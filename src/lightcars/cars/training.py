@@ -24,11 +24,15 @@ from lightcars.cars.module import CarsModule
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.cars.run import Job, Row
+from lightcars.cars.tracking import Loggers, Tracking
+from lightcars.cars.workers import is_dead_worker
 from lightcars.errors import DeviceError, RunError
 from lightcars.files import replacing
 
 
-def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool) -> list[Row]:
+def train(
+    job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, loggers: Loggers, progress: bool
+) -> list[Row]:
     """Runs or goes on with a job; the rows of its table, one per epoch.
 
     Raises:
@@ -37,7 +41,7 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
     """
     recipe = job.recipe
     recorder = RunRecorder(job.run, job.cars.classes)
-    callbacks: list[L.Callback] = [recorder]
+    callbacks: list[L.Callback] = [recorder, Tracking(loggers, recorder)]
     if recipe.patience is not None:
         callbacks.append(EarlyStopping("val_loss", patience=recipe.patience, min_delta=recipe.min_delta))
     if recipe.model.freeze_epochs != 0:
@@ -138,6 +142,13 @@ def _fit(trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable
     except OSError as error:
         raise RunError(
             f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'})."
+        ) from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_dead_worker(error):
+            raise
+        raise RunError(
+            "a worker process died, most often for want of memory; --resume goes on after the last whole"
+            f" epoch, with fewer --workers (now {module.recipe.workers}) if it happens again."
         ) from error
     finally:
         if threading.current_thread() is threading.main_thread():
