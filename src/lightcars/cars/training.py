@@ -25,7 +25,7 @@ from lightcars.cars.recipe import Recipe
 from lightcars.cars.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.cars.run import Job, Row
 from lightcars.cars.tracking import Loggers, Tracking
-from lightcars.cars.workers import is_dead_worker
+from lightcars.cars.workers import WorkerWatch
 from lightcars.errors import DeviceError, RunError
 from lightcars.files import replacing
 
@@ -41,7 +41,8 @@ def train(
     """
     recipe = job.recipe
     recorder = RunRecorder(job.run, job.cars.classes)
-    callbacks: list[L.Callback] = [recorder, Tracking(loggers, recorder)]
+    watch = WorkerWatch()
+    callbacks: list[L.Callback] = [recorder, Tracking(loggers, recorder), watch]
     if recipe.patience is not None:
         callbacks.append(EarlyStopping("val_loss", patience=recipe.patience, min_delta=recipe.min_delta))
     if recipe.model.freeze_epochs != 0:
@@ -64,7 +65,7 @@ def train(
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
         trainer = _trainer(job, callbacks, bar=bar)
-        _fit(trainer, module, loaders, resumable)
+        _fit(trainer, module, loaders, resumable, watch)
     return recorder.rows
 
 
@@ -133,23 +134,25 @@ def _trainer(job: Job, callbacks: list[L.Callback], *, bar: bool) -> L.Trainer:
         ) from error
 
 
-def _fit(trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable: str | None) -> None:
+def _fit(
+    trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable: str | None, watch: WorkerWatch
+) -> None:
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, loaders, ckpt_path=resumable)
     except SystemExit as stop:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from stop
-    except OSError as error:
-        raise RunError(
-            f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'})."
-        ) from error
-    except (RuntimeError, MemoryError) as error:
-        if not is_dead_worker(error):
-            raise
-        raise RunError(
-            "a worker process died, most often for want of memory; --resume goes on after the last whole"
-            f" epoch, with fewer --workers (now {module.recipe.workers}) if it happens again."
-        ) from error
+    except Exception as error:
+        if watch.explains(error):
+            raise RunError(
+                "a worker process died, most often for want of memory; --resume goes on after the last whole"
+                f" epoch, with fewer --workers (now {module.recipe.workers}) if it happens again."
+            ) from error
+        if isinstance(error, OSError):
+            raise RunError(
+                f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'})."
+            ) from error
+        raise
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
