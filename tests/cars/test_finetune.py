@@ -955,3 +955,4 @@ def test_two_devices_share_one_run_folder(drawn, tmp_path, table):
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert len(table(run)) == 2
     assert files(run) == FILES
+    assert len(list((run / "tensorboard").glob("events*"))) == 1  # the first process alone
