@@ -62,11 +62,15 @@ FILES = {
     "predictions.csv",
     "report.html",
     "run.json",
+    "tensorboard/events",
+    "tensorboard/hparams.yaml",
 }
 
 
 def files(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    """The files in a folder; event files, one for each start, go by one name."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {name.partition(".out.tfevents.")[0] for name in names}
 
 
 def in_epoch(monkeypatch, epoch: int, happen, *, at_step: int = 1) -> None:
@@ -715,10 +719,10 @@ def test_a_run_that_stopped_early_stays_stopped_when_resumed(drawn, tiny, tmp_pa
 
 
 def test_a_folder_with_a_run_is_not_overwritten(drawn, finished, tiny):
-    before = {name: (finished.run / name).read_bytes() for name in files(finished.run)}
+    before = {path: path.read_bytes() for path in finished.run.rglob("*") if path.is_file()}
     with pytest.raises(RunError, match=r"already holds a run.*--resume"):
         tiny(drawn, finished.run)
-    assert {name: (finished.run / name).read_bytes() for name in files(finished.run)} == before
+    assert {path: path.read_bytes() for path in finished.run.rglob("*") if path.is_file()} == before
 
 
 def test_resuming_with_another_recipe(drawn, finished, tiny):
@@ -945,3 +949,4 @@ def test_two_devices_share_one_run_folder(drawn, tmp_path, table):
     assert ended.returncode == 0, ended.stderr[-2000:]
     assert len(table(run)) == 2
     assert files(run) == FILES
+    assert len(list((run / "tensorboard").glob("events*"))) == 1  # the first process alone

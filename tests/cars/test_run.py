@@ -97,12 +97,20 @@ def test_reopen_with_another_recipe_says_what_differs(tmp_path):
         reopen(tmp_path, replace(Recipe(), epochs=4, seed=7))
 
 
+def test_reopen_takes_another_number_of_workers(tmp_path):
+    describe(claim(tmp_path), {"recipe": Recipe(workers=4).to_dict()})
+    assert reopen(tmp_path, Recipe(workers=1))[0] == RunFolder(tmp_path)
+
+
 def test_reopen_of_a_folder_without_a_run(tmp_path):
     with pytest.raises(RunError, match=f"{tmp_path} holds no run"):
         reopen(tmp_path, None)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"recipe": 3}', '{"recipe": {"epoch": 3}}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", '{"recipe": 3}', '{"recipe": {"epoch": 3}}', '{"recipe": {}, "trackers": 3}'],
+)
 def test_a_broken_description_is_one_line(tmp_path, content):
     RunFolder(tmp_path).description.write_text(content)
     with pytest.raises(RunError, match=r"run.json cannot be read") as caught:

@@ -1,6 +1,7 @@
 """The command line: results on stdout, all else on stderr, one line and exit code 2 for bad input."""
 
 import json
+import multiprocessing
 import os
 import re
 import shlex
@@ -17,6 +18,7 @@ from PIL import Image
 
 import lightcars as library
 from lightcars.cars import finetune as finetuning
+from lightcars.cars import training
 from lightcars.cars.recipe import Recipe
 from lightcars.cli import demo as demonstration
 from lightcars.models.registry import MODELS
@@ -96,7 +98,10 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
     [
         (
             "finetune",
-            ["30", "the model's", "0.001", "0.05", "0.1", "cosine", "15", "auto", "runs/<model>-<time>"],
+            [
+                *("30", "the model's", "0.001", "0.05", "0.1", "cosine", "15", "auto", "runs/<model>-<time>"),
+                "tensorboard",
+            ],
         ),
         ("info", ["its own", "1000", "3"]),
         ("evaluate", ["cuda if it is there", "val", "64", "10"]),
@@ -256,6 +261,34 @@ def test_nothing_but_progress_is_said_on_stderr(lightcars, cars, tmp_path):
     lines = shown.err.splitlines()
     assert lines[0].startswith(f"run folder: {tmp_path / 'run'}")
     assert [line[:9] for line in lines[1:]] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_finetune_with_a_tracker_that_is_not_to_be_had(lightcars, cars, tmp_path):
+    shown = lightcars("finetune", cars, *SMALL, "--tracker", "wandbb", "--out", tmp_path / "run")
+    assert "there is no tracker 'wandbb'. Did you mean wandb?" in shown.error
+    shown = lightcars("finetune", cars, *SMALL, "--tracker", "neptune", "--out", tmp_path / "run")
+    assert "Neptune ended its service" in shown.error
+    assert not (tmp_path / "run").exists()
+
+
+def test_finetune_resumes_with_its_trackers_after_a_worker_died(lightcars, cars, tmp_path, monkeypatch):
+    run, step = tmp_path / "run", training.CarsModule.training_step
+
+    def training_step(self, batch, batch_idx):
+        if self.current_epoch == 1:
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.CarsModule, "training_step", training_step)
+        arguments = ("--epochs", 2, "--workers", 1, "--tracker", "csv", "--out", run)
+        shown = lightcars("finetune", cars, *SMALL, *arguments)
+    assert shown.code == 2
+    assert shown.err.splitlines()[-1].startswith("error: a worker process died")
+    assert "Traceback" not in shown.err
+    assert lightcars("finetune", cars, "--out", run, "--resume", "--workers", 0).code == 0
+    assert json.loads((run / "run.json").read_text())["trackers"] == ["csv"]
+    assert not (run / "tensorboard").exists()
 
 
 def test_finetune_says_what_to_do_next(lightcars, cars, tmp_path):
@@ -667,6 +700,10 @@ def complete(words: str, position: int) -> list[str]:
 
 def test_tab_completes_model_names():
     assert complete("lightcars info ghost", 2) == [name for name in MODELS if name.startswith("ghost")]
+
+
+def test_tab_completes_trackers():
+    assert complete("lightcars finetune data --tracker t", 4) == ["tensorboard"]
 
 
 def test_tab_completes_the_model_of_a_finetune():

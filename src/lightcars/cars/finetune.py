@@ -7,11 +7,12 @@ import json
 import platform
 import shutil
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -45,6 +46,7 @@ from lightcars.cars.run import (
     describe,
     reopen,
 )
+from lightcars.cars.trackers import DEFAULT_TRACKERS, check_trackers
 from lightcars.cars.trained import load_trained
 from lightcars.cars.transforms import augmentation
 from lightcars.errors import ConfigError, DataError, MissingExtraError, RunError
@@ -56,6 +58,9 @@ from lightcars.models.registry import AnyConfig, find_model
 from lightcars.models.validation import change_config
 from lightcars.weights.checkpoint import describe_config, load, read_card, save
 from lightcars.weights.pretrained import load_pretrained
+
+if TYPE_CHECKING:
+    from lightcars.cars.tracking import Loggers
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ def finetune(
     out: str | Path | None = None,
     resume: bool = False,
     test: bool = False,
+    trackers: Sequence[str] | None = None,
     progress: bool = False,
 ) -> FinetuneResult:
     """Trains a model on a folder of car photographs and writes a run folder.
@@ -99,18 +105,23 @@ def finetune(
         recipe: how: a `Recipe`, the name of one that ships, or a YAML file; None is `Recipe()`.
         out: the run folder, new or empty; the default is `runs/<model>-<time>`.
         resume: go on with the run in `out` after its last whole epoch; model and recipe are the run's own.
-            It ends with the same figures as a run that was not stopped.
+            It ends with the same figures as a run that was not stopped. The number of workers may be another.
         test: evaluate the best model on the test split when all is done, and write its figures down.
+        trackers: what is told beside metrics.csv: "tensorboard", "wandb", "mlflow"; ("none",) for nothing.
+            None is TensorBoard, or what the resumed run had. One that fails is left out with a warning.
         progress: show bars.
 
     Raises:
         DataError: photographs missing, or folders that are no known classes.
         ConfigError, UnknownModelError: a setting or a name that cannot be.
-        RunError: the run folder is taken, cannot be written to, or is none.
+        RunError: the run folder is taken, cannot be written to, or is none; a tracker cannot start; a worker
+            process died.
+        MissingExtraError: a package is not installed.
         NonFiniteLossError: the loss became infinite or not a number; `best/` keeps the best model so far.
         KeyboardInterrupt: the user stopped it; `resume=True` goes on.
     """
     _require_extra()
+    named = None if trackers is None else check_trackers(trackers)
     chosen = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
     if resume:
         job = _resumed(data, chosen, out)
@@ -122,14 +133,19 @@ def finetune(
     if resume and job.run.summary.is_file():  # nothing left to do
         return FinetuneResult(load(job.run.best), json.loads(job.run.summary.read_text()), job.run.path)
     progress = progress and is_first_process()
+    if named is None:
+        before = job.run.read() if resume else {}
+        named = check_trackers(before.get("trackers", DEFAULT_TRACKERS))
     photos = _photos(job, progress=progress)
     _warn_of_broken(photos)
-    if not resume and is_first_process():
-        _begin(job)
+    from lightcars.cars.tracking import closing, resume_trackers  # lightning takes seconds to import
+    from lightcars.cars.training import train
 
-    from lightcars.cars.training import train  # lightning takes seconds to import
-
-    rows = train(job, photos["train"], photos["val"], progress=progress)
+    loggers: Loggers = {}
+    if is_first_process():
+        loggers = resume_trackers(job, named) if resume else _begin(job, named)
+    with closing(loggers):
+        rows = train(job, photos["train"], photos["val"], loggers=loggers, progress=progress)
     best = best_row(rows)
     metrics: dict[str, Any] = {"epochs": len(rows), "best_epoch": int(best["epoch"]), **_figures(best)}
     metrics |= {"selected_on": "test", "note": CHOSEN_ON_TEST} if job.recipe.select_on == "test" else {}
@@ -196,14 +212,18 @@ def _prepared(data: str | Path, model: ImageModel | None, recipe: Recipe, out: s
     return Job(name, network, recipe, preprocessing, cars, RunFolder(folder))
 
 
-def _begin(job: Job) -> None:
+def _begin(job: Job, trackers: Sequence[str]) -> Loggers:
+    from lightcars.cars.tracking import open_trackers
+
     claim(job.run.path)
     try:
         save(job.network, job.run.initial, classes=job.cars.classes, preprocessing=job.preprocessing)
-        describe(job.run, _description(job))
+        loggers, runs = open_trackers(job, dict.fromkeys(trackers))
+        describe(job.run, {**_description(job), "trackers": trackers, "tracker_runs": runs})
     except RunError:
         shutil.rmtree(job.run.path, ignore_errors=True)
         raise
+    return loggers
 
 
 def _predict(job: Job, val: DecodedPhotos) -> None:
@@ -232,8 +252,9 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
         raise ConfigError("resuming needs the run folder (out).")
     run, description = reopen(Path(out), recipe)
     check_resumable(run)
-    recipe = recipe_from(description["recipe"], str(run.description))
-    check_processes(recipe)
+    own = recipe_from(description["recipe"], str(run.description))
+    check_processes(own)
+    recipe = own if recipe is None else replace(own, workers=recipe.workers)
     _check_accelerator(recipe)
     cars = _split(data, recipe)
     start = run.best if run.summary.is_file() else run.initial

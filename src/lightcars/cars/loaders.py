@@ -29,6 +29,15 @@ class CarsLoaders(L.LightningDataModule):
         self.resolutions = recipe.resolutions(augmentation.resolution) if augmentation else ()
         self.train_set = CarsDataset(train, augmentation)
         self.val_set = CarsDataset(val)
+        self._epoch = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The next epoch: workers of a resumed run begin with it before the trainer knows it."""
+        assert self.trainer is not None
+        return {"epoch": self.trainer.current_epoch + 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._epoch = state_dict["epoch"]
 
     def train_dataloader(self) -> DataLoader[Any]:
         assert self.trainer is not None
@@ -39,6 +48,7 @@ class CarsLoaders(L.LightningDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
         )
+        sampler.set_epoch(self._epoch)
         return DataLoader(
             self.train_set,
             self.recipe.batch_size,

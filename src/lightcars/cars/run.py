@@ -8,6 +8,7 @@ predictions.csv     what the best model says of each validation photograph
 report.html         all of it to look at
 best/  last/        checkpoints for `lightcars.load` (best on the validation split; after the last epoch)
 checkpoints/        Lightning's state, for resuming
+tensorboard/        event files, unless that tracker was left out
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -93,6 +94,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
     def resumable(self) -> Path:
         """Lightning's checkpoint after the last whole epoch."""
         return self.checkpoints / "last.ckpt"
@@ -104,6 +110,7 @@ class RunFolder:
         try:
             content = json.loads(self.description.read_text(encoding="utf-8"))
             recipe_from(content["recipe"], str(self.description))
+            list(content.get("trackers", ())), dict(content.get("tracker_runs", {}))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"{self.description} cannot be read ({error}).") from error
         assert isinstance(content, dict)
@@ -166,11 +173,14 @@ def claim(path: Path) -> RunFolder:
 
 
 def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, dict[str, Any]]:
-    """A run to be resumed, with its description; a recipe other than its own is an error."""
+    """A run to be resumed, with its description; a recipe other than its own is an error.
+
+    The number of workers may change: it has no influence on the figures.
+    """
     run = RunFolder(path)
     content = run.read()
     stored = recipe_from(content["recipe"], str(run.description))
-    changed = stored.differences(recipe) if recipe is not None else []
+    changed = [] if recipe is None else stored.differences(replace(recipe, workers=stored.workers))
     if changed:
         raise ConfigError(
             f"{path} was started with another recipe ({', '.join(changed)}); resume it as it was."

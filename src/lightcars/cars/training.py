@@ -28,13 +28,18 @@ from lightcars.cars.devices import (
 )
 from lightcars.cars.loaders import CarsLoaders
 from lightcars.cars.module import CarsModule
+from lightcars.cars.recipe import Recipe
 from lightcars.cars.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.cars.run import Job, Row
+from lightcars.cars.tracking import Loggers, Tracking
+from lightcars.cars.workers import WorkerWatch
 from lightcars.errors import DeviceError, LightcarsError, RunError
 from lightcars.files import replacing
 
 
-def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool) -> list[Row]:
+def train(
+    job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, loggers: Loggers, progress: bool
+) -> list[Row]:
     """Runs or goes on with a job; the rows of its table, one per epoch.
 
     Raises:
@@ -43,7 +48,8 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
     """
     recipe = job.recipe
     recorder = RunRecorder(job.run, job.cars.classes)
-    callbacks: list[L.Callback] = [recorder]
+    watch = WorkerWatch()
+    callbacks: list[L.Callback] = [recorder, Tracking(loggers, recorder), watch]
     if recipe.devices * recipe.num_nodes > 1:
         callbacks.append(SameEverywhere(job.run, photos, val))
     if recipe.patience is not None:
@@ -68,7 +74,7 @@ def train(job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, progress: bool
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
         trainer = _trainer(job, callbacks, bar=bar)
-        _fit(trainer, module, loaders, resumable)
+        _fit(trainer, module, loaders, resumable, watch)
     return recorder.rows
 
 
@@ -127,29 +133,37 @@ def _trainer(job: Job, callbacks: list[L.Callback], *, bar: bool) -> L.Trainer:
         ) from error
 
 
-def _fit(trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable: str | None) -> None:
+def _fit(
+    trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable: str | None, watch: WorkerWatch
+) -> None:
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, loaders, ckpt_path=resumable)
     except SystemExit as stop:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from stop
-    except LightcarsError:
-        end_others(trainer)
-        raise
-    except OSError as error:
-        end_others(trainer)
-        raise RunError(
-            f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'})."
-        ) from error
     except Exception as error:
         end_others(trainer)
-        lost = lost_process(trainer, error)
-        if lost is None:
+        said = _said(error, trainer, module.recipe, watch)
+        if said is None:
             raise
-        raise lost from error
+        raise said from error
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
+
+
+def _said(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: WorkerWatch) -> RunError | None:
+    """What to say of an error that is not ours; None if it has to speak for itself."""
+    if isinstance(error, LightcarsError):
+        return None
+    if watch.explains(error):
+        return RunError(
+            "a worker process died, most often for want of memory; --resume goes on after the last whole"
+            f" epoch, with fewer --workers (now {recipe.workers}) if it happens again."
+        )
+    if isinstance(error, OSError):
+        return RunError(f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'}).")
+    return lost_process(trainer, error)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import typer
 
 from lightcars.cars.processes import is_first_process, started_by_torchrun
 from lightcars.cars.recipe import STEPWISE, Recipe, shown_split
-from lightcars.cli.output import INTERRUPTED, complain, complete_model, complete_recipe
+from lightcars.cli.output import INTERRUPTED, complain, complete_model, complete_recipe, complete_tracker
 from lightcars.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -70,6 +70,15 @@ def finetune(
         list[str] | None,
         typer.Option("--set", help="Any setting of the recipe: optimizer.lr=3e-4. May be repeated."),
     ] = None,
+    trackers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tracker",
+            help="tensorboard, wandb, mlflow or none, beside metrics.csv. May be repeated"
+            " \\[default: tensorboard].",
+            autocompletion=complete_tracker,
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder \\[default: runs/<model>-<time>].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     epochs: Annotated[int | None, typer.Option(help="Epochs at most \\[default: 30].")] = None,
@@ -123,7 +132,7 @@ def finetune(
     """
     given = {name: value for name, value in locals().items() if value is not None}
     chosen = _recipe(given, recipe, settings or [], out if resume else None)
-    result = start(data, chosen, out=out, resume=resume)
+    result = start(data, chosen, out=out, resume=resume, trackers=trackers or None)
     if not is_first_process():
         return
     if as_json:
@@ -162,14 +171,21 @@ def _cleared(given: dict[str, Any], name: str | None) -> list[str]:
     return cleared
 
 
-def start(data: Path, recipe: Recipe, *, out: Path | None, resume: bool = False) -> FinetuneResult:
+def start(
+    data: Path,
+    recipe: Recipe,
+    *,
+    out: Path | None,
+    resume: bool = False,
+    trackers: list[str] | None = None,
+) -> FinetuneResult:
     """Fine-tunes; Ctrl-C ends with the line that goes on."""
     from lightcars.cars.finetune import finetune as run_finetune
     from lightcars.cars.run import default_folder
 
     folder = out if out or resume else default_folder(recipe.name or recipe.model.name)
     try:
-        return run_finetune(data, recipe=recipe, out=folder, resume=resume, progress=True)
+        return run_finetune(data, recipe=recipe, out=folder, resume=resume, trackers=trackers, progress=True)
     except KeyboardInterrupt:
         if not is_first_process():
             raise typer.Exit(INTERRUPTED) from None

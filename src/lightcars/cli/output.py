@@ -37,6 +37,13 @@ def complete_recipe(incomplete: str) -> list[str]:
     return [name for name in recipe_names() if name.startswith(incomplete)]
 
 
+def complete_tracker(incomplete: str) -> list[str]:
+    """Trackers for tab completion."""
+    from lightcars.cars.trackers import NO_TRACKER, TRACKER_EXTRAS
+
+    return [name for name in (*TRACKER_EXTRAS, NO_TRACKER) if name.startswith(incomplete)]
+
+
 def complete_model(incomplete: str) -> list[str]:
     """Registered names for tab completion."""
     return [name for name in MODELS if name.startswith(incomplete)]
