@@ -54,9 +54,8 @@ def unit(randomize_norms, **settings):
     ("kernel_size", "stride", "groups"),
     [(1, 1, 1), (1, 2, 1), (3, 1, 8), (3, 2, 1), (3, 2, 8), (5, 2, 8), (2, 2, 8)],
 )
-@pytest.mark.parametrize("shape", [(1, 8, 12, 12), (2, 8, 13, 10), (1, 8, 7, 13), (3, 8, 5, 5)])
 @torch.no_grad()
-def test_a_unit_is_one_convolution(randomize_norms, padding, activation, kernel_size, stride, groups, shape):
+def test_a_unit_is_one_convolution(randomize_norms, padding, activation, kernel_size, stride, groups):
     made, fused = unit(
         randomize_norms,
         in_channels=8,
@@ -66,8 +65,8 @@ def test_a_unit_is_one_convolution(randomize_norms, padding, activation, kernel_
         groups=groups,
         style=ConvStyle(padding=padding, activation=activation),
     )
-    for sides in [(1, 8, 12, 12), (2, 8, 13, 10), (1, 8, 7, 13), (3, 8, 5, 5)]:
-        x = torch.randn(sides)
+    for shape in [(1, 8, 12, 12), (2, 8, 13, 10), (1, 8, 7, 13), (3, 8, 5, 5)]:
+        x = torch.randn(shape)
         expected = made(x)
         for layout in (torch.contiguous_format, torch.channels_last):
             close(fused(x.contiguous(memory_format=layout)), expected)
