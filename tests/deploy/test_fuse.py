@@ -7,19 +7,21 @@ import threading
 import pytest
 import torch
 from torch import nn
+from torch._subclasses import FakeTensorMode
 
 import lightcars
 from lightcars import count_flops, count_params, efficientnet, fuse, ghostnet
 from lightcars.cars.activation_map import activation_map
-from lightcars.deploy import fused_layers
+from lightcars.deploy import onednn
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost
+from lightcars.deploy.onednn import kernel
 from lightcars.errors import CheckpointError, FusionError, LightcarsError
 from lightcars.layers import ConvNormAct, ConvStyle, DropPath, GhostModule, SameConv2d
 from lightcars.layers.activation import SiLU
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
 
-needs_onednn = pytest.mark.skipif(not fused_layers.ONEDNN, reason="this torch has no oneDNN")
+needs_onednn = pytest.mark.skipif(not onednn.AVAILABLE, reason="this torch has no oneDNN")
 
 SMALL = {
     "efficientnet": lambda **changes: efficientnet(width=0.25, depth=0.34, **changes),
@@ -41,11 +43,11 @@ def close(ours, expected, tolerance=1e-5):
     torch.testing.assert_close(ours, expected, atol=tolerance * float(expected.detach().abs().max()), rtol=0)
 
 
-def unit(randomize_norms, **settings):
-    """A ConvNormAct and the FusedConv that it becomes."""
-    made = randomize_norms(ConvNormAct(**settings)).eval()
-    act = None if isinstance(made.act, nn.Identity) else made.act
-    return made, FusedConv(nn.utils.fusion.fuse_conv_bn_eval(made.conv, made.norm), act).requires_grad_(False)
+def folded(unit):
+    """The FusedConv that a ConvNormAct becomes."""
+    act = None if isinstance(unit.act, nn.Identity) else unit.act
+    conv = nn.utils.fusion.fuse_conv_bn_eval(unit.conv, unit.norm)
+    return FusedConv(conv, act).requires_grad_(False)
 
 
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
@@ -56,36 +58,46 @@ def unit(randomize_norms, **settings):
 )
 @torch.no_grad()
 def test_a_unit_is_one_convolution(randomize_norms, padding, activation, kernel_size, stride, groups):
-    made, fused = unit(
-        randomize_norms,
-        in_channels=8,
-        out_channels=16,
-        kernel_size=kernel_size,
-        stride=stride,
-        groups=groups,
-        style=ConvStyle(padding=padding, activation=activation),
-    )
+    style = ConvStyle(padding=padding, activation=activation)
+    unit = ConvNormAct(8, 16, kernel_size=kernel_size, stride=stride, groups=groups, style=style)
+    fused = folded(randomize_norms(unit).eval())
+    run = kernel(fused)
     for shape in [(1, 8, 12, 12), (2, 8, 13, 10), (1, 8, 7, 13), (3, 8, 5, 5)]:
         x = torch.randn(shape)
-        expected = made(x)
-        for layout in (torch.contiguous_format, torch.channels_last):
-            close(fused(x.contiguous(memory_format=layout)), expected)
-        close(fused(x[:, :, 1:, 1:]), made(x[:, :, 1:, 1:]))
+        for y in (x, x.contiguous(memory_format=torch.channels_last), x[:, :, 1:, 1:]):
+            expected = unit(y)
+            close(fused(y), expected)
+            close(run(y), expected)
 
 
 @needs_onednn
 @torch.no_grad()
-def test_one_operator_on_a_cpu_and_plain_ones_elsewhere(randomize_norms, monkeypatch):
-    _, fused = unit(randomize_norms, in_channels=8, out_channels=8, kernel_size=3)
-    monkeypatch.setattr(fused.conv, "forward", None)
-    x = torch.randn(1, 8, 9, 9)
-    assert fused(x).shape == x.shape
-    with pytest.raises(TypeError):
-        fused(x.double())
-    with pytest.raises(TypeError):
-        fused(x.to("meta"))
-    with torch.enable_grad(), pytest.raises(TypeError):
-        fused(x.requires_grad_())
+def test_quick_functions_on_a_cpu_and_modules_elsewhere(small):
+    fused = fuse(small("ghostnet"))
+    called = []
+    fused.blocks[1].register_forward_hook(lambda *_: called.append(1))
+    x = torch.randn(1, 3, 40, 40)
+
+    def modules_run(call):
+        called.clear()
+        call()
+        return bool(called)
+
+    assert not modules_run(lambda: fused(x))
+    assert not modules_run(lambda: fused.features(x))
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert modules_run(lambda: fused(mode.from_tensor(x)))
+    assert modules_run(lambda: fused(x.clone().requires_grad_()))
+    assert modules_run(lambda: copy.deepcopy(fused).double()(x.double()))
+    assert modules_run(lambda: copy.deepcopy(fused).to("meta")(x.to("meta")))
+
+
+@torch.no_grad()
+def test_inputs_of_another_precision_are_refused(small):
+    fused = fuse(small("ghostnet"))
+    for dtype in (torch.float64, torch.bfloat16):
+        with pytest.raises(RuntimeError, match="type"):
+            fused(torch.randn(1, 3, 40, 40, dtype=dtype))
 
 
 @torch.no_grad()
@@ -93,10 +105,10 @@ def test_without_onednn_the_result_is_the_same(small, monkeypatch):
     model = small("efficientnet")
     x = torch.randn(2, 3, 48, 40)
     expected = fuse(model)(x)
-    monkeypatch.setattr(fused_layers, "ONEDNN", False)
+    monkeypatch.setattr(onednn, "AVAILABLE", False)
     fused = fuse(model)
     close(fused(x), expected)
-    assert set(fused.stem._prepared.values()) == {None}
+    assert fused._prepared is None
 
 
 @pytest.mark.parametrize("out_channels", [7, 8, 10])
@@ -104,12 +116,10 @@ def test_without_onednn_the_result_is_the_same(small, monkeypatch):
 @torch.no_grad()
 def test_ghosts_beyond_the_channels_are_cut(randomize_norms, out_channels, ratio):
     module = randomize_norms(GhostModule(6, out_channels, ratio=ratio)).eval()
-    primary, cheap = (
-        FusedConv(nn.utils.fusion.fuse_conv_bn_eval(part.conv, part.norm), part.act)
-        for part in (module.primary, module.cheap)
-    )
+    fused = FusedGhost(folded(module.primary), folded(module.cheap), out_channels=out_channels)
     x = torch.randn(2, 6, 9, 9)
-    close(FusedGhost(primary, cheap, out_channels=out_channels)(x), module(x))
+    close(fused(x), module(x))
+    close(kernel(fused)(x), module(x))
 
 
 @every_form
@@ -159,6 +169,7 @@ def test_the_input_is_not_written_to(small, form):
     for block in fused.blocks:
         kept = y.clone()
         z = block(y)
+        close(kernel(block)(y), z)
         assert torch.equal(y, kept)
         y = z
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable
 from functools import singledispatch
-from typing import Any, NoReturn, cast, final
+from typing import Any, NoReturn, TypeAlias, cast, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
+from lightcars.deploy.onednn import can_prepare, kernel, suits
 from lightcars.errors import FusionError
 from lightcars.layers import BlockSequence, ConvNormAct, GhostBottleneck, GhostModule, MBConv, SqueezeExcite
 from lightcars.models.image_model import ImageModel
+
+Function: TypeAlias = Callable[[Tensor], Tensor]
+Parts: TypeAlias = tuple[Function, Iterable[Function], Function]
+"""Stem, blocks, head."""
 
 
 @final
@@ -21,7 +27,8 @@ class FusedModel(ImageModel):
     """What `fuse` returns: same input, same outputs, but it cannot train.
 
     Its parameters are not those of its config. It pickles, copies, exports and compiles, but a checkpoint is
-    saved from the model that it was made from.
+    saved from the model that it was made from. On a CPU its trunk runs as the functions of
+    `lightcars.deploy.onednn`, made at the first call; elsewhere its modules run themselves.
 
     Args:
         model: in evaluation mode; its classifier becomes this model's.
@@ -39,8 +46,44 @@ class FusedModel(ImageModel):
         self.neck = None if neck is None else _fused_neck(neck)
         self.classifier = model.classifier
         self.origin, self.preprocessing, self.classes = model.origin, model.preprocessing, model.classes
+        self._prepared: Parts | None = None
         self.requires_grad_(False).to(memory_format=torch.channels_last)
         self.eval()
+
+    def _parts(self, x: Tensor) -> Parts:
+        """The modules, or functions that do the same in less time where they can."""
+        if suits(x):
+            if self._prepared is None and can_prepare(self.parameters()):
+                self._prepared = (
+                    kernel(self.stem),
+                    [kernel(block) for block in self.blocks],
+                    kernel(self.head),
+                )
+            if self._prepared is not None:
+                return self._prepared
+        return self.stem, self.blocks, self.head
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(N, img_channels, H, W) -> the last map, (N, feature_channels, ceil(H / 32), ceil(W / 32))."""
+        self._check(x)
+        stem, blocks, head = self._parts(x)
+        x = stem(x)
+        for block in blocks:
+            x = block(x)
+        return head(x)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The last map at each stride, as `feature_info` declares them."""
+        self._check(x)
+        stem, blocks, _ = self._parts(x)
+        wanted = {info.block for info in self.feature_info}
+        x = stem(x)
+        maps = []
+        for position, block in enumerate(blocks):
+            x = block(x)
+            if position in wanted:
+                maps.append(x)
+        return maps
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """The last map -> (N, num_classes) logits, or the vector before the classifier."""
@@ -49,6 +92,18 @@ class FusedModel(ImageModel):
             vector = self.neck(vector)
         y: Tensor = vector if pre_logits else self.classifier(vector)
         return y
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles prepare their own: weights in oneDNN's layout can be neither."""
+        return {**self.__dict__, "_prepared": None}
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        self._prepared = None  # to another device or precision
+        return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._prepared = None
+        super()._load_from_state_dict(*args, **kwargs)
 
     def train(self, mode: bool = True) -> FusedModel:
         """Only `train(False)`, which is `eval()`, is possible."""
@@ -140,7 +195,8 @@ def _(block: MBConv) -> FusedBlock:
 @_fused.register
 def _(block: GhostBottleneck) -> FusedBlock:
     branch = (block.expand, block.depthwise, block.squeeze_excite, block.project)
-    shortcut = None if isinstance(block.shortcut, nn.Identity) else _fused(block.shortcut)
+    identity = isinstance(block.shortcut, nn.Identity)
+    shortcut = None if identity else cast(nn.Sequential, _fused(block.shortcut))
     return FusedBlock(_without_identities(branch), residual=True, shortcut=shortcut)
 
 
