@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lightcars.counters.flops import count_flops
     from lightcars.counters.params import count_params
     from lightcars.counters.profile import Profile, profile
+    from lightcars.deploy.fuse import fuse
     from lightcars.errors import LightcarsError
     from lightcars.models.preprocessing import Preprocessing
     from lightcars.models.registry import list_models
@@ -51,6 +52,7 @@ _MODULES = {
     "evaluate": "cars.evaluate",
     "finetune": "cars.finetune",
     "from_pretrained": "sharing",
+    "fuse": "deploy.fuse",
     "ghostnet": "zoo",
     "list_models": "models.registry",
     "list_weights": "weights.catalog",
@@ -85,6 +87,7 @@ __all__ = [
     "evaluate",
     "finetune",
     "from_pretrained",
+    "fuse",
     "ghostnet",
     "list_models",
     "list_weights",

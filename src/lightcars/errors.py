@@ -66,6 +66,10 @@ class MissingExtraError(LightcarsError, ImportError):
     """A package of an optional extra is not installed."""
 
 
+class FusionError(LightcarsError, RuntimeError):
+    """A model that cannot be fused, or something that a fused model cannot do."""
+
+
 class CountingError(LightcarsError, RuntimeError):
     """The operations of a model cannot be counted."""
 

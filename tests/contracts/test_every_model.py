@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from lightcars.deploy.fuse import fuse
 from lightcars.errors import InputError
 from lightcars.layers import DropPath
 from lightcars.models.build import build_model
@@ -77,6 +78,22 @@ def settled(model: ImageModel) -> ImageModel:
     for norm in norms:
         norm.momentum = momentum
     return model.eval()
+
+
+def with_statistics(model: ImageModel) -> ImageModel:
+    """In evaluation mode; batch norms have random scales and shifts, and a batch's statistics, varied.
+
+    Fresh ones are the identity. Wholly random ones would make the deep models chaotic: their float32
+    outputs would be far from their float64 ones, and nothing could be compared.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for norm in norms:
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.uniform_(norm.bias, -0.5, 0.5)
+    settled(model)
+    for norm in norms:
+        norm.running_var.mul_(torch.empty_like(norm.running_var).uniform_(1, 1.5))
+    return model
 
 
 def gradients(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -278,9 +295,9 @@ def test_compiles_without_a_break(variant):
 @every_variant
 @torch.no_grad()
 def test_full_size_exports_and_compiles(variant):
-    model = full(variant).eval()
-    exports(model)
-    compiles(model)
+    for model in (full(variant).eval(), fuse(with_statistics(full(variant)))):
+        exports(model)
+        compiles(model)
 
 
 @pytest.mark.parametrize(
@@ -297,6 +314,41 @@ def test_training_compiles_without_a_break(variant):
     gradients(torch.compile(model, fullgraph=True, backend="eager"), x)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, plain[name])
+
+
+def fused_equals_eager(model: ImageModel) -> None:
+    """To 1e-5 of the largest logit, in logits that depend on the image."""
+    fused = fuse(model)
+    assert not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in fused.modules())
+    for shape in [(2, 3, 64, 72), (1, 3, 75, 61)]:
+        x = images(*shape)
+        expected = model(x)
+        largest = expected.abs().max()
+        assert shape[0] == 1 or expected.std(0).max() > 1e-3 * largest
+        torch.testing.assert_close(fused(x), expected, atol=1e-5 * float(largest), rtol=0)
+
+
+@every_variant
+@torch.no_grad()
+def test_fused_equals_eager(variant):
+    fused_equals_eager(with_statistics(full(variant)))
+
+
+@every_model
+@torch.no_grad()
+def test_folding_is_exact_in_double_precision(variant):
+    model = with_statistics(quick(variant)).double()
+    x = images(2, 3, 48, 40).double()
+    expected = model(x)
+    torch.testing.assert_close(fuse(model)(x), expected, atol=1e-12 * float(expected.abs().max()), rtol=0)
+
+
+@every_kind
+@torch.no_grad()
+def test_fused_model_exports_and_compiles(variant):
+    fused = fuse(with_statistics(quick(variant)))
+    exports(fused)
+    compiles(fused)
 
 
 @every_variant

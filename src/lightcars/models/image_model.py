@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightcars.errors import InputError
-from lightcars.layers import BlockSequence, ConvNormAct, initialize
+from lightcars.layers import BlockSequence, initialize
 from lightcars.layers.initialization import Linear
 from lightcars.models.config import ModelConfig
 from lightcars.models.features import FeatureMap, feature_maps
@@ -30,16 +30,18 @@ class ImageModel(nn.Module):
         origin: where its weights came from; None for fresh ones.
         preprocessing: what its weights expect of their input, if known; see `lightcars.transforms_for`.
         classes: names of its outputs in order, if known.
+        fused: whether it is for inference only; see `lightcars.fuse`.
     """
 
     config: ModelConfig
-    stem: ConvNormAct
+    stem: nn.Module
     blocks: BlockSequence
-    head: ConvNormAct
+    head: nn.Module
     classifier: nn.Module
     origin: WeightsOrigin | None = None
     preprocessing: Preprocessing | None = None
     classes: tuple[str, ...] | None = None
+    fused: bool = False
 
     @property
     def feature_info(self) -> tuple[FeatureMap, ...]:
@@ -76,7 +78,7 @@ class ImageModel(nn.Module):
         """Puts a new classifier, with new weights, in place of the old one; 0 leaves it out."""
         self.config = change_config(self.config, {"num_classes": num_classes})
         self.classes = None
-        like = self.head.conv.weight
+        like = next(self.head.parameters())
         with torch.device(like.device):
             self.classifier = self._make_classifier()
         self.classifier.to(dtype=like.dtype).train(self.training)

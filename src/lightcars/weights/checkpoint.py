@@ -74,6 +74,8 @@ def save(
     model = getattr(model, "_orig_mod", model)
     if not isinstance(model, ImageModel):
         raise CheckpointError(f"save takes a model of lightcars, not a {type(model).__name__}.")
+    if model.fused:
+        raise CheckpointError("a fused model is no checkpoint; save the model that it was made from.")
     if any(tensor.is_meta for tensor in model.state_dict().values()):
         raise CheckpointError("the model has no weights (it is on the meta device); build it elsewhere.")
     classes = model.classes if classes is None else classes

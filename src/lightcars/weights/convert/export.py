@@ -34,5 +34,7 @@ def state_dict_for(model: ImageModel, target: str) -> dict[str, Tensor]:
     model = getattr(model, "_orig_mod", model)
     if not isinstance(model, ImageModel):
         raise CheckpointError(f"only models of lightcars can be converted, not a {type(model).__name__}.")
+    if model.fused:
+        raise CheckpointError("a fused model has other tensors; convert the model that it was made from.")
     tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     return from_lightcars(tensors, cast(AnyConfig, model.config), target)

@@ -1,0 +1,1 @@
+"""From a trained model to one that only predicts. Needs torch and the models."""

@@ -1,0 +1,228 @@
+"""A model for inference only: batch norms folded away, layers merged, memory laid out for speed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from functools import singledispatch
+from typing import Any, NoReturn, TypeAlias, cast, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
+from lightcars.deploy.onednn import can_prepare, kernel, suits
+from lightcars.errors import FusionError
+from lightcars.layers import BlockSequence, ConvNormAct, GhostBottleneck, GhostModule, MBConv, SqueezeExcite
+from lightcars.models.image_model import ImageModel
+
+Function: TypeAlias = Callable[[Tensor], Tensor]
+Parts: TypeAlias = tuple[Function, Iterable[Function], Function]
+"""Stem, blocks, head."""
+
+
+@final
+class FusedModel(ImageModel):
+    """What `fuse` returns: same input, same outputs, but it cannot train.
+
+    Its parameters are not those of its config. It pickles, copies, exports and compiles, but a checkpoint is
+    saved from the model that it was made from. On a CPU its trunk runs as the functions of
+    `lightcars.deploy.onednn`, made at the first call; elsewhere its modules run themselves.
+
+    Args:
+        model: in evaluation mode; its classifier becomes this model's.
+    """
+
+    fused = True
+
+    def __init__(self, model: ImageModel) -> None:
+        super().__init__()
+        self.config = model.config
+        self.stem = _fused(model.stem)
+        self.blocks = BlockSequence(*(_fused(block) for block in model.blocks))
+        self.head = _fused(model.head)
+        neck = getattr(model, "neck", None)
+        self.neck = None if neck is None else _fused_neck(neck)
+        self.classifier = model.classifier
+        self.origin, self.preprocessing, self.classes = model.origin, model.preprocessing, model.classes
+        self._prepared: Parts | None = None
+        self.requires_grad_(False).to(memory_format=torch.channels_last)
+        self.eval()
+
+    def _parts(self, x: Tensor) -> Parts:
+        """The modules, or functions that do the same in less time where they can."""
+        if suits(x):
+            if self._prepared is None and can_prepare(self.parameters()):
+                self._prepared = (
+                    kernel(self.stem),
+                    [kernel(block) for block in self.blocks],
+                    kernel(self.head),
+                )
+            if self._prepared is not None:
+                return self._prepared
+        return self.stem, self.blocks, self.head
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """(N, img_channels, H, W) -> the last map, (N, feature_channels, ceil(H / 32), ceil(W / 32))."""
+        self._check(x)
+        stem, blocks, head = self._parts(x)
+        x = stem(x)
+        for block in blocks:
+            x = block(x)
+        return head(x)
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The last map at each stride, as `feature_info` declares them."""
+        self._check(x)
+        stem, blocks, _ = self._parts(x)
+        wanted = {info.block for info in self.feature_info}
+        x = stem(x)
+        maps = []
+        for position, block in enumerate(blocks):
+            x = block(x)
+            if position in wanted:
+                maps.append(x)
+        return maps
+
+    def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
+        """The last map -> (N, num_classes) logits, or the vector before the classifier."""
+        vector = x.mean((2, 3))
+        if self.neck is not None:
+            vector = self.neck(vector)
+        y: Tensor = vector if pre_logits else self.classifier(vector)
+        return y
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles prepare their own: weights in oneDNN's layout can be neither."""
+        return {**self.__dict__, "_prepared": None}
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        self._prepared = None  # to another device or precision
+        return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._prepared = None
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def train(self, mode: bool = True) -> FusedModel:
+        """Only `train(False)`, which is `eval()`, is possible."""
+        return _refuse("train") if mode else super().train(False)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Not possible: raises FusionError."""
+        _refuse(f"take a new classifier of {num_classes} classes")
+
+    def initialize_layers(self, module: nn.Module) -> None:
+        """Not possible: raises FusionError."""
+        _refuse(f"draw new weights for a {type(module).__name__}")
+
+    def gradient_checkpointing(self, enabled: bool = True) -> None:
+        """Not possible: raises FusionError."""
+        if enabled:
+            _refuse("trade time for memory in training")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise FusionError(
+        f"a fused model cannot {what}: its batch norms are gone. Do it with the model that it was made from,"
+        " or load that again, and fuse the result."
+    )
+
+
+@torch.inference_mode(mode=False)
+@torch.no_grad()
+def fuse(model: ImageModel) -> ImageModel:
+    """A copy of the model for inference: the same logits, in about half the time.
+
+    Every batch norm is folded into the convolution or linear layer before it; dropout and stochastic depth
+    are gone; weights are channels_last. On a CPU in float32 convolution and activation are one operator of
+    oneDNN, which keeps a second copy of the weights in its own layout, made at the first call.
+
+    Args:
+        model: one of this library's, in whichever mode, on any device, of any precision (also inside
+            `torch.compile`). It stays as it was. A fused one is returned as it is.
+
+    Returns:
+        A model in evaluation mode with the same config, classes, preprocessing, `forward_features`,
+        `forward_head` and `features`. Maps may be channels_last in memory. It cannot be trained or saved as a
+        checkpoint: keep or load the model that it was made from.
+
+    Raises:
+        FusionError: not a model of this library, or a layer in it was replaced by one that is not known.
+
+    >>> from lightcars import ghostnet
+    >>> fuse(ghostnet()).training
+    False
+    """
+    model = getattr(model, "_orig_mod", model)
+    if not isinstance(model, ImageModel):
+        raise FusionError(f"fuse takes a model of lightcars, not a {type(model).__name__}.")
+    return model if isinstance(model, FusedModel) else FusedModel(copy.deepcopy(model).eval())
+
+
+@singledispatch
+def _fused(layer: nn.Module) -> nn.Module:
+    raise FusionError(
+        f"fuse does not know the layer {type(layer).__name__}; fuse the model before replacing layers."
+    )
+
+
+@_fused.register
+def _(unit: ConvNormAct) -> FusedConv:
+    act = None if isinstance(unit.act, nn.Identity) else unit.act
+    return FusedConv(fuse_conv_bn_eval(unit.conv, unit.norm), act)
+
+
+@_fused.register
+def _(squeeze: SqueezeExcite) -> FusedSqueezeExcite:
+    reduce, expand = _as_linear(squeeze.reduce), _as_linear(squeeze.expand)
+    return FusedSqueezeExcite(reduce, expand, act=squeeze.act, gate=squeeze.gate)
+
+
+@_fused.register
+def _(ghost: GhostModule) -> FusedGhost:
+    primary, cheap = cast(FusedConv, _fused(ghost.primary)), cast(FusedConv, _fused(ghost.cheap))
+    return FusedGhost(primary, cheap, out_channels=ghost.out_channels)
+
+
+@_fused.register
+def _(block: MBConv) -> FusedBlock:
+    branch = (block.expand, block.depthwise, block.squeeze_excite, block.project)
+    return FusedBlock(_without_identities(branch), residual=block.residual)
+
+
+@_fused.register
+def _(block: GhostBottleneck) -> FusedBlock:
+    branch = (block.expand, block.depthwise, block.squeeze_excite, block.project)
+    identity = isinstance(block.shortcut, nn.Identity)
+    shortcut = None if identity else cast(nn.Sequential, _fused(block.shortcut))
+    return FusedBlock(_without_identities(branch), residual=True, shortcut=shortcut)
+
+
+@_fused.register
+def _(layers: nn.Sequential) -> nn.Sequential:
+    return nn.Sequential(*_without_identities(tuple(layers)))
+
+
+def _without_identities(layers: tuple[nn.Module, ...]) -> list[nn.Module]:
+    return [_fused(layer) for layer in layers if not isinstance(layer, nn.Identity)]
+
+
+def _fused_neck(neck: nn.Sequential) -> nn.Sequential:
+    """GhostNet's layers between pooling and classifier, for a vector."""
+    first, *rest = neck
+    linear = _as_linear(cast(Any, first))
+    if isinstance(rest[0], nn.BatchNorm1d):
+        linear, rest = fuse_linear_bn_eval(linear, rest[0]), rest[1:]
+    return nn.Sequential(linear, *rest)
+
+
+def _as_linear(layer: nn.Conv2d | nn.Linear) -> nn.Linear:
+    """A 1x1 convolution as a linear layer."""
+    if isinstance(layer, nn.Linear):
+        return layer
+    linear = nn.Linear(layer.in_channels, layer.out_channels, bias=False, device="meta")
+    linear.weight = nn.Parameter(layer.weight.flatten(1))
+    linear.bias = cast(Any, layer.bias)  # torch's type forgets that there may be none
+    return linear.eval()
