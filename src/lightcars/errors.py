@@ -66,6 +66,10 @@ class MissingExtraError(LightcarsError, ImportError):
     """A package of an optional extra is not installed."""
 
 
+class ExportError(LightcarsError, RuntimeError):
+    """A model that an engine does not take, or that answers otherwise there."""
+
+
 class CountingError(LightcarsError, RuntimeError):
     """The operations of a model cannot be counted."""
 

@@ -1,0 +1,26 @@
+"""The engines' packages: imported when needed, with the pip line where one is missing."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from lightcars.errors import MissingExtraError
+
+_EXTRAS = {"executorch": "executorch"}
+
+
+def require(module: str) -> Any:
+    """Imports a module of an optional package.
+
+    Raises:
+        MissingExtraError: it is not installed; the message has the line that installs it.
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        extra = _EXTRAS.get(package, "deploy")
+        raise MissingExtraError(
+            f"{package} cannot be imported ({error}); pip install 'lightcars[{extra}]'"
+        ) from error
