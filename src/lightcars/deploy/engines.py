@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lightcars.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Engine: TypeAlias = "Callable[[Tensor], Tensor]"
+"""(N, img_channels, H, W) of normalised float32 -> (N, num_classes) logits."""
 
 _EXTRAS = {"executorch": "executorch"}
 

@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 INPUT, OUTPUT = "images", "logits"
 OPSET = 18
 SMALLEST_SIDE = 32
-LARGEST_BATCH = 65_536
-LARGEST_SIDE = 16_384
+LARGEST = (65_536, 16_384)
 
 
 def to_program(
-    model: ImageModel, *, batch: int | None = None, resolution: int | None = None
+    model: ImageModel,
+    *,
+    batch: int | None = None,
+    resolution: int | None = None,
+    largest: tuple[int, int] = LARGEST,
 ) -> ExportedProgram:
     """The model as torch.export sees it, on the CPU, in float32 and evaluation mode.
 
@@ -42,6 +45,7 @@ def to_program(
         model: one of this library's, also inside `torch.compile`; it is not changed.
         batch: images at once; None takes any number.
         resolution: pixels of the square input; None takes any height and width above 32.
+        largest: batch and side of what is left open, for engines that plan memory ahead.
 
     Raises:
         ConfigError: a batch below 1, a resolution below 32.
@@ -57,10 +61,10 @@ def to_program(
     example = torch.zeros(batch or 2, ready.config.img_channels, height, width)
     dynamic: dict[int, Any] = {}
     if batch is None:
-        dynamic[0] = Dim("batch", min=1, max=LARGEST_BATCH)
+        dynamic[0] = Dim("batch", min=1, max=largest[0])
     if resolution is None:
-        dynamic[2] = Dim("height", min=SMALLEST_SIDE + 1, max=LARGEST_SIDE)
-        dynamic[3] = Dim("width", min=SMALLEST_SIDE + 1, max=LARGEST_SIDE)
+        dynamic[2] = Dim("height", min=SMALLEST_SIDE + 1, max=largest[1])
+        dynamic[3] = Dim("width", min=SMALLEST_SIDE + 1, max=largest[1])
     with torch.no_grad(), refusals("torch.export"):
         return torch.export.export(_Images(ready), (example,), dynamic_shapes=(dynamic,))
 
@@ -101,7 +105,7 @@ def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET) -> onnx.Mod
     require_int("opset", opset, at_least=OPSET)
     checker = require("onnx.checker")
     require("onnxscript")
-    with refusals("ONNX"), _quietly():
+    with refusals("ONNX"), quietly():
         converted = torch.onnx.export(
             program,
             dynamo=True,
@@ -128,7 +132,7 @@ def program_to_openvino(program: ExportedProgram) -> openvino.Model:
     transformations = require("openvino._offline_transformations")
     example = next(node for node in program.graph.nodes if node.name == INPUT).meta["val"]
     shape = [side if isinstance(side, int) else -1 for side in example.shape]
-    with refusals("OpenVINO"), _quietly():
+    with refusals("OpenVINO"), quietly():
         manager = frontends.FrontEndManager()  # held, as the decoder is, until all is converted
         frontend = manager.load_by_framework("pytorch")
         decoder = decoders.TorchFXPythonDecoder.from_exported_program(program)
@@ -206,7 +210,7 @@ def refusals(engine: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Converters warn of their own code and log what is no news to the user."""
     before = logging.root.manager.disable
     with warnings.catch_warnings():
