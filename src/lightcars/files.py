@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lightcars.errors import RunError
+from lightcars.errors import LightcarsError, RunError
 
 
 @contextmanager
@@ -49,18 +49,15 @@ def staging(folder: Path) -> Iterator[Path]:
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     stage = None
     try:
-        with _as_run_error(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            stage = Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".part"))
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".part"))
         yield stage
-        with _as_run_error(folder):
-            for path in sorted(path for path in stage.rglob("*") if path.is_file()):
-                with path.open("rb") as written:
-                    os.fsync(written.fileno())
-                path.chmod(0o666 & ~_umask())
-                target = folder / path.relative_to(stage)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(target)
+        for path in sorted(path for path in stage.rglob("*") if path.is_file()):
+            _move(path, folder / path.relative_to(stage))
+    except OSError as error:
+        if isinstance(error, LightcarsError):
+            raise
+        raise RunError(f"cannot write to {folder}: {error.strerror or error}.") from error
     finally:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
@@ -69,12 +66,12 @@ def staging(folder: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-@contextmanager
-def _as_run_error(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror or error}.") from error
+def _move(path: Path, target: Path) -> None:
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+    path.chmod(0o666 & ~_umask())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(target)
 
 
 def _umask() -> int:

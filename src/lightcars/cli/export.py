@@ -11,7 +11,7 @@ import typer
 
 from lightcars.cli.output import complain, complete_model
 from lightcars.deploy.formats import FORMATS, find_format
-from lightcars.errors import ConfigError
+from lightcars.errors import CheckpointError, ConfigError, did_you_mean
 from lightcars.models.registry import MODELS
 
 if TYPE_CHECKING:
@@ -98,6 +98,11 @@ def _load(source: str, weights: str | None) -> ImageModel:
         return create_model(source, weights=None if wanted == FRESH else wanted).eval()
     if weights is not None:
         raise ConfigError(f"--weights goes with a name from `lightcars list`; {source} has its own.")
+    if "/" not in source and not Path(source).is_dir():
+        raise CheckpointError(
+            f"{source} is neither a folder here nor a model.{did_you_mean(source, MODELS)}"
+            " See lightcars list."
+        )
     from lightcars.cars.trained import load_model
 
     return load_model(source, torch.device("cpu"))

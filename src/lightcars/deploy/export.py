@@ -43,7 +43,7 @@ class InputSize:
         if self.resolution is not None:
             require_int("resolution", self.resolution, at_least=32)
         if self.resolution is not None and self.any_size:
-            raise ConfigError("any_size leaves the resolution open; give one of them.")
+            raise ConfigError("any size leaves the resolution open; give one of the two.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
