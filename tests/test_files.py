@@ -109,7 +109,7 @@ def test_staged_files_move_to_their_places(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("x"), KeyboardInterrupt(), OSError(28, "No space left on device")]
+    "error", [KeyError("x"), KeyboardInterrupt(), DownloadError("x"), OSError(28, "full")]
 )
 def test_nothing_staged_is_left_after_a_failure(tmp_path, error):
     def fail(folder):

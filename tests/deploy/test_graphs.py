@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from lightcars import efficientnet, ghostnet
+from lightcars.deploy.engines import quietly
 from lightcars.deploy.graphs import (
     for_export,
     program_to_onnx,
     program_to_openvino,
-    quietly,
     refusals,
     to_onnx,
     to_openvino,

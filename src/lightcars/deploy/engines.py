@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lightcars.errors import MissingExtraError
@@ -25,9 +28,24 @@ def require(module: str) -> Any:
     """
     package = module.partition(".")[0]
     try:
-        return importlib.import_module(module)
+        with quietly():
+            return importlib.import_module(module)
     except ImportError as error:
         extra = _EXTRAS.get(package, "deploy")
         raise MissingExtraError(
             f"{package} cannot be imported ({error}); pip install 'lightcars[{extra}]'"
         ) from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Engines warn of their own code and log what is no news to the user."""
+    before = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        logging.disable(max(before, logging.WARNING))
+        try:
+            yield
+        finally:
+            logging.disable(before)

@@ -7,8 +7,6 @@ All have one input, `images` (N, img_channels, H, W) of normalised float32, and 
 from __future__ import annotations
 
 import copy
-import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,7 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from lightcars.deploy.engines import require
+from lightcars.deploy.engines import quietly, require
 from lightcars.errors import ExportError
 from lightcars.models.image_model import ImageModel
 from lightcars.models.validation import require_int
@@ -207,17 +205,3 @@ def refusals(engine: str) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0][:300] if lines else type(error).__name__
         raise ExportError(f"{engine} does not take this model: {reason}") from error
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Converters warn of their own code and log what is no news to the user."""
-    before = logging.root.manager.disable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        logging.disable(max(before, logging.WARNING))
-        try:
-            yield
-        finally:
-            logging.disable(before)

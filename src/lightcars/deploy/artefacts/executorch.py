@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.export import ExportedProgram
 
 from lightcars.deploy.description import Description
-from lightcars.deploy.engines import Engine, require
-from lightcars.deploy.graphs import quietly, refusals
+from lightcars.deploy.engines import Engine, quietly, require
+from lightcars.deploy.graphs import refusals
 
 
 def write(program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> None:
