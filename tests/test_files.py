@@ -5,8 +5,8 @@ import stat
 
 import pytest
 
-from lightcars.errors import RunError
-from lightcars.files import replacing, write_text
+from lightcars.errors import DownloadError, RunError
+from lightcars.files import replacing, staging, write_text
 
 
 def names(folder):
@@ -92,3 +92,44 @@ def test_permissions_follow_the_umask(tmp_path, mask, mode):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "note.txt").stat().st_mode) == mode
+
+
+def test_staged_files_move_to_their_places(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.txt").write_text("old")
+    (tmp_path / "out" / "kept.txt").write_text("kept")
+    with staging(tmp_path / "out") as stage:
+        (stage / "inner").mkdir()
+        (stage / "inner" / "a.txt").write_text("a")
+        (stage / "old.txt").write_text("new")
+        assert (tmp_path / "out" / "old.txt").read_text() == "old"
+    assert names(tmp_path / "out") == ["inner", "kept.txt", "old.txt"]
+    assert (tmp_path / "out" / "old.txt").read_text() == "new"
+    assert names(tmp_path / "out" / "inner") == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), KeyboardInterrupt(), DownloadError("x"), OSError(28, "full")]
+)
+def test_nothing_staged_is_left_after_a_failure(tmp_path, error):
+    def fail(folder):
+        with staging(folder) as stage:
+            (stage / "a.txt").write_text("a")
+            raise error
+
+    kind = RunError if type(error) is OSError else type(error)
+    with pytest.raises(kind):
+        fail(tmp_path / "new" / "folder")
+    assert names(tmp_path) == []
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(kind):
+        fail(tmp_path)
+    assert names(tmp_path) == ["mine.txt"]
+
+
+def test_staging_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"cannot write to .*file"), staging(tmp_path / "file"):
+        pass
+    with pytest.raises(RunError, match=r"cannot write to .*inner"), staging(tmp_path / "file" / "inner"):
+        pass

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from lightcars.counters.flops import count_flops
     from lightcars.counters.params import count_params
     from lightcars.counters.profile import Profile, profile
+    from lightcars.deploy.export import Exported, InputSize, export
     from lightcars.deploy.fuse import fuse
     from lightcars.errors import LightcarsError
     from lightcars.models.preprocessing import Preprocessing
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Evaluation": "cars.evaluate",
+    "Exported": "deploy.export",
     "FinetuneResult": "cars.finetune",
+    "InputSize": "deploy.export",
     "LightcarsError": "errors",
     "Prediction": "cars.predict",
     "Preprocessing": "models.preprocessing",
@@ -50,6 +53,7 @@ _MODULES = {
     "create_model": "zoo",
     "efficientnet": "zoo",
     "evaluate": "cars.evaluate",
+    "export": "deploy.export",
     "finetune": "cars.finetune",
     "from_pretrained": "sharing",
     "fuse": "deploy.fuse",
@@ -69,7 +73,9 @@ _MODULES = {
 
 __all__ = [
     "Evaluation",
+    "Exported",
     "FinetuneResult",
+    "InputSize",
     "LightcarsError",
     "Prediction",
     "Preprocessing",
@@ -85,6 +91,7 @@ __all__ = [
     "create_model",
     "efficientnet",
     "evaluate",
+    "export",
     "finetune",
     "from_pretrained",
     "fuse",

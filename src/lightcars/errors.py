@@ -70,6 +70,10 @@ class FusionError(LightcarsError, RuntimeError):
     """A model that cannot be fused, or something that a fused model cannot do."""
 
 
+class ExportError(LightcarsError, RuntimeError):
+    """A model that an engine does not take, or that answers otherwise there."""
+
+
 class CountingError(LightcarsError, RuntimeError):
     """The operations of a model cannot be counted."""
 

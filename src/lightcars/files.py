@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lightcars.errors import RunError
+from lightcars.errors import LightcarsError, RunError
 
 
 @contextmanager
@@ -34,6 +35,43 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A new folder inside `folder`; when all went well, its files move to the same places in `folder`.
+
+    Where anything goes wrong before, `folder` is as it was: not there, if it was not.
+
+    Raises:
+        RunError: the folder cannot be written to, or the disk is full.
+    """
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    stage = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(dir=folder, prefix=".", suffix=".part"))
+        yield stage
+        for path in sorted(path for path in stage.rglob("*") if path.is_file()):
+            _move(path, folder / path.relative_to(stage))
+    except OSError as error:
+        if isinstance(error, LightcarsError):
+            raise
+        raise RunError(f"cannot write to {folder}: {error.strerror or error}.") from error
+    finally:
+        if stage is not None:
+            shutil.rmtree(stage, ignore_errors=True)
+        for parent in missing:
+            with suppress(OSError):  # those that hold something stay
+                parent.rmdir()
+
+
+def _move(path: Path, target: Path) -> None:
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
+    path.chmod(0o666 & ~_umask())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(target)
 
 
 def _umask() -> int:

@@ -9,13 +9,17 @@ import copy
 import math
 import pickle
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from lightcars.deploy.export import TOLERANCE, largest_difference
+from lightcars.deploy.formats import FORMATS
 from lightcars.deploy.fuse import fuse
+from lightcars.deploy.graphs import to_program
 from lightcars.errors import InputError
 from lightcars.layers import DropPath
 from lightcars.models.build import build_model
@@ -298,6 +302,31 @@ def test_full_size_exports_and_compiles(variant):
     for model in (full(variant).eval(), fuse(with_statistics(full(variant)))):
         exports(model)
         compiles(model)
+
+
+def exported_equals_eager(model: ImageModel, folder: Path, *, resolution: int | None) -> None:
+    """For each engine that everybody has; ExecuTorch has its own test."""
+    shapes = [(1, 3, 64, 64), (3, 3, 64, 64)]
+    if resolution is None:
+        shapes += [(1, 3, 33, 47), (2, 3, 75, 61), (1, 3, 128, 50)]
+    program = to_program(model, resolution=resolution)
+    for name in ("onnx", "openvino", "torch-export"):
+        artefact, path = FORMATS[name].artefact, folder / f"model{FORMATS[name].suffix}"
+        artefact.write(program, path, {})
+        assert largest_difference(model, artefact.run(path), shapes) <= TOLERANCE, name
+
+
+@pytest.mark.parametrize(
+    "variant", [pytest.param(v, marks=pytest.mark.slow if v == "efficientnet_b0" else ()) for v in KINDS]
+)
+def test_exported_equals_eager(variant, tmp_path):
+    exported_equals_eager(settled(quick(variant)), tmp_path, resolution=None)
+
+
+@pytest.mark.slow
+@every_variant
+def test_every_variant_exported_equals_eager(variant, tmp_path):
+    exported_equals_eager(settled(quick(variant)), tmp_path, resolution=64)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
         DownloadError: published weights that cannot be fetched.
     """
     target = resolve_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    model = _load(weights, target)
+    model = load_model(weights, target)
     classes, preprocessing = model.classes, model.preprocessing
     if classes is None or preprocessing is None:
         raise CheckpointError(
@@ -52,7 +52,8 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
     return TrainedModel(model, classes, preprocessing, target)
 
 
-def _load(weights: str | Path, device: torch.device) -> ImageModel:
+def load_model(weights: str | Path, device: torch.device) -> ImageModel:
+    """As `load_trained`, for those who can do without class names and preprocessing."""
     path = Path(weights)
     if not path.is_dir():
         entry = find_tag(str(weights))

@@ -15,6 +15,7 @@ from lightcars.cli.convert import convert
 from lightcars.cli.data import data
 from lightcars.cli.demo import demo
 from lightcars.cli.evaluate import evaluate
+from lightcars.cli.export import export
 from lightcars.cli.finetune import finetune
 from lightcars.cli.info import info
 from lightcars.cli.list_models import list_models
@@ -63,6 +64,7 @@ app.add_typer(recipes, name="recipes")
 app.command()(report)
 app.command()(weights)
 app.command()(convert)
+app.command()(export)
 app.command()(demo)
 app.add_typer(data, name="data")
 

@@ -1,1 +1,1 @@
-"""From a trained model to one that only predicts. Needs torch and the models."""
+"""From a trained model to one that only predicts: fused, or in another engine's form."""

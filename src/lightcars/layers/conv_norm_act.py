@@ -38,9 +38,10 @@ class ConvStyle:
 def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
     """Pixels before and after an axis of `size` pixels that TensorFlow's SAME adds to it.
 
-    Correct for symbolic sizes too (torch.export), as long as kernel_size >= stride.
+    Correct for symbolic sizes too (torch.export), as long as kernel_size >= stride. Nothing negative is
+    divided: ONNX and OpenVINO round towards zero where Python rounds down.
     """
-    total = (-(-size // stride) - 1) * stride + kernel_size - size
+    total = ((size + stride - 1) // stride - 1) * stride + kernel_size - size
     if kernel_size < stride:
         total = max(total, 0)
     return total // 2, total - total // 2

@@ -1,0 +1,1 @@
+"""One file per format, each with `write`, `run` and `read_entries`."""

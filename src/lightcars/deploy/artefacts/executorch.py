@@ -1,0 +1,44 @@
+"""ExecuTorch's .pte file for phones, with the operators of XNNPACK wherever it has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from lightcars.deploy.description import Description
+from lightcars.deploy.engines import Engine, quietly, require
+from lightcars.deploy.graphs import refusals
+
+
+def write(program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> None:
+    """Converts and writes the program; `entries` become methods without arguments that return them."""
+    exir = require("executorch.exir")
+    xnnpack = require("executorch.backends.xnnpack.partition.xnnpack_partitioner")
+    with refusals("ExecuTorch"), quietly():
+        lowered = exir.to_edge_transform_and_lower(
+            program, partitioner=[xnnpack.XnnpackPartitioner()], constant_methods=dict(entries)
+        )
+        content = lowered.to_executorch().buffer
+    path.write_bytes(content)
+
+
+def run(path: Path) -> Engine:
+    """The program in ExecuTorch's own runtime, on this machine's processor."""
+    program = require("executorch.runtime").Runtime.get().load_program(path)
+    method = program.load_method("forward")
+
+    def call(images: Tensor) -> Tensor:
+        return cast(Tensor, method.execute([images])[0]).clone()
+
+    return call
+
+
+def read_entries(path: Path) -> dict[str, str]:
+    """The metadata of an artefact."""
+    program = require("executorch.runtime").Runtime.get().load_program(path)
+    names = [name for name in Description.__slots__ if name in program.method_names]
+    return {name: cast(str, program.load_method(name).execute([])[0]) for name in names}

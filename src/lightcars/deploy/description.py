@@ -1,0 +1,45 @@
+"""What an artefact says of itself: class names, preprocessing, whose it is. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from lightcars import __version__
+from lightcars.models.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """Travels inside every artefact, as texts of JSON under the names of these attributes.
+
+    Attributes:
+        model: class of the model.
+        classes: names of the outputs in order, if known.
+        preprocessing: from a photograph to the input, if known.
+        lightcars_version: that made the artefact.
+    """
+
+    model: str
+    classes: tuple[str, ...] | None = None
+    preprocessing: Preprocessing | None = None
+    lightcars_version: str = __version__
+
+    def entries(self) -> dict[str, str]:
+        """Names and JSON, for any format's metadata; what is unknown is left out."""
+        known = {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: json.dumps(value, ensure_ascii=False) for key, value in known.items()}
+
+    @classmethod
+    def from_entries(cls, entries: Mapping[str, str]) -> Description:
+        """Back from `entries`; names that are not ours are passed over."""
+        values = {key: json.loads(entries[key]) for key in cls.__slots__ if key in entries}
+        if "classes" in values:
+            values["classes"] = tuple(values["classes"])
+        if "preprocessing" in values:
+            data = values["preprocessing"]
+            values["preprocessing"] = Preprocessing(
+                **{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])}
+            )
+        return cls(**values)

@@ -1,0 +1,51 @@
+"""The engines' packages: imported when needed, with the pip line where one is missing."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lightcars.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Engine: TypeAlias = "Callable[[Tensor], Tensor]"
+"""(N, img_channels, H, W) of normalised float32 -> (N, num_classes) logits."""
+
+_EXTRAS = {"executorch": "executorch"}
+
+
+def require(module: str) -> Any:
+    """Imports a module of an optional package.
+
+    Raises:
+        MissingExtraError: it is not installed; the message has the line that installs it.
+    """
+    package = module.partition(".")[0]
+    try:
+        with quietly():
+            return importlib.import_module(module)
+    except ImportError as error:
+        extra = _EXTRAS.get(package, "deploy")
+        raise MissingExtraError(
+            f"{package} cannot be imported ({error}); pip install 'lightcars[{extra}]'"
+        ) from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Engines warn of their own code and log what is no news to the user."""
+    before = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        logging.disable(max(before, logging.WARNING))
+        try:
+            yield
+        finally:
+            logging.disable(before)

@@ -1,0 +1,59 @@
+"""What the tests of exports share: a tiny classifier with odd class names, exported once to each format."""
+
+import importlib.util
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from lightcars import Exported, Preprocessing, export, ghostnet
+from lightcars.deploy.formats import FORMATS
+from lightcars.models.image_model import ImageModel
+
+CLASSES = ("Audi 'A4'", 'BMW "3" <touring>', "Škoda & Co\n", "Citroën, DS", "三菱")
+
+
+def settle(model: ImageModel) -> ImageModel:
+    """In evaluation mode, with a batch's own statistics and batch norms that are not the identity's."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    for norm in norms:
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.uniform_(norm.bias, -0.5, 0.5)
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.randn(4, model.config.img_channels, 64, 64))
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def classifier() -> ImageModel:
+    torch.manual_seed(3)
+    model = settle(ghostnet("thesis", num_classes=5, width=0.1, out_channels=16))
+    model.classes = CLASSES
+    model.preprocessing = Preprocessing(
+        resolution=48,
+        mean=(0.47, 0.46, 0.45),
+        std=(0.29, 0.28, 0.3),
+        resize="crop",
+        crop_fraction=0.875,
+        interpolation="bicubic",
+    )
+    return model
+
+
+@pytest.fixture(scope="session")
+def exported(classifier, tmp_path_factory) -> Callable[[str], Exported]:
+    """The classifier in a format; each is made once."""
+    done: dict[str, Exported] = {}
+
+    def get(name: str) -> Exported:
+        if name == "executorch" and importlib.util.find_spec("executorch") is None:
+            pytest.skip("executorch is not installed")
+        if name not in done:
+            folder = tmp_path_factory.mktemp(name)
+            path = folder / f"tiny{FORMATS[name].suffix}"
+            done[name] = export(classifier, path, standalone=name == "onnx")
+        return done[name]
+
+    return get

@@ -1,0 +1,189 @@
+"""The standalone folder: the same pixels and the same answers as lightcars, without torch."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from lightcars import Preprocessing, predict, save
+from lightcars.cars.drawing import draw_cars
+from lightcars.cars.images import read_image
+from lightcars.cars.transforms import normalize, to_pixels
+from lightcars.deploy.standalone.predict import Classifier, PredictionError
+from lightcars.weights.transforms import fit_square
+
+PREPROCESSINGS = {
+    "squash": {},
+    "squash and cut": {"crop_fraction": 0.8, "interpolation": "bicubic"},
+    "crop": {"resize": "crop"},
+    "crop as timm": {"resize": "crop", "crop_fraction": 0.875, "interpolation": "bicubic"},
+    "odd": {"resolution": 33, "resize": "crop", "crop_fraction": 0.87},
+    "gray": {"mean": (0.46,), "std": (0.26,), "resize": "crop"},
+}
+
+
+def scene(width, height, bands=3):
+    noise = np.random.default_rng(0).integers(0, 256, (height // 4 + 1, width // 4 + 1, bands), np.uint8)
+    large = np.kron(noise, np.ones((4, 4, 1), np.uint8))[:height, :width]
+    return Image.fromarray(large if bands > 1 else large[:, :, 0])
+
+
+def save_rotated(path):
+    image = scene(90, 50)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(path, exif=exif)
+
+
+def save_sixteen_bits(path):
+    shades = np.arange(70 * 60, dtype=np.uint16).reshape(60, 70) * 15
+    Image.fromarray(shades).save(path)
+
+
+PICTURES = {
+    "photo.jpg": lambda path: scene(123, 77).save(path),
+    "wide.png": lambda path: scene(301, 40).save(path),
+    "tall.png": lambda path: scene(37, 160).save(path),
+    "small.png": lambda path: scene(9, 7).save(path),
+    "exact.png": lambda path: scene(48, 48).save(path),
+    "gray.png": lambda path: scene(80, 60, 1).save(path),
+    "clear.png": lambda path: scene(80, 61, 4).save(path),
+    "palette.gif": lambda path: scene(80, 60).quantize(16).save(path, transparency=3),
+    "rotated.jpg": save_rotated,
+    "sixteen.png": save_sixteen_bits,
+    "cmyk.jpg": lambda path: scene(64, 80).convert("CMYK").save(path),
+}
+
+
+@pytest.fixture
+def reader():
+    """The script's classifier without a model, for some preprocessing."""
+
+    def make(preprocessing):
+        classifier = object.__new__(Classifier)
+        classifier.preprocessing = json.loads(json.dumps(asdict(preprocessing)))
+        return classifier
+
+    return make
+
+
+@pytest.mark.parametrize("settings", PREPROCESSINGS.values(), ids=PREPROCESSINGS)
+@pytest.mark.parametrize("name", PICTURES)
+def test_pixels_are_those_of_lightcars(reader, tmp_path, settings, name):
+    PICTURES[name](tmp_path / name)
+    known = {"resolution": 48, "mean": (0.47, 0.46, 0.45), "std": (0.29, 0.28, 0.3)}
+    preprocessing = Preprocessing(**{**known, **settings})
+    image = fit_square(preprocessing)(read_image(tmp_path / name, len(preprocessing.mean)))
+    expected = normalize(to_pixels(image)[None], preprocessing).numpy()
+    got = reader(preprocessing).read(tmp_path / name)
+    assert got.dtype == expected.dtype
+    assert got.shape == expected.shape
+    np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)  # a pixel's step is 0.013
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    cars = draw_cars(tmp_path_factory.mktemp("drawn") / "cars", train=1, val=1)
+    return sorted(cars.rglob("*.png"))[:6]
+
+
+@pytest.fixture(scope="module")
+def folder(exported):
+    return exported("onnx").standalone
+
+
+def run_script(folder, *arguments):
+    """The script in a process where neither torch nor lightcars can be imported."""
+    code = (
+        "import runpy, sys; sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'lightcars', 'onnx')));"
+        f"sys.argv = ['predict.py', *{list(map(str, arguments))!r}];"
+        f"runpy.run_path({str(folder / 'predict.py')!r}, run_name='__main__')"
+    )
+    return subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_what_is_in_it(folder):
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "model.onnx",
+        "predict.py",
+        "requirements.txt",
+    }
+    needs = (folder / "requirements.txt").read_text().splitlines()
+    assert [line.split()[0] for line in needs] == ["numpy", "onnxruntime", "pillow"]
+    assert all(importlib.metadata.version(line.split()[0]) in line for line in needs)
+    assert "5 classes" in (folder / "README.md").read_text()
+
+
+def test_same_answers_as_lightcars(folder, classifier, photos, tmp_path):
+    expected = predict(save(classifier, tmp_path / "checkpoint"), photos, top=5)
+    ran = run_script(folder, *photos, "--json", "--top", 5)
+    assert ran.stderr == ""
+    answers = json.loads(ran.stdout)
+    assert [answer["image"] for answer in answers] == [str(photo) for photo in photos]
+    for answer, prediction in zip(answers, expected, strict=True):
+        got = {guess["name"]: guess["probability"] for guess in answer["guesses"]}
+        assert got == pytest.approx({g.name: g.probability for g in prediction.guesses}, abs=1e-4)
+        assert list(got.values()) == sorted(got.values(), reverse=True)
+
+
+def test_for_people(folder, photos):
+    lines = run_script(folder, photos[0], photos[1], "--top", 2).stdout.splitlines()
+    assert lines[0] == str(photos[0])
+    assert str(photos[1]) in lines
+    assert "%" in lines[1]
+
+
+def test_as_a_module(folder, photos):
+    guesses = Classifier(folder / "model.onnx").predict(photos[0], top=2)
+    assert len(guesses) == 2
+    assert guesses[0][1] >= guesses[1][1]
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder", "cut off"])
+def test_a_bad_photograph_is_named(folder, photos, tmp_path, kind):
+    bad = tmp_path / "bad.png"
+    if kind == "folder":
+        bad.mkdir()
+    elif kind == "cut off":
+        bad.write_bytes(photos[0].read_bytes()[:200])
+    elif kind != "missing":
+        bad.write_bytes(b"" if kind == "empty" else b"not a picture")
+    ran = run_script(folder, photos[0], bad)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("error: ")
+    assert str(bad) in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+def test_other_mistakes(folder, photos, tmp_path):
+    assert "--top must be at least 1, not 0" in run_script(folder, photos[0], "--top", 0).stderr
+    ran = run_script(folder, photos[0], "--model", tmp_path / "none.onnx")
+    assert (ran.returncode, ran.stderr) == (2, f"error: there is no model {tmp_path / 'none.onnx'}.\n")
+    (tmp_path / "spoilt.onnx").write_bytes(b"no model")
+    ran = run_script(folder, photos[0], "--model", tmp_path / "spoilt.onnx")
+    assert ran.returncode == 2
+    assert "is not a model that ONNX Runtime takes" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+def test_a_model_without_class_names(exported, tmp_path):
+    import onnx
+
+    proto = onnx.load(exported("onnx").path)
+    del proto.metadata_props[:]
+    onnx.save(proto, tmp_path / "bare.onnx")
+    with pytest.raises(PredictionError, match="does not say its classes"):
+        Classifier(tmp_path / "bare.onnx")
+
+
+def test_odd_metadata_is_nobodys_business(folder, tmp_path):
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", "x" * 10)
+    scene(60, 60).convert("P").save(tmp_path / "p.png", pnginfo=info, transparency=bytes([0, 128, 255]))
+    assert run_script(folder, tmp_path / "p.png").stderr == ""
