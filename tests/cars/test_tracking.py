@@ -183,6 +183,7 @@ def test_another_choice_at_resuming_is_kept(drawn, tiny, tmp_path, monkeypatch, 
 
 
 @pytest.mark.skipif("wandb" in sys.modules, reason="the stand-in is in place")
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_the_packages_themselves_without_a_network(drawn, tiny, finished, tmp_path, monkeypatch, name, table):
     """Needs `pip install wandb mlflow`, which the tests do not ask for."""
