@@ -94,10 +94,12 @@ def test_quick_functions_on_a_cpu_and_modules_elsewhere(small):
 
 @torch.no_grad()
 def test_inputs_of_another_precision_are_refused(small):
-    fused = fuse(small("ghostnet"))
+    fused, x = fuse(small("ghostnet")), torch.randn(1, 3, 40, 40)
     for dtype in (torch.float64, torch.bfloat16):
-        with pytest.raises(RuntimeError, match="type"):
-            fused(torch.randn(1, 3, 40, 40, dtype=dtype))
+        with pytest.raises(RuntimeError, match="should be the same"):
+            fused(x.to(dtype))
+        with pytest.raises(RuntimeError, match="should be the same"):
+            copy.deepcopy(fused).to(dtype)(x)
 
 
 @torch.no_grad()
