@@ -13,7 +13,7 @@ import lightcars
 from lightcars import count_flops, count_params, efficientnet, fuse, ghostnet
 from lightcars.cars.activation_map import activation_map
 from lightcars.deploy import onednn
-from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost
+from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
 from lightcars.deploy.onednn import kernel
 from lightcars.errors import CheckpointError, FusionError, LightcarsError
 from lightcars.layers import ConvNormAct, ConvStyle, DropPath, GhostModule, SameConv2d
@@ -315,6 +315,13 @@ def test_gradients_of_the_input(small, form):
     (expected,) = torch.autograd.grad(model(x).square().sum(), x)
     (gradient,) = torch.autograd.grad(fused(x).square().sum(), x)
     close(gradient, expected, 1e-9)
+
+
+def test_squeeze_leaves_alone_what_a_gradient_needs():
+    squeeze = FusedSqueezeExcite(nn.Linear(4, 2), nn.Linear(2, 4), act=nn.ReLU(), gate=nn.Sigmoid())
+    x = torch.randn(1, 4, 5, 5, requires_grad=True)
+    squeeze(x.relu()).sum().backward()  # relu's gradient needs its output
+    assert x.grad is not None
 
 
 def test_an_activation_map(small):
