@@ -21,8 +21,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import torch
-
 from harness import RESULTS, machine, rounded, table, versions
 from lightcars import finetune
 from lightcars.cars.recipe import Recipe
@@ -118,7 +116,6 @@ def main() -> None:
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
         "versions": versions(),
-        "threads": torch.get_num_threads(),
         "data": given.data.name,
         "changes": given.changes,
         "results": results,
