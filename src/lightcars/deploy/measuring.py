@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -114,7 +115,7 @@ class Check:
             if got.shape != expected.shape:
                 raise OptimizationError(f"it gives {tuple(got.shape)}, PyTorch {tuple(expected.shape)}")
             difference = float((got - expected).abs().max()) if expected.numel() else 0.0
-            if difference != difference:
+            if math.isnan(difference):
                 return difference
             worst = max(worst, difference)
         return worst / self._largest
@@ -168,7 +169,8 @@ def _turn(call: Callable[[], object]) -> float:
     first = _seconds(call)  # the threads of the others may still be awake
     if first > TURN_S:
         return first
-    end, times = time.perf_counter() + TURN_S, []
+    end = time.perf_counter() + TURN_S
+    times: list[float] = []
     while time.perf_counter() < end or not times:
         times.append(_seconds(call))
     return median(times)

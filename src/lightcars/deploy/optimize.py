@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NoReturn, cast, final
 
@@ -57,7 +57,8 @@ class OptimizedModel:
         self.config: ModelConfig = source.model.config
         self.classes: tuple[str, ...] | None = source.model.classes
         self.preprocessing: Preprocessing | None = source.model.preprocessing
-        self._source, self._run = source, run
+        self._source = replace(source)  # without what was converted on the way
+        self._run = run
         self._any_batch = ENGINES[chosen.engine].any_batch
         self._device, self._shape = source.device, source.shape
         self._digest = chosen.digest
@@ -162,7 +163,7 @@ class _Chosen:
 
 
 @torch.inference_mode(mode=False)
-def optimize(  # noqa: PLR0913
+def optimize(
     model: ImageModel,
     batch: int = 1,
     *,
@@ -207,7 +208,7 @@ def optimize(  # noqa: PLR0913
         "versions": {
             "lightcars": __version__,
             "python": platform.python_version(),
-            **{entry.name: entry.version for entry, _ in candidates},
+            **{entry.name: entry.versions for entry, _ in candidates},
         },
     }
     cache = Cache(cache_folder())
@@ -216,6 +217,8 @@ def optimize(  # noqa: PLR0913
         with suppress(Exception):  # an artefact that its engine does not take any more
             return _resume(source, digest, remembered)
         cache.forget(key)
+    if engine != AUTO:
+        ENGINES[engine].require()
     return _choose(source, digest, candidates, cache, key)
 
 
@@ -285,7 +288,6 @@ def _precisions(precision: str, device: torch.device) -> list[Precision]:
 
 
 def _check_named(entry: EngineEntry, precision: str, device: torch.device) -> None:
-    entry.require()
     if device.type != "cpu" and not entry.on_gpu:
         raise ConfigError(
             f"{entry.name} runs on the processor here, and the model is on {device}; move it to the CPU, or"
@@ -386,7 +388,7 @@ def _try(
 def _fastest(runs: dict[str, Engine], rows: dict[str, Measurement], check: Check) -> str:
     """Its name; the rows get their latencies."""
     images = check.batches[0]
-    latencies = take_turns({name: (lambda run=run: run(images)) for name, run in runs.items()})
+    latencies = take_turns({name: partial(run, images) for name, run in runs.items()})
     for name, latency_ms in latencies.items():
         rows[name] = replace(rows[name], latency_ms=latency_ms)
     return min(latencies, key=lambda name: latencies[name])

@@ -61,12 +61,16 @@ class EngineEntry:
             require(package)
 
     @property
-    def version(self) -> str | None:
-        """Of the engine's own package; None if it is not installed."""
-        try:
-            return version(self.packages[0])
-        except PackageNotFoundError:
-            return None
+    def versions(self) -> list[str | None]:
+        """Of its packages; None for one that is not installed."""
+        return [_version(package) for package in self.packages]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 ENGINES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -19,14 +20,16 @@ def prepare(source: Source, precision: Precision, folder: Path) -> None:
 
 def start(source: Source, precision: Precision, folder: Path) -> Engine:  # noqa: ARG001
     """The compiled model, after its first call, which compiles it."""
-    dtype = DTYPES[precision]
+    dtype, threads = DTYPES[precision], source.threads
     # As its documentation advises for inference: constant weights on a CPU, CUDA graphs on a GPU.
-    options = {"triton.cudagraphs": True} if source.device.type == "cuda" else {"freezing": True}
+    options: dict[str, Any] = (
+        {"triton.cudagraphs": True} if source.device.type == "cuda" else {"freezing": True}
+    )
     compiled = torch.compile(source.fused(dtype), fullgraph=True, dynamic=False, options=options)
 
     def call(images: Tensor) -> Tensor:
-        with torch.no_grad(), use_threads(source.threads):
-            return compiled(images.to(dtype)).to(torch.float32, copy=True)
+        with torch.no_grad(), use_threads(threads):
+            return cast(Tensor, compiled(images.to(dtype)).to(torch.float32, copy=True))
 
     with quietly():
         call(torch.zeros(source.shape, device=source.device))

@@ -22,25 +22,24 @@ def prepare(source: Source, precision: Precision, folder: Path) -> None:
 
 def start(source: Source, precision: Precision, folder: Path) -> Engine:  # noqa: ARG001
     """The fused model in that precision."""
-    fused = source.fused(DTYPES[precision])
+    dtype, threads = DTYPES[precision], source.threads
+    fused = source.fused(dtype)
     if source.device.type == "cuda":
-        return _recorded(fused, source)
+        return _recorded(fused, source.shape, source.device, dtype)
 
     def call(images: Tensor) -> Tensor:
-        with torch.inference_mode(), use_threads(source.threads):
-            logits = fused(images.to(DTYPES[precision]))
-        return logits.to(torch.float32, copy=True)  # outside, for a tensor that autograd may use
+        with torch.inference_mode(), use_threads(threads):
+            logits = fused(images.to(dtype))
+        return _as_answer(logits)
 
     return call
 
 
-def _recorded(fused: ImageModel, source: Source) -> Engine:
+def _recorded(fused: ImageModel, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> Engine:
     """A CUDA graph for images of the shape that was asked for; others are run as they come."""
-    dtype = next(fused.parameters()).dtype
-    shape = source.shape
-    images_in = torch.zeros(shape, device=source.device, dtype=dtype).to(memory_format=torch.channels_last)
+    images_in = torch.zeros(shape, device=device, dtype=dtype).to(memory_format=torch.channels_last)
     graph, lock = torch.cuda.CUDAGraph(), threading.Lock()
-    with torch.inference_mode(), torch.cuda.device(source.device):
+    with torch.inference_mode(), torch.cuda.device(device):
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # libraries choose their kernels before the recording
@@ -54,10 +53,15 @@ def _recorded(fused: ImageModel, source: Source) -> Engine:
         if images.shape != shape:
             with torch.inference_mode():
                 logits = fused(images.to(dtype))
-            return logits.to(torch.float32, copy=True)
-        with lock, torch.no_grad(), torch.cuda.device(source.device):
+            return _as_answer(logits)
+        with lock, torch.no_grad(), torch.cuda.device(device):
             images_in.copy_(images)
             graph.replay()
-            return logits_out.to(torch.float32, copy=True)
+            return _as_answer(logits_out)
 
     return call
+
+
+def _as_answer(logits: Tensor) -> Tensor:
+    """In float32 and in memory of its own; outside inference mode also one that autograd may use."""
+    return logits.to(torch.float32, copy=True)
