@@ -404,6 +404,11 @@ def test_selecting_on_test_is_said_and_trains_on_all_of_train(drawn_copy, tiny, 
             "ReduceLROnPlateau does not take",
         ),
         ({"augment": AugmentRecipe(photos=({"RandomRotation": {}},))}, "RandomRotation does not take"),
+        ({"optimizer": OptimizerRecipe(settings={"betas": [0.9]})}, "AdamW does not take"),
+        ({"optimizer": OptimizerRecipe(name="Muon", settings={"betas": [0.9]})}, "Muon does not take"),
+        ({"optimizer": OptimizerRecipe(name="Muon", settings={"ns_steps": 200})}, "Muon does not take"),
+        ({"optimizer": OptimizerRecipe(name="Muon", settings={"ns_steps": 2.5})}, "Muon does not take"),
+        ({"precision": "16-mixed", "accelerator": "cpu"}, "needs a GPU"),
     ],
 )
 def test_settings_that_torch_does_not_take(drawn, tiny, tmp_path, change, text):
@@ -716,6 +721,49 @@ def test_a_run_that_stopped_early_stays_stopped_when_resumed(drawn, tiny, tmp_pa
     before = table(tmp_path / "run")
     tiny(drawn, tmp_path / "run", resume=True, recipe=None)
     assert table(tmp_path / "run") == before
+
+
+@pytest.mark.usefixtures("stale")
+def test_a_run_that_stopped_early_and_then_died_trains_no_more_when_resumed(
+    drawn, tiny, tmp_path, monkeypatch, table
+):
+    recipe = replace(TINY_RECIPE, epochs=9, patience=2)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetuning, "draw_curves", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tiny(drawn, tmp_path / "run", recipe=recipe)
+    monkeypatch.undo()  # from here on the loss falls again
+    result = tiny(drawn, tmp_path / "run", resume=True, recipe=None)
+    assert result.metrics["epochs"] == len(table(tmp_path / "run")) == 3
+
+
+def test_a_resumed_run_keeps_its_model_and_test(drawn, stopped, tiny):
+    for change in ({"model": "ghostnet_100"}, {"test": True}):
+        with pytest.raises(ConfigError, match="keeps its model and test"):
+            finetune(drawn, out=stopped, resume=True, **change)
+    with pytest.raises(ConfigError, match=r"\(test False -> True\)"):
+        finetune(drawn, out=stopped, resume=True, recipe=TINY_RECIPE, test=True)
+
+
+def test_the_same_call_resumes(drawn, tmp_path, monkeypatch):
+    call = {"model": "ghostnet_050", "recipe": replace(TINY_RECIPE, model=ModelRecipe(), epochs=1)}
+    with monkeypatch.context() as patch:
+        in_epoch(patch, 1, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(drawn, out=tmp_path / "run", **call)
+    assert finetune(drawn, out=tmp_path / "run", resume=True, **call).metrics["epochs"] == 1
+
+
+@pytest.mark.parametrize("variable", ["NODE_RANK", "SLURM_PROCID"])
+def test_one_process_of_several_that_nobody_asked_for(drawn, tiny, tmp_path, monkeypatch, variable):
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(ConfigError, match=f"{variable} says"):
+        tiny(drawn, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_with_a_run_is_not_overwritten(drawn, finished, tiny):

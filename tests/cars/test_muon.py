@@ -105,6 +105,13 @@ def test_a_frozen_weight_stays_and_learning_rates_are_followed():
     assert not torch.equal(model[1].weight, before["1.weight"])
 
 
+def test_gradients_are_not_kept_twice():
+    model = nn.Sequential(nn.Linear(8, 6), nn.Linear(6, 4))
+    optimizer = MuonWithAdamW(groups(model), 0.01)
+    train(model, optimizer.step, torch.randn(4, 8), 1)
+    assert all(twin.grad is None for twins, _ in optimizer._parts for twin in twins)
+
+
 def test_its_state_goes_on_where_it_was():
     torch.manual_seed(0)
     model, x = nn.Sequential(nn.Linear(8, 6), nn.Linear(6, 4)), torch.randn(16, 8)

@@ -115,6 +115,7 @@ def test_a_part_that_cannot_be(kind, setting, value):
         (lambda: AugmentRecipe(photos=({"RandomErasing": {}},)), "photos has no transform 'RandomErasing'"),
         (lambda: AugmentRecipe(tensors=({"RandomErasing": 3},)), "needs its settings"),
         (lambda: AugmentRecipe(batches=("MixUp",)), "one name with its settings each"),
+        (lambda: AugmentRecipe(batches=({"MixUp": {"num_classes": 3}},)), "takes no num_classes"),
         (lambda: AugmentRecipe(photos=({"RandomResizedCrop": {"size": 3}},)), "takes no size"),
         (lambda: ModelRecipe(settings={"num_classes": 3}), "the data decide"),
         (lambda: Recipe(mean=(0.5,)), "mean and std go together"),

@@ -16,6 +16,8 @@ def test_csv_and_tensorboard_are_the_default():
     ("names", "known"),
     [
         (["none"], ()),
+        (["none", "none"], ()),
+        ("tensorboard", ("tensorboard",)),
         ([], ()),
         (["csv"], ("csv",)),
         (["tensorboard", "csv", "tensorboard"], ("tensorboard", "csv")),

@@ -81,6 +81,33 @@ def test_the_training_loss_of_every_few_steps(drawn, tiny, tmp_path, monkeypatch
     assert [value for _, value in points] == pytest.approx([losses[step * accumulate - 1] for step in steps])
 
 
+def test_figures_of_the_split_that_chose_say_so(drawn_copy, tiny, tmp_path):
+    (drawn_copy / "val").rename(drawn_copy / "test")
+    run = tmp_path / "run"
+    tiny(drawn_copy, run, recipe=replace(TINY_RECIPE, epochs=1, select_on="test"))
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    assert "val_top1_percent_chosen_on_test" in tags
+    assert "val_loss_chosen_on_test" in tags
+    assert not {"val_top1_percent", "val_top5_percent", "val_loss"} & set(tags)
+    assert "train_loss" in tags
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_ctrl_c_while_a_tracker_starts_leaves_nothing(drawn, tiny, tmp_path, monkeypatch, there):
+    def waiting(*_):
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    if there:
+        run.mkdir()
+    monkeypatch.setitem(tracking._OPENERS, "tensorboard", waiting)
+    with pytest.raises(KeyboardInterrupt):
+        tiny(drawn, run)
+    assert list(tmp_path.rglob("*")) == ([run] if there else [])
+
+
 def test_none_switches_tensorboard_off(drawn, tiny, finished, tmp_path, table, same_weights):
     tiny(drawn, tmp_path / "run", trackers=("none",))
     assert not (tmp_path / "run" / "tensorboard").exists()
@@ -183,6 +210,7 @@ def test_another_choice_at_resuming_is_kept(drawn, tiny, tmp_path, monkeypatch, 
 
 
 @pytest.mark.skipif("wandb" in sys.modules, reason="the stand-in is in place")
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_the_packages_themselves_without_a_network(drawn, tiny, finished, tmp_path, monkeypatch, name, table):
     """Needs `pip install wandb mlflow`, which the tests do not ask for."""

@@ -1,5 +1,6 @@
 """A worker process that dies ends the run with one line; resuming ends it as if nothing had been."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -38,7 +39,11 @@ def test_a_killed_worker_loses_nothing(
         load(run / which)
     with pytest.raises(ConfigError, match=r"\(seed 0 -> 1\)"):
         tiny(drawn, run, resume=True, recipe=replace(recipe, seed=1, workers=1))
+    workers = []
+    in_epoch(monkeypatch, 3, lambda _: workers.append(len(multiprocessing.active_children())))
     tiny(drawn, run, resume=True, recipe=replace(recipe, workers=1))
+    assert workers == [1]
+    assert json.loads((run / "run.json").read_text())["recipe"]["workers"] == 1
     assert_same_run(run, finished.run, table, same_weights)
 
 

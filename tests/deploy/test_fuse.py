@@ -13,7 +13,7 @@ import lightcars
 from lightcars import count_flops, count_params, efficientnet, fuse, ghostnet
 from lightcars.cars.activation_map import activation_map
 from lightcars.deploy import onednn
-from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost
+from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
 from lightcars.deploy.onednn import kernel
 from lightcars.errors import CheckpointError, FusionError, LightcarsError
 from lightcars.layers import ConvNormAct, ConvStyle, DropPath, GhostModule, SameConv2d
@@ -94,10 +94,12 @@ def test_quick_functions_on_a_cpu_and_modules_elsewhere(small):
 
 @torch.no_grad()
 def test_inputs_of_another_precision_are_refused(small):
-    fused = fuse(small("ghostnet"))
+    fused, x = fuse(small("ghostnet")), torch.randn(1, 3, 40, 40)
     for dtype in (torch.float64, torch.bfloat16):
-        with pytest.raises(RuntimeError, match="type"):
-            fused(torch.randn(1, 3, 40, 40, dtype=dtype))
+        with pytest.raises(RuntimeError, match="should be the same"):
+            fused(x.to(dtype))
+        with pytest.raises(RuntimeError, match="should be the same"):
+            copy.deepcopy(fused).to(dtype)(x)
 
 
 @torch.no_grad()
@@ -302,7 +304,9 @@ def test_weights_that_are_loaded_or_moved_are_used(small):
     fused.load_state_dict(other.state_dict())
     torch.testing.assert_close(fused(x), expected)
     assert fused.to(torch.bfloat16)(x.bfloat16()).dtype == torch.bfloat16
-    close(fused.to(torch.float64)(x.double()).float(), expected, 0.1)
+    rounded = fused.to(torch.float32)(x)  # what was prepared before is of no use now
+    assert not torch.equal(rounded, expected)
+    torch.testing.assert_close(copy.deepcopy(fused)(x), rounded)
 
 
 @every_form
@@ -313,6 +317,13 @@ def test_gradients_of_the_input(small, form):
     (expected,) = torch.autograd.grad(model(x).square().sum(), x)
     (gradient,) = torch.autograd.grad(fused(x).square().sum(), x)
     close(gradient, expected, 1e-9)
+
+
+def test_squeeze_leaves_alone_what_a_gradient_needs():
+    squeeze = FusedSqueezeExcite(nn.Linear(4, 2), nn.Linear(2, 4), act=nn.ReLU(), gate=nn.Sigmoid())
+    x = torch.randn(1, 4, 5, 5, requires_grad=True)
+    squeeze(x.relu()).sum().backward()  # relu's gradient needs its output
+    assert x.grad is not None
 
 
 def test_an_activation_map(small):

@@ -19,6 +19,7 @@ where = pathlib.Path(lightcars.__file__)
 assert "empty" in where.parts, where
 assert (where.parent / "py.typed").is_file()
 assert (where.parent / "cars" / "recipes" / "c-50.yaml").is_file()
+assert (where.parent / "deploy" / "standalone" / "predict.py").is_file()
 assert count_flops(ghostnet()) == 141_150_512
 PY
 "$work/empty/bin/lightcars" list >/dev/null

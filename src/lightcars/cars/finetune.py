@@ -49,7 +49,7 @@ from lightcars.cars.run import (
 from lightcars.cars.trackers import DEFAULT_TRACKERS, check_trackers
 from lightcars.cars.trained import load_trained
 from lightcars.cars.transforms import augmentation
-from lightcars.errors import ConfigError, DataError, MissingExtraError, RunError
+from lightcars.errors import ConfigError, DataError, MissingExtraError
 from lightcars.files import write_text
 from lightcars.models.build import build_model, resolve_device
 from lightcars.models.image_model import ImageModel
@@ -88,7 +88,7 @@ def finetune(
     out: str | Path | None = None,
     resume: bool = False,
     test: bool = False,
-    trackers: Sequence[str] | None = None,
+    trackers: Sequence[str] | str | None = None,
     progress: bool = False,
 ) -> FinetuneResult:
     """Trains a model on a folder of car photographs and writes a run folder.
@@ -122,13 +122,11 @@ def finetune(
     """
     _require_extra()
     named = None if trackers is None else check_trackers(trackers)
-    chosen = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
+    chosen = _chosen(recipe, model, test=test, required=not resume)
     if resume:
         job = _resumed(data, chosen, out)
     else:
-        chosen = chosen or Recipe()
-        chosen = for_model(chosen, model) if isinstance(model, str) else chosen
-        chosen = with_started(replace(chosen, test=True) if test else chosen)
+        assert chosen is not None
         job = _prepared(data, None if isinstance(model, str) else model, chosen, out)
     if resume and job.run.summary.is_file():  # nothing left to do
         return FinetuneResult(load(job.run.best), json.loads(job.run.summary.read_text()), job.run.path)
@@ -157,6 +155,22 @@ def finetune(
         shutil.rmtree(job.run.initial, ignore_errors=True)
         report(job.run.path)
     return FinetuneResult(load(job.run.best), metrics, job.run.path)
+
+
+def _chosen(
+    recipe: Recipe | str | Path | None, model: str | ImageModel | None, *, test: bool, required: bool
+) -> Recipe | None:
+    """The recipe with what the other arguments change; None if nothing is said and none is required."""
+    chosen = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
+    if chosen is None and not required:
+        if isinstance(model, str) or test:
+            raise ConfigError(
+                "a resumed run keeps its model and test; leave them out, or give its recipe too."
+            )
+        return None
+    chosen = chosen or Recipe()
+    chosen = for_model(chosen, model) if isinstance(model, str) else chosen
+    return with_started(replace(chosen, test=True) if test else chosen)
 
 
 def for_model(recipe: Recipe, name: str) -> Recipe:
@@ -215,13 +229,16 @@ def _prepared(data: str | Path, model: ImageModel | None, recipe: Recipe, out: s
 def _begin(job: Job, trackers: Sequence[str]) -> Loggers:
     from lightcars.cars.tracking import open_trackers
 
+    made = not job.run.path.exists()
     claim(job.run.path)
     try:
         save(job.network, job.run.initial, classes=job.cars.classes, preprocessing=job.preprocessing)
         loggers, runs = open_trackers(job, dict.fromkeys(trackers))
         describe(job.run, {**_description(job), "trackers": trackers, "tracker_runs": runs})
-    except RunError:
+    except BaseException:  # Ctrl-C while a tracker waits for the network
         shutil.rmtree(job.run.path, ignore_errors=True)
+        if not made:
+            job.run.path.mkdir(exist_ok=True)
         raise
     return loggers
 
@@ -356,6 +373,9 @@ def _require_extra() -> None:
 
 
 def _check_accelerator(recipe: Recipe) -> None:
+    gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if recipe.precision == "16-mixed" and (recipe.accelerator == "cpu" or not gpu):
+        raise ConfigError("precision 16-mixed needs a GPU; on a processor take bf16-mixed or 32-true.")
     if recipe.accelerator == "mps" or (recipe.accelerator == "gpu" and torch.backends.mps.is_available()):
         resolve_device("mps")
     elif recipe.accelerator in ("gpu", "cuda") or (

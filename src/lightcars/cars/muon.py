@@ -41,6 +41,10 @@ class MuonWithAdamW(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
     ) -> None:
+        if not isinstance(ns_steps, int) or not 1 <= ns_steps < 100:
+            raise ValueError(f"ns_steps must be a whole number from 1 to 99, not {ns_steps!r}")
+        if len(betas) != 2:
+            raise ValueError(f"betas must be two numbers, not {betas!r}")
         super().__init__(groups, {"lr": lr, "weight_decay": 0.0})
         self._parts: list[tuple[list[nn.Parameter], torch.optim.Optimizer]] = []
         for group in self.param_groups:
@@ -67,6 +71,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
                 twin.grad = None if parameter.grad is None else parameter.grad.reshape(twin.shape)
             part.param_groups[0].update(lr=group["lr"], weight_decay=group["weight_decay"])
             part.step()
+            for twin in twins:
+                twin.grad = None  # or it would outlive zero_grad
         return loss
 
     def state_dict(self) -> dict[str, Any]:

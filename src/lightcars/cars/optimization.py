@@ -39,7 +39,7 @@ def make_optimizer(model: ImageModel, recipe: OptimizerRecipe) -> torch.optim.Op
     kind: Any = MuonWithAdamW if recipe.name == "Muon" else getattr(torch.optim, recipe.name)
     try:
         optimizer = kind(parameter_groups(model, recipe), lr=recipe.lr, **recipe.settings)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, IndexError) as error:
         raise _refused(recipe.name, recipe.settings, error) from error
     assert isinstance(optimizer, torch.optim.Optimizer)
     return optimizer
@@ -61,7 +61,7 @@ def make_epoch_schedule(optimizer: torch.optim.Optimizer, recipe: ScheduleRecipe
 
 
 def check_optimization(model: ImageModel, recipe: Recipe) -> None:
-    """Makes what training would make, on a copy of nothing but shapes, so that mistakes show at once.
+    """Makes what training would make, and steps without gradients, so that mistakes show at once.
 
     Raises:
         ConfigError: settings that torch's optimizer or scheduler does not take.

@@ -17,7 +17,12 @@ _MEETING_POINTS = ("MASTER_ADDR", "SLURM_JOB_ID", "LSB_JOBID")
 
 def is_first_process() -> bool:
     """Whether this is the process that writes; with several devices each has one of its own."""
-    return all(int(os.environ.get(name, "0")) == 0 for name in _RANKS)
+    return not _rank_variables()
+
+
+def _rank_variables() -> list[str]:
+    """Where this process is told that it is not the first."""
+    return [name for name in _RANKS if os.environ.get(name, "").strip("0").isdigit()]
 
 
 def started_by_torchrun() -> tuple[int, int] | None:
@@ -44,6 +49,11 @@ def with_started(recipe: Recipe) -> Recipe:
 def check_processes(recipe: Recipe) -> None:
     """Raises a ConfigError if other processes were started than the recipe needs, or they cannot meet."""
     started, wanted = started_by_torchrun(), (recipe.devices, recipe.num_nodes)
+    if wanted == (1, 1) and _rank_variables():
+        raise ConfigError(
+            f"{_rank_variables()[0]} says that this is one process of several, but the recipe is for one;"
+            " unset it, or give devices and num_nodes."
+        )
     if started not in (None, wanted):
         raise ConfigError(
             f"the recipe has devices {wanted[0]} and num_nodes {wanted[1]}, but torchrun started"

@@ -35,9 +35,12 @@ CHOSEN_ON_TEST = "chosen on test: too good"
 """What every output says of figures on the split that chose the epoch, where that is the test split."""
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-OPTIMIZERS = ("AdamW", "Adam", "SGD", "RMSprop", "Muon")
-SCHEDULES = ("cosine", "constant", "MultiStepLR", "ReduceLROnPlateau", "ExponentialLR")
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+OptimizerName = Literal["AdamW", "Adam", "SGD", "RMSprop", "Muon"]
+OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
+ScheduleName = Literal["cosine", "constant", "MultiStepLR", "ReduceLROnPlateau", "ExponentialLR"]
+SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 STEPWISE = ("cosine", "constant")
 PHOTO_STEPS = (
     "RandomHorizontalFlip",
@@ -84,7 +87,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def note_on(split: str, select_on: str | None) -> str | None:
+def note_on(split: str | None, select_on: str | None) -> str | None:
     """What the reader has to know about figures on `split` of a model whose epoch `select_on` chose."""
     return CHOSEN_ON_TEST if split == select_on == "test" else None
 
@@ -108,6 +111,8 @@ def _require_steps(name: str, steps: tuple[Step, ...], allowed: tuple[str, ...])
                 raise ConfigError(f"{name}: {transform} needs its settings as name: value, not {settings!r}.")
             if transform == "RandomResizedCrop" and "size" in settings:
                 raise ConfigError(f"{name}: {transform} takes no size; it is the recipe's resolution.")
+            if transform in BATCH_STEPS and "num_classes" in settings:
+                raise ConfigError(f"{name}: {transform} takes no num_classes; the data decide.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +157,7 @@ class OptimizerRecipe:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    name: Literal["AdamW", "Adam", "SGD", "RMSprop", "Muon"] = "AdamW"
+    name: OptimizerName = "AdamW"
     lr: float = 1e-3
     weight_decay: float = 0.05
     decay_norms: bool = True
@@ -179,7 +184,7 @@ class ScheduleRecipe:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
-    name: Literal["cosine", "constant", "MultiStepLR", "ReduceLROnPlateau", "ExponentialLR"] = "cosine"
+    name: ScheduleName = "cosine"
     warmup_epochs: float = 1.0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -311,7 +316,7 @@ class Recipe:
     clip_norm: float | None = None
     patience: int | None = 15
     min_delta: float = 0.0
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int = 1

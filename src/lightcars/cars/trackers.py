@@ -20,18 +20,19 @@ NO_TRACKER = "none"
 DEFAULT_TRACKERS = ("csv", "tensorboard")
 
 
-def check_trackers(names: Sequence[str]) -> tuple[str, ...]:
-    """The trackers of these names, each once; "none" alone is none.
+def check_trackers(names: Sequence[str] | str) -> tuple[str, ...]:
+    """The trackers of these names (one may stand without a list), each once; "none" alone is none.
 
     Raises:
         ConfigError: there is no such tracker, or "none" stands beside others.
         MissingExtraError: its package is not installed.
     """
-    if list(names) == [NO_TRACKER]:
+    chosen = tuple(dict.fromkeys([names] if isinstance(names, str) else names))
+    if chosen == (NO_TRACKER,):
         return ()
-    for name in names:
+    for name in chosen:
         _check(name)
-    return tuple(dict.fromkeys(names))
+    return chosen
 
 
 def _check(name: str) -> None:

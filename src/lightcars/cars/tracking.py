@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from textwrap import shorten
-from typing import Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
 from uuid import uuid4
 
 import lightning as L
@@ -23,6 +23,9 @@ from lightcars.cars.recording import RunRecorder
 from lightcars.cars.run import Job, describe
 from lightcars.cars.workers import is_dead_worker
 from lightcars.errors import RunError
+
+if TYPE_CHECKING:
+    from lightcars.cars.module import CarsModule
 
 STEPS_BETWEEN = 50
 """Optimizer steps between two values of the training loss."""
@@ -64,7 +67,11 @@ def resume_trackers(job: Job, names: Sequence[str]) -> Loggers:
     content = job.run.read()
     before = content.get("tracker_runs", {})
     loggers, runs = open_trackers(job, {name: before.get(name) for name in names})
-    now = {"trackers": list(names), "tracker_runs": {**before, **runs}}
+    now = {
+        "recipe": {**content["recipe"], "workers": job.recipe.workers},
+        "trackers": list(names),
+        "tracker_runs": {**before, **runs},
+    }
     if {**content, **now} != content:
         describe(job.run, {**content, **now})
     return loggers
@@ -116,6 +123,12 @@ def closing(loggers: Loggers) -> Iterator[None]:
         threading.excepthook = usual
 
 
+def tracked_name(column: str, select_on: str) -> str:
+    """A column of metrics.csv as trackers have it: figures of the test split that chooses say so."""
+    chosen = select_on == "test" and column.startswith("val_")
+    return f"{column}_chosen_on_test" if chosen else column
+
+
 @final
 class Tracking(L.Callback):
     """Tells the trackers each row of metrics.csv, and the training loss every few steps."""
@@ -139,9 +152,11 @@ class Tracking(L.Callback):
             loss = float(outputs["loss"]) * trainer.accumulate_grad_batches
             self._log({"train_loss_step": loss}, step)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, *_: Any) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.loggers:
-            self._log(self.recorder.rows[-1], trainer.global_step)
+            select_on = cast("CarsModule", pl_module).recipe.select_on
+            row = {tracked_name(name, select_on): value for name, value in self.recorder.rows[-1].items()}
+            self._log(row, trainer.global_step)
 
     def _log(self, figures: Mapping[str, float], step: int) -> None:
         def say(logger: Logger) -> None:
@@ -162,9 +177,10 @@ def _tensorboard(job: Job, run_id: str | None) -> tuple[Logger, str]:
     if run_id is None:
         from torch.utils.tensorboard.summary import hparams
 
+        figures = [tracked_name(name, job.recipe.select_on) for name in ("val_top1_percent", "val_loss")]
         settings = {key: _plain(value) for key, value in flat(job.recipe.to_dict()).items()}
         logger.log_hyperparams(settings)
-        for summary in hparams(settings, {"val_top1_percent": None, "val_loss": None}):
+        for summary in hparams(settings, dict.fromkeys(figures)):
             writer.file_writer.add_summary(summary)
     logger.save()
     return logger, folder.name

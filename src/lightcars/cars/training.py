@@ -53,7 +53,7 @@ def train(
     if recipe.devices * recipe.num_nodes > 1:
         callbacks.append(SameEverywhere(job.run, photos, val))
     if recipe.patience is not None:
-        callbacks.append(EarlyStopping("val_loss", patience=recipe.patience, min_delta=recipe.min_delta))
+        callbacks.append(StopsEarly("val_loss", patience=recipe.patience, min_delta=recipe.min_delta))
     if recipe.model.freeze_epochs != 0:
         callbacks.append(FrozenTrunk(recipe.model.freeze_epochs))
     bar = progress and sys.stderr.isatty()
@@ -76,6 +76,16 @@ def train(
         trainer = _trainer(job, callbacks, bar=bar)
         _fit(trainer, module, loaders, resumable, watch)
     return recorder.rows
+
+
+@final
+class StopsEarly(EarlyStopping):
+    """Lightning's, for which a resumed run that had stopped stays stopped."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 @final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -18,9 +19,11 @@ def write(program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> N
     """Converts and writes the program; `entries` become methods without arguments that return them."""
     exir = require("executorch.exir")
     xnnpack = require("executorch.backends.xnnpack.partition.xnnpack_partitioner")
+    # Java reads the texts as its modified UTF-8, in which ASCII is safe.
+    methods = {key: json.dumps(json.loads(text)) for key, text in entries.items()}
     with refusals("ExecuTorch"), quietly():
         lowered = exir.to_edge_transform_and_lower(
-            program, partitioner=[xnnpack.XnnpackPartitioner()], constant_methods=dict(entries)
+            program, partitioner=[xnnpack.XnnpackPartitioner()], constant_methods=methods
         )
         content = lowered.to_executorch().buffer
     path.write_bytes(content)

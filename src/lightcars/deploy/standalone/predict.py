@@ -36,7 +36,8 @@ class Classifier:
         if not Path(path).is_file():
             raise PredictionError(f"there is no model {path}.")
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 3  # errors
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # no idle work
         try:
             self.session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]

@@ -1,0 +1,131 @@
+"""Which recipe learns Stanford Cars best, on the same photographs, epochs, resolution and seeds?
+
+Sides: `c-50` (the GhostNet thesis's best experiment, its milestones scaled to 30 epochs, at 112 px) and
+`cars-scratch`, both from fresh weights; with `--trunk FILE` also the pretrained ones: `cars-finetune` and the
+EfficientNet thesis's recipe.
+
+Method: whole fine-tunes with `lightcars.finetune`, one folder each under `--runs`; what is there already is
+not done again, and what was stopped goes on. The figure is `val` top-1 of the epoch that `val` chose.
+`python benchmarks/cars_recipes.py --data cars196 --runs runs/recipes --seeds 0 1` does it all; hours.
+
+Reading: differences below the spread of the seeds mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+
+from harness import RESULTS, machine, rounded, table, versions
+from lightcars import finetune
+from lightcars.cars.recipe import Recipe
+from lightcars.cars.recipe_file import load_recipe, recipe_from
+
+EPOCHS = 30
+LAST_EPOCH_OF_C50 = 129
+SCALED = [round(epoch * EPOCHS / LAST_EPOCH_OF_C50) for epoch in (67, 82, 95, 107)]
+
+FRESH = {
+    "c-50": ("c-50", [f"epochs={EPOCHS}", "resolution=112", f"schedule.settings.milestones={SCALED}"]),
+    "cars-scratch": ("cars-scratch", []),
+}
+"""Side -> recipe and what is changed in it."""
+
+IMAGENET = ["mean=[0.485, 0.456, 0.406]", "std=[0.229, 0.224, 0.225]"]
+PRETRAINED = {
+    "cars-finetune": ("cars-finetune", IMAGENET),
+    "efficientnet-thesis-pretrained": ("efficientnet-thesis-pretrained", IMAGENET),
+}
+
+
+def recipe_of(side: str, seed: int, trunk: Path | None, changes: Sequence[str]) -> Recipe:
+    name, own = (FRESH | PRETRAINED)[side]
+    weights = [f"model.weights={trunk}"] if side in PRETRAINED else []
+    return load_recipe(name, [*own, *weights, *changes, f"seed={seed}"])
+
+
+def run(data: Path, folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """The figures of one fine-tune, done now unless it is there."""
+    there = folder / "run.json"
+    if (folder / "metrics.json").is_file():
+        before = recipe_from(json.loads(there.read_text())["recipe"], str(there))
+        changed = before.differences(recipe)
+        if changed:
+            raise SystemExit(f"{folder} holds a run of another recipe: {', '.join(changed)}.")
+    else:
+        finetune(data, recipe=recipe, out=folder, resume=there.exists(), progress=True)
+    figures = json.loads((folder / "metrics.json").read_text())
+    head, *rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    columns = dict(zip(head, zip(*rows, strict=True), strict=True))
+    return {
+        "seed": recipe.seed,
+        "val_top1_percent": rounded(figures["val_top1_percent"]),
+        "val_top5_percent": rounded(figures["val_top5_percent"]),
+        "best_epoch": figures["best_epoch"],
+        "val_top1_percent_by_epoch": [rounded(float(value)) for value in columns["val_top1_percent"]],
+        "hours": rounded(sum(float(value) for value in columns["seconds"]) / 3600),
+    }
+
+
+def summary(runs: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    tops = [run["val_top1_percent"] for run in runs]
+    return {
+        "val_top1_percent_mean": rounded(mean(tops)),
+        "val_top1_percent_deviation": rounded(stdev(tops)) if len(tops) > 1 else None,
+    }
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
+    options.add_argument("--runs", type=Path, required=True, help="folder of the run folders, SIDE-sSEED")
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options.add_argument("--sides", nargs="+", choices=[*FRESH, *PRETRAINED], help="default: all that can be")
+    options.add_argument(
+        "--trunk", type=Path, help="pretrained EfficientNet-B0, with or without a classifier"
+    )
+    options.add_argument("--set", dest="changes", action="append", default=[], help="change every recipe")
+    options.add_argument("--out", type=Path, default=RESULTS / "cars_recipes.json")
+    given = options.parse_args()
+    sides = given.sides or [*FRESH, *(PRETRAINED if given.trunk else ())]
+    if given.trunk is None and set(sides) & set(PRETRAINED):
+        options.error("the pretrained recipes need --trunk")
+    results: dict[str, Any] = {}
+    for seed in given.seeds:
+        for side in sides:
+            recipe = recipe_of(side, seed, given.trunk, given.changes)
+            found = run(given.data, given.runs / f"{side}-s{seed}", recipe)
+            results.setdefault(side, {"runs": []})["runs"].append(found)
+    for side, found in results.items():
+        results[side] = found | summary(found["runs"])
+    rows = [
+        [side, *(str(r[name]) for name in ("seed", "val_top1_percent", "val_top5_percent", "hours"))]
+        for side, found in results.items()
+        for r in found["runs"]
+    ]
+    print(table(["recipe", "seed", "val top-1 %", "top-5 %", "hours"], rows))
+    record = {
+        "benchmark": "cars_recipes",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "versions": versions(),
+        "threads": torch.get_num_threads(),
+        "data": given.data.name,
+        "changes": given.changes,
+        "results": results,
+    }
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
