@@ -227,7 +227,7 @@ def test_auto_takes_the_fastest_that_agrees(classifier, install):
     assert good.calls == calls + 1
 
 
-def test_the_fastest_is_the_one_with_the_least_median(classifier, install, monkeypatch):
+def test_the_fastest_is_taken_and_comes_first(classifier, install, monkeypatch):
     for name in ("first", "second", "third"):
         install(Fake(), name, alone=name == "first", precisions=("fp32",))
     latencies = {"first-fp32": 2.0, "second-fp32": 1.0, "third-fp32": 3.0}

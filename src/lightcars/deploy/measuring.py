@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any, cast
 
 import torch
@@ -35,7 +34,7 @@ class Measurement:
 
     Attributes:
         engine, precision: which.
-        latency_ms: of one batch; None if it was not measured.
+        latency_ms: of one batch, the least of many calls; None if it was not measured.
         difference: of its logits from eager ones at most, as a part of the largest logit.
         problem: why it was dropped; None if it agrees.
     """
@@ -154,7 +153,7 @@ def _images(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 
 def take_turns(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Milliseconds of each call: the median over turns, in which all are slowed alike by the neighbours."""
+    """Milliseconds of each call, the least over turns: neighbours on the machine only ever add to it."""
     turns: dict[str, list[float]] = {name: [] for name in calls}
     until = time.perf_counter() + LIMIT_S
     for _ in range(TURNS):
@@ -162,7 +161,7 @@ def take_turns(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
             turns[name].append(_turn(call))
         if time.perf_counter() > until:
             break
-    return {name: 1000 * median(times) for name, times in turns.items()}
+    return {name: 1000 * min(times) for name, times in turns.items()}
 
 
 def _turn(call: Callable[[], object]) -> float:
@@ -173,7 +172,7 @@ def _turn(call: Callable[[], object]) -> float:
     times: list[float] = []
     while time.perf_counter() < end or not times:
         times.append(_seconds(call))
-    return median(times)
+    return min(times)
 
 
 def _seconds(call: Callable[[], object]) -> float:
