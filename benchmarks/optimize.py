@@ -13,6 +13,10 @@ first round has filled, so that all rounds measure one choice. Before each round
 the time to the first answer, from before `import torch`. Every round compares the logits with those of the
 model that was optimized.
 
+Fresh weights make most of a rounding error: bf16 then differs by more than `optimize` allows, and is dropped.
+So give it weights that learnt something, `--weights efficientnet_b0=FOLDER ghostnet_100=FOLDER`, folders of
+`lightcars.save`; the other sides' speed does not depend on theirs.
+
 Reading: ratios are side / lightcars, so above 1 means that lightcars is faster; the range is over rounds.
 """
 
@@ -80,10 +84,10 @@ class Side:
 
         import lightcars
 
-        weights = Path(os.environ["LIGHTCARS_CACHE"]) / task["model"]
+        weights = Path(task["weights"] or Path(os.environ["LIGHTCARS_CACHE"]) / task["model"])
         if not weights.is_dir():
             made = lightcars.create_model(task["model"])
-            fit_batch_norms(made, torch.randn(4, 3, 64, 64))
+            fit_batch_norms(made, torch.randn(8, 3, 224, 224))
             lightcars.save(made.eval(), weights)
         model = lightcars.load(weights)
         images = torch.randn(task["batch"], 3, 224, 224)
@@ -167,6 +171,7 @@ def main() -> None:
     options = parser(__doc__, rounds=5)
     options.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     options.add_argument("--batches", nargs="+", type=int, choices=TURNS, default=list(TURNS))
+    options.add_argument("--weights", nargs="+", type=pair, default=[], metavar="MODEL=FOLDER")
     options.add_argument("--threads", type=int, default=2)
     arguments = options.parse_args()
     if arguments.worker is not None:
@@ -181,6 +186,7 @@ def main() -> None:
         for model in arguments.models:
             for batch in arguments.batches:
                 task = {"model": model, "batch": batch, "threads": arguments.threads}
+                task["weights"] = dict(arguments.weights).get(model)
                 found = measure(task, arguments.rounds, neighbours)
                 results.setdefault(model, {})[f"batch{batch}"] = found
                 rows += comparison_row([model, str(batch)], "ms", found["ms"])
@@ -189,7 +195,20 @@ def main() -> None:
     print(table(("model", "batch", *COMPARISON_HEAD), rows))
     print()
     print(table(("model", "batch", "chosen", "first process", "second process", "import torch"), starts))
-    finish("optimize", arguments, neighbours, results, threads=arguments.threads)
+    finish(
+        "optimize",
+        arguments,
+        neighbours,
+        results,
+        threads=arguments.threads,
+        learnt=[name for name, _ in arguments.weights],
+    )
+
+
+def pair(text: str) -> tuple[str, str]:
+    """A model's name and a folder."""
+    name, _, folder = text.partition("=")
+    return name, folder
 
 
 def start_row(model: str, batch: int, found: Mapping[str, Any]) -> list[str]:
