@@ -91,7 +91,7 @@ class Side:
             lightcars.save(made.eval(), weights)
         model = lightcars.load(weights)
         images = torch.randn(task["batch"], 3, 224, 224)
-        fast = lightcars.optimize(model, task["batch"])
+        fast = lightcars.optimize(model, task["batch"], resolution=224)
         fast(images)
         self._started = {
             "first_answer_s": rounded(time.perf_counter() - self._start),
