@@ -503,6 +503,19 @@ def test_a_read_only_cache(classifier, install, cache):
     assert list(cache.iterdir()) == []
 
 
+def test_a_changed_file_is_not_given_out(tmp_path):
+    cache, file = Cache(tmp_path / "cache"), tmp_path / "artefact"
+    file.write_text("made")
+    cache.store({"a": 1}, {"b": 2}, [file])
+    entry = cache.find({"a": 1})
+    assert entry.record == {"b": 2}
+    assert cache.find({"a": 2}) is None
+    (entry.folder / "artefact").write_text("mode")
+    assert cache.find({"a": 1}) is None
+    cache.forget({"a": 1})
+    assert not entry.folder.exists()
+
+
 def test_the_oldest_entries_go(tmp_path):
     cache = Cache(tmp_path)
     for number in range(MOST_ENTRIES + 3):
