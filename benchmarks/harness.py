@@ -249,7 +249,7 @@ def _cpu_model() -> str:
 def versions() -> dict[str, str | None]:
     """Of Python and of everything that is compared; None for what is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in ("torch", "torchvision", "timm", "fvcore", OURS):
+    for package in ("torch", "torchvision", "timm", "fvcore", "onnxruntime", "openvino", OURS):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lightcars.counters.profile import Profile, profile
     from lightcars.deploy.export import Exported, InputSize, export
     from lightcars.deploy.fuse import fuse
+    from lightcars.deploy.measuring import Measurement, Measurements
+    from lightcars.deploy.optimize import OptimizedModel, optimize
     from lightcars.errors import LightcarsError
     from lightcars.models.preprocessing import Preprocessing
     from lightcars.models.registry import list_models
@@ -40,6 +42,9 @@ _MODULES = {
     "FinetuneResult": "cars.finetune",
     "InputSize": "deploy.export",
     "LightcarsError": "errors",
+    "Measurement": "deploy.measuring",
+    "Measurements": "deploy.measuring",
+    "OptimizedModel": "deploy.optimize",
     "Prediction": "cars.predict",
     "Preprocessing": "models.preprocessing",
     "Profile": "counters.profile",
@@ -61,6 +66,7 @@ _MODULES = {
     "list_models": "models.registry",
     "list_weights": "weights.catalog",
     "load": "weights.checkpoint",
+    "optimize": "deploy.optimize",
     "predict": "cars.predict",
     "profile": "counters.profile",
     "push_to_hub": "sharing",
@@ -77,6 +83,9 @@ __all__ = [
     "FinetuneResult",
     "InputSize",
     "LightcarsError",
+    "Measurement",
+    "Measurements",
+    "OptimizedModel",
     "Prediction",
     "Preprocessing",
     "Profile",
@@ -99,6 +108,7 @@ __all__ = [
     "list_models",
     "list_weights",
     "load",
+    "optimize",
     "predict",
     "profile",
     "push_to_hub",

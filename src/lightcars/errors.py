@@ -74,6 +74,10 @@ class ExportError(LightcarsError, RuntimeError):
     """A model that an engine does not take, or that answers otherwise there."""
 
 
+class OptimizationError(LightcarsError, RuntimeError):
+    """A model that no engine runs as it should on this machine, or a precision that this does not have."""
+
+
 class CountingError(LightcarsError, RuntimeError):
     """The operations of a model cannot be counted."""
 

@@ -20,6 +20,7 @@ from lightcars.deploy.export import TOLERANCE, largest_difference
 from lightcars.deploy.formats import FORMATS
 from lightcars.deploy.fuse import fuse
 from lightcars.deploy.graphs import to_program
+from lightcars.deploy.optimize import optimize
 from lightcars.errors import InputError
 from lightcars.layers import DropPath
 from lightcars.models.build import build_model
@@ -327,6 +328,36 @@ def test_exported_equals_eager(variant, tmp_path):
 @every_variant
 def test_every_variant_exported_equals_eager(variant, tmp_path):
     exported_equals_eager(settled(quick(variant)), tmp_path, resolution=64)
+
+
+@torch.no_grad()
+def optimized_equals_eager(model: ImageModel, engine: str) -> None:
+    """In the batch and size that were asked for, and in others."""
+    fast = optimize(model, 2, resolution=64, engine=engine, precision="fp32")
+    for shape in [(2, 3, 64, 64), (3, 3, 64, 64), (1, 3, 75, 61)]:
+        x = images(*shape)
+        expected = model(x)
+        tolerance = TOLERANCE * float(expected.abs().max())
+        torch.testing.assert_close(fast(x), expected, atol=tolerance, rtol=0)
+
+
+@pytest.fixture
+def no_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIGHTCARS_CACHE", str(tmp_path))
+
+
+@every_variant
+@pytest.mark.usefixtures("no_cache")
+def test_optimized_equals_eager(variant):
+    optimized_equals_eager(settled(quick(variant)), "torch")
+
+
+@pytest.mark.slow
+@every_variant
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.usefixtures("no_cache")
+def test_optimized_for_every_engine_equals_eager(variant, engine):
+    optimized_equals_eager(settled(quick(variant)), engine)
 
 
 @pytest.mark.parametrize(

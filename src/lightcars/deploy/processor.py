@@ -1,0 +1,45 @@
+"""What this machine's processor is and can do."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+import torch
+
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""As Linux names them; the last one on ARM."""
+
+
+@cache
+def processor() -> str:
+    """Model, cores and what it can do, as one text: artefacts compiled for another one are not taken."""
+    fields = _cpuinfo()
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    flags = " ".join(sorted(_flags(fields)))
+    return f"{platform.system()} {platform.machine()}, {name}, {os.cpu_count()} cores: {flags}"
+
+
+@cache
+def has_bf16() -> bool:
+    """Whether it multiplies bfloat16 itself; elsewhere that is slower than float32."""
+    if fields := _cpuinfo():
+        return not _BF16_FLAGS.isdisjoint(_flags(fields))
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(known is not None and known())
+
+
+def _flags(fields: dict[str, str]) -> set[str]:
+    return set((fields.get("flags") or fields.get("Features") or "").split())
+
+
+def _cpuinfo() -> dict[str, str]:
+    """Of the first core, on Linux; nothing elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.split("\n\n", 1)[0].splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -1,0 +1,109 @@
+"""A model and the size it is optimized for, with its forms for the engines, each made once when needed."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lightcars.deploy.fuse import fuse
+from lightcars.models.image_model import ImageModel
+
+if TYPE_CHECKING:
+    import openvino
+    from torch.export import ExportedProgram
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What all engines are made from.
+
+    Attributes:
+        model: stays as it is, in whichever mode and precision.
+        batch: images at once.
+        resolution: pixels of the square images.
+        threads: of the processor that an engine may use.
+    """
+
+    model: ImageModel
+    batch: int
+    resolution: int
+    threads: int
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W) of the images."""
+        return self.batch, self.model.config.img_channels, self.resolution, self.resolution
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the model is, and the images and logits are to be."""
+        return next(self.model.parameters()).device
+
+    @cached_property
+    def eager(self) -> ImageModel:
+        """The model in evaluation mode and float32: what every engine is compared with."""
+        parts = self.model.state_dict().values()
+        plain = all(part.dtype == torch.float32 for part in parts if part.is_floating_point())
+        if plain and not any(module.training for module in self.model.modules()):
+            return self.model
+        return copy.deepcopy(self.model).eval().float()
+
+    def fused(self, dtype: torch.dtype = torch.float32) -> ImageModel:
+        """A fused copy."""
+        fused = fuse(self.eager)
+        return fused if dtype == torch.float32 else copy.deepcopy(fused).to(dtype)
+
+    @cached_property
+    def program(self) -> ExportedProgram:
+        """For the converters. Of the fused model, which is exported and converted in half the time."""
+        from lightcars.deploy.graphs import to_program
+
+        return to_program(self.fused(), batch=self.batch, resolution=self.resolution)
+
+    @cached_property
+    def onnx(self) -> bytes:
+        """In ONNX."""
+        from lightcars.deploy.graphs import program_to_onnx
+
+        content: bytes = program_to_onnx(self.program).SerializeToString()
+        return content
+
+    @cached_property
+    def openvino(self) -> openvino.Model:
+        """In OpenVINO's form."""
+        from lightcars.deploy.graphs import program_to_openvino
+
+        return program_to_openvino(self.program)
+
+    def digest(self) -> str:
+        """Of the layers and of every weight: other models have another one."""
+        digest = hashlib.sha256(f"{self.model.config}\n{self.model}".encode())
+        for name, tensor in self.model.state_dict().items():
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(_bytes(tensor))
+        return digest.hexdigest()
+
+
+def _bytes(tensor: torch.Tensor) -> Any:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
+@contextmanager
+def use_threads(number: int) -> Iterator[None]:
+    """PyTorch's own work with that many threads, and then with as many as before."""
+    before = torch.get_num_threads()
+    if before == number:
+        yield
+        return
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
