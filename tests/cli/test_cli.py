@@ -27,6 +27,7 @@ DEMO_EPOCHS = f"{demonstration.DRAWN_RECIPE.epochs} drawn, {demonstration.PHOTO_
 COMMANDS = (
     "list",
     "info",
+    "export",
     "finetune",
     "evaluate",
     "predict",
@@ -638,12 +639,13 @@ def test_ctrl_c_says_how_to_go_on_even_with_spaces_in_names(lightcars, monkeypat
 
 
 STALLED = """
-import sys, threading
+import signal, sys, threading
 from pathlib import Path
 import torch
 from lightcars.cars import training
 from lightcars.cli.main import run
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs are started without
 torch.set_num_threads(1)
 step, marker = training.CarsModule.training_step, Path(sys.argv.pop())
 

@@ -49,7 +49,7 @@ def with_started(recipe: Recipe) -> Recipe:
 def check_processes(recipe: Recipe) -> None:
     """Raises a ConfigError if other processes were started than the recipe needs, or they cannot meet."""
     started, wanted = started_by_torchrun(), (recipe.devices, recipe.num_nodes)
-    if wanted == (1, 1) and _rank_variables():
+    if started is None and wanted == (1, 1) and _rank_variables():
         raise ConfigError(
             f"{_rank_variables()[0]} says that this is one process of several, but the recipe is for one;"
             " unset it, or give devices and num_nodes."
