@@ -601,3 +601,27 @@ print(fast.from_cache, *[name for name in ("onnx", "onnxscript", "openvino") if 
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["True"]
+
+
+@pytest.mark.usefixtures("kept_cache")
+def test_openvino_leaves_the_signal_stack_in_order(classifier, tmp_path):
+    """Two of OpenVINO's cores that end in the wrong order would have the next SIGCHLD end the process."""
+    optimize(classifier, 2, engine="openvino", precision="fp32")
+    torch.save(classifier, tmp_path / "model.pt")
+    code = f"""
+import faulthandler, gc, signal, subprocess, torch
+from lightcars import optimize
+faulthandler.enable()
+signal.signal(signal.SIGCHLD, lambda *_: None)
+model = torch.load({str(tmp_path / "model.pt")!r}, weights_only=False)
+first = optimize(model, 2, engine="openvino", precision="fp32")
+second = optimize(model, 2, engine="openvino", precision="fp32")
+del first
+gc.collect()
+del second
+gc.collect()
+subprocess.run(["true"], check=True)
+print("alive")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "alive")

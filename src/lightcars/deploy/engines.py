@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lightcars.errors import MissingExtraError
@@ -35,6 +36,17 @@ def require(module: str) -> Any:
         raise MissingExtraError(
             f"{package} cannot be imported ({error}); pip install 'lightcars[{extra}]'"
         ) from error
+
+
+@cache
+def openvino_core() -> Any:
+    """The one `openvino.Core` of this process, which is never given back.
+
+    A core gives the thread a stack for signal handlers, and its end puts back the one it found. Of two cores
+    that do not end in reverse order the second puts back the first one's, which is no more: the next signal
+    that is handled, as SIGCHLD where a DataLoader has had workers, then ends the process (OpenVINO 2026.4).
+    """
+    return require("openvino").Core()
 
 
 @contextmanager

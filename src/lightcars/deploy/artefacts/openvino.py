@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from lightcars.deploy.engines import Engine, require
+from lightcars.deploy.engines import Engine, openvino_core, require
 from lightcars.deploy.graphs import OUTPUT, program_to_openvino
 
 SECTION = "lightcars"
@@ -28,8 +28,7 @@ def run(path: Path) -> Engine:
     """The model in OpenVINO, on the CPU, in float32 where the processor would rather take bfloat16."""
     import torch
 
-    openvino = require("openvino")
-    compiled = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def call(images: Tensor) -> Tensor:
         return torch.from_numpy(compiled(images.numpy())[OUTPUT])
@@ -39,7 +38,7 @@ def run(path: Path) -> Engine:
 
 def read_entries(path: Path) -> dict[str, str]:
     """The metadata of an artefact."""
-    model = require("openvino").Core().read_model(path)
+    model = openvino_core().read_model(path)
     if not model.has_rt_info(SECTION):
         return {}
     return {key: value.astype(str) for key, value in model.get_rt_info(SECTION).astype(dict).items()}

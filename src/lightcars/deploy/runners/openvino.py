@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightcars.deploy.engines import Engine, require
+from lightcars.deploy.engines import Engine, openvino_core
 from lightcars.deploy.graphs import refusals
 from lightcars.deploy.runners import Precision
 from lightcars.deploy.source import Source
@@ -21,19 +21,15 @@ _HINTS = {"fp32": "f32", "bf16": "bf16"}
 def prepare(source: Source, precision: Precision, folder: Path) -> None:
     """Converts, compiles and exports."""
     with refusals("OpenVINO"):
-        compiled = (
-            require("openvino")
-            .Core()
-            .compile_model(source.openvino, "CPU", _settings(source.threads, precision))
-        )
+        settings = _settings(source.threads, precision)
+        compiled = openvino_core().compile_model(source.openvino, "CPU", settings)
         (folder / FILE).write_bytes(compiled.export_model().getvalue())
 
 
 def start(source: Source, precision: Precision, folder: Path) -> Engine:
     """One request on the compiled model; calls from several threads wait for each other."""
-    openvino = require("openvino")
     settings = _settings(source.threads, precision)
-    compiled = openvino.Core().import_model((folder / FILE).read_bytes(), "CPU", settings)
+    compiled = openvino_core().import_model((folder / FILE).read_bytes(), "CPU", settings)
     request, lock = compiled.create_infer_request(), threading.Lock()
 
     def call(images: Tensor) -> Tensor:
