@@ -21,22 +21,25 @@ if TYPE_CHECKING:
     from lightcars.counters.flops import count_flops
     from lightcars.counters.params import count_params
     from lightcars.counters.profile import Profile, profile
+    from lightcars.deploy.calibration import Calibration
     from lightcars.deploy.export import Exported, InputSize, export
     from lightcars.deploy.fuse import fuse
     from lightcars.deploy.measuring import Measurement, Measurements
-    from lightcars.deploy.optimize import OptimizedModel, optimize
+    from lightcars.deploy.optimize import optimize
+    from lightcars.deploy.optimized import OptimizedModel
     from lightcars.errors import LightcarsError
     from lightcars.models.preprocessing import Preprocessing
     from lightcars.models.registry import list_models
     from lightcars.models.scaling import compound_scale
+    from lightcars.models.transforms import transforms_for
     from lightcars.sharing import Training, from_pretrained, push_to_hub, save_pretrained
     from lightcars.weights.catalog import WeightsEntry, list_weights
     from lightcars.weights.checkpoint import load, save
     from lightcars.weights.convert.export import state_dict_for
-    from lightcars.weights.transforms import transforms_for
     from lightcars.zoo import create_model, efficientnet, ghostnet
 
 _MODULES = {
+    "Calibration": "deploy.calibration",
     "Evaluation": "cars.evaluate",
     "Exported": "deploy.export",
     "FinetuneResult": "cars.finetune",
@@ -44,7 +47,7 @@ _MODULES = {
     "LightcarsError": "errors",
     "Measurement": "deploy.measuring",
     "Measurements": "deploy.measuring",
-    "OptimizedModel": "deploy.optimize",
+    "OptimizedModel": "deploy.optimized",
     "Prediction": "cars.predict",
     "Preprocessing": "models.preprocessing",
     "Profile": "counters.profile",
@@ -74,10 +77,11 @@ _MODULES = {
     "save": "weights.checkpoint",
     "save_pretrained": "sharing",
     "state_dict_for": "weights.convert.export",
-    "transforms_for": "weights.transforms",
+    "transforms_for": "models.transforms",
 }
 
 __all__ = [
+    "Calibration",
     "Evaluation",
     "Exported",
     "FinetuneResult",

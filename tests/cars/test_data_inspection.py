@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from lightcars.cars.classes import CLASS_NAMES
-from lightcars.cars.images import read_image
 from lightcars.cars.inspection import channel_statistics, inspect_data
 from lightcars.cars.layouts import Sample, find_data
 from lightcars.errors import DataError
+from lightcars.models.images import read_image
 
 from .made_copies import RAM, RECORDS, SIZE, TRAIN, class_folders, put, thesis
 

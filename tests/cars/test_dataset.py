@@ -12,13 +12,13 @@ from PIL import Image
 
 from lightcars.cars import dataset
 from lightcars.cars.dataset import CarsDataset, DecodedPhotos, SeededSampler, decode
-from lightcars.cars.images import read_image
 from lightcars.cars.layouts import Sample, find_data
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, AugmentRecipe
 from lightcars.cars.transforms import augmentation
 from lightcars.errors import DataError
+from lightcars.models.images import read_image
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.weights.transforms import fit_square
+from lightcars.models.transforms import fit_square
 
 RGB = Preprocessing(resolution=16, mean=RGB_MEAN, std=RGB_STD)
 GRAY = Preprocessing(resolution=16, mean=GRAY_MEAN, std=GRAY_STD)

@@ -7,11 +7,11 @@ import torch
 from PIL import Image
 
 from lightcars import ghostnet, predict, save
-from lightcars.cars.images import read_image
 from lightcars.cars.transforms import normalize, to_pixels
 from lightcars.errors import CheckpointError, DataError, InputError
+from lightcars.models.images import read_image
+from lightcars.models.transforms import fit_square
 from lightcars.weights.checkpoint import read_card
-from lightcars.weights.transforms import fit_square
 
 from .tiny_settings import TINY_MODEL
 

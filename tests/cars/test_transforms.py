@@ -20,7 +20,7 @@ from lightcars.cars.transforms import (
 )
 from lightcars.errors import ConfigError
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.weights.transforms import fit_square
+from lightcars.models.transforms import fit_square
 
 RGB = Preprocessing(resolution=32, mean=RGB_MEAN, std=RGB_STD)
 GRAY = Preprocessing(resolution=32, mean=GRAY_MEAN, std=GRAY_STD)

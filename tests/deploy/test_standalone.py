@@ -12,10 +12,10 @@ from PIL import Image, PngImagePlugin
 
 from lightcars import Preprocessing, predict, save
 from lightcars.cars.drawing import draw_cars
-from lightcars.cars.images import read_image
 from lightcars.cars.transforms import normalize, to_pixels
 from lightcars.deploy.standalone.predict import Classifier, PredictionError
-from lightcars.weights.transforms import fit_square
+from lightcars.models.images import read_image
+from lightcars.models.transforms import fit_square
 
 PREPROCESSINGS = {
     "squash": {},

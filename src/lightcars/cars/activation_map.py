@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from lightcars.cars.images import read_image, without_advice
 from lightcars.cars.predict import Guess
 from lightcars.cars.trained import load_trained
 from lightcars.cars.transforms import normalize, to_pixels
 from lightcars.errors import InputError
 from lightcars.models.image_model import ImageModel
-from lightcars.weights.transforms import fit_square
+from lightcars.models.images import read_image, without_advice
+from lightcars.models.transforms import fit_square
 
 
 def activation_map(model: ImageModel, image: Tensor, class_index: int | None = None) -> Tensor:

@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
-from lightcars.cars.images import without_advice
 from lightcars.cars.layouts import Sample
 from lightcars.cars.recipe import Region
 from lightcars.cars.regions import check_region, read_sample
 from lightcars.cars.transforms import PhotoAugmentation, as_image, to_pixels
 from lightcars.errors import DataError
+from lightcars.models.images import without_advice
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.weights.transforms import fit_square
+from lightcars.models.transforms import fit_square
 
 MEMORY_SHARE = 0.5
 """Part of the free memory that decoded photographs may take; beyond it they go to a temporary file."""

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from tqdm import tqdm
 
-from lightcars.cars.images import without_advice
 from lightcars.cars.layouts import CarsData, Sample, Split, find_data
 from lightcars.cars.recipe import Region
 from lightcars.cars.regions import check_region, read_sample
 from lightcars.errors import DataError
+from lightcars.models.images import without_advice
 
 THIN_CLASS = 10
 """Training classes with fewer photographs are thin."""

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from lightcars.cars.images import read_image, without_advice
 from lightcars.cars.trained import TrainedModel, load_trained
 from lightcars.cars.transforms import normalize, to_pixels
 from lightcars.errors import InputError
-from lightcars.weights.transforms import fit_square
+from lightcars.models.images import read_image, without_advice
+from lightcars.models.transforms import fit_square
 
 
 @dataclass(frozen=True, slots=True)

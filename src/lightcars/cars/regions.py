@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from lightcars.cars.images import read_image
 from lightcars.cars.layouts import Sample
 from lightcars.cars.recipe import REGIONS, Region
 from lightcars.errors import DataError
+from lightcars.models.images import read_image
 from lightcars.models.validation import require_one_of
 
 

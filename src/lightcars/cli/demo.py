@@ -76,7 +76,7 @@ def demo(
 
 
 def _first_readable(samples: Sequence[Sample]) -> Path:
-    from lightcars.cars.images import read_image
+    from lightcars.models.images import read_image
 
     for sample in samples:
         with suppress(DataError):

@@ -64,8 +64,8 @@ def predict_all(
         raise InputError(f"--picture and --cam are two pictures; {cam} cannot be both.")
     predictions = run_predict(run, images, top=top, device=device)
     if picture is not None:
-        from lightcars.cars.images import read_image
         from lightcars.cars.report import draw_prediction
+        from lightcars.models.images import read_image
 
         draw_prediction(read_image(images[0], 3), predictions[0], picture)
     if cam is not None:

@@ -36,6 +36,7 @@ class Measurement:
         engine, precision: which.
         latency_ms: of one batch, the least of many calls; None if it was not measured.
         difference: of its logits from eager ones at most, as a part of the largest logit.
+        top1_change_percent: of int8: points of top-1 more than the model's on photographs; below 0 is a loss.
         problem: why it was dropped; None if it agrees.
     """
 
@@ -43,7 +44,16 @@ class Measurement:
     precision: str
     latency_ms: float | None = None
     difference: float | None = None
+    top1_change_percent: float | None = None
     problem: str | None = None
+
+    @property
+    def note(self) -> str:
+        """What else is to be said of it."""
+        if self.problem is not None:
+            return f"dropped: {self.problem}"
+        change = self.top1_change_percent
+        return "" if change is None else f"top-1 {change:+.2f} points"
 
 
 class Measurements(tuple[Measurement, ...]):
@@ -56,8 +66,7 @@ class Measurements(tuple[Measurement, ...]):
         for row in self:
             latency = "" if row.latency_ms is None else f"{row.latency_ms:.2f}"
             difference = "" if row.difference is None else f"{row.difference:.0e}"
-            problem = "" if row.problem is None else f"dropped: {row.problem}"
-            rows.append((row.engine, row.precision, latency, difference, problem))
+            rows.append((row.engine, row.precision, latency, difference, row.note))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = [[*map(str.ljust, row[:4], widths), row[4]] for row in rows]
         return "\n".join("  ".join(line).rstrip() for line in lines)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lightcars.deploy.calibration import Calibration, Photos, load_photos
 from lightcars.deploy.fuse import fuse
 from lightcars.models.image_model import ImageModel
 
@@ -29,12 +30,14 @@ class Source:
         batch: images at once.
         resolution: pixels of the square images.
         threads: of the processor that an engine may use.
+        calibration: for int8; None where that is not wanted.
     """
 
     model: ImageModel
     batch: int
     resolution: int
     threads: int
+    calibration: Calibration | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -81,6 +84,25 @@ class Source:
         from lightcars.deploy.graphs import program_to_openvino
 
         return program_to_openvino(self.program)
+
+    @cached_property
+    def photos(self) -> Photos:
+        """What int8 is fitted to and judged by."""
+        assert self.calibration is not None
+        return load_photos(self.model, self.calibration, self.resolution)
+
+    @cached_property
+    def targets(self) -> torch.Tensor:
+        """(N,) the classes that count as right on the judged photographs."""
+        return self.first_classes if self.photos.labels is None else self.photos.labels
+
+    @cached_property
+    def first_classes(self) -> torch.Tensor:
+        """(N,) what the model itself says of them."""
+        fused = self.fused()
+        with torch.inference_mode(), use_threads(self.threads):
+            answers = [fused(images).argmax(1) for images in self.photos.batches(self.photos.judged, 16)]
+        return torch.cat(answers)[: len(self.photos.judged)]
 
     def digest(self) -> str:
         """Of the layers and of every weight: other models have another one."""

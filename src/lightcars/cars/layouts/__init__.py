@@ -5,12 +5,11 @@ The layouts are rows of one table, `LAYOUTS`; each is a file here, with `recogni
 
 from lightcars.cars.layouts.cut import VALIDATION_FRACTION, split_stratified, with_validation
 from lightcars.cars.layouts.find import LAYOUTS, find_data
-from lightcars.cars.layouts.folders import CLASSES_FILE, IMAGE_SUFFIXES
+from lightcars.cars.layouts.folders import CLASSES_FILE
 from lightcars.cars.layouts.records import Box, CarsData, Sample, Split
 
 __all__ = [
     "CLASSES_FILE",
-    "IMAGE_SUFFIXES",
     "LAYOUTS",
     "VALIDATION_FRACTION",
     "Box",

@@ -9,18 +9,14 @@ from pathlib import Path
 from lightcars.cars.classes import CLASS_NAMES, class_key
 from lightcars.cars.layouts.records import Sample
 from lightcars.errors import DataError
+from lightcars.models.images import is_image
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 CLASSES_FILE = "classes.txt"
 
 
 def images(folder: Path) -> list[Path]:
     """The image files in a folder, in the order of their names; hidden ones are left out."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    return sorted(path for path in folder.iterdir() if is_image(path))
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lightcars.cars.images import read_image
 from lightcars.errors import DataError
+from lightcars.models.images import read_image
 
 SIDE = 168
 """Pixels of the longer side."""

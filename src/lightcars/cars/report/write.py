@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightcars.cars.images import without_advice
 from lightcars.cars.report.figures import Comparison, RunFigures, Source, read_run
 from lightcars.cars.report.several import compare, comparison, several_page
 from lightcars.cars.report.single import single_page
 from lightcars.cars.run import RunFolder
 from lightcars.errors import InputError
 from lightcars.files import write_text
+from lightcars.models.images import without_advice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

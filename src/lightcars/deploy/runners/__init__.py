@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from lightcars.deploy.engines import Engine
     from lightcars.deploy.source import Source
 
-Precision: TypeAlias = Literal["fp32", "bf16"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
+Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
 
 
 class Runner(Protocol):
@@ -45,7 +45,7 @@ class EngineEntry:
     name: str
     module: str
     packages: tuple[str, ...]
-    precisions: tuple[Precision, ...] = PRECISIONS
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
     on_gpu: bool = False
     any_batch: bool = False
     in_auto: bool = True
@@ -84,6 +84,6 @@ ENGINES = {
             packages=("onnxruntime", "onnx", "onnxscript"),
             precisions=("fp32",),  # it has no convolution in bf16 for processors
         ),
-        EngineEntry(name="openvino", module="openvino", packages=("openvino",)),
+        EngineEntry(name="openvino", module="openvino", packages=("openvino",), precisions=PRECISIONS),
     )
 }

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightcars.cars.images import read_image
 from lightcars.errors import DataError
+from lightcars.models.images import read_image
 
 ROTATE_90 = 6  # EXIF: the camera was held upright
 

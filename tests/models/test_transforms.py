@@ -8,8 +8,8 @@ from torchvision.models import get_model_weights
 
 from lightcars.errors import ConfigError, InputError
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.models.transforms import fit_square, transforms_for
 from lightcars.weights.catalog import ENTRIES, IMAGENET_MEAN, IMAGENET_STD, WeightsEntry
-from lightcars.weights.transforms import fit_square, transforms_for
 from lightcars.zoo import ghostnet
 
 HALF = (0.5, 0.5, 0.5)

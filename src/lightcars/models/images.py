@@ -12,6 +12,13 @@ from PIL import Image, ImageOps
 
 from lightcars.errors import DataError
 
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+
+def is_image(path: Path) -> bool:
+    """Whether it is a file, not a hidden one, that is called as images are."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+
 
 def read_image(path: Path, img_channels: int) -> Image.Image:
     """The photograph, upright, as RGB (3 channels) or grayscale (1).

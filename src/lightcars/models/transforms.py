@@ -31,13 +31,7 @@ def transforms_for(model: Any) -> v2.Transform:
     >>> transform(Image.new("RGB", (60, 40))).shape
     torch.Size([3, 32, 32])
     """
-    model = getattr(model, "_orig_mod", model)
-    preprocessing = model if isinstance(model, Preprocessing) else getattr(model, "preprocessing", None)
-    if preprocessing is None:
-        raise InputError(
-            "the preprocessing of these weights is not known; set model.preprocessing to a"
-            " lightcars.Preprocessing(resolution=..., mean=..., std=...)."
-        )
+    preprocessing = preprocessing_of(model)
     from torchvision.transforms import v2
 
     channels = len(preprocessing.mean)
@@ -51,6 +45,22 @@ def transforms_for(model: Any) -> v2.Transform:
             v2.Normalize(list(preprocessing.mean), list(preprocessing.std)),
         ]
     )
+
+
+def preprocessing_of(model: Any) -> Preprocessing:
+    """That of a model's weights, or the one that is given.
+
+    Raises:
+        InputError: the model's weights came without preprocessing, or are fresh.
+    """
+    model = getattr(model, "_orig_mod", model)
+    preprocessing = model if isinstance(model, Preprocessing) else getattr(model, "preprocessing", None)
+    if preprocessing is None:
+        raise InputError(
+            "the preprocessing of these weights is not known; set model.preprocessing to a"
+            " lightcars.Preprocessing(resolution=..., mean=..., std=...)."
+        )
+    return preprocessing
 
 
 def fit_square(preprocessing: Preprocessing) -> v2.Transform:
