@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -44,12 +44,17 @@ def ratio(peer: Rounds, ours: Rounds) -> dict[str, float]:
     }
 
 
-def compare(sides: Mapping[str, Rounds]) -> dict[str, Any]:
-    """Summaries of all sides and the ratio of each peer to lightcars."""
+def compare(sides: Mapping[str, Rounds], ours: str = OURS) -> dict[str, Any]:
+    """Summaries of all sides and the ratio of each other side to ours."""
     return {
         "sides": {side: summary(rounds) for side, rounds in sides.items()},
-        "peer_over_lightcars": others_over(OURS, sides),
+        "peer_over_lightcars": others_over(ours, sides),
     }
+
+
+def fastest(sides: Mapping[str, Rounds], among: Iterable[str]) -> str:
+    """The side with the least median, of some."""
+    return min(among, key=lambda side: median(flat(sides[side])))
 
 
 def others_over(side: str, sides: Mapping[str, Rounds]) -> dict[str, dict[str, float]]:
