@@ -35,7 +35,7 @@ from calls import inference, logits, made_images
 from harness import Plan, Side, ask_fresh, parser, serve_side, timed_rounds
 from neighbours import Neighbours
 from peer_engines import COMPILE_BF16, ENGINES
-from peers import eager_peer, prepare_weights, sides_of, with_weights
+from peers import add_weights_option, eager_peer, prepare_weights, sides_of, with_weights
 from ratios import (
     COMPARISON_HEAD,
     OURS,
@@ -137,7 +137,7 @@ def main() -> None:
     options = parser(__doc__, rounds=5)
     options.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     options.add_argument("--batches", nargs="+", type=int, choices=TURNS, default=list(TURNS))
-    options.add_argument("--weights", nargs="+", type=pair, default=[], metavar="MODEL=FOLDER")
+    add_weights_option(options)
     options.add_argument("--engines", nargs="*", choices=ENGINES, default=list(ENGINES), metavar="SIDE")
     options.add_argument("--calibration", metavar="FOLDER", help="photographs: measures int8 too")
     options.add_argument("--threads", type=int, default=2)
@@ -170,12 +170,6 @@ def main() -> None:
     print(table(head, starts))
     learnt = [name for name, _ in arguments.weights]
     finish("optimize", arguments, neighbours, results, threads=arguments.threads, learnt=learnt)
-
-
-def pair(text: str) -> tuple[str, str]:
-    """A model's name and a folder."""
-    name, _, folder = text.partition("=")
-    return name, folder
 
 
 def start_rows(model: str, batch: int, starts: Mapping[str, Any]) -> list[list[str]]:

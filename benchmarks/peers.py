@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Callable
@@ -55,6 +56,16 @@ def _dropout(model: str) -> float:
     from lightcars.models.efficientnet.config import VARIANTS
 
     return VARIANTS[model.removeprefix("efficientnet_")].dropout
+
+
+def add_weights_option(options: argparse.ArgumentParser) -> None:
+    """`--weights MODEL=FOLDER ...`, as a list of pairs."""
+    options.add_argument("--weights", nargs="+", type=_pair, default=[], metavar="MODEL=FOLDER")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, folder = text.partition("=")
+    return name, folder
 
 
 def prepare_weights(model: str, folder: Path, source: str | None = None) -> None:

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import lightcars
 from neighbours import Neighbours
 from ratios import OURS
 
@@ -40,12 +41,12 @@ def _cpu_model() -> str:
 def versions() -> dict[str, str | None]:
     """Of Python and of everything that is compared; None for what is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in ("torch", "torchvision", "timm", "fvcore", "onnxruntime", "openvino", OURS):
+    for package in ("torch", "torchvision", "timm", "fvcore", "onnxruntime", "openvino"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = None
-    return found
+    return {**found, OURS: lightcars.__version__}  # also that of a checkout that is not installed
 
 
 def finish(
