@@ -33,7 +33,7 @@ from calls import inference, made_images, training_step
 from harness import Plan, Side, parser, serve_side, timed_rounds
 from neighbours import Neighbours
 from peers import add_weights_option, prepare_weights, with_weights
-from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, differences, table
+from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, differences, over_others, table
 from record import finish
 from training_step import optimizer_of
 
@@ -168,6 +168,8 @@ def measure(task: dict[str, Any], rounds: int, neighbours: Neighbours) -> dict[s
     return {
         "batch": case.batch,
         "ms": compare(found.ms),
+        "eager": TIMM,
+        "eager_over_side": over_others(TIMM, found.ms),
         "reserved_mib": memory["reserved"],
         "allocated_mib": memory["allocated"],
         "chosen": found.answers["chosen"][OURS],

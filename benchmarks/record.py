@@ -49,6 +49,11 @@ def versions() -> dict[str, str | None]:
     return {**found, OURS: lightcars.__version__}  # also that of a checkout that is not installed
 
 
+def records(folder: Path = RESULTS) -> dict[str, Any]:
+    """What benchmarks have written there, by their names."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
 def finish(
     name: str, arguments: argparse.Namespace, neighbours: Neighbours, results: Any, **settings: Any
 ) -> None:

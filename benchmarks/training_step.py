@@ -1,8 +1,8 @@
 """How fast is a training step on the CPU, each library in the precision that suits it best?
 
-Sides: lightcars as `finetune` trains (channels_last, the recipe's AdamW) and timm in channels_last with AdamW,
-each in fp32 and in bf16 autocast; with `--compile` both through `torch.compile` too. A step is forward,
-cross-entropy, backward and AdamW on a batch that is ready, 64 images of 224 px.
+Sides: lightcars as `finetune` trains (channels_last, the recipe's AdamW) and timm in channels_last with
+AdamW, each in fp32 and in bf16 autocast; with `--compile` both through `torch.compile` too. A step is
+forward, cross-entropy, backward and AdamW on a batch that is ready, 64 images of 224 px.
 
 Method: as in `eager.py`: in every round each side has a fresh process; while one works, the others wait. All
 sides have the same weights, images, dropout and stochastic depth. A call warms up (and compiles); then the

@@ -50,11 +50,22 @@ def test_sides_of_inference_answer_alike(side, task):
 
 
 @pytest.mark.parametrize("side", [OURS, gpu.TIMM])
-def test_sides_of_training_train(side, task):
+def test_sides_of_training_train(side, task, monkeypatch):
+    steps = []
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: steps.append(id(self)))
     case = {**asdict(gpu.CASES["train_batch128"]), "batch": 2}
     opened = gpu.open_side({**task, "side": side, "case": case})
-    assert opened.answer("turn") > 0
+    opened.call()
+    assert len(steps) == gpu.SETTLING_CALLS + 1
     assert opened.answer("logits") is None
+
+
+def test_a_call_ends_with_waiting_for_the_gpu(monkeypatch):
+    done = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: done.append("wait"))
+    gpu.waited_for(lambda: done.append("run"), "cuda")()
+    gpu.waited_for(lambda: done.append("run"), "cpu")()
+    assert done == ["run", "wait", "run"]
 
 
 def test_training_has_no_optimized_side():

@@ -14,7 +14,7 @@ def test_sides_train(side, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     write_weights("ghostnet_050", tmp_path)
     steps = []
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: steps.append(self))
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: steps.append(id(self)))
     task = {"model": "ghostnet_050", "weights": str(tmp_path), "batch": 2, "resolution": 64, "threads": 1}
     opened = training_step.open_side({**task, "side": side})
     assert opened.answer("turn") > 0
