@@ -42,7 +42,7 @@ def how_fast(found: Records) -> str:
         rows.append(
             [
                 label_of(model, batch),
-                f"{eager} {either['ms']['sides'][eager]['median']:.3g} ms",
+                f"{eager} {_ms(either, eager)} ms",
                 _fused_over(model, fused),
                 *(spread(cell) if cell else "" for cell in cells),
             ]
@@ -59,7 +59,7 @@ def fused(found: Records) -> str:
         if fused:
             over = fused["ms"]["peer_over_lightcars"]
             ratios = [spread(over[peer]) if peer in over else "" for peer in peers]
-            ms = f"{fused['ms']['sides'][OURS]['median']:.3g} ms"
+            ms = f"{_ms(fused, OURS)} ms"
             rows.append([label_of(model, batch), ms, *ratios])
     head = ("", "fused", "torchvision", "timm", "not fused")
     return markdown(head, rows) + _origin(found, "fuse") if rows else not_yet("fuse")
@@ -72,7 +72,7 @@ def deployed(found: Records) -> str:
         if not optimized:
             continue
         label = label_of(model, batch)
-        for side, figures in optimized["ms"]["sides"].items():
+        for side in optimized["ms"]["sides"]:
             over = (
                 optimized["eager_over_side"].get(side),
                 optimized["ms"]["peer_over_lightcars"].get(side),
@@ -80,7 +80,7 @@ def deployed(found: Records) -> str:
             )
             difference = optimized["relative_differences"].get(side)
             differs = "" if difference is None else f"{difference:.2g}"
-            row = [label, NAMES.get(side, side), f"{figures['median']:.3g}"]
+            row = [label, NAMES.get(side, side), _ms(optimized, side)]
             rows.append([*row, *(spread(ratio) if ratio else "" for ratio in over), differs])
         starts += [_start(label, side, start) for side, start in optimized["starts"].items()]
     if not rows:
@@ -97,8 +97,8 @@ def trained(found: Records) -> str:
         return not_yet("training_step")
     rows = []
     for model, step in found["training_step"]["results"].items():
-        for side, figures in step["ms"]["sides"].items():
-            row = [MODELS[model], side, f"{figures['median']:.3g}"]
+        for side in step["ms"]["sides"]:
+            row = [MODELS[model], side, _ms(step, side)]
             over = step["ms"]["peer_over_lightcars"].get(side)
             mib = f"{step['mib']['sides'][side]['median']:.4g}"
             rows.append([*row, spread(over) if over else "", mib])
@@ -119,7 +119,7 @@ def on_gpu(found: Records) -> str:
                 label = f"{MODELS[model]}, {CASES[case]}"
                 mib = f"{figures['reserved_mib']['sides'][side]['median']:.4g}"
                 per_second = f"{1000 * figures['batch'] / times['median']:,.0f}"
-                row = [label, side + chosen, f"{times['median']:.3g}", per_second]
+                row = [label, side + chosen, _ms(figures, side), per_second]
                 rows.append([*row, spread(over) if over else "", mib])
     head = ("", "side", "ms", "images/s", "side / lightcars", "MiB")
     return markdown(head, rows, texts=2) + _origin(found, "gpu")
@@ -155,6 +155,11 @@ def label_of(model: str, batch: int) -> str:
     return f"{MODELS[model]}, {'1 image' if batch == 1 else f'{batch} images'}"
 
 
+def _ms(figures: Mapping[str, Any], side: str) -> str:
+    value = figures["ms"]["sides"][side]["median"]
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+
+
 def _fused_over(model: str, fused: Mapping[str, Any]) -> str:
     return spread(fused["ms"]["peer_over_lightcars"][eager_peer(model)]) if fused else ""
 
@@ -179,5 +184,6 @@ def _line(name: str, record: Mapping[str, Any]) -> str:
     on = f"{record['gpu']['name']}, CUDA {record['gpu']['cuda']}; {machine}" if "gpu" in record else machine
     disturbed = record["measurements_disturbed"]
     quiet = f"; other processes disturbed {disturbed} measurements" if disturbed else ""
-    rounds = f"{record['rounds']} rounds"
-    return f"`benchmarks/{name}.py`, {record['date']}: {on}; {', '.join(versions)}; {rounds}{quiet}.\n"
+    fresh = "; fresh weights" if record.get("learnt") == [] else ""
+    rounds = f"{record['rounds']} round{'s' if record['rounds'] > 1 else ''}"
+    return f"`benchmarks/{name}.py`, {record['date']}: {on}; {', '.join(versions)}; {rounds}{fresh}{quiet}.\n"
