@@ -16,24 +16,11 @@ import gc
 from functools import partial
 from typing import Any
 
-from harness import (
-    COMPARISON_HEAD,
-    Rounds,
-    ask_fresh,
-    compare,
-    comparison_row,
-    finish,
-    growth_mib,
-    mark_memory,
-    parser,
-    rotated,
-    seconds,
-    serve,
-    table,
-    workers,
-)
+from harness import ask_fresh, growth_mib, mark_memory, parser, rotated, seconds, serve, workers
 from neighbours import Neighbours
 from peers import EFFICIENTNETS, GHOSTNETS, builder, sides_of
+from ratios import COMPARISON_HEAD, Rounds, compare, comparison_row, table
+from record import finish
 
 FIRST_BUILDS = ("efficientnet_b0", "efficientnet_b7", "ghostnet_100")
 BUILDS_PER_ROUND = 3

@@ -21,10 +21,11 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from harness import RESULTS, machine, rounded, table, versions
 from lightcars import finetune
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recipe_file import load_recipe, recipe_from
+from ratios import rounded, table
+from record import RESULTS, machine, versions
 
 EPOCHS = 30
 LAST_EPOCH_OF_C50 = 129

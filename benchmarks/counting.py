@@ -19,22 +19,10 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from harness import (
-    COMPARISON_HEAD,
-    OURS,
-    ask_fresh,
-    compare,
-    comparison_row,
-    finish,
-    growth_mib,
-    mark_memory,
-    parser,
-    rotated,
-    seconds,
-    serve,
-    table,
-)
+from harness import ask_fresh, growth_mib, mark_memory, parser, rotated, seconds, serve
 from neighbours import Neighbours
+from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, table
+from record import finish
 
 SIDES = (OURS, "torch FlopCounterMode", "fvcore")
 RESOLUTIONS = {"efficientnet_b7": 600, "efficientnet_b0": 224}

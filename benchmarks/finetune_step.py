@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from harness import finish, parser, rounded, table
+from harness import parser
 from lightcars import create_model
 from lightcars.cars.dataset import DecodedPhotos, decode
 from lightcars.cars.drawing import draw_cars
@@ -35,6 +35,8 @@ from lightcars.cars.recipe import RGB_MEAN, RGB_STD, Recipe
 from lightcars.cars.transforms import normalize
 from lightcars.models.preprocessing import Preprocessing
 from neighbours import Neighbours
+from ratios import rounded, table
+from record import finish
 
 WARM_STEPS = 3
 

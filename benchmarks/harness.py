@@ -1,4 +1,4 @@
-"""What the benchmarks share: workers, ratios, the machine's description, tables and JSON.
+"""What the benchmarks share: options, workers, and rounds in which all sides take turns.
 
 Machines are noisy and their neighbours are busy, so no benchmark quotes one side's time against another
 side's time from another minute: the sides take turns within a round, a round gives one ratio per peer, and
@@ -13,25 +13,19 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from neighbours import Neighbours
-
-OURS = "lightcars"
-RESULTS = Path(__file__).parent / "results"
-
-Rounds = list[list[float]]
-"""One side's samples, round by round."""
+from ratios import Rounds
 
 
 def parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
@@ -110,8 +104,100 @@ def workers(script: str, tasks: Mapping[str, Mapping[str, Any]]) -> Iterator[dic
 
 def serve(answer: Callable[[str], Any]) -> None:
     """The other end of `Worker.ask`: answers until the driver hangs up."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what engines and compilers print is no answer
     for line in sys.stdin:
-        print(json.dumps(answer(line.strip())), flush=True)
+        print(json.dumps(answer(line.strip())), file=answers, flush=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """What one worker times, and what else it can be asked.
+
+    Attributes:
+        call: what is timed.
+        answers: further questions and who answers them.
+        warm_up_calls: before the first turn.
+        turn_s: how long a turn lasts; at least one call.
+    """
+
+    call: Callable[[], object]
+    answers: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    warm_up_calls: int = 3
+    turn_s: float = 0.2
+
+    def answer(self, question: str) -> Any:
+        """To "warm up" seconds, to "turn" milliseconds of a call; None to what this side does not know."""
+        if question == "warm up":
+            return median(seconds(self.call) for _ in range(self.warm_up_calls))
+        if question == "turn":
+            return turn_ms(self.call, self.turn_s)
+        return self.answers[question]() if question in self.answers else None
+
+
+def serve_side(open_side: Callable[[], Side]) -> None:
+    """Answers `timed_rounds`. The side is opened at the first question, so that no two open at once."""
+    side = cache(open_side)
+    serve(lambda question: side().answer(question))
+
+
+def turn_ms(call: Callable[[], object], turn_s: float) -> float:
+    """Milliseconds of a call: the median of as many as begin within the turn."""
+    until = time.perf_counter() + turn_s
+    times = [seconds(call)]
+    while time.perf_counter() < until:
+        times.append(seconds(call))
+    return 1000 * median(times)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How often: rounds, and turns of each side in a round."""
+
+    rounds: int
+    turns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Of every side, round by round: milliseconds of its turns, and its answers by question."""
+
+    ms: dict[str, Rounds]
+    answers: dict[str, dict[str, list[Any]]]
+
+
+def timed_rounds(
+    script: str,
+    tasks: Mapping[str, Mapping[str, Any]],
+    plan: Plan,
+    neighbours: Neighbours,
+    *,
+    questions: Sequence[str] = (),
+    before_round: Callable[[], object] = lambda: None,
+) -> Found:
+    """In every round each side has a fresh process; all warm up, then take turns; then they are asked.
+
+    While one side works, the others wait for their next question. The order of the sides rotates.
+    """
+    sides = list(tasks)
+    found = Found(
+        ms={side: [] for side in sides},
+        answers={question: {side: [] for side in sides} for question in questions},
+    )
+    for _ in range(plan.rounds):
+        before_round()
+        with workers(script, tasks) as started:
+            for side in sides:
+                started[side].ask("warm up")
+                found.ms[side].append([])
+            for turn in range(plan.turns):
+                for side in rotated(sides, turn):
+                    ask = partial(started[side].ask, "turn")
+                    found.ms[side][-1].append(neighbours.undisturbed(ask, [started[side].pid]))
+            for question in questions:
+                for side in sides:
+                    found.answers[question][side].append(started[side].ask(question))
+    return found
 
 
 def rotated(sides: Sequence[str], turn: int) -> list[str]:
@@ -144,138 +230,3 @@ def growth_mib(mark: int) -> float:
 def _peak_bytes() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def flat(rounds: Rounds) -> list[float]:
-    """All samples of one side."""
-    return [sample for samples in rounds for sample in samples]
-
-
-def summary(rounds: Rounds) -> dict[str, float | int]:
-    """Median, extremes and number of one side's samples."""
-    samples = flat(rounds)
-    return {
-        "median": rounded(median(samples)),
-        "min": rounded(min(samples)),
-        "max": rounded(max(samples)),
-        "samples": len(samples),
-    }
-
-
-def ratio(peer: Rounds, ours: Rounds) -> dict[str, float]:
-    """peer / ours: median over the turns, its extremes over the rounds, and the ratio of the best samples.
-
-    Both samples of a turn were taken within a moment of each other, so that what slows the machine for a
-    while slows both.
-    """
-    each = [median(a / b for a, b in zip(*samples, strict=True)) for samples in zip(peer, ours, strict=True)]
-    return {
-        "ratio": rounded(median(a / b for a, b in zip(flat(peer), flat(ours), strict=True))),
-        "low": rounded(min(each)),
-        "high": rounded(max(each)),
-        "best": rounded(min(flat(peer)) / min(flat(ours))),
-    }
-
-
-def compare(sides: Mapping[str, Rounds]) -> dict[str, Any]:
-    """Summaries of all sides and the ratio of each peer to lightcars."""
-    return {
-        "sides": {side: summary(rounds) for side, rounds in sides.items()},
-        "peer_over_lightcars": {
-            side: ratio(rounds, sides[OURS]) for side, rounds in sides.items() if side != OURS
-        },
-    }
-
-
-def rounded(value: float) -> float:
-    """Four significant figures: more would be noise."""
-    return float(f"{value:.4g}")
-
-
-def spread(figures: Mapping[str, float]) -> str:
-    """`ratio` as text: the ratio and its extremes."""
-    return f"{figures['ratio']:.2f} [{figures['low']:.2f} .. {figures['high']:.2f}]"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns two spaces apart, under a line."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
-    ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
-
-
-def comparison_row(label: Sequence[str], unit: str, figures: Mapping[str, Any]) -> list[list[str]]:
-    """Table rows of one comparison, a side each: median, extremes, ratio, ratio of the best."""
-    rows = []
-    for side, found in figures["sides"].items():
-        against = figures["peer_over_lightcars"].get(side)
-        rows.append(
-            [
-                *label,
-                side,
-                f"{found['median']:.4g} {unit}",
-                f"{found['min']:.4g} .. {found['max']:.4g}",
-                spread(against) if against else "",
-                f"{against['best']:.2f}" if against else "",
-            ]
-        )
-    return rows
-
-
-COMPARISON_HEAD = ("side", "median", "min .. max", "peer / lightcars", "of the best")
-
-
-def machine() -> dict[str, Any]:
-    """Processor, cores and memory."""
-    return {
-        "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "system": platform.system(),
-        "architecture": platform.machine(),
-    }
-
-
-def _cpu_model() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
-
-
-def versions() -> dict[str, str | None]:
-    """Of Python and of everything that is compared; None for what is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in ("torch", "torchvision", "timm", "fvcore", "onnxruntime", "openvino", OURS):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
-
-
-def finish(
-    name: str, arguments: argparse.Namespace, neighbours: Neighbours, results: Any, **settings: Any
-) -> None:
-    """Writes the JSON file, unless this was a quick look without `--out`."""
-    if neighbours.disturbed:
-        print(f"\n{neighbours.disturbed} measurements were disturbed by other processes: be careful.")
-    out = arguments.out or (None if arguments.quick else RESULTS / f"{name}.json")
-    if out is None:
-        return
-    record = {
-        "benchmark": name,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "versions": versions(),
-        "rounds": arguments.rounds,
-        **neighbours.report(),
-        **settings,
-        "results": results,
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(f"\nwritten to {out.name}")

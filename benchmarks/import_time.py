@@ -18,8 +18,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness import finish, parser, rotated, rounded, seconds, summary, table
+from harness import parser, rotated, seconds
 from neighbours import Neighbours
+from ratios import rounded, summary, table
+from record import finish
 
 BARE = "python -c pass"
 IMPORT_TARGET_MS, COMMAND_TARGET_MS = 50.0, 300.0

@@ -31,7 +31,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from harness import finish, parser, rounded, seconds, table
+from harness import parser, seconds
 from lightcars import create_model
 from lightcars.cars.dataset import DecodedPhotos, decode
 from lightcars.cars.drawing import draw_cars
@@ -43,6 +43,8 @@ from lightcars.cars.recipe_file import load_recipe
 from lightcars.cars.transforms import Augmentation, augmentation, normalize
 from lightcars.models.preprocessing import Preprocessing
 from neighbours import Neighbours
+from ratios import rounded, table
+from record import finish
 
 NUM_CLASSES = 196
 WANTED = 4.0

@@ -23,20 +23,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness import (
-    COMPARISON_HEAD,
-    OURS,
-    ask_fresh,
-    compare,
-    comparison_row,
-    finish,
-    parser,
-    rotated,
-    seconds,
-    serve,
-    table,
-)
+from harness import ask_fresh, parser, rotated, seconds, serve
 from neighbours import Neighbours
+from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, table
+from record import finish
 
 SIDES = (OURS, "timm", "torchvision", "torchvision on meta", "merely reading")
 

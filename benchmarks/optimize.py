@@ -1,23 +1,23 @@
 """How much faster does `lightcars.optimize` make inference on the CPU than what users can pick instead?
 
-Sides: lightcars optimized ("auto"); torchvision (EfficientNet only) and timm, eager, as they come; and "timm
-openvino": timm's model set up as OpenVINO's documentation advises, by `openvino.convert_model` with an
-example input and a fixed shape, and `compile_model` with the latency hint, in bf16 where the processor has
-it. Cases: batches of 1 and of 16 contiguous images of 224 px.
+Sides: lightcars optimized ("auto"), and with `--calibration FOLDER` in int8 too; torchvision (EfficientNet
+only) and timm, eager, as they come; and timm's model set up as each engine's documentation advises
+(`peer_engines.py`): torch.compile in fp32 and, where the processor has it, in bf16; ONNX Runtime in fp32;
+OpenVINO in bf16 where the processor has it. Cases: batches of 1 and of 16 contiguous images of 224 px.
 
 Method: as in `fuse.py`: in every round each side has a fresh process, because the idle threads of one engine
-slow another; while one works, the others wait. Batch normalisation first gets statistics that fit the fresh
-weights. Calls warm up; then the sides take turns of about 0.2 seconds each, and a turn's sample is the median
-of its calls. Every side is given two threads. lightcars starts from its cache, which a process before the
-first round has filled, so that all rounds measure one choice. Before each round a process of its own takes
-the time to the first answer, from before `import torch`. Every round compares the logits with those of the
-model that was optimized.
+slow another; while one works, the others wait. All sides have the same weights and images and two threads.
+Calls warm up; then the sides take turns of about 0.2 seconds each, and a turn's sample is the median of its
+calls. lightcars starts from its cache, which a process before the first round has filled, so that all rounds
+measure one choice. Before each round a process of its own takes the time to the first answer, from before
+`import torch`. Every round compares all logits with those of timm's eager model.
 
 Fresh weights make most of a rounding error: bf16 then differs by more than `optimize` allows, and is dropped.
 So give it weights that learnt something, `--weights efficientnet_b0=FOLDER ghostnet_100=FOLDER`, folders of
-`lightcars.save`; the other sides' speed does not depend on theirs.
+`lightcars.save`.
 
-Reading: ratios are side / lightcars, so above 1 means that lightcars is faster; the range is over rounds.
+Reading: ratios are side / lightcars, so above 1 means that lightcars is faster; `eager_over_side` tells how
+much faster than torchvision's eager model (timm's for GhostNet) each side is. Ranges are over rounds.
 """
 
 from __future__ import annotations
@@ -25,203 +25,162 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from eager import fit_batch_norms, inference
-from harness import (
+from calls import inference, logits, made_images
+from harness import Plan, Side, ask_fresh, parser, serve_side, timed_rounds
+from neighbours import Neighbours
+from peer_engines import COMPILE_BF16, ENGINES
+from peers import add_weights_option, eager_peer, prepare_weights, sides_of, with_weights
+from ratios import (
     COMPARISON_HEAD,
     OURS,
-    Rounds,
-    ask_fresh,
     compare,
     comparison_row,
-    finish,
-    parser,
-    rotated,
+    differences,
+    others_over,
+    over_others,
     rounded,
-    seconds,
-    serve,
     table,
-    workers,
 )
-from neighbours import Neighbours
-from peers import builder, sides_of
+from record import finish
 
 MODELS = ("efficientnet_b0", "ghostnet_100")
 TURNS: Mapping[int, int] = {1: 15, 16: 7}
 """Batch size -> turns of each side in a round."""
-OPENVINO = "timm openvino"
-TURN_S = 0.2
-WARM_UP_CALLS = 3
+INT8 = "lightcars int8"
+EAGER_TIMM = "timm"
 
 
-class Side:
-    """One side in this process: answers "warm up", "turn" (milliseconds of a call), "go" and "difference"."""
+def open_side(task: dict[str, Any]) -> Side:
+    """One side in this process; answers "logits" too, and lightcars "go" with how it started."""
+    start = time.perf_counter()
+    import torch
 
-    def __init__(self, task: dict[str, Any]) -> None:
-        self._start = time.perf_counter()
-        import torch
-
-        self._torch_s = time.perf_counter() - self._start
-        torch.set_num_threads(task["threads"])
-        torch.manual_seed(0)
-        if task["side"] == OURS:
-            self._open_ours(task)
-            return
-        model = builder("timm" if task["side"] == OPENVINO else task["side"], task["model"])()
-        fit_batch_norms(model, torch.randn(4, 3, 64, 64))
-        images = torch.randn(task["batch"], 3, 224, 224)
-        self._call = inference(model, images)
-        if task["side"] == OPENVINO:
-            self._call = with_openvino(model.eval(), images, task)
-
-    def _open_ours(self, task: dict[str, Any]) -> None:
-        import torch
-
-        import lightcars
-
-        weights = Path(task["weights"] or Path(os.environ["LIGHTCARS_CACHE"]) / task["model"])
-        if not weights.is_dir():
-            made = lightcars.create_model(task["model"])
-            fit_batch_norms(made, torch.randn(8, 3, 224, 224))
-            lightcars.save(made.eval(), weights)
-        model = lightcars.load(weights)
-        images = torch.randn(task["batch"], 3, 224, 224)
-        fast = lightcars.optimize(model, task["batch"], resolution=224)
-        fast(images)
-        self._started = {
-            "first_answer_s": rounded(time.perf_counter() - self._start),
-            "of_that_import_torch_s": rounded(self._torch_s),
-            "from_cache": fast.from_cache,
-            "engine": fast.engine,
-            "precision": fast.precision,
-            "measurements": fast.measurements.to_record(),
-        }
-        self._eager, self._call = inference(model, images), partial(fast, images)
-
-    def answer(self, question: str) -> Any:
-        if question == "go":
-            return self._started
-        if question == "difference":
-            return self._difference()
-        if question == "warm up":
-            return median(seconds(self._call) for _ in range(WARM_UP_CALLS))
-        until = time.perf_counter() + TURN_S
-        times = [seconds(self._call)]
-        while time.perf_counter() < until:
-            times.append(seconds(self._call))
-        return 1000 * median(times)
-
-    def _difference(self) -> float:
-        """Greatest difference from the eager logits, relative to the largest logit."""
-        expected: Any = self._eager()
-        ours: Any = self._call()
-        return float((ours - expected).abs().max() / expected.abs().max())
+    torch_s = time.perf_counter() - start
+    torch.set_num_threads(task["threads"])
+    side, folder = task["side"], Path(task["weights"])
+    if side in (OURS, INT8):
+        return _open_optimized(task, start, torch_s)
+    model = with_weights(EAGER_TIMM if side in ENGINES else side, task["model"], folder)
+    images = made_images(task["batch"], 224)
+    call = ENGINES[side](model, images, task) if side in ENGINES else inference(model, images)
+    return Side(call=call, answers={"logits": logits(call)})
 
 
-def with_openvino(model: Any, images: Any, task: dict[str, Any]) -> Callable[[], object]:
-    """A call of timm's model in OpenVINO, as its documentation advises."""
-    import openvino
+def _open_optimized(task: dict[str, Any], start: float, torch_s: float) -> Side:
+    import lightcars
 
+    model = lightcars.load(Path(task["weights"]) / OURS)
+    images = made_images(task["batch"], 224)
+    asked = {"precision": "int8", "calibration": task["calibration"]} if task["side"] == INT8 else {}
+    fast = lightcars.optimize(model, task["batch"], resolution=224, **asked)
+    fast(images)
+    started = {
+        "first_answer_s": rounded(time.perf_counter() - start),
+        "of_that_import_torch_s": rounded(torch_s),
+        "from_cache": fast.from_cache,
+        "engine": fast.engine,
+        "precision": fast.precision,
+        "measurements": fast.measurements.to_record(),
+    }
+    call = partial(fast, images)
+    return Side(call=call, answers={"logits": logits(call), "go": lambda: started})
+
+
+def sides_here(model: str, arguments: Any) -> list[str]:
+    """What is compared: all that was asked for and that this processor can do."""
     from lightcars.deploy.processor import has_bf16
 
-    converted = openvino.convert_model(model, example_input=images, input=list(images.shape))
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "bf16" if has_bf16() else "f32",
-        "INFERENCE_NUM_THREADS": task["threads"],
-    }
-    compiled = openvino.compile_model(converted, "CPU", settings)
-    array = images.numpy()
-    return lambda: compiled(array)
+    int8 = [INT8] if arguments.calibration else []
+    engines = [side for side in arguments.engines if side != COMPILE_BF16 or has_bf16()]
+    return [OURS, *int8, *sides_of(model)[1:], *engines]
 
 
-def measure(task: dict[str, Any], rounds: int, neighbours: Neighbours) -> dict[str, Any]:
-    """Times of all sides for one model and batch size."""
-    sides = (*sides_of(task["model"]), OPENVINO)
-    times: dict[str, Rounds] = {side: [] for side in sides}
-    differences, starts = [], []
-    first = ask_fresh(__file__, {**task, "side": OURS})
-    for _ in range(rounds):
-        starts.append(ask_fresh(__file__, {**task, "side": OURS}))  # alone, as a user's process is
-        with workers(__file__, {side: {**task, "side": side} for side in sides}) as started:
-            for side in sides:
-                started[side].ask("warm up")
-                times[side].append([])
-            for turn in range(TURNS[task["batch"]]):
-                for side in rotated(sides, turn):
-                    ask = partial(started[side].ask, "turn")
-                    times[side][-1].append(neighbours.undisturbed(ask, [started[side].pid]))
-            differences.append(started[OURS].ask("difference"))
-    assert all(start["from_cache"] for start in starts)
-    keys = ("first_answer_s", "of_that_import_torch_s")
+def measure(tasks: Mapping[str, Mapping[str, Any]], rounds: int, neighbours: Neighbours) -> dict[str, Any]:
+    """Times, answers and starts of all sides for one model and batch size."""
+    ours = [side for side in (OURS, INT8) if side in tasks]
+    first = {side: ask_fresh(__file__, tasks[side]) for side in ours}
+    starts: dict[str, list[dict[str, Any]]] = {side: [] for side in ours}
+
+    def start_alone() -> None:  # as a user's process is
+        for side in ours:
+            starts[side].append(ask_fresh(__file__, tasks[side]))
+
+    task = tasks[OURS]
+    plan = Plan(rounds=rounds, turns=TURNS[task["batch"]])
+    found = timed_rounds(__file__, tasks, plan, neighbours, questions=["logits"], before_round=start_alone)
+    assert all(start["from_cache"] for side in ours for start in starts[side])
+    eager = eager_peer(task["model"])
     return {
-        "ms": compare(times),
-        "largest_relative_difference": max(differences),
-        "first_process": first,
-        "second_process": {key: rounded(median(start[key] for start in starts)) for key in keys},
+        "ms": compare(found.ms),
+        "eager": eager,
+        "eager_over_side": over_others(eager, found.ms),
+        "peer_over_int8": others_over(INT8, found.ms) if INT8 in tasks else {},
+        "relative_differences": differences(found.answers["logits"], EAGER_TIMM),
+        "starts": {
+            side: {"first_process": first[side], "second_process": _medians(starts[side])} for side in ours
+        },
     }
+
+
+def _medians(starts: list[dict[str, Any]]) -> dict[str, float]:
+    keys = ("first_answer_s", "of_that_import_torch_s")
+    return {key: rounded(median(start[key] for start in starts)) for key in keys}
 
 
 def main() -> None:
     options = parser(__doc__, rounds=5)
     options.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     options.add_argument("--batches", nargs="+", type=int, choices=TURNS, default=list(TURNS))
-    options.add_argument("--weights", nargs="+", type=pair, default=[], metavar="MODEL=FOLDER")
+    add_weights_option(options)
+    options.add_argument("--engines", nargs="*", choices=ENGINES, default=list(ENGINES), metavar="SIDE")
+    options.add_argument("--calibration", metavar="FOLDER", help="photographs: measures int8 too")
     options.add_argument("--threads", type=int, default=2)
     arguments = options.parse_args()
     if arguments.worker is not None:
-        serve(Side(arguments.worker).answer)
+        serve_side(partial(open_side, arguments.worker))
         return
     arguments.rounds = 1 if arguments.quick else arguments.rounds
     neighbours = Neighbours(0 if arguments.quick else arguments.patience)
     results: dict[str, Any] = {}
     rows, starts = [], []
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["LIGHTCARS_CACHE"] = cache
+    with tempfile.TemporaryDirectory() as kept:
+        os.environ["LIGHTCARS_CACHE"] = f"{kept}/lightcars"
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{kept}/inductor"
         for model in arguments.models:
+            weights = Path(kept) / model
+            prepare_weights(model, weights, dict(arguments.weights).get(model))
             for batch in arguments.batches:
-                task = {"model": model, "batch": batch, "threads": arguments.threads}
-                task["weights"] = dict(arguments.weights).get(model)
-                found = measure(task, arguments.rounds, neighbours)
+                task = {"model": model, "batch": batch, "weights": str(weights)}
+                task |= {"threads": arguments.threads, "calibration": arguments.calibration}
+                tasks = {side: {**task, "side": side} for side in sides_here(model, arguments)}
+                found = measure(tasks, arguments.rounds, neighbours)
                 results.setdefault(model, {})[f"batch{batch}"] = found
                 rows += comparison_row([model, str(batch)], "ms", found["ms"])
-                starts.append(start_row(model, batch, found))
+                starts += start_rows(model, batch, found["starts"])
     print(f"\n{arguments.threads} threads; {OURS} is optimized\n")
     print(table(("model", "batch", *COMPARISON_HEAD), rows))
     print()
-    print(table(("model", "batch", "chosen", "first process", "second process", "import torch"), starts))
-    finish(
-        "optimize",
-        arguments,
-        neighbours,
-        results,
-        threads=arguments.threads,
-        learnt=[name for name, _ in arguments.weights],
-    )
+    head = ("model", "batch", "side", "chosen", "first process", "second process", "import torch")
+    print(table(head, starts))
+    learnt = [name for name, _ in arguments.weights]
+    finish("optimize", arguments, neighbours, results, threads=arguments.threads, learnt=learnt)
 
 
-def pair(text: str) -> tuple[str, str]:
-    """A model's name and a folder."""
-    name, _, folder = text.partition("=")
-    return name, folder
-
-
-def start_row(model: str, batch: int, found: Mapping[str, Any]) -> list[str]:
+def start_rows(model: str, batch: int, starts: Mapping[str, Any]) -> list[list[str]]:
     """What was chosen, and the seconds to the first answer."""
-    first, second = found["first_process"], found["second_process"]
-    return [
-        model,
-        str(batch),
-        f"{first['engine']} {first['precision']}",
-        f"{first['first_answer_s']} s",
-        f"{second['first_answer_s']} s",
-        f"{second['of_that_import_torch_s']} s",
-    ]
+    rows = []
+    for side, start in starts.items():
+        first, second = start["first_process"], start["second_process"]
+        chosen = f"{first['engine']} {first['precision']}"
+        took = (first["first_answer_s"], second["first_answer_s"], second["of_that_import_torch_s"])
+        rows.append([model, str(batch), side, chosen, *(f"{seconds} s" for seconds in took)])
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,17 +1,23 @@
-"""The same models from each library, with the same settings."""
+"""The same models from each library, with the same settings and, where asked, with the same weights."""
 
 from __future__ import annotations
 
+import argparse
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import OURS
+from calls import fit_batch_norms, made_images
+from ratios import OURS
 
 if TYPE_CHECKING:
     from torch import nn
 
 EFFICIENTNETS = tuple(f"efficientnet_b{size}" for size in range(8))
 GHOSTNETS = ("ghostnet_050", "ghostnet_100", "ghostnet_130")
+CLASSES = 1000
 
 
 def sides_of(model: str) -> tuple[str, ...]:
@@ -19,7 +25,12 @@ def sides_of(model: str) -> tuple[str, ...]:
     return (OURS, "torchvision", "timm") if model in EFFICIENTNETS else (OURS, "timm")
 
 
-def builder(side: str, model: str) -> Callable[[], nn.Module]:
+def eager_peer(model: str) -> str:
+    """Whose eager model a speed-up is told against: torchvision's, or timm's where it has none."""
+    return sides_of(model)[1]
+
+
+def builder(side: str, model: str, num_classes: int = CLASSES) -> Callable[[], nn.Module]:
     """Builds the model anew at each call, with fresh weights. The library is imported before it returns.
 
     timm's EfficientNets get the dropout and stochastic depth that the others have by default.
@@ -27,21 +38,79 @@ def builder(side: str, model: str) -> Callable[[], nn.Module]:
     if side == OURS:
         from lightcars import create_model
 
-        return lambda: create_model(model)
+        return lambda: create_model(model, num_classes=num_classes)
     if side == "torchvision":
         import torchvision
 
         build = getattr(torchvision.models, model)
-        return lambda: build(weights=None)
+        return lambda: build(weights=None, num_classes=num_classes)
     import timm
 
     if model in GHOSTNETS:
-        return lambda: timm.create_model(model)
+        return lambda: timm.create_model(model, num_classes=num_classes)
     dropout = _dropout(model)
-    return lambda: timm.create_model(model, drop_rate=dropout, drop_path_rate=0.2)
+    return lambda: timm.create_model(model, num_classes=num_classes, drop_rate=dropout, drop_path_rate=0.2)
 
 
 def _dropout(model: str) -> float:
     from lightcars.models.efficientnet.config import VARIANTS
 
     return VARIANTS[model.removeprefix("efficientnet_")].dropout
+
+
+def add_weights_option(options: argparse.ArgumentParser) -> None:
+    """`--weights MODEL=FOLDER ...`, as a list of pairs."""
+    options.add_argument("--weights", nargs="+", type=_pair, default=[], metavar="MODEL=FOLDER")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, folder = text.partition("=")
+    return name, folder
+
+
+def prepare_weights(model: str, folder: Path, source: str | None = None) -> None:
+    """`write_weights` in a process of its own."""
+    named = [] if source is None else [source]
+    subprocess.run([sys.executable, __file__, model, str(folder), *named], check=True)
+
+
+def write_weights(model: str, folder: Path, source: str | None = None) -> None:
+    """One set of weights in each library's form, for `with_weights`.
+
+    Args:
+        model: its name in the registry.
+        folder: gets a file or folder for each library.
+        source: what `lightcars.save` wrote; None draws fresh weights, with statistics of batch norms that
+            fit them.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    import lightcars
+
+    torch.manual_seed(0)
+    made = lightcars.load(source) if source else lightcars.create_model(model)
+    if source is None:
+        fit_batch_norms(made, made_images(8, 224))
+    lightcars.save(made.eval(), folder / OURS)
+    for side in sides_of(model)[1:]:
+        save_file(lightcars.state_dict_for(made, side), folder / f"{side}.safetensors")
+
+
+def with_weights(side: str, model: str, folder: Path) -> nn.Module:
+    """A library's model in evaluation mode, with the weights that `write_weights` left in the folder."""
+    if side == OURS:
+        import lightcars
+
+        return lightcars.load(folder / OURS).eval()
+    from safetensors.torch import load_file
+
+    tensors = load_file(folder / f"{side}.safetensors")
+    biases = (tensor for name, tensor in tensors.items() if name in ("classifier.bias", "classifier.1.bias"))
+    made = builder(side, model, len(next(biases)))()
+    made.load_state_dict(tensors)
+    return made.eval()
+
+
+if __name__ == "__main__":
+    write_weights(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

@@ -1,15 +1,25 @@
-"""The tables in README.md and docs/models.md, from the registry; `python docs/tables.py` rewrites them."""
+"""What README.md and docs/ show of the registry and of results; `python docs/tables.py` makes it anew."""
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from lightcars.models.registry import MODELS
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "models.md")
-BEGIN, END = "<!-- models: made by docs/tables.py -->\n", "<!-- end -->"
+sys.path.append(str(ROOT / "benchmarks"))
+
+import plots  # noqa: E402 - scripts in a folder of their own
+import speed_tables  # noqa: E402
+from record import records  # noqa: E402
+
+PAGES = tuple(ROOT / name for name in ("README.md", "docs/models.md", "docs/deploy.md", "docs/benchmarks.md"))
+IMAGES = ROOT / "docs" / "images"
+BLOCK = re.compile(r"(<!-- ([a-z-]+): made by docs/tables\.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def model_table() -> str:
@@ -22,16 +32,34 @@ def model_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_table(text: str) -> str:
-    """The page with its table made anew."""
-    return re.sub(
-        f"{re.escape(BEGIN)}.*?{re.escape(END)}",
-        lambda _: BEGIN + model_table() + END,
-        text,
-        flags=re.DOTALL,
-    )
+def blocks() -> Mapping[str, Callable[[], str]]:
+    """What the pages can ask for, by name."""
+    found = records()
+    return {
+        "models": model_table,
+        "how-fast": partial(speed_tables.how_fast, found),
+        "fused": partial(speed_tables.fused, found),
+        "deployed": partial(speed_tables.deployed, found),
+        "picture": partial(picture, "speed.png", "How many times faster than eager peers"),
+        "trained": partial(speed_tables.trained, found),
+        "gpu": partial(speed_tables.on_gpu, found),
+        "gpu-picture": partial(picture, "speed-gpu.png", "How many times faster than timm's eager model"),
+        "machines": speed_tables.other_machines,
+    }
+
+
+def picture(name: str, says: str) -> str:
+    """The picture, if there are figures for one."""
+    return f"![{says}](images/{name})\n" if plots.PICTURES[name](records()) else ""
+
+
+def with_blocks(text: str) -> str:
+    """The page with all that is generated made anew."""
+    known = blocks()
+    return BLOCK.sub(lambda block: block[1] + known[block[2]]() + block[3], text)
 
 
 if __name__ == "__main__":
+    plots.draw_all(records(), IMAGES)
     for page in PAGES:
-        page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")
+        page.write_text(with_blocks(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -51,12 +52,33 @@ def test_every_command_line_example_names_known_commands_and_options():
         assert {word for word in words if word.startswith("--")} <= known, line
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/models.md"])
-def test_tables_are_up_to_date(name):
-    tables = runpy.run_path(str(ROOT / "docs" / "tables.py"))
-    text = (ROOT / name).read_text()
-    assert tables["model_table"]() in text
-    assert tables["with_table"](text) == text
+TABLES = runpy.run_path(str(ROOT / "docs" / "tables.py"))
+GENERATED = [page for page in PAGES if "made by docs/tables.py" in page.read_text()]
+
+
+def test_what_is_generated_is_where_it_belongs():
+    assert set(GENERATED) == set(TABLES["PAGES"])
+    named = {match[2] for page in GENERATED for match in TABLES["BLOCK"].finditer(page.read_text())}
+    assert named == set(TABLES["blocks"]()), "a table that no page asks for"
+    readme = (ROOT / "README.md").read_text()
+    assert readme.index("\n| ") == readme.index(TABLES["blocks"]()["how-fast"]()) - 1, "not the first table"
+    assert TABLES["model_table"]() in readme
+
+
+@pytest.mark.parametrize("page", GENERATED, ids=lambda page: page.name)
+def test_tables_are_up_to_date(page):
+    text = page.read_text()
+    assert TABLES["with_blocks"](text) == text, "run: python docs/tables.py"
+
+
+@pytest.mark.parametrize("name", TABLES["plots"].PICTURES)
+def test_pictures_are_up_to_date(name):
+    panels = TABLES["plots"].PICTURES[name](TABLES["records"]())
+    path = TABLES["IMAGES"] / name
+    assert path.exists() == bool(panels), "run: python docs/tables.py"
+    if panels:
+        shown = Image.open(path).text[TABLES["plots"].SOURCE]
+        assert shown == TABLES["plots"].digest(panels), "run: python docs/tables.py"
 
 
 def test_changelog_has_this_version():

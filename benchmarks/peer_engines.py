@@ -1,0 +1,94 @@
+"""timm's model in the engines that its users can pick, each set up as its documentation advises.
+
+Each function takes timm's model in evaluation mode, contiguous images of float32 and the worker's task, and
+returns the call that is timed, which gives logits as a tensor or an array. What takes long to convert is kept
+in the task's folder, and what torch.compile made in its own cache, so that later rounds start quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+PeerEngine = Callable[["nn.Module", "Tensor", Mapping[str, Any]], Callable[[], Any]]
+
+
+def with_compile(
+    model: nn.Module,
+    images: Tensor,
+    task: Mapping[str, Any],  # noqa: ARG001 - all engines are called alike
+    *,
+    bf16: bool,
+) -> Callable[[], Any]:
+    """`torch.compile` as in PyTorch's tutorial on max-autotune for processors: frozen, no gradients.
+
+    In channels_last, as PyTorch advises for convolutions on a processor, and in autocast if in bf16.
+    """
+    import torch
+    from torch._inductor import config
+
+    config.freezing = True
+    compiled = torch.compile(model.to(memory_format=torch.channels_last), mode="max-autotune")
+    ready = images.to(memory_format=torch.channels_last)
+
+    def call() -> Tensor:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            return compiled(ready)
+
+    return call
+
+
+def with_onnxruntime(model: nn.Module, images: Tensor, task: Mapping[str, Any]) -> Callable[[], Any]:
+    """ONNX Runtime on what `torch.onnx.export` makes, with its default optimizations."""
+    import onnxruntime
+    import torch
+
+    file = _artefact(task, "timm.onnx")
+    if not file.exists():
+        torch.onnx.export(model, (images,), dynamo=True, verbose=False).save(file)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = task["threads"]
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    given = {session.get_inputs()[0].name: images.numpy()}
+    return lambda: session.run(None, given)[0]
+
+
+def with_openvino(model: nn.Module, images: Tensor, task: Mapping[str, Any]) -> Callable[[], Any]:
+    """OpenVINO on what its converter makes for this shape, with the latency hint, in bf16 where it can."""
+    import openvino
+
+    from lightcars.deploy.processor import has_bf16
+
+    file = _artefact(task, "timm.xml")
+    if not file.exists():
+        converted = openvino.convert_model(model, example_input=images, input=list(images.shape))
+        openvino.save_model(converted, file, compress_to_fp16=False)
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "bf16" if has_bf16() else "f32",
+        "INFERENCE_NUM_THREADS": task["threads"],
+    }
+    compiled = openvino.compile_model(file, "CPU", settings)
+    array = images.numpy()
+    return lambda: compiled(array)[0]
+
+
+def _artefact(task: Mapping[str, Any], name: str) -> Path:
+    folder = Path(task["weights"]) / f"batch{task['batch']}"
+    folder.mkdir(exist_ok=True)
+    return folder / name
+
+
+COMPILE_BF16 = "timm compile bf16"
+ENGINES: Mapping[str, PeerEngine] = {
+    "timm compile": partial(with_compile, bf16=False),
+    COMPILE_BF16: partial(with_compile, bf16=True),
+    "timm onnxruntime": with_onnxruntime,
+    "timm openvino": with_openvino,
+}
+"""Side -> how it is set up."""

@@ -1,0 +1,189 @@
+"""What README.md and docs/ quote of results/*.json; `python docs/tables.py` puts it there. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from peers import eager_peer
+from ratios import OURS, spread
+from record import RESULTS, records
+
+MODELS = {"efficientnet_b0": "EfficientNet-B0", "ghostnet_100": "GhostNet 1.0"}
+BATCHES = (1, 16)
+INT8 = "lightcars int8"
+NAMES = {OURS: "`lightcars.optimize`", INT8: "`lightcars.optimize` in int8"}
+CASES = {
+    "latency_batch1": "1 image",
+    "throughput_batch256": "256 images",
+    "train_batch128": "training step, 128 images",
+}
+Records = Mapping[str, Any]
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
+    """A table; the first columns are texts, the others figures. Columns without any figure are left out."""
+    kept = [i for i in range(len(head)) if i < texts or any(row[i] for row in rows)]
+    ruler = "".join("---|" if i < texts else "---:|" for i in kept)
+    lines = [" | ".join(row[i] for i in kept).replace("|  |", "| |") for row in (head, *rows)]
+    first, *others = (f"| {line} |\n".replace("|  |", "| |") for line in lines)
+    return "".join((first, f"|{ruler}\n", *others))
+
+
+def how_fast(found: Records) -> str:
+    """README's first table: eager peer, and how many times faster lightcars is; one row a model and batch."""
+    rows = []
+    for model, batch, fused, optimized in deployments(found):
+        either = optimized or fused
+        eager = eager_peer(model)
+        over = optimized.get("eager_over_side", {})
+        cells = [over.get(OURS), over.get(INT8)]
+        rows.append(
+            [
+                label_of(model, batch),
+                f"{eager} {_ms(either, eager)} ms",
+                _fused_over(model, fused),
+                *(spread(cell) if cell else "" for cell in cells),
+            ]
+        )
+    head = ("", "eager", "`lightcars.fuse`", "`lightcars.optimize`", "`lightcars.optimize` in int8")
+    return markdown(head, rows) + _origin(found, "fuse", "optimize") if rows else not_yet("fuse", "optimize")
+
+
+def fused(found: Records) -> str:
+    """The fused model, and how many times slower its peers are, as they come."""
+    peers = ("torchvision", "timm", "lightcars eager")
+    rows = []
+    for model, batch, fused, _ in deployments(found):
+        if fused:
+            over = fused["ms"]["peer_over_lightcars"]
+            ratios = [spread(over[peer]) if peer in over else "" for peer in peers]
+            ms = f"{_ms(fused, OURS)} ms"
+            rows.append([label_of(model, batch), ms, *ratios])
+    head = ("", "fused", "torchvision", "timm", "not fused")
+    return markdown(head, rows) + _origin(found, "fuse") if rows else not_yet("fuse")
+
+
+def deployed(found: Records) -> str:
+    """All sides of `optimize.py`, and how soon an optimized model answers."""
+    rows, starts = [], []
+    for model, batch, _, optimized in deployments(found):
+        if not optimized:
+            continue
+        label = label_of(model, batch)
+        for side in optimized["ms"]["sides"]:
+            over = (
+                optimized["eager_over_side"].get(side),
+                optimized["ms"]["peer_over_lightcars"].get(side),
+                optimized["peer_over_int8"].get(side),
+            )
+            difference = optimized["relative_differences"].get(side)
+            differs = "" if difference is None else f"{difference:.2g}"
+            row = [label, NAMES.get(side, side), _ms(optimized, side)]
+            rows.append([*row, *(spread(ratio) if ratio else "" for ratio in over), differs])
+        starts += [_start(label, side, start) for side, start in optimized["starts"].items()]
+    if not rows:
+        return not_yet("optimize")
+    head = ("", "side", "ms", "eager / side", "side / `optimize`", "side / int8", "answers differ by")
+    starts_head = ("", "side", "chosen", "first process", "later ones", "of that `import torch`")
+    first, second = markdown(head, rows, texts=2), markdown(starts_head, starts, texts=3)
+    return f"{first}\n{second}{_origin(found, 'optimize')}"
+
+
+def trained(found: Records) -> str:
+    """The training step in every precision."""
+    if "training_step" not in found:
+        return not_yet("training_step")
+    rows = []
+    for model, step in found["training_step"]["results"].items():
+        for side in step["ms"]["sides"]:
+            row = [MODELS[model], side, _ms(step, side)]
+            over = step["ms"]["peer_over_lightcars"].get(side)
+            mib = f"{step['mib']['sides'][side]['median']:.4g}"
+            rows.append([*row, spread(over) if over else "", mib])
+    head = ("", "side", "ms", "side / fastest of lightcars", "MiB")
+    return markdown(head, rows, texts=2) + _origin(found, "training_step")
+
+
+def on_gpu(found: Records) -> str:
+    """All sides and cases of `gpu.py`."""
+    if "gpu" not in found:
+        return not_yet("gpu")
+    rows = []
+    for model, cases in found["gpu"]["results"].items():
+        for case, figures in cases.items():
+            for side, times in figures["ms"]["sides"].items():
+                over = figures["ms"]["peer_over_lightcars"].get(side)
+                chosen = f" ({figures['chosen'][0]})" if side == OURS and figures["chosen"][0] else ""
+                label = f"{MODELS[model]}, {CASES[case]}"
+                mib = f"{figures['reserved_mib']['sides'][side]['median']:.4g}"
+                per_second = f"{1000 * figures['batch'] / times['median']:,.0f}"
+                row = [label, side + chosen, _ms(figures, side), per_second]
+                rows.append([*row, spread(over) if over else "", mib])
+    head = ("", "side", "ms", "images/s", "side / lightcars", "MiB")
+    return markdown(head, rows, texts=2) + _origin(found, "gpu")
+
+
+def other_machines(folder: Path = RESULTS / "machines") -> str:
+    """`how_fast` of every folder of results from another machine."""
+    found = {path.name: records(path) for path in sorted(folder.glob("*")) if path.is_dir()}
+    texts = [f"**{name}**\n\n{how_fast(measured)}" for name, measured in found.items()]
+    return "\n".join(texts) or "No other machine has been measured.\n"
+
+
+def not_yet(*names: str) -> str:
+    """Instead of a table."""
+    commands = " and ".join(f"`python benchmarks/{name}.py`" for name in names)
+    return f"Not measured yet; {commands} would.\n"
+
+
+def deployments(found: Records) -> Iterator[tuple[str, int, Mapping[str, Any], Mapping[str, Any]]]:
+    """Models and batches with their figures of `fuse.py` and `optimize.py`, empty where there are none."""
+    for model in MODELS:
+        for batch in BATCHES:
+            fused, optimized = (
+                found.get(name, {}).get("results", {}).get(model, {}).get(f"batch{batch}", {})
+                for name in ("fuse", "optimize")
+            )
+            if fused or optimized:
+                yield model, batch, fused, optimized
+
+
+def label_of(model: str, batch: int) -> str:
+    """As tables and pictures name it."""
+    return f"{MODELS[model]}, {'1 image' if batch == 1 else f'{batch} images'}"
+
+
+def _ms(figures: Mapping[str, Any], side: str) -> str:
+    value = figures["ms"]["sides"][side]["median"]
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+
+
+def _fused_over(model: str, fused: Mapping[str, Any]) -> str:
+    return spread(fused["ms"]["peer_over_lightcars"][eager_peer(model)]) if fused else ""
+
+
+def _start(label: str, side: str, start: Mapping[str, Any]) -> list[str]:
+    first, second = start["first_process"], start["second_process"]
+    took = (first["first_answer_s"], second["first_answer_s"], second["of_that_import_torch_s"])
+    return [label, NAMES[side], f"{first['engine']} {first['precision']}", *(f"{s:.3g} s" for s in took)]
+
+
+def _origin(found: Records, *names: str) -> str:
+    """Where the figures are from: machine, versions, rounds, and how quiet it was."""
+    return "\n" + "".join(_line(name, found[name]) for name in names if name in found)
+
+
+def _line(name: str, record: Mapping[str, Any]) -> str:
+    packages = ("torch", "torchvision", "timm", "onnxruntime", "openvino")
+    versions = [
+        f"{package} {record['versions'][package]}" for package in packages if record["versions"].get(package)
+    ]
+    machine = f"{record['machine']['cpu']}, {record['machine']['cores']} cores"
+    on = f"{record['gpu']['name']}, CUDA {record['gpu']['cuda']}; {machine}" if "gpu" in record else machine
+    disturbed = record["measurements_disturbed"]
+    quiet = f"; other processes disturbed {disturbed} measurements" if disturbed else ""
+    fresh = "; fresh weights" if record.get("learnt") == [] else ""
+    rounds = f"{record['rounds']} round{'s' if record['rounds'] > 1 else ''}"
+    return f"`benchmarks/{name}.py`, {record['date']}: {on}; {', '.join(versions)}; {rounds}{fresh}{quiet}.\n"

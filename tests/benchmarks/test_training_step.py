@@ -1,0 +1,40 @@
+"""The training step's sides, and which of them are compared."""
+
+import pytest
+import torch
+
+import training_step
+from harness import Found
+from neighbours import Neighbours
+from peers import write_weights
+
+
+@pytest.mark.parametrize("side", training_step.sides_of(compiled=False))
+def test_sides_train(side, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    write_weights("ghostnet_050", tmp_path)
+    steps = []
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: steps.append(id(self)))
+    task = {"model": "ghostnet_050", "weights": str(tmp_path), "batch": 2, "resolution": 64, "threads": 1}
+    opened = training_step.open_side({**task, "side": side})
+    assert opened.answer("turn") > 0
+    assert len(steps) == 1
+    assert opened.answer("memory") >= 0
+
+
+def test_each_library_has_its_fastest_precision(monkeypatch):
+    ms = {"lightcars fp32": 4.0, "lightcars bf16": 2.0, "timm fp32": 3.0, "timm bf16": 5.0}
+    ms["timm bf16 compiled"] = 1.0
+    monkeypatch.setattr(
+        training_step,
+        "timed_rounds",
+        lambda *_, **__: Found(
+            ms={side: [[value]] for side, value in ms.items()},
+            answers={"memory": {side: [value] for side, value in ms.items()}},
+        ),
+    )
+    found = training_step.measure({}, list(ms), 1, Neighbours(0))
+    assert found["fastest"] == {"lightcars": "lightcars bf16", "timm": "timm fp32"}
+    assert found["timm_over_lightcars"]["ratio"] == 1.5
+    assert found["ms"]["peer_over_lightcars"]["timm bf16 compiled"]["ratio"] == 0.5
+    assert training_step.sides_of(compiled=True)[1] == "lightcars fp32 compiled"
