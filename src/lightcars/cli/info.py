@@ -21,7 +21,7 @@ def info(
     backward: Annotated[bool, typer.Option("--backward", help="Count the backward pass too.")] = False,
     latency: Annotated[
         bool,
-        typer.Option("--latency", help="Build it and measure on the processor, with its share of the peak."),
+        typer.Option("--latency", help="Measure it too, and its share of this machine's peak."),
     ] = False,
     depth: Annotated[int, typer.Option(min=0, help="Levels of layers to show.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -29,8 +29,8 @@ def info(
 ) -> None:
     """Show what a model costs: parameters, FLOPs, memory, layer by layer.
 
-    Needs no data and no weights. FLOPs are multiply-accumulates, as in the papers. --latency runs the pass, as
-    PyTorch runs it without more ado; `lightcars bench` compares engines, batches and training steps.
+    Needs no data and no weights. FLOPs are multiply-accumulates, as in the papers. --latency runs the model
+    in PyTorch on the processor; `lightcars bench` compares engines, batches and training steps.
 
     Example: lightcars info efficientnet_b3 --resolution 224 --depth 1
     """

@@ -94,9 +94,9 @@ def _pass(model: nn.Module, images: Tensor, *, backward: bool) -> Callable[[], o
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def both() -> object:
-        outputs = [leaf for leaf in tree_leaves(model(images)) if isinstance(leaf, Tensor)]
-        total = sum(leaf.sum() for leaf in outputs if leaf.requires_grad)
-        return torch.autograd.grad(total, trained, allow_unused=True)  # leaves the parameters' .grad alone
+        leaves = [leaf for leaf in tree_leaves(model(images)) if isinstance(leaf, Tensor)]
+        sums = [leaf.sum() for leaf in leaves if leaf.requires_grad]
+        return torch.autograd.grad(sums, trained, allow_unused=True)  # leaves the parameters' .grad alone
 
     return both
 
