@@ -18,6 +18,8 @@ from lightcars.models.image_model import ImageModel
 
 Layout: TypeAlias = Literal["contiguous", "channels_last"]
 
+Kind: TypeAlias = tuple[str, str, Layout | None]
+
 LAYOUTS: tuple[Layout, ...] = ("contiguous", "channels_last")
 USUAL_PRECISIONS = ("fp32", "bf16")
 """Those that need nothing but a device that computes in them."""
@@ -55,13 +57,7 @@ def plan(models: Mapping[str, ImageModel], settings: BenchSettings) -> list[Job]
         raise ConfigError("give at least one model.")
     for name, model in models.items():
         _check(name, model)
-    device = resolve_device(settings.device)
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"bench measures on cpu and cuda, not on {device.type}.")
-    threads = checked_threads(settings.threads)
-    precisions = _precisions(settings, device)
-    batches = settings.batches or ((16,) if settings.train else (1,))
-    kinds = _training(precisions) if settings.train else _predicting(settings, precisions, device)
+    kinds, threads = kinds_here(settings), checked_threads(settings.threads)
     return [
         Job(
             model=name,
@@ -74,9 +70,19 @@ def plan(models: Mapping[str, ImageModel], settings: BenchSettings) -> list[Job]
             layout=layout,
         )
         for name, model in models.items()
-        for batch in batches
+        for batch in settings.batches or ((16,) if settings.train else (1,))
         for engine, precision, layout in kinds
     ]
+
+
+def kinds_here(settings: BenchSettings) -> list[Kind]:
+    """Engine, precision and layout of what this machine can measure; errors as `plan`, before any model."""
+    device = resolve_device(settings.device)
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"bench measures on cpu and cuda, not on {device.type}.")
+    checked_threads(settings.threads)
+    precisions = _precisions(settings, device)
+    return _training(precisions) if settings.train else _predicting(settings, precisions, device)
 
 
 def _check(name: str, model: object) -> None:
@@ -99,13 +105,11 @@ def _precisions(settings: BenchSettings, device: torch.device) -> tuple[str, ...
     return settings.precisions
 
 
-def _training(precisions: tuple[str, ...]) -> list[tuple[str, str, Layout | None]]:
+def _training(precisions: tuple[str, ...]) -> list[Kind]:
     return [(EAGER.name, precision, layout) for precision in precisions for layout in LAYOUTS]
 
 
-def _predicting(
-    settings: BenchSettings, precisions: tuple[str, ...], device: torch.device
-) -> list[tuple[str, str, Layout | None]]:
+def _predicting(settings: BenchSettings, precisions: tuple[str, ...], device: torch.device) -> list[Kind]:
     return [
         (entry.name, precision, None)
         for entry in _engines(settings, device)
@@ -123,9 +127,7 @@ def _engines(settings: BenchSettings, device: torch.device) -> Iterator[EngineEn
     for entry in (known[name] for name in settings.engines):
         entry.require()
         if device.type != "cpu" and not entry.on_gpu:
-            raise ConfigError(
-                f"{entry.name} runs on the processor here; leave it or the device {device} out."
-            )
+            raise ConfigError(f"{entry.name} runs on the processor alone; leave it out on {device}.")
         yield entry
 
 

@@ -60,6 +60,9 @@ def _accuracies(rows: Sequence[BenchRow]) -> Any:
     for line, name in zip(panels, data, strict=True):
         for panel, batch in zip(line, batches, strict=True):
             part = [row for row in rows if row.batch == batch and row.accuracy and row.accuracy.data == name]
+            if not part:
+                panel.set_axis_off()
+                continue
             _accuracy_panel(panel, part, engines)
             panel.set_xlabel(f"median latency of {batch} image{'' if batch == 1 else 's'} (ms)")
             panel.set_ylabel(f"top-1 (%), {_plain(name)}")

@@ -12,6 +12,8 @@ from lightcars.counters.tables import text_table
 from lightcars.models.origin import WeightsOrigin
 from lightcars.weights.catalog import find_tag
 
+HEAD = ("", "ms", "p95 ms", "images/s", "MiB", "set-up s", "differs by")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
@@ -106,15 +108,14 @@ class BenchResult:
             f"{row.model}, {row.what}, batch {row.batch}: {row.problem}" for row in self.rows if row.problem
         ]
 
-    def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """Head and cells."""
-        kind = "training step" if self.train else "engine"
-        head = ("model", kind, "images", "ms", "p95 ms", "images/s", "MiB", "set-up s", "differs by")
-        return head, [_cells(row) for row in self.rows]
+    def tables(self) -> list[tuple[str, list[tuple[str, ...]]]]:
+        """For each model and batch a title, and a line of `HEAD`'s cells for each row."""
+        titles = dict.fromkeys(map(_title, self.rows))
+        return [(title, [_cells(row) for row in self.rows if _title(row) == title]) for title in titles]
 
     def __str__(self) -> str:
-        problems = "".join(f"\n{line}" for line in self.problems)
-        return f"{self.machine}\n\n{text_table(*self.table())}{problems}"
+        tables = [f"{title}\n{text_table(HEAD, rows)}" for title, rows in self.tables()]
+        return "\n\n".join([self.machine, *tables, *self.problems])
 
     def to_json(self) -> str:
         """All of it, as one JSON object."""
@@ -148,14 +149,17 @@ def published_accuracy(origin: WeightsOrigin | None) -> Accuracy | None:
     )
 
 
+def _title(row: BenchRow) -> str:
+    step = ", training step" if row.layout else ""
+    return f"{row.model}, {row.batch} x {row.resolution} px{step}"
+
+
 def _cells(row: BenchRow) -> tuple[str, ...]:
     def cell(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
 
     return (
-        row.model,
         row.what,
-        f"{row.batch} x {row.resolution}",
         cell(row.latency_ms, ".2f"),
         cell(row.p95_ms, ".2f"),
         cell(row.images_per_second, ".1f"),

@@ -23,7 +23,7 @@ NO_FIGURES = 1
 def bench(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help=MODEL_HELP, autocompletion=complete_model),
+        typer.Argument(metavar="MODEL", help=MODEL_HELP, autocompletion=complete_model),
     ],
     engines: Annotated[
         list[str] | None,
@@ -92,10 +92,12 @@ def bench(
 
 
 def _run(sources: list[str], weights: str | None, settings: BenchSettings) -> BenchResult:
+    from lightcars.benching.jobs import kinds_here
     from lightcars.benching.results import published_accuracy
     from lightcars.benching.run import bench as run_bench
     from lightcars.cars.accuracy import recorded_accuracy
 
+    kinds_here(settings)  # what this machine cannot do, before anything is downloaded
     named = [is_registered(source) for source in sources]
     if weights is not None and not any(named):
         raise ConfigError("--weights goes with names from `lightcars list`; all of these have their own.")
@@ -129,8 +131,11 @@ def _numbers(values: list[str] | None) -> tuple[int, ...] | None:
 
 
 def _say(result: BenchResult) -> None:
-    head, rows = result.table()
-    typer.echo(f"{result.machine}\n")
-    print_table(head, rows, right=",".join(head[3:]))
+    from lightcars.benching.results import HEAD
+
+    typer.echo(result.machine)
+    for title, rows in result.tables():
+        typer.echo(f"\n{title}")
+        print_table(HEAD, rows, right=",".join(HEAD[1:]))
     for problem in result.problems:
         complain(problem)
