@@ -16,6 +16,7 @@ def task(tiny, tmp_path, impatient):
     def make(**changes) -> dict[str, object]:
         usual = {
             "weights": str(save(tiny, tmp_path / "weights")),
+            "judged": True,
             "folder": str(tmp_path),
             "engine": "torch",
             "precision": "fp32",
@@ -44,6 +45,17 @@ def test_answers_that_differ_are_told_with_the_difference(task, monkeypatch):
     found = child.set_up(task())
     assert found["difference"] == 0.5
     assert found["problem"].startswith("answers differ by 5.0e-01 of the largest logit")
+    unjudged = child.set_up(task(judged=False))
+    assert (unjudged["difference"], unjudged["problem"]) == (0.5, None)
+
+
+@pytest.mark.parametrize("difference", [float("nan"), float("inf")])
+def test_answers_that_are_no_numbers(task, monkeypatch, difference):
+    """They are told whatever the weights are, and JSON has no word for them."""
+    monkeypatch.setattr(Check, "difference", lambda *_: difference)
+    found = child.set_up(task(judged=False))
+    assert found["difference"] is None
+    assert found["problem"].startswith(f"answers differ by {difference:.1e} of the largest logit")
 
 
 @pytest.mark.parametrize(("engine", "precision"), [("eager", "fp32"), ("eager", "bf16"), ("torch", "fp32")])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightcars import Accuracy, BenchSettings, bench, load
+from lightcars import Accuracy, BenchSettings, bench, load, save
 from lightcars.benching import jobs
 from lightcars.benching.process import Answer
 from lightcars.models.origin import WeightsOrigin
@@ -78,6 +78,14 @@ def test_the_processes_get_the_model_as_it_is(tiny, asked):
     bench({"mine": tiny}, BOTH)
     assert tiny.training
     assert {task["seconds"] for _, task, _, _ in asked} == {2.0}
+
+
+def test_fresh_weights_judge_no_engine(tiny, asked, tmp_path):
+    bench({"fresh": tiny, "loaded": load(save(tiny, tmp_path))}, BOTH)
+    assert [(task["model"], task["judged"]) for function, task, _, _ in asked if function == "set_up"] == [
+        ("fresh", False),
+        ("loaded", True),
+    ]
 
 
 def test_throughput_is_of_the_whole_batch(tiny, asked):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -37,8 +38,10 @@ def set_up(task: dict[str, Any]) -> dict[str, Any]:
         run = entry.runner.start(source, precision, folder)
         setup_s = perf_counter() - start
         difference = check.difference(run)
-        problem = check.problem(run, precision, difference)
-    return {"setup_s": setup_s, "difference": difference, "problem": problem}
+        finite = math.isfinite(difference)
+        judged = task["judged"] or not finite
+        problem = check.problem(run, precision, difference) if judged else None
+    return {"setup_s": setup_s, "difference": difference if finite else None, "problem": problem}
 
 
 def predict(task: dict[str, Any]) -> dict[str, Any]:

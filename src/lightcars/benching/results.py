@@ -44,7 +44,8 @@ class BenchRow:
             engine, working memory; on a GPU the most that PyTorch had allocated there.
         setup_s: from the model to the first possible answer: conversion, compilation. None where there is
             nothing to set up.
-        difference: of the logits from eager ones in fp32 at most, as a part of the largest logit.
+        difference: of the logits from eager ones in fp32 at most, as a part of the largest logit; None for
+            eager in fp32 itself, and where it is no number.
         problem: why there are no figures; or, beside figures, why its answers are not the model's.
         accuracy: of the weights at this resolution, if known. It was not measured here.
     """
