@@ -144,7 +144,7 @@ def test_it_ends_when_the_caller_is_gone(tmp_path):
         f"call_elsewhere('elsewhere_functions:wait_with_child', {{'pids': {str(pids)!r},"
         f" 'ready': {str(ready)!r}}})"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
     caller = subprocess.Popen([sys.executable, "-c", code], env=environment)
     pause = threading.Event()
     while not ready.exists():

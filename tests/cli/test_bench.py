@@ -65,6 +65,14 @@ def test_names_and_folders_together(lightcars, elsewhere, answers):
     assert [(row["model"], row["resolution"]) for row in rows] == [("ghostnet_050", 224), ("mine", 32)]
 
 
+def test_a_name_needs_no_extra(lightcars, elsewhere, answers, monkeypatch):
+    for module in ("yaml", "lightning", "matplotlib", "scipy", "lightcars.cars.run"):
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "lightcars.cars.accuracy", raising=False)
+    shown = lightcars("bench", "ghostnet_050", *FRESH, "--engines", "eager")
+    assert shown.code == 0, shown.err
+
+
 def test_a_run_with_its_accuracy_and_the_plot(lightcars, finished, elsewhere, answers):
     arguments = ("--engines", "eager", "--precision", "fp32", "--plot", "new/speed.png", "--json")
     shown = lightcars("bench", finished, *arguments)

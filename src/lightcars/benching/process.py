@@ -79,11 +79,10 @@ def call_elsewhere(
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends it and what it started, while its number still belongs to it."""
-    with suppress(ProcessLookupError):
-        if hasattr(os, "killpg"):
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+    process.kill()
     process.wait()
 
 

@@ -14,7 +14,8 @@ from lightcars.deploy.runners import PRECISIONS
 from lightcars.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lightcars.benching.results import BenchResult
+    from lightcars.benching.results import Accuracy, BenchResult
+    from lightcars.models.image_model import ImageModel
 
 NO_FIGURES = 1
 """Exit code where nothing could be measured."""
@@ -93,24 +94,29 @@ def bench(
 
 def _run(sources: list[str], weights: str | None, settings: BenchSettings) -> BenchResult:
     from lightcars.benching.jobs import kinds_here
-    from lightcars.benching.results import published_accuracy
     from lightcars.benching.run import bench as run_bench
-    from lightcars.cars.accuracy import recorded_accuracy
 
     kinds_here(settings)  # what this machine cannot do, before anything is downloaded
-    named = [is_registered(source) for source in sources]
-    if weights is not None and not any(named):
+    if weights is not None and not any(map(is_registered, sources)):
         raise ConfigError("--weights goes with names from `lightcars list`; all of these have their own.")
-    models = {
-        source: load_source(source, weights if by_name else None)
-        for source, by_name in zip(sources, named, strict=True)
-    }
-    found = {
-        source: published_accuracy(model.origin) or (None if by_name else recorded_accuracy(source))
-        for (source, model), by_name in zip(models.items(), named, strict=True)
-    }
-    known = {source: accuracy for source, accuracy in found.items() if accuracy is not None}
-    return run_bench(models, settings, accuracies=known, progress=True)
+    models, accuracies = {}, {}
+    for source in sources:
+        models[source] = load_source(source, weights if is_registered(source) else None)
+        known = _accuracy(source, models[source])
+        if known is not None:
+            accuracies[source] = known
+    return run_bench(models, settings, accuracies=accuracies, progress=True)
+
+
+def _accuracy(source: str, model: ImageModel) -> Accuracy | None:
+    from lightcars.benching.results import published_accuracy
+
+    known = published_accuracy(model.origin)
+    if known is not None or not Path(source).is_dir():
+        return known
+    from lightcars.cars.accuracy import recorded_accuracy  # needs the extra, as a run folder does anyway
+
+    return recorded_accuracy(source)
 
 
 def _list(values: list[str] | None) -> tuple[str, ...] | None:
