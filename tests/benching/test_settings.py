@@ -129,6 +129,8 @@ def test_a_precision_that_others_add(monkeypatch):
     settings = BenchSettings(engines=("small",), precisions=("int8",))
     assert kinds_here(settings) == [("small", "int8", None)]
     assert ("small", "int8", None) not in kinds_here(BenchSettings())
+    with pytest.raises(ConfigError, match="eager does not compute in int8"):
+        kinds_here(BenchSettings(engines=("eager",), precisions=("int8",)))
     with pytest.raises(ConfigError, match="there is no training in int8"):
         kinds_here(BenchSettings(train=True, precisions=("int8",)))
 

@@ -10,7 +10,14 @@ from lightcars.deploy.runners import ENGINES, PRECISIONS, EngineEntry
 from lightcars.errors import ConfigError, did_you_mean
 from lightcars.models.validation import MIN_RESOLUTION, require_int, require_positive
 
-EAGER = EngineEntry(name="eager", module="eager", packages=("torch",), on_gpu=True, any_batch=True)
+EAGER = EngineEntry(
+    name="eager",
+    module="eager",
+    packages=("torch",),
+    precisions=("fp32", "bf16"),
+    on_gpu=True,
+    any_batch=True,
+)
 """The model as it is: what the engines of `optimize` are compared with."""
 
 
