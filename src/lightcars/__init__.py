@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from lightcars.benching.results import Accuracy, BenchResult, BenchRow, published_accuracy
+    from lightcars.benching.run import bench
+    from lightcars.benching.settings import BenchSettings
     from lightcars.cars.activation_map import activation_map
     from lightcars.cars.evaluate import Evaluation, evaluate
     from lightcars.cars.finetune import FinetuneResult, finetune
@@ -39,6 +42,10 @@ if TYPE_CHECKING:
     from lightcars.zoo import create_model, efficientnet, ghostnet
 
 _MODULES = {
+    "Accuracy": "benching.results",
+    "BenchResult": "benching.results",
+    "BenchRow": "benching.results",
+    "BenchSettings": "benching.settings",
     "Calibration": "deploy.calibration",
     "Evaluation": "cars.evaluate",
     "Exported": "deploy.export",
@@ -55,6 +62,7 @@ _MODULES = {
     "Training": "sharing",
     "WeightsEntry": "weights.catalog",
     "activation_map": "cars.activation_map",
+    "bench": "benching.run",
     "compound_scale": "models.scaling",
     "count_flops": "counters.flops",
     "count_params": "counters.params",
@@ -72,6 +80,7 @@ _MODULES = {
     "optimize": "deploy.optimize",
     "predict": "cars.predict",
     "profile": "counters.profile",
+    "published_accuracy": "benching.results",
     "push_to_hub": "sharing",
     "report": "cars.report",
     "save": "weights.checkpoint",
@@ -81,6 +90,10 @@ _MODULES = {
 }
 
 __all__ = [
+    "Accuracy",
+    "BenchResult",
+    "BenchRow",
+    "BenchSettings",
     "Calibration",
     "Evaluation",
     "Exported",
@@ -98,6 +111,7 @@ __all__ = [
     "WeightsEntry",
     "__version__",
     "activation_map",
+    "bench",
     "compound_scale",
     "count_flops",
     "count_params",
@@ -115,6 +129,7 @@ __all__ = [
     "optimize",
     "predict",
     "profile",
+    "published_accuracy",
     "push_to_hub",
     "report",
     "save",

@@ -21,12 +21,14 @@ from lightcars.cars import finetune as finetuning
 from lightcars.cars import training
 from lightcars.cars.recipe import Recipe
 from lightcars.cli import demo as demonstration
+from lightcars.counters.latency import Latency
 from lightcars.models.registry import MODELS
 
 DEMO_EPOCHS = f"{demonstration.DRAWN_RECIPE.epochs} drawn, {demonstration.PHOTO_RECIPE.epochs} photographs"
 COMMANDS = (
     "list",
     "info",
+    "bench",
     "export",
     "finetune",
     "evaluate",
@@ -105,6 +107,13 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
             ],
         ),
         ("info", ["its own", "1000", "3"]),
+        (
+            "bench",
+            [
+                *("those installed, but compile", "fp32, bf16 where the device has it", "1", "imagenet"),
+                *("that of the weights", "as many as PyTorch takes", "cpu", "2.0"),
+            ],
+        ),
         ("evaluate", ["cuda if it is there", "val", "64", "10"]),
         ("predict", ["cuda if it is there", "5"]),
         (
@@ -237,6 +246,37 @@ def test_info_as_text_and_markdown(lightcars):
     assert "2,587,292" in text.out
     assert "|" in markdown.out
     assert (text.err, markdown.err) == ("", "")
+
+
+def test_info_measures_latency_when_asked(lightcars, monkeypatch):
+    measured = []
+
+    def latency(model, shape, *, macs, backward):
+        measured.append((model.training, next(model.parameters()).device.type, shape, macs, backward))
+        return Latency(
+            device="cpu",
+            threads=1,
+            calls=20,
+            median_ms=2.0,
+            p95_ms=3.0,
+            images_per_second=500.0,
+            macs_per_second=1e9,
+            peak_macs_per_second=4e9,
+            peak_share_percent=25.0,
+        )
+
+    monkeypatch.setattr("lightcars.counters.profile.measure_latency", latency)
+    shown = lightcars("info", "ghostnet_050", "--resolution", 96, "--latency")
+    assert (shown.code, shown.err) == (0, "")
+    assert "2 ms (20 calls on cpu, 1 threads)" in shown.out
+    assert "1 G, 25 % of 4 G in large products" in shown.out
+    ((_, device, shape, macs, backward),) = measured
+    assert (device, shape, backward) == ("cpu", (1, 3, 96, 96), False)
+    content = json.loads(lightcars("info", "ghostnet_050", "--resolution", 96, "--latency", "--json").out)
+    assert content["latency"]["p95_ms"] == 3.0
+    assert content["flops"] == macs
+    assert json.loads(lightcars("info", "ghostnet_050", "--json").out)["latency"] is None
+    assert len(measured) == 2
 
 
 # finetune, evaluate, predict

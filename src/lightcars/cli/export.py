@@ -9,27 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lightcars.cli.loading import MODEL_HELP, WEIGHTS_HELP, load_source
 from lightcars.cli.output import complain, complete_model
 from lightcars.deploy.formats import FORMATS, find_format
-from lightcars.errors import CheckpointError, ConfigError, did_you_mean
-from lightcars.models.registry import MODELS
+from lightcars.errors import ConfigError
 
 if TYPE_CHECKING:
     from lightcars.deploy.export import Exported
-    from lightcars.models.image_model import ImageModel
-
-FRESH = "fresh"
 
 
 def export(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="MODEL",
-            help="Run folder of `lightcars finetune`, checkpoint folder, published weights, or a name from"
-            " `lightcars list`.",
-            autocompletion=complete_model,
-        ),
+        typer.Argument(metavar="MODEL", help=MODEL_HELP, autocompletion=complete_model),
     ],
     to: Annotated[
         str, typer.Option(help=f"What for: {', '.join(FORMATS)}.", autocompletion=lambda: list(FORMATS))
@@ -37,13 +29,7 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="File to write \\[default: the model's name, in this folder].")
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="With a name from `lightcars list`: a tag of `lightcars weights`, a folder, a file, or"
-            f" {FRESH} for untrained ones \\[default: imagenet]."
-        ),
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help=WEIGHTS_HELP)] = None,
     resolution: Annotated[
         int | None, typer.Option(help="Pixels of the square input \\[default: that of the weights].")
     ] = None,
@@ -73,7 +59,7 @@ def export(
     target = out or Path(_name_of(source) + kind.suffix)
     if target.suffix != kind.suffix:
         raise ConfigError(f"a file for {kind.engine} ends in {kind.suffix}, not as {target}; change --out.")
-    model = _load(source, weights)
+    model = load_source(source, weights)
     done = run_export(model, target, size=size, standalone=standalone, force=force, say=complain)
     if model.classes is None or model.preprocessing is None:
         complain("note: these weights do not say their class names or preprocessing; nor does the file.")
@@ -86,26 +72,6 @@ def export(
 def _name_of(source: str) -> str:
     """What a file made from `source` is called."""
     return Path(source).resolve().name if Path(source).is_dir() else source.rpartition("/")[2]
-
-
-def _load(source: str, weights: str | None) -> ImageModel:
-    import torch
-
-    if source in MODELS and not Path(source).is_dir():
-        from lightcars.zoo import create_model
-
-        wanted = "imagenet" if weights is None else weights
-        return create_model(source, weights=None if wanted == FRESH else wanted).eval()
-    if weights is not None:
-        raise ConfigError(f"--weights goes with a name from `lightcars list`; {source} has its own.")
-    if "/" not in source and not Path(source).is_dir():
-        raise CheckpointError(
-            f"{source} is neither a folder here nor a model.{did_you_mean(source, MODELS)}"
-            " See lightcars list."
-        )
-    from lightcars.cars.trained import load_model
-
-    return load_model(source, torch.device("cpu"))
 
 
 def _plain(done: Exported) -> dict[str, Any]:

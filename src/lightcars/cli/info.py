@@ -19,13 +19,18 @@ def info(
     num_classes: Annotated[int | None, typer.Option(help="Outputs \\[default: 1000].")] = None,
     img_channels: Annotated[int | None, typer.Option(help="Input channels \\[default: 3].")] = None,
     backward: Annotated[bool, typer.Option("--backward", help="Count the backward pass too.")] = False,
+    latency: Annotated[
+        bool,
+        typer.Option("--latency", help="Measure it too, and its share of this machine's peak."),
+    ] = False,
     depth: Annotated[int, typer.Option(min=0, help="Levels of layers to show.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
     """Show what a model costs: parameters, FLOPs, memory, layer by layer.
 
-    Needs no data and no weights. FLOPs are multiply-accumulates, as in the papers.
+    Needs no data and no weights. FLOPs are multiply-accumulates, as in the papers. --latency runs the model
+    in PyTorch on the processor; `lightcars bench` compares engines, batches and training steps.
 
     Example: lightcars info efficientnet_b3 --resolution 224 --depth 1
     """
@@ -34,8 +39,8 @@ def info(
 
     wanted = {"resolution": resolution, "num_classes": num_classes, "img_channels": img_channels}
     changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
-    network = create_model(model, device="meta", **changes)
-    figures = profile(network, backward=backward)
+    network = create_model(model, device="cpu" if latency else "meta", **changes)
+    figures = profile(network, backward=backward, latency=latency)
     if as_json:
         about = {"name": model, "config": asdict(network.config)}  # type: ignore[call-overload]
         typer.echo(json.dumps(about | json.loads(figures.to_json()), indent=2))

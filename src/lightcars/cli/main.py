@@ -11,6 +11,7 @@ import typer
 
 from lightcars import __version__
 from lightcars.cars.processes import is_first_process
+from lightcars.cli.bench import bench
 from lightcars.cli.convert import convert
 from lightcars.cli.data import data
 from lightcars.cli.demo import demo
@@ -65,6 +66,7 @@ app.command()(report)
 app.command()(weights)
 app.command()(convert)
 app.command()(export)
+app.command()(bench)
 app.command()(demo)
 app.add_typer(data, name="data")
 

@@ -1,4 +1,4 @@
-"""Everything that can be known of a model's cost without running it: counts, memory, tables."""
+"""What a model costs: counts, memory and tables without running it, and on request its latency."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from lightcars.counters.flops import flop_counter
+from lightcars.counters.latency import Latency, measure_latency
 from lightcars.counters.params import count_params
 from lightcars.counters.recorder import Recorder
 from lightcars.counters.skeleton import (
@@ -82,6 +83,7 @@ class Profile:
             too) alive at once; engines' workspaces and optimizer state come on top.
         layers: one row per module, in the model's order.
         operators: one row per operator, the largest first.
+        latency: measured on this machine, if that was asked for.
     """
 
     model: str
@@ -95,6 +97,7 @@ class Profile:
     peak_bytes: int
     layers: tuple[LayerRow, ...]
     operators: tuple[OperatorRow, ...]
+    latency: Latency | None = None
 
     @property
     def uncounted(self) -> tuple[str, ...]:
@@ -128,7 +131,7 @@ class Profile:
 
     def _summary(self) -> list[tuple[str, ...]]:
         passes = "forward and backward" if self.backward else "forward"
-        return [
+        rows: list[tuple[str, ...]] = [
             ("input", " x ".join(map(str, self.input_shape))),
             ("parameters", f"{self.num_params:,} ({self.num_trainable_params:,} trainable)"),
             (f"FLOPs, {passes}" if self.backward else "FLOPs", f"{self.flops:,} multiply-accumulates"),
@@ -136,6 +139,7 @@ class Profile:
             ("weights", f"{self.weights_bytes / 2**20:.1f} MiB"),
             ("estimated peak memory", f"{self.peak_bytes / 2**20:.1f} MiB"),
         ]
+        return rows + ([] if self.latency is None else _latency_rows(self.latency))
 
     def _layer_table(self, depth: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         rows: list[tuple[str, ...]] = [
@@ -166,19 +170,37 @@ class Profile:
         return head, rows
 
 
-def profile(model: nn.Module, input_size: InputSize = None, *, backward: bool = False) -> Profile:
+def _latency_rows(found: Latency) -> list[tuple[str, ...]]:
+    rate, peak = short_number(round(found.macs_per_second)), short_number(round(found.peak_macs_per_second))
+    calls = f"{found.calls} calls on {found.device}, {found.threads} threads"
+    return [
+        ("latency, median", f"{found.median_ms:.3g} ms ({calls})"),
+        ("latency, 95th percentile", f"{found.p95_ms:.3g} ms"),
+        ("images per second", f"{found.images_per_second:.3g}"),
+        ("reached FLOPs per second", f"{rate}, {found.peak_share_percent:.3g} % of {peak} in large products"),
+    ]
+
+
+def profile(
+    model: nn.Module, input_size: InputSize = None, *, backward: bool = False, latency: bool = False
+) -> Profile:
     """Parameters, FLOPs, activations, memory and tables of one pass in evaluation mode.
 
-    Like `count_flops`, it reads the model's shapes only and leaves everything as it was.
+    Like `count_flops`, it reads the model's shapes only, unless `latency` is asked for, and leaves
+    everything as it was.
 
     Args:
         model: any module that takes one image tensor.
         input_size: an int (square), (H, W) or (N, C, H, W); None is the model's own resolution.
         backward: take the backward pass in too (of the sum of the outputs; the input needs no gradient).
+        latency: also run the pass on made images, for seconds, on the model's own device and as it is there
+            (compiled, fused, ...), without the user's hooks; then large matrix products, for the share of
+            the machine's peak.
 
     Raises:
         InputError: an input size that is missing or cannot be.
-        CountingError: the model cannot be run on shapes alone, or nothing in it can be trained.
+        CountingError: the model cannot be run on shapes alone, or nothing in it can be trained; for the
+            latency: it has no weights, or does not run.
 
     >>> from lightcars import ghostnet
     >>> profile(ghostnet(), (1, 3, 224, 224)).flops
@@ -201,19 +223,20 @@ def profile(model: nn.Module, input_size: InputSize = None, *, backward: bool = 
         activations, by_layer = recorder.activations, counter.get_flop_counts()
         if backward:
             _backpropagate(output)
-    counts = counter.get_flop_counts()
+    counts, flops = counter.get_flop_counts(), counter.get_total_flops() // 2
     return Profile(
         model=type(unwrap(model)).__name__,
         input_shape=shape,
         backward=backward,
         num_params=count_params(twin),
         num_trainable_params=count_params(twin, trainable_only=True),
-        flops=counter.get_total_flops() // 2,
+        flops=flops,
         activations=activations,
         weights_bytes=weights_bytes,
         peak_bytes=recorder.peak_bytes,
         layers=_layer_rows(twin, shapes, by_layer),
         operators=_operator_rows(recorder, counts.get("Global", {})),
+        latency=measure_latency(model, shape, macs=flops, backward=backward) if latency else None,
     )
 
 

@@ -18,7 +18,7 @@ from lightcars.models.image_model import ImageModel
 
 InputSize: TypeAlias = int | tuple[int, ...] | list[int] | None
 
-_HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
+HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
 _SHARED = frozenset({bool, int, float, str, bytes, tuple, type(None), torch.dtype, torch.device})
 
 
@@ -85,12 +85,17 @@ def _copied(name: str, value: Any, device: str, memo: dict[int, Any]) -> Any:
         return value
     if kind in (dict, OrderedDict) and not value:
         return kind()
-    if name in _HOOKS:
-        kept = {key: hook for key, hook in value.items() if type(hook).__module__.startswith("torch.")}
+    if name in HOOKS:
+        kept = {key: hook for key, hook in value.items() if is_torchs_own(hook)}
         return OrderedDict(copy.deepcopy(kept, memo))
     if isinstance(value, Tensor):
         return memo.setdefault(id(value), _weightless(value, name, device))
     return copy.deepcopy(value, memo)
+
+
+def is_torchs_own(hook: object) -> bool:
+    """Whether torch put a hook there, to compute weights (weight norm, pruning)."""
+    return type(hook).__module__.startswith("torch.")
 
 
 def _weightless(tensor: Tensor, name: str, device: str) -> Tensor:

@@ -24,7 +24,7 @@ from lightcars.deploy.optimized import Chosen, OptimizedModel
 from lightcars.deploy.processor import has_bf16, processor
 from lightcars.deploy.quantize import top1_change
 from lightcars.deploy.runners import ENGINES, PRECISIONS, EngineEntry, Precision
-from lightcars.deploy.source import Source
+from lightcars.deploy.source import Source, checked_threads, own_resolution
 from lightcars.errors import ConfigError, LightcarsError, OptimizationError, did_you_mean
 from lightcars.models.image_model import ImageModel
 from lightcars.models.transforms import preprocessing_of
@@ -120,17 +120,9 @@ def _source(model: ImageModel, batch: int, resolution: int | None, threads: int 
     if any(tensor.is_meta for tensor in model.state_dict().values()):
         raise OptimizationError("the model has no weights (it is on the meta device); build it elsewhere.")
     require_int("batch", batch, at_least=1)
-    if resolution is None:
-        preprocessing = model.preprocessing
-        resolution = model.config.resolution if preprocessing is None else preprocessing.resolution
+    resolution = own_resolution(model) if resolution is None else resolution
     require_int("resolution", resolution, at_least=MIN_RESOLUTION)
-    if threads is None:
-        threads = torch.get_num_threads()
-    require_int("threads", threads, at_least=1)
-    most = max(os.cpu_count() or 1, torch.get_num_threads())
-    if threads > most:
-        raise ConfigError(f"threads must be at most {most}, the cores of this machine, not {threads}.")
-    return Source(model=model, batch=batch, resolution=resolution, threads=threads)
+    return Source(model=model, batch=batch, resolution=resolution, threads=checked_threads(threads))
 
 
 def _candidates(engine: str, precision: str, source: Source) -> list[tuple[EngineEntry, Precision]]:

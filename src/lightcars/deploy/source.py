@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ import torch
 
 from lightcars.deploy.calibration import Calibration, Photos, load_photos
 from lightcars.deploy.fuse import fuse
+from lightcars.errors import ConfigError
 from lightcars.models.image_model import ImageModel
+from lightcars.models.validation import require_int
 
 if TYPE_CHECKING:
     import openvino
@@ -115,6 +118,26 @@ class Source:
 
 def _bytes(tensor: torch.Tensor) -> Any:
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
+def own_resolution(model: ImageModel) -> int:
+    """Pixels that the model is run with where nothing else is asked for: its weights', or its config's."""
+    return model.config.resolution if model.preprocessing is None else model.preprocessing.resolution
+
+
+def checked_threads(threads: int | None) -> int:
+    """How many threads to use: PyTorch's number where none is given; no more than there are cores.
+
+    Raises:
+        ConfigError: a number that cannot be.
+    """
+    if threads is None:
+        return torch.get_num_threads()
+    require_int("threads", threads, at_least=1)
+    most = max(os.cpu_count() or 1, torch.get_num_threads())
+    if threads > most:
+        raise ConfigError(f"threads must be at most {most}, the cores of this machine, not {threads}.")
+    return threads
 
 
 @contextmanager

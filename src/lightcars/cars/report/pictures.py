@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lightcars.cars.recipe import shown_split
 from lightcars.cars.run import Row
-from lightcars.errors import MissingExtraError
-from lightcars.files import replacing
+from lightcars.plots import new_figure, write_figure
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,7 +21,7 @@ TRAIN_COLOR, VAL_COLOR = "tab:gray", "tab:blue"
 
 def draw_curves(rows: Sequence[Row], path: Path, *, select_on: str = "val") -> None:
     """Loss, top-1 and learning rate over the epochs, as a PNG; the split that selected by its name."""
-    figure = _figure(width=10.0, height=3.2)
+    figure = new_figure(width=10.0, height=3.2)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in rows]
     for axes, name, title in ((loss, "loss", "loss"), (accuracy, "top1_percent", "top-1 (%)")):
@@ -37,12 +36,12 @@ def draw_curves(rows: Sequence[Row], path: Path, *, select_on: str = "val") -> N
         axes.set_xlabel("epoch")
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> None:
     """The photograph beside its most likely classes, as a PNG."""
-    figure = _figure(width=9.0, height=3.4)
+    figure = new_figure(width=9.0, height=3.4)
     photo, bars = figure.subplots(1, 2)
     photo.imshow(image, cmap="gray")
     photo.set_axis_off()
@@ -52,12 +51,12 @@ def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> N
     bars.set_xlim(0, 1)
     bars.set_xlabel("probability")
     bars.spines[["top", "right"]].set_visible(False)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def draw_activation_map(seen: SeenPhoto, path: Path) -> None:
     """The photograph, and beside it the same with what speaks for its likeliest class in warm colours."""
-    figure = _figure(width=9.0, height=3.4)
+    figure = new_figure(width=9.0, height=3.4)
     width, height = seen.image.size
     plain, marked = figure.subplots(1, 2)
     for axes in (plain, marked):
@@ -74,17 +73,4 @@ def draw_activation_map(seen: SeenPhoto, path: Path) -> None:
     )
     name = seen.guess.name.replace("$", r"\$")
     marked.set_title(f"{name} ({seen.guess.probability:.1%})", wrap=True)
-    _write(figure, path)
-
-
-def _figure(*, width: float, height: float) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("drawing needs matplotlib: pip install 'lightcars[cars]'") from error
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
-
-
-def _write(figure: Any, path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    write_figure(figure, path)

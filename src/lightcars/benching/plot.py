@@ -1,0 +1,128 @@
+"""The plot of `bench`: what an engine's speed buys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightcars.errors import ConfigError
+from lightcars.plots import new_figure, write_figure
+
+if TYPE_CHECKING:
+    from lightcars.benching.results import BenchResult, BenchRow
+
+SUFFIX = ".png"
+WIDTH, HEIGHT = 7.0, 4.5
+"""Inches of one panel."""
+MARKERS = "os^Dv<>P*X"
+COLORS = 10
+"""Of matplotlib's cycle, C0 to C9."""
+
+
+def check_plot(path: Path) -> None:
+    """What can be known before anything is measured.
+
+    Raises:
+        ConfigError: another ending than .png.
+        MissingExtraError: matplotlib is not installed.
+    """
+    if path.suffix.lower() != SUFFIX:
+        raise ConfigError(f"the plot is a PNG file and ends in {SUFFIX}, not as {path}.")
+    new_figure(width=1, height=1)
+
+
+def draw_bench(result: BenchResult, path: Path) -> Path:
+    """Top-1 over latency, a panel for each data set and batch; or images per second over latency."""
+    check_plot(path)
+    rows = [row for row in result.rows if row.latency_ms is not None and row.problem is None]
+    if not rows:
+        raise ConfigError("nothing could be measured, so there is nothing to draw.")
+    known = [row for row in rows if row.accuracy is not None]
+    if known and not result.train:
+        figure = _accuracies(known)
+        unknown = sorted({row.model for row in rows} - {row.model for row in known})
+        note = f"accuracy unknown: {', '.join(unknown)}" if unknown else ""
+    else:
+        figure = _throughputs(rows, result)
+        note = "" if result.train else "no accuracy is known"
+    figure.suptitle("\n".join(part for part in (result.machine, note) if part), fontsize="small")
+    write_figure(figure, path)
+    return path
+
+
+def _accuracies(rows: Sequence[BenchRow]) -> Any:
+    data = list(dict.fromkeys(row.accuracy.data for row in rows if row.accuracy))
+    batches = list(dict.fromkeys(row.batch for row in rows))
+    figure = new_figure(width=WIDTH * len(batches), height=HEIGHT * len(data))
+    panels = figure.subplots(len(data), len(batches), squeeze=False)
+    engines = list(dict.fromkeys(row.what for row in rows))
+    for line, name in zip(panels, data, strict=True):
+        for panel, batch in zip(line, batches, strict=True):
+            part = [row for row in rows if row.batch == batch and row.accuracy and row.accuracy.data == name]
+            if not part:
+                panel.set_axis_off()
+                continue
+            _accuracy_panel(panel, part, engines)
+            panel.set_xlabel(f"median latency of {batch} image{'' if batch == 1 else 's'} (ms)")
+            panel.set_ylabel(f"top-1 (%), {_plain(name)}")
+    return figure
+
+
+def _accuracy_panel(panel: Any, rows: Sequence[BenchRow], engines: Sequence[str]) -> None:
+    for model in dict.fromkeys(row.model for row in rows):
+        own = sorted((row for row in rows if row.model == model), key=_latency)
+        top1 = [row.accuracy.top1_percent for row in own if row.accuracy]
+        xs = [_latency(row) for row in own]
+        panel.plot(xs, top1, color="0.8", zorder=1)
+        panel.annotate(_plain(model), (xs[0], top1[0]), xytext=(0, 7), textcoords="offset points", fontsize=8)
+    for engine in dict.fromkeys(row.what for row in rows):
+        own = [row for row in rows if row.what == engine]
+        top1 = [row.accuracy.top1_percent for row in own if row.accuracy]
+        panel.scatter([_latency(row) for row in own], top1, label=engine, zorder=2, **_style(engine, engines))
+    _finish(panel)
+
+
+def _throughputs(rows: Sequence[BenchRow], result: BenchResult) -> Any:
+    figure = new_figure(width=WIDTH, height=HEIGHT)
+    panel = figure.subplots()
+    models = list(dict.fromkeys(row.model for row in rows))
+    engines = list(dict.fromkeys(row.what for row in rows))
+    for model in models:
+        for engine in engines:
+            own = [row for row in rows if (row.model, row.what) == (model, engine)]
+            xs, ys = [_latency(row) for row in own], [row.images_per_second for row in own]
+            style = {**_style(engine, engines), "marker": MARKERS[models.index(model) % len(MARKERS)]}
+            if own:
+                panel.plot(xs, ys, label=_plain(f"{model}, {engine}"), **style)
+    what = "training step" if result.train else "batch"
+    panel.set_xlabel(f"median latency of a {what} (ms)")
+    panel.set_ylabel("images per second")
+    _finish(panel)
+    return figure
+
+
+def _style(engine: str, engines: Sequence[str]) -> dict[str, Any]:
+    position = engines.index(engine)
+    return {"color": f"C{position % COLORS}", "marker": MARKERS[position % len(MARKERS)]}
+
+
+def _latency(row: BenchRow) -> float:
+    assert row.latency_ms is not None
+    return row.latency_ms
+
+
+def _plain(text: str) -> str:
+    """Names of folders are no formulas."""
+    return text.replace("$", r"\$")
+
+
+def _finish(panel: Any) -> None:
+    panel.set_xscale("log")
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.xaxis.set_minor_formatter("{x:g}")
+    panel.tick_params(axis="x", which="minor", labelsize=7)
+    panel.margins(0.12)
+    panel.grid(alpha=0.3)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False, fontsize=8)

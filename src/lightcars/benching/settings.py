@@ -1,0 +1,84 @@
+"""What `bench` measures. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lightcars.deploy.runners import ENGINES, PRECISIONS, EngineEntry
+from lightcars.errors import ConfigError, did_you_mean
+from lightcars.models.validation import MIN_RESOLUTION, require_int, require_positive
+
+EAGER = EngineEntry(
+    name="eager",
+    module="eager",
+    packages=("torch",),
+    precisions=("fp32", "bf16"),
+    on_gpu=True,
+    any_batch=True,
+)
+"""The model as it is: what the engines of `optimize` are compared with."""
+
+
+def known_engines() -> dict[str, EngineEntry]:
+    """By name: eager first, then those of `optimize`."""
+    return {EAGER.name: EAGER, **ENGINES}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchSettings:
+    """What is measured, and how long.
+
+    Attributes:
+        engines: "eager" and those of `optimize`; None takes all that are installed, but "compile".
+        precisions: "fp32", "bf16", ...; None takes these two, bf16 where the device computes in it.
+        batches: images at once; None takes 1, or 16 for training.
+        resolution: pixels of the square images; None takes that of each model's weights.
+        threads: of the processor; None takes torch.get_num_threads().
+        device: "cpu", "cuda" or "cuda:1".
+        train: measure steps of training in place of predictions.
+        seconds: for which each of them is measured, after warming up.
+    """
+
+    engines: tuple[str, ...] | None = None
+    precisions: tuple[str, ...] | None = None
+    batches: tuple[int, ...] | None = None
+    resolution: int | None = None
+    threads: int | None = None
+    device: str = "cpu"
+    train: bool = False
+    seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        _check_all("engine", self.engines, _known("engine", list(known_engines())))
+        _check_all("precision", self.precisions, _known("precision", list(PRECISIONS)))
+        _check_all("batch", self.batches, lambda batch: require_int("batch", batch, at_least=1))
+        if self.resolution is not None:
+            require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
+        if self.threads is not None:
+            require_int("threads", self.threads, at_least=1)
+        require_positive("seconds", self.seconds, at_most=3600)
+        if self.train and self.engines is not None:
+            raise ConfigError("training steps are measured in PyTorch alone; leave engines out.")
+
+
+def _known(kind: str, names: list[str]) -> Callable[[Any], None]:
+    def check(name: Any) -> None:
+        if name not in names:
+            raise ConfigError(
+                f"there is no {kind} {name!r}.{did_you_mean(name, names)} Choose from {', '.join(names)}."
+            )
+
+    return check
+
+
+def _check_all(name: str, values: Any, check: Callable[[Any], None]) -> None:
+    if values is None:
+        return
+    if not isinstance(values, tuple) or not values:
+        raise ConfigError(f"give at least one {name}, in a tuple, not {values!r}.")
+    for value in values:
+        check(value)
+    if len(set(values)) < len(values):
+        raise ConfigError(f"each {name} is measured once; {', '.join(map(str, values))} has one twice.")

@@ -1,0 +1,58 @@
+"""From what a command takes for MODEL to the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightcars.errors import CheckpointError, ConfigError, DownloadError, UnknownWeightsError, did_you_mean
+from lightcars.models.registry import MODELS
+
+if TYPE_CHECKING:
+    from lightcars.models.image_model import ImageModel
+
+MODEL_HELP = (
+    "Run folder of `lightcars finetune`, checkpoint folder, published weights, or a name from"
+    " `lightcars list`."
+)
+FRESH = "fresh"
+WEIGHTS_HELP = (
+    "With a name from `lightcars list`: a tag of `lightcars weights`, a folder, a file, or"
+    f" {FRESH} for untrained ones \\[default: imagenet]."
+)
+
+
+def is_registered(source: str) -> bool:
+    """Whether it is a name from the list; a folder of that name comes first."""
+    return source in MODELS and not Path(source).is_dir()
+
+
+def load_source(source: str, weights: str | None) -> ImageModel:
+    """The model, on the processor, in evaluation mode."""
+    import torch
+
+    if is_registered(source):
+        return _registered(source, weights)
+    if weights is not None:
+        raise ConfigError(f"--weights goes with a name from `lightcars list`; {source} has its own.")
+    if "/" not in source and not Path(source).is_dir():
+        raise CheckpointError(
+            f"{source} is neither a folder here nor a model.{did_you_mean(source, MODELS)}"
+            " See lightcars list."
+        )
+    from lightcars.cars.trained import load_model
+
+    return load_model(source, torch.device("cpu"))
+
+
+def _registered(name: str, weights: str | None) -> ImageModel:
+    from lightcars.zoo import create_model
+
+    if weights == FRESH:
+        return create_model(name).eval()
+    try:
+        return create_model(name, weights=weights or "imagenet").eval()
+    except (DownloadError, UnknownWeightsError) as error:
+        if weights is not None:
+            raise
+        raise type(error)(f"{error} Untrained ones need no file: --weights {FRESH}.") from error

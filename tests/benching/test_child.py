@@ -1,0 +1,121 @@
+"""What each process does, here in this one."""
+
+import pytest
+import torch
+from torch import nn
+
+from lightcars import save
+from lightcars.benching import child
+from lightcars.deploy.measuring import Check
+from lightcars.errors import ConfigError
+from lightcars.models.image_model import ImageModel
+
+
+@pytest.fixture
+def task(tiny, tmp_path, impatient):
+    def make(**changes) -> dict[str, object]:
+        usual = {
+            "weights": str(save(tiny, tmp_path / "weights")),
+            "judged": True,
+            "folder": str(tmp_path),
+            "engine": "torch",
+            "precision": "fp32",
+            "batch": 2,
+            "resolution": 32,
+            "threads": 1,
+            "device": "cpu",
+            "layout": None,
+            "seconds": 1e-3,
+        }
+        return {**usual, **changes}
+
+    return make
+
+
+@pytest.mark.parametrize("engine", ["eager", "torch"])
+def test_an_engine_is_set_up_and_compared(task, engine):
+    found = child.set_up(task(engine=engine))
+    assert found["problem"] is None
+    assert 0 <= found["difference"] <= 1e-4
+    assert found["setup_s"] > 0
+
+
+def test_answers_that_differ_are_told_with_the_difference(task, monkeypatch):
+    monkeypatch.setattr(Check, "difference", lambda *_: 0.5)
+    found = child.set_up(task())
+    assert found["difference"] == 0.5
+    assert found["problem"].startswith("answers differ by 5.0e-01 of the largest logit")
+    unjudged = child.set_up(task(judged=False))
+    assert (unjudged["difference"], unjudged["problem"]) == (0.5, None)
+
+
+@pytest.mark.parametrize("difference", [float("nan"), float("inf")])
+def test_answers_that_are_no_numbers(task, monkeypatch, difference):
+    """They are told whatever the weights are, and JSON has no word for them."""
+    monkeypatch.setattr(Check, "difference", lambda *_: difference)
+    found = child.set_up(task(judged=False))
+    assert found["difference"] is None
+    assert found["problem"].startswith(f"answers differ by {difference:.1e} of the largest logit")
+
+
+@pytest.mark.parametrize(("engine", "precision"), [("eager", "fp32"), ("eager", "bf16"), ("torch", "fp32")])
+def test_predictions_are_measured(task, engine, precision, monkeypatch):
+    shapes = []
+    forward = nn.Module.__call__
+
+    def watched(self, *inputs):
+        if isinstance(self, ImageModel):
+            shapes.append((tuple(inputs[0].shape), inputs[0].dtype, torch.is_inference_mode_enabled()))
+        return forward(self, *inputs)
+
+    monkeypatch.setattr(nn.Module, "__call__", watched)
+    found = child.predict(task(engine=engine, precision=precision))
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    assert set(shapes) == {((2, 3, 32, 32), dtype, True)}
+    assert found["calls"] == 3
+    assert 0 < found["latency_ms"] <= found["p95_ms"]
+    assert found["memory_mib"] >= 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_training_steps_are_measured(task, monkeypatch, precision, layout):
+    seen = []
+    step = torch.optim.AdamW.step
+
+    def watched(self, *arguments):
+        weights = [weight for group in self.param_groups for weight in group["params"]]
+        assert all(weight.grad is not None for weight in weights)
+        convolution = next(weight for weight in weights if weight.ndim == 4 and weight.shape[1] > 1)
+        before = convolution.detach().clone()
+        result = step(self, *arguments)
+        changed = not torch.equal(before, convolution)
+        seen.append((changed, convolution.is_contiguous(memory_format=torch.channels_last)))
+        return result
+
+    dtypes = []
+    cross_entropy = child.F.cross_entropy
+    monkeypatch.setattr(
+        child.F,
+        "cross_entropy",
+        lambda logits, labels: dtypes.append(logits.dtype) or cross_entropy(logits, labels),
+    )
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    found = child.train(task(batch=4, layout=layout, precision=precision))
+    assert found["calls"] == 3
+    assert set(seen) == {(True, layout == "channels_last")}
+    assert set(dtypes) == {torch.bfloat16 if precision == "bf16" else torch.float32}
+
+
+def test_training_without_classes(tiny, task, tmp_path):
+    tiny.reset_classifier(0)
+    with pytest.raises(ConfigError, match="it has no classes, and so no cross-entropy to train with"):
+        child.train(task(layout="contiguous"))
+
+
+def test_the_threads_are_those_that_were_asked_for(task, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    child.predict(task(threads=7))
+    child.train(task(threads=5, layout="contiguous", batch=4))
+    assert set(asked) == {7, 5, 1}, "the engine itself gives PyTorch its threads back"

@@ -1,0 +1,111 @@
+"""The plot: what is drawn, where, and what it says of what is unknown."""
+
+import sys
+
+import pytest
+from PIL import Image
+
+from lightcars import Accuracy, BenchResult, BenchRow
+from lightcars.benching import plot
+from lightcars.benching.plot import check_plot
+from lightcars.errors import ConfigError, MissingExtraError, RunError
+
+IMAGENET = Accuracy(top1_percent=74.0, data="ImageNet-1k, as published", resolution=224)
+CARS = Accuracy(top1_percent=50.0, data="val of $cars$", resolution=224)
+
+
+def row(model: str, engine: str, latency_ms: float | None, accuracy=None, **changes) -> BenchRow:
+    usual = {"precision": "fp32", "batch": 1, "resolution": 224, "threads": 1, "device": "cpu"}
+    rate = None if latency_ms is None else 1000 / latency_ms
+    figures = {"latency_ms": latency_ms, "images_per_second": rate, "accuracy": accuracy}
+    return BenchRow(model=model, engine=engine, **{**usual, **figures, **changes})
+
+
+def result(*rows: BenchRow, train: bool = False) -> BenchResult:
+    return BenchResult(rows=rows, train=train, machine="a machine; 1 thread")
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """Draws, and returns matplotlib's figure."""
+    figures = []
+    write = plot.write_figure
+    monkeypatch.setattr(
+        plot, "write_figure", lambda figure, path: figures.append(figure) or write(figure, path)
+    )
+
+    def draw(found: BenchResult):
+        path = found.draw(tmp_path / "speed.png")
+        with Image.open(path) as picture:
+            assert picture.format == "PNG"
+        assert [file.name for file in tmp_path.iterdir()] == ["speed.png"]
+        return figures[-1]
+
+    return draw
+
+
+def points(panel) -> set[tuple[float, float]]:
+    return {tuple(point) for group in panel.collections for point in group.get_offsets().tolist()}
+
+
+def test_accuracy_over_latency(drawn):
+    figure = drawn(
+        result(
+            row("ghost", "torch", 5.0, IMAGENET),
+            row("ghost", "eager", 10.0, IMAGENET),
+            row("ghost", "openvino", 2.0, IMAGENET, problem="answers differ"),
+            row("ghost", "compile", None, IMAGENET, problem="crashed"),
+            row("other", "torch", 7.0),
+        )
+    )
+    (panel,) = figure.axes
+    assert points(panel) == {(5.0, 74.0), (10.0, 74.0)}
+    assert panel.get_xlabel() == "median latency of 1 image (ms)"
+    assert panel.get_ylabel() == "top-1 (%), ImageNet-1k, as published"
+    assert [text.get_text() for text in panel.texts] == ["ghost"]
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["torch fp32", "eager fp32"]
+    assert figure.get_suptitle() == "a machine; 1 thread\naccuracy unknown: other"
+
+
+def test_data_sets_and_batches_have_panels_of_their_own(drawn):
+    figure = drawn(
+        result(
+            row("ghost", "torch", 5.0, IMAGENET),
+            row("ghost", "torch", 50.0, IMAGENET, batch=16),
+            row("runs/first", "torch", 4.0, CARS),
+        )
+    )
+    found = [points(panel) for panel in figure.axes]
+    assert found == [{(5.0, 74.0)}, {(50.0, 74.0)}, {(4.0, 50.0)}, set()]
+    assert figure.axes[2].get_ylabel() == r"top-1 (%), val of \$cars\$"
+
+
+def test_without_accuracy_it_is_throughput_and_says_so(drawn):
+    rows = (row("ghost", "torch", 5.0), row("ghost", "torch", 20.0, batch=16, images_per_second=800.0))
+    figure = drawn(result(*rows))
+    (panel,) = figure.axes
+    (line,) = panel.lines
+    assert line.get_xydata().tolist() == [[5.0, 200.0], [20.0, 800.0]]
+    assert panel.get_ylabel() == "images per second"
+    assert figure.get_suptitle() == "a machine; 1 thread\nno accuracy is known"
+
+
+def test_training_steps_are_drawn_as_throughput(drawn):
+    figure = drawn(result(row("ghost", "eager", 5.0, IMAGENET, layout="contiguous"), train=True))
+    (panel,) = figure.axes
+    assert panel.get_xlabel() == "median latency of a training step (ms)"
+    assert figure.get_suptitle() == "a machine; 1 thread"
+
+
+def test_what_cannot_be_drawn(tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match=r"ends in \.png, not as speed\.jpg"):
+        check_plot(tmp_path.with_name("speed.jpg").relative_to(tmp_path.parent))
+    with pytest.raises(ConfigError, match="nothing could be measured"):
+        result(row("ghost", "torch", None, problem="crashed")).draw(tmp_path / "a.png")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot write"):
+        result(row("ghost", "torch", 1.0)).draw(tmp_path / "file" / "a.png")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'lightcars\[cars\]'"):
+        check_plot(tmp_path / "a.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
