@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from lightcars import save
@@ -9,6 +10,7 @@ from lightcars.benching import child
 from lightcars.deploy.measuring import Check
 from lightcars.errors import ConfigError
 from lightcars.models.image_model import ImageModel
+from lightcars.models.preprocessing import Preprocessing
 
 
 @pytest.fixture
@@ -26,6 +28,7 @@ def task(tiny, tmp_path, impatient):
             "device": "cpu",
             "layout": None,
             "seconds": 1e-3,
+            "calibration": None,
         }
         return {**usual, **changes}
 
@@ -38,6 +41,18 @@ def test_an_engine_is_set_up_and_compared(task, engine):
     assert found["problem"] is None
     assert 0 <= found["difference"] <= 1e-4
     assert found["setup_s"] > 0
+
+
+def test_int8_is_judged_by_photographs(task, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(tiny, "preprocessing", Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.2,) * 3))
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for shade in range(8):
+        Image.new("RGB", (40, 40), (shade * 30, 90, 200 - shade * 20)).save(folder / f"{shade}.png")
+    calibration = {"folder": str(folder), "max_loss_percent": 100}
+    found = child.set_up(task(engine="openvino", precision="int8", calibration=calibration))
+    assert found["problem"] is None
+    assert -100 <= found["top1_change_percent"] <= 0
 
 
 def test_answers_that_differ_are_told_with_the_difference(task, monkeypatch):

@@ -1,6 +1,6 @@
 """BenchSettings and what is measured with them here."""
 
-import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from lightcars import BenchSettings, fuse, ghostnet
 from lightcars.benching import jobs
 from lightcars.benching.jobs import kinds_here, plan
 from lightcars.deploy.runners import ENGINES, EngineEntry
-from lightcars.errors import ConfigError, DeviceError, MissingExtraError, OptimizationError
+from lightcars.errors import ConfigError, DataError, DeviceError, MissingExtraError, OptimizationError
 from lightcars.models.preprocessing import Preprocessing
 
 MISTAKES = {
@@ -121,18 +121,20 @@ def test_what_this_machine_cannot_do(bf16, monkeypatch):
         kinds_here(BenchSettings(precisions=("fp32", "bf16")))
 
 
-def test_a_precision_that_others_add(monkeypatch):
-    """One that engines learn later is measured when it is named, but not in training."""
-    settings_module = sys.modules["lightcars.benching.settings"]
-    monkeypatch.setattr(settings_module, "PRECISIONS", ("fp32", "bf16", "int8"))
+def test_int8_is_measured_where_it_is_calibrated(tmp_path, tiny):
     ENGINES["small"] = EngineEntry(name="small", module="x", packages=("torch",), precisions=("fp32", "int8"))
-    settings = BenchSettings(engines=("small",), precisions=("int8",))
-    assert kinds_here(settings) == [("small", "int8", None)]
-    assert ("small", "int8", None) not in kinds_here(BenchSettings())
+    calibrated = BenchSettings(calibration=tmp_path)
+    assert ("small", "int8", None) in kinds_here(calibrated)
+    assert not any(precision == "int8" for _, precision, _ in kinds_here(BenchSettings()))
+    assert not any(kind[1] == "int8" for kind in kinds_here(replace(calibrated, train=True)))
+    with pytest.raises(ConfigError, match="int8 is fitted to photographs: give a folder"):
+        BenchSettings(precisions=("int8",))
     with pytest.raises(ConfigError, match="eager does not compute in int8"):
-        kinds_here(BenchSettings(engines=("eager",), precisions=("int8",)))
+        kinds_here(replace(calibrated, engines=("eager",), precisions=("int8",)))
     with pytest.raises(ConfigError, match="there is no training in int8"):
         kinds_here(BenchSettings(train=True, precisions=("int8",)))
+    with pytest.raises(DataError, match="has no images"):
+        plan({"tiny": tiny}, calibrated)
 
 
 def test_on_a_gpu_only_engines_that_run_there(monkeypatch):

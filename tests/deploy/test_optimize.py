@@ -328,7 +328,7 @@ def test_bf16_from_cpuinfo(monkeypatch, flags, expected):
         ({"engine": "opnvino"}, "there is no engine 'opnvino'. Did you mean openvino"),
         ({"engine": None}, "there is no engine None. Choose auto, torch, compile, onnxruntime, openvino"),
         ({"precision": "bf61"}, "there is no precision 'bf61'. Did you mean bf16"),
-        ({"precision": "int8"}, "int8 needs calibration"),
+        ({"precision": "int8"}, "int8 is fitted to photographs"),
         ({"batch": 0}, "batch must be a whole number of at least 1, not 0"),
         ({"batch": 1.5}, "batch must be"),
         ({"batch": True}, "batch must be"),

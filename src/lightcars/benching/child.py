@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from lightcars.benching.memory import growth_mib, mark_memory
 from lightcars.benching.settings import known_engines
 from lightcars.counters.timing import time_calls
+from lightcars.deploy.calibration import Calibration
 from lightcars.deploy.engines import quietly
+from lightcars.deploy.judging import judge
 from lightcars.deploy.measuring import Check
 from lightcars.deploy.runners import EngineEntry, Precision
 from lightcars.deploy.source import Source
@@ -37,11 +39,14 @@ def set_up(task: dict[str, Any]) -> dict[str, Any]:
         entry.runner.prepare(source, precision, folder)
         run = entry.runner.start(source, precision, folder)
         setup_s = perf_counter() - start
-        difference = check.difference(run)
-        finite = math.isfinite(difference)
-        judged = task["judged"] or not finite
-        problem = check.problem(run, precision, difference) if judged else None
-    return {"setup_s": setup_s, "difference": difference if finite else None, "problem": problem}
+        found = judge(run, precision, source, check)
+    finite = math.isfinite(found.difference)
+    return {
+        "setup_s": setup_s,
+        "difference": found.difference if finite else None,
+        "top1_change_percent": found.top1_change_percent,
+        "problem": found.problem if task["judged"] or not finite else None,
+    }
 
 
 def predict(task: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +113,13 @@ def _mark(device: torch.device) -> int | None:
 def _source(task: dict[str, Any]) -> Source:
     torch.set_num_threads(task["threads"])
     model = load(task["weights"], device=task["device"])
-    return Source(model=model, batch=task["batch"], resolution=task["resolution"], threads=task["threads"])
+    return Source(
+        model=model,
+        batch=task["batch"],
+        resolution=task["resolution"],
+        threads=task["threads"],
+        calibration=None if task["calibration"] is None else Calibration(**task["calibration"]),
+    )
 
 
 def _engine(task: dict[str, Any]) -> tuple[EngineEntry, Precision, Path]:

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import torch
 
 from lightcars.benching.settings import EAGER, BenchSettings, known_engines
+from lightcars.deploy.calibration import as_calibration
 from lightcars.deploy.processor import has_bf16
 from lightcars.deploy.runners import EngineEntry
 from lightcars.deploy.source import checked_threads, own_resolution
@@ -51,6 +52,7 @@ def plan(models: Mapping[str, ImageModel], settings: BenchSettings) -> list[Job]
 
     Raises:
         ConfigError, DeviceError, OptimizationError: something that cannot be.
+        DataError: no photographs to calibrate with.
         MissingExtraError: an engine that was named is not installed.
     """
     if not models:
@@ -58,6 +60,9 @@ def plan(models: Mapping[str, ImageModel], settings: BenchSettings) -> list[Job]
     for name, model in models.items():
         _check(name, model)
     kinds, threads = kinds_here(settings), checked_threads(settings.threads)
+    calibration = as_calibration(settings.calibration)
+    if calibration is not None:
+        calibration.digest()  # there are photographs
     return [
         Job(
             model=name,
@@ -97,7 +102,8 @@ def _check(name: str, model: object) -> None:
 def _precisions(settings: BenchSettings, device: torch.device) -> tuple[str, ...]:
     possible = has_bf16() if device.type == "cpu" else torch.cuda.is_bf16_supported()
     if settings.precisions is None:
-        return tuple(one for one in USUAL_PRECISIONS if one != "bf16" or possible)
+        usual = tuple(one for one in USUAL_PRECISIONS if one != "bf16" or possible)
+        return usual if settings.calibration is None or settings.train else (*usual, "int8")
     if "bf16" in settings.precisions and not possible:
         raise OptimizationError("this device does not compute in bf16; choose fp32.")
     if settings.train and (others := set(settings.precisions) - set(USUAL_PRECISIONS)):

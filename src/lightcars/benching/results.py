@@ -46,6 +46,7 @@ class BenchRow:
             nothing to set up.
         difference: of the logits from eager ones in fp32 at most, as a part of the largest logit; None for
             eager in fp32 itself, and where it is no number.
+        top1_change_percent: of int8: points of top-1 more than the model's on photographs; below 0 is a loss.
         problem: why there are no figures; or, beside figures, why its answers are not the model's.
         accuracy: of the weights at this resolution, if known. It was not measured here.
     """
@@ -65,6 +66,7 @@ class BenchRow:
     memory_mib: float | None = None
     setup_s: float | None = None
     difference: float | None = None
+    top1_change_percent: float | None = None
     problem: str | None = None
     accuracy: Accuracy | None = None
 
@@ -166,5 +168,7 @@ def _cells(row: BenchRow) -> tuple[str, ...]:
         cell(row.images_per_second, ".1f"),
         cell(row.memory_mib, ".0f"),
         cell(row.setup_s, ".1f"),
-        cell(row.difference, ".0e"),
+        cell(row.difference, ".0e")
+        if row.top1_change_percent is None
+        else f"top-1 {row.top1_change_percent:+.2f}",
     )

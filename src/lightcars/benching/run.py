@@ -18,6 +18,7 @@ from lightcars.benching.jobs import Job, plan
 from lightcars.benching.process import Answer, call_elsewhere
 from lightcars.benching.results import Accuracy, BenchResult, BenchRow
 from lightcars.benching.settings import EAGER, BenchSettings, known_engines
+from lightcars.deploy.calibration import Calibration, as_calibration
 from lightcars.deploy.processor import processor
 from lightcars.models.image_model import ImageModel
 from lightcars.weights.checkpoint import save
@@ -60,14 +61,14 @@ def bench(
             weights = save(model, Path(work) / str(number))
             for job in (job for job in jobs if job.model == name):
                 show(job)
-                found = _measure(job, weights, model, settings.seconds)
+                found = _measure(job, weights, model, settings)
                 rows.append(BenchRow.of(job, found, (accuracies or {}).get(name)))
     return BenchResult(
         rows=tuple(_sorted(rows)), train=settings.train, machine=_machine(jobs[0]), versions=_versions(jobs)
     )
 
 
-def _measure(job: Job, weights: Path, model: ImageModel, seconds: float) -> dict[str, Any]:
+def _measure(job: Job, weights: Path, model: ImageModel, settings: BenchSettings) -> dict[str, Any]:
     """What the processes of one job answer."""
     with tempfile.TemporaryDirectory(prefix="lightcars-bench-") as work:
         folder = Path(work) / "engine"
@@ -77,7 +78,8 @@ def _measure(job: Job, weights: Path, model: ImageModel, seconds: float) -> dict
             "weights": str(weights),
             "judged": model.origin is not None,  # fresh weights make too much of rounding
             "folder": str(folder),
-            "seconds": seconds,
+            "seconds": settings.seconds,
+            "calibration": _plain(as_calibration(settings.calibration)),
         }
         # torch.compile keeps what it compiled: here from the one process to the other, and no longer
         environment = {"TORCHINDUCTOR_CACHE_DIR": str(Path(work) / "inductor")}
@@ -94,6 +96,15 @@ def _measure(job: Job, weights: Path, model: ImageModel, seconds: float) -> dict
             return before
         measured = _found(ask("predict"))
         return {**before, **measured}
+
+
+def _plain(calibration: Calibration | None) -> dict[str, Any] | None:
+    """For another process."""
+    if calibration is None:
+        return None
+    return {
+        key: str(value) if isinstance(value, Path) else value for key, value in asdict(calibration).items()
+    }
 
 
 def _found(answer: Answer) -> dict[str, Any]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lightcars.deploy.runners import ENGINES, PRECISIONS, EngineEntry
 from lightcars.errors import ConfigError, did_you_mean
 from lightcars.models.validation import MIN_RESOLUTION, require_int, require_positive
+
+if TYPE_CHECKING:
+    from lightcars.deploy.calibration import Calibration
 
 EAGER = EngineEntry(
     name="eager",
@@ -32,12 +36,14 @@ class BenchSettings:
 
     Attributes:
         engines: "eager" and those of `optimize`; None takes all that are installed, but "compile".
-        precisions: "fp32", "bf16", ...; None takes these two, bf16 where the device computes in it.
+        precisions: "fp32", "bf16", "int8"; None takes fp32, bf16 where the device computes in it, and
+            int8 with `calibration`.
         batches: images at once; None takes 1, or 16 for training.
         resolution: pixels of the square images; None takes that of each model's weights.
         threads: of the processor; None takes torch.get_num_threads().
         device: "cpu", "cuda" or "cuda:1".
         train: measure steps of training in place of predictions.
+        calibration: of int8, which is measured only with it: a folder of photographs, or a `Calibration`.
         seconds: for which each of them is measured, after warming up.
     """
 
@@ -48,6 +54,7 @@ class BenchSettings:
     threads: int | None = None
     device: str = "cpu"
     train: bool = False
+    calibration: Calibration | str | Path | None = None
     seconds: float = 2.0
 
     def __post_init__(self) -> None:
@@ -61,6 +68,8 @@ class BenchSettings:
         require_positive("seconds", self.seconds, at_most=3600)
         if self.train and self.engines is not None:
             raise ConfigError("training steps are measured in PyTorch alone; leave engines out.")
+        if "int8" in (self.precisions or ()) and self.calibration is None and not self.train:
+            raise ConfigError("int8 is fitted to photographs: give a folder of them as calibration.")
 
 
 def _known(kind: str, names: list[str]) -> Callable[[Any], None]:

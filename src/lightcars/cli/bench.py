@@ -53,6 +53,9 @@ def bench(
         typer.Option("--train", help="Training steps in PyTorch, in both layouts, in place of predictions."),
     ] = False,
     weights: Annotated[str | None, typer.Option(help=WEIGHTS_HELP)] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Folder of photographs, such as the training data's, for int8.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="For which each is measured, once it is warm.")] = 2.0,
     plot: Annotated[
         Path | None, typer.Option(help="Draw accuracy over latency into this PNG, where one is known.")
@@ -76,6 +79,7 @@ def bench(
         threads=threads,
         device=device,
         train=train,
+        calibration=calibration,
         seconds=seconds,
     )
     if plot is not None:

@@ -59,6 +59,11 @@ class Calibration:
         return digest.hexdigest()
 
 
+def as_calibration(given: Calibration | str | Path | None) -> Calibration | None:
+    """A folder alone is a calibration with the usual settings."""
+    return Calibration(folder=given) if isinstance(given, str | Path) else given
+
+
 @dataclass(frozen=True)
 class Photos:
     """Photographs as the model takes them.

@@ -16,7 +16,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from lightcars.deploy.engines import quietly, require
-from lightcars.errors import ExportError
+from lightcars.errors import ExportError, LightcarsError
 from lightcars.models.image_model import ImageModel
 from lightcars.models.validation import require_int
 
@@ -201,6 +201,8 @@ def refusals(engine: str) -> Iterator[None]:
     """What a converter raises, whatever it is, as one line of ours."""
     try:
         yield
+    except LightcarsError:
+        raise
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0][:300] if lines else type(error).__name__

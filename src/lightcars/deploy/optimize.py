@@ -17,12 +17,13 @@ import torch
 
 from lightcars import __version__
 from lightcars.deploy.cache import Cache, Entry
-from lightcars.deploy.calibration import Calibration
+from lightcars.deploy.calibration import Calibration, as_calibration
 from lightcars.deploy.engines import Engine, quietly
+from lightcars.deploy.judging import judge
 from lightcars.deploy.measuring import Check, Measurement, Measurements, take_turns
 from lightcars.deploy.optimized import Chosen, OptimizedModel
 from lightcars.deploy.processor import has_bf16, processor
-from lightcars.deploy.quantize import top1_change
+from lightcars.deploy.quantize import require_nncf
 from lightcars.deploy.runners import ENGINES, PRECISIONS, EngineEntry, Precision
 from lightcars.deploy.source import Source, checked_threads, own_resolution
 from lightcars.errors import ConfigError, LightcarsError, OptimizationError, did_you_mean
@@ -73,9 +74,7 @@ def optimize(
         OptimizationError: no engine can run the model, or none answers as it does.
     """
     source = _source(model, batch, resolution, threads)
-    if calibration is not None:
-        known = calibration if isinstance(calibration, Calibration) else Calibration(folder=calibration)
-        source = replace(source, calibration=known)
+    source = replace(source, calibration=as_calibration(calibration))
     candidates = _candidates(engine, precision, source)
     digest = source.digest()
     key = {
@@ -102,6 +101,10 @@ def optimize(
         cache.forget(key)
     if engine != AUTO:
         ENGINES[engine].require()
+    if precision == "int8":
+        require_nncf()
+    if "calibration" in key:
+        _ = source.photos  # a photograph that cannot be read is no engine's fault
     return _choose(source, digest, candidates, cache, key)
 
 
@@ -253,28 +256,14 @@ def _try(
         with quietly():
             entry.runner.prepare(source, precision, folder)
             run = entry.runner.start(source, precision, folder)
-            difference = check.difference(run)
-            row = replace(row, difference=difference)
-            if precision == "int8":
-                row = replace(row, top1_change_percent=top1_change(run, source))
-                problem = _lost_too_much(row, source)
-            else:
-                problem = check.problem(run, precision, difference)
+            found = judge(run, precision, source, check)
+        row = replace(row, difference=found.difference, top1_change_percent=found.top1_change_percent)
+        problem = found.problem
     except LightcarsError as error:
         problem = str(error)
     except Exception as error:  # whatever an engine raises
         problem = (str(error).strip().splitlines() or [""])[0][:300] or type(error).__name__
     return replace(row, problem=problem), run if problem is None else None
-
-
-def _lost_too_much(row: Measurement, source: Source) -> str | None:
-    assert source.calibration is not None
-    assert row.top1_change_percent is not None
-    allowed = source.calibration.max_loss_percent
-    if row.top1_change_percent >= -allowed:
-        return None
-    lost = -row.top1_change_percent
-    return f"it loses {lost:.2g} points of top-1 on {len(source.targets)} photographs, allowed is {allowed:g}"
 
 
 def _fastest(runs: dict[str, Engine], rows: dict[str, Measurement], check: Check) -> str:

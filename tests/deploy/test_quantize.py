@@ -1,0 +1,231 @@
+"""int8: photographs to fit to and to judge by, attempts, and what `optimize` makes of it."""
+
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lightcars import Calibration, OptimizedModel, optimize
+from lightcars.deploy import judging
+from lightcars.deploy import quantize as quantizing
+from lightcars.deploy.calibration import as_calibration, load_photos
+from lightcars.deploy.quantize import ATTEMPTS, quantized, top1_change
+from lightcars.deploy.source import Source
+from lightcars.errors import ConfigError, DataError, InputError, MissingExtraError
+from lightcars.models.transforms import transforms_for
+
+SIZE = 48
+FOLDERS = ("Audi A4", "BMW 3 touring", "Škoda Co", "Citroën-DS", "三菱")
+"""As people write class names that have signs no file may have."""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIGHTCARS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Eight coloured noises in a folder for each class."""
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(FOLDERS):
+        folder = tmp_path / "photos" / name
+        folder.mkdir(parents=True)
+        for count in range(8):
+            pixels = generator.integers(0, 256, (60, 50 + number, 3)) * (number + 1) // 5
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{count}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def source(classifier, photos):
+    calibration = Calibration(folder=photos, num_fitted=12, num_judged=20, max_loss_percent=1)
+    return Source(model=classifier, batch=8, resolution=SIZE, threads=1, calibration=calibration)
+
+
+def test_the_photographs(classifier, photos):
+    calibration = Calibration(folder=photos, num_fitted=12, num_judged=20)
+    found = load_photos(classifier, calibration, SIZE)
+    assert found.fitted.shape == (12, 3, SIZE, SIZE)
+    assert found.judged.shape == (20, 3, SIZE, SIZE)
+    assert found.labels.shape == (20,)
+    assert torch.equal(found.judged, load_photos(classifier, calibration, SIZE).judged)
+    alike = {bytes(image.numpy()) for image in found.fitted} & {
+        bytes(image.numpy()) for image in found.judged
+    }
+    assert not alike, "judged by what it was fitted to"
+
+
+def test_they_are_read_as_the_model_sees_them(classifier, photos):
+    found = load_photos(classifier, Calibration(folder=photos / "Audi A4", num_fitted=8), SIZE)
+    first = next(found.batches(found.fitted, 8))
+    transform = transforms_for(classifier)
+    ours = {round(float(image.sum()), 2) for image in first}
+    theirs = {round(float(transform(Image.open(file)).sum()), 2) for file in (photos / "Audi A4").iterdir()}
+    assert ours == theirs
+
+
+def test_labels_come_from_the_folders(classifier, photos):
+    for number, name in enumerate(FOLDERS):
+        found = load_photos(classifier, Calibration(folder=photos / name), SIZE)
+        assert set(found.labels.tolist()) == {number}
+    (photos / "Unknown").mkdir()
+    (photos / "Audi A4" / "0.png").rename(photos / "Unknown" / "0.png")
+    assert load_photos(classifier, Calibration(folder=photos), SIZE).labels is None
+
+
+def test_a_small_folder_is_judged_by_itself_and_another_folder_if_there_is_one(classifier, photos):
+    small = Calibration(folder=photos / "Audi A4", num_fitted=8)
+    found = load_photos(classifier, small, SIZE)
+    assert (len(found.fitted), len(found.judged)) == (8, 8)
+    other = load_photos(classifier, replace(small, judged_folder=photos / "三菱"), SIZE)
+    assert set(other.labels.tolist()) == {4}
+
+
+def test_batches_are_filled_up(classifier, photos):
+    found = load_photos(classifier, Calibration(folder=photos, num_fitted=5), SIZE)
+    batches = list(found.batches(found.fitted, 4))
+    assert [batch.shape for batch in batches] == [(4, 3, SIZE, SIZE)] * 2
+    assert torch.equal(batches[1][1:], batches[0][:3])
+
+
+def test_a_change_of_the_folder_is_noticed(photos):
+    calibration = Calibration(folder=photos)
+    before = calibration.digest()
+    assert calibration.digest() == before
+    assert replace(calibration, num_fitted=10).digest() != before
+    (photos / "Audi A4" / "0.png").unlink()
+    assert calibration.digest() != before
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_fitted": 0}, "num_fitted"),
+        ({"num_judged": 1.5}, "num_judged"),
+        ({"max_loss_percent": 0}, "max_loss_percent"),
+    ],
+)
+def test_settings_that_cannot_be(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Calibration(folder="photos", **settings)
+
+
+def test_top1_change(source):
+    source = replace(source, calibration=replace(source.calibration, num_judged=10))
+    wrong = (source.targets + 1) % 5
+
+    def engine(images):
+        return torch.nn.functional.one_hot(wrong_of(images), 5).float()
+
+    def wrong_of(images):
+        start = calls.setdefault("start", 0)
+        calls["start"] = start + len(images)
+        return torch.cat((wrong, wrong))[start : start + len(images)]
+
+    calls = {}
+    own = 100 * float((source.first_classes == source.targets).float().mean())
+    assert top1_change(engine, source) == pytest.approx(-own)
+    fused = source.fused()
+    assert top1_change(fused, source) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ([-0.5], 0),
+        ([-3.0, -0.9], 1),
+        ([-3.0, -1.5, -2.0, -2.5, -4.0, -6.0], 1),
+    ],
+)
+def test_the_first_attempt_that_serves_or_the_best(source, monkeypatch, changes, taken):
+    made = []
+
+    def quantize(_model, data, *, ignored_scope, preset, **_):
+        assert sum(len(images) for images in data) == 16, "twelve images in batches of eight"
+        made.append((preset, tuple(ignored_scope)))
+        return len(made) - 1
+
+    fake = SimpleNamespace(
+        quantize=quantize,
+        Dataset=list,
+        IgnoredScope=lambda types, validate: types,
+        TargetDevice=SimpleNamespace(CPU="CPU"),
+        QuantizationPreset={"PERFORMANCE": "PERFORMANCE", "MIXED": "MIXED"},
+    )
+    monkeypatch.setattr(quantizing, "require_nncf", lambda: fake)
+    assert quantized("model", source, lambda model: changes[model]) == taken
+    assert made == [(attempt.preset, attempt.kept) for attempt in ATTEMPTS[: len(changes)]]
+
+
+def test_int8_is_fitted_judged_and_remembered(classifier, photos, capfd):
+    calibration = Calibration(folder=photos, num_fitted=12, max_loss_percent=100)
+
+    def again() -> OptimizedModel:
+        return optimize(classifier, 4, precision="int8", calibration=calibration)
+
+    fast = again()
+    assert (fast.engine, fast.precision) == ("openvino", "int8")
+    (row,) = fast.measurements
+    assert row.difference > 1e-4, "it computed in float"
+    assert fast.top1_change_percent == row.top1_change_percent
+    assert f"top-1 {row.top1_change_percent:+.2f} points" in fast.summary
+    assert f"top-1 {row.top1_change_percent:+.2f} points" in str(fast.measurements)
+    assert capfd.readouterr() == ("", "")
+    kept = again()
+    assert kept.from_cache
+    images = torch.randn(6, 3, SIZE, SIZE)
+    assert torch.equal(kept(images), fast(images))
+    (photos / "Audi A4" / "0.png").unlink()
+    assert not again().from_cache
+
+
+def test_auto_tries_int8_where_it_is_calibrated(classifier, photos, monkeypatch):
+    monkeypatch.setattr(judging, "top1_change", lambda *_: -1.5)
+    monkeypatch.setattr(quantizing, "ATTEMPTS", ATTEMPTS[:1])
+    calibration = Calibration(folder=photos, num_fitted=12)
+    fast = optimize(classifier, 4, engine="openvino", calibration=calibration)
+    assert fast.precision != "int8"
+    (dropped,) = [row for row in fast.measurements if row.precision == "int8"]
+    assert dropped.problem == "it loses 1.5 points of top-1 on 28 photographs, allowed is 1"
+    assert "int8" not in {row.precision for row in optimize(classifier, 4, engine="openvino").measurements}
+
+
+def test_a_folder_alone_is_a_calibration(tmp_path):
+    assert as_calibration(tmp_path) == Calibration(folder=tmp_path)
+    assert as_calibration(None) is None
+
+
+def test_what_cannot_be(classifier, photos, tmp_path):
+    with pytest.raises(ConfigError, match="int8 is fitted to photographs: give calibration=FOLDER"):
+        optimize(classifier, precision="int8")
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere to calibrate with"):
+        optimize(classifier, precision="int8", calibration=tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty has no images \(.bmp, "):
+        optimize(classifier, precision="int8", calibration=tmp_path / "empty")
+    with pytest.raises(ConfigError, match="onnxruntime does not compute in int8"):
+        optimize(classifier, engine="onnxruntime", precision="int8", calibration=photos)
+    (photos / "Audi A4" / "0.png").write_bytes(b"not an image")
+    with pytest.raises(DataError, match=r"0\.png cannot be read as an image"):
+        optimize(classifier, precision="int8", calibration=photos)
+
+
+def test_weights_without_preprocessing_cannot_be_calibrated(classifier, photos, monkeypatch):
+    monkeypatch.setattr(classifier, "preprocessing", None)
+    with pytest.raises(InputError, match="the preprocessing of these weights is not known"):
+        optimize(classifier, precision="int8", calibration=photos)
+
+
+def test_without_nncf(classifier, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    wanted = r"nncf cannot be imported .*pip install 'lightcars\[deploy\]'"
+    with pytest.raises(MissingExtraError, match=wanted):
+        optimize(classifier, precision="int8", calibration=photos)
+    fast = optimize(classifier, engine="openvino", calibration=photos)
+    (dropped,) = [row for row in fast.measurements if row.precision == "int8"]
+    assert dropped.problem.startswith("nncf cannot be imported")
