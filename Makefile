@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# As many processes as cores, of one thread each; the tests of a file stay together, as they share what is made.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 .PHONY: help demo test test-all check docs clean
 
@@ -23,10 +25,10 @@ demo: $(VENV)/installed-demo  ## set up, list the models, fine-tune on drawn car
 	$(BIN)/lightcars demo $(if $(DATA),--data "$(DATA)")
 
 test: $(VENV)/installed-dev  ## set up and run the quick tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/installed-dev  ## the slow tests too
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(VENV)/installed-dev  ## lint, types, import contracts, docs, wheel
 	$(BIN)/ruff check .

@@ -13,9 +13,10 @@ import torch
 from lightcars import InputSize, Preprocessing, export, ghostnet
 from lightcars.deploy import export as exporting
 from lightcars.deploy.description import Description
-from lightcars.deploy.export import TOLERANCE, largest_difference
+from lightcars.deploy.export import largest_difference
 from lightcars.deploy.formats import FORMATS, find_format, format_of
 from lightcars.deploy.graphs import to_program
+from lightcars.deploy.measuring import TOLERANCES
 from lightcars.errors import ConfigError, ExportError, MissingExtraError, RunError
 
 from .conftest import CLASSES, settle
@@ -26,12 +27,12 @@ every_format = pytest.mark.parametrize("name", FORMATS)
 @every_format
 def test_it_agrees_with_pytorch(name, classifier, exported):
     done = exported(name)
-    assert 0 <= done.difference <= TOLERANCE
+    assert 0 <= done.difference <= TOLERANCES["fp32"]
     assert done.compared == ((1, 3, 48, 48), (3, 3, 48, 48))
     assert done.size_bytes == sum(file.stat().st_size for file in FORMATS[name].files(done.path))
     assert done.format == name
     engine = FORMATS[name].artefact.run(done.path)
-    assert largest_difference(classifier, engine, [(1, 3, 48, 48), (5, 3, 48, 48)]) <= TOLERANCE
+    assert largest_difference(classifier, engine, [(1, 3, 48, 48), (5, 3, 48, 48)]) <= TOLERANCES["fp32"]
 
 
 @every_format
@@ -74,7 +75,7 @@ def test_any_size(classifier, tmp_path):
     done = export(classifier, tmp_path / "any.onnx", size=InputSize(any_size=True, batch=2))
     assert done.compared == ((2, 3, 48, 48), (2, 3, 37, 43))
     engine = FORMATS["onnx"].artefact.run(done.path)
-    assert largest_difference(classifier, engine, [(2, 3, 90, 33), (2, 3, 32, 64)]) <= TOLERANCE
+    assert largest_difference(classifier, engine, [(2, 3, 90, 33), (2, 3, 32, 64)]) <= TOLERANCES["fp32"]
 
 
 def test_another_resolution_is_said_in_the_preprocessing(classifier, tmp_path):
@@ -113,8 +114,8 @@ def test_a_slight_difference_counts(classifier):
         return lambda images: classifier(images) * (1 + part)
 
     with torch.no_grad():
-        assert largest_difference(classifier, off(2e-4), [(1, 3, 48, 48)]) > TOLERANCE
-        assert 1e-5 < largest_difference(classifier, off(5e-5), [(1, 3, 48, 48)]) < TOLERANCE
+        assert largest_difference(classifier, off(2e-4), [(1, 3, 48, 48)]) > TOLERANCES["fp32"]
+        assert 1e-5 < largest_difference(classifier, off(5e-5), [(1, 3, 48, 48)]) < TOLERANCES["fp32"]
         nan = largest_difference(classifier, off(float("nan")), [(1, 3, 48, 48), (3, 3, 48, 48)])
     assert math.isnan(nan)
 

@@ -13,14 +13,12 @@ from lightcars.deploy.description import Description
 from lightcars.deploy.engines import Engine, require
 from lightcars.deploy.formats import FORMATS, Format, format_of
 from lightcars.deploy.graphs import for_export, to_program
+from lightcars.deploy.measuring import TOLERANCES
 from lightcars.deploy.standalone import FOLDER_SUFFIX, MODEL_FILE, check_describable, write_companions
 from lightcars.errors import ConfigError, ExportError, RunError
 from lightcars.files import staging
 from lightcars.models.image_model import ImageModel
-from lightcars.models.validation import require_int
-
-TOLERANCE = 1e-4
-"""Largest difference from PyTorch's logits, as a part of the largest logit."""
+from lightcars.models.validation import MIN_RESOLUTION, require_int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +39,7 @@ class InputSize:
         if self.batch is not None:
             require_int("batch", self.batch, at_least=1)
         if self.resolution is not None:
-            require_int("resolution", self.resolution, at_least=32)
+            require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
         if self.resolution is not None and self.any_size:
             raise ConfigError("any size leaves the resolution open; give one of the two.")
 
@@ -171,10 +169,10 @@ class _Plan:
         self.format.artefact.write(program, path, self.description.entries())
         tell(f"comparing {self.format.engine} with PyTorch")
         difference = largest_difference(self.model, self.format.artefact.run(path), self.shapes())
-        if not difference <= TOLERANCE:  # nor not a number
+        if not difference <= TOLERANCES["fp32"]:  # nor not a number
             raise ExportError(
                 f"{self.format.engine} answers otherwise than PyTorch, by {difference:.1e} of the largest"
-                f" logit (allowed is {TOLERANCE:.0e}); nothing was written."
+                f" logit (allowed is {TOLERANCES['fp32']:.0e}); nothing was written."
             )
         return difference
 

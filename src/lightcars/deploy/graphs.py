@@ -18,7 +18,7 @@ from torch.export import Dim, ExportedProgram
 from lightcars.deploy.engines import quietly, require
 from lightcars.errors import ExportError, LightcarsError
 from lightcars.models.image_model import ImageModel
-from lightcars.models.validation import require_int
+from lightcars.models.validation import MIN_RESOLUTION, require_int
 
 if TYPE_CHECKING:
     import onnx
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 INPUT, OUTPUT = "images", "logits"
 OPSET = 18
-SMALLEST_SIDE = 32
 LARGEST = (65_536, 16_384)
 
 
@@ -52,7 +51,7 @@ def to_program(
     if batch is not None:
         require_int("batch", batch, at_least=1)
     if resolution is not None:
-        require_int("resolution", resolution, at_least=SMALLEST_SIDE)
+        require_int("resolution", resolution, at_least=MIN_RESOLUTION)
     ready = for_export(model)
     # An example of 1 would be taken for a constant, and equal sides for one.
     height, width = (resolution, resolution) if resolution is not None else (96, 128)
@@ -61,8 +60,8 @@ def to_program(
     if batch is None:
         dynamic[0] = Dim("batch", min=1, max=largest[0])
     if resolution is None:
-        dynamic[2] = Dim("height", min=SMALLEST_SIDE + 1, max=largest[1])
-        dynamic[3] = Dim("width", min=SMALLEST_SIDE + 1, max=largest[1])
+        dynamic[2] = Dim("height", min=MIN_RESOLUTION + 1, max=largest[1])
+        dynamic[3] = Dim("width", min=MIN_RESOLUTION + 1, max=largest[1])
     with torch.no_grad(), refusals("torch.export"):
         return torch.export.export(_Images(ready), (example,), dynamic_shapes=(dynamic,))
 
