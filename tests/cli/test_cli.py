@@ -48,6 +48,10 @@ SMALL = (
     32,
     "--batch-size",
     8,
+    "--precision",
+    "32-true",
+    "--memory-format",
+    "channels_last",
 )
 
 
@@ -137,6 +141,8 @@ def test_the_defaults_that_help_tells_are_the_recipes(lightcars):
         ("accelerator", recipe.accelerator),
         ("devices", recipe.devices),
         ("workers", recipe.workers),
+        ("precision", recipe.precision),
+        ("memory-format", recipe.memory_format),
     ):
         assert re.search(rf"--{option} [^[]*\[default: {re.escape(str(value))}\]", shown), option
 

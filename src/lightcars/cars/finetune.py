@@ -46,6 +46,7 @@ from lightcars.cars.run import (
     describe,
     reopen,
 )
+from lightcars.cars.speed import settle
 from lightcars.cars.trackers import DEFAULT_TRACKERS, check_trackers
 from lightcars.cars.trained import load_trained
 from lightcars.cars.transforms import augmentation
@@ -136,6 +137,8 @@ def finetune(
         named = check_trackers(before.get("trackers", DEFAULT_TRACKERS))
     photos = _photos(job, progress=progress)
     _warn_of_broken(photos)
+    if is_first_process():  # the others ask it; see SameSpeed
+        job = _settled(job, len(photos["train"].labels))
     from lightcars.cars.tracking import closing, resume_trackers  # lightning takes seconds to import
     from lightcars.cars.training import train
 
@@ -196,6 +199,12 @@ def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
     if found < num_devices:
         raise DataError(f"{found} training photographs are too few for {num_devices} devices.")
     return photos
+
+
+def _settled(job: Job, num_images: int) -> Job:
+    """The job with nothing left to measure."""
+    recipe, speed = settle(job.recipe, job.network, job.preprocessing.resolution, num_images)
+    return replace(job, recipe=recipe, speed=speed)
 
 
 def _tested(job: Job, data: str | Path) -> dict[str, float]:
@@ -271,7 +280,7 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
     check_resumable(run)
     own = recipe_from(description["recipe"], str(run.description))
     check_processes(own)
-    recipe = own if recipe is None else replace(own, workers=recipe.workers)
+    recipe = own if recipe is None else replace(own, workers=recipe.workers)  # nothing is left to measure
     _check_accelerator(recipe)
     cars = _split(data, recipe)
     start = run.best if run.summary.is_file() else run.initial
@@ -327,6 +336,7 @@ def _description(job: Job) -> dict[str, Any]:
         "weights": None if job.network.origin is None else str(job.network.origin),
         "recipe": job.recipe.to_dict(),
         **_growth(job),
+        **({} if job.speed is None else {"training_speed": job.speed.to_dict()}),
         "data": {
             "root": str(cars.root.absolute()),
             "layout": cars.layout,
