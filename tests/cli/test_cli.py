@@ -272,7 +272,9 @@ def test_nothing_but_progress_is_said_on_stderr(lightcars, cars, tmp_path):
 
 def test_what_was_measured_is_said_in_a_line(lightcars, cars, tmp_path):
     options = ("--epochs", 1, "--precision", "auto", "--gradient-checkpointing", "--no-compile")
-    shown = lightcars("finetune", cars, *SMALL, *options, "--memory-format", "auto", "--out", tmp_path / "run")
+    shown = lightcars(
+        "finetune", cars, *SMALL, *options, "--memory-format", "auto", "--out", tmp_path / "run"
+    )
     lines = shown.err.splitlines()
     assert lines[1].startswith("training in ")
     assert lines[1].rstrip(")").endswith("8 photographs of 32 px, forward and backward")

@@ -15,7 +15,8 @@ from typing import Any, final
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd import forward_ad
+
+from lightcars.layers.gradients import trains_eagerly
 
 WIDEST = 3
 """Kernels for whose gradient oneDNN has a fast depthwise form."""
@@ -24,12 +25,11 @@ WIDEST = 3
 def has_slow_gradients(conv: nn.Conv2d, x: Tensor) -> bool:
     """Whether `depthwise_conv2d` is for this convolution of x, (N, C, H, W): faster in training, else equal."""
     return (
-        x.device.type == "cpu"
-        and conv.groups == conv.in_channels == conv.out_channels
+        conv.groups == conv.in_channels == conv.out_channels
         and conv.bias is None
         and _is_slow(conv, _computed_in(x))
         and _has_onednn()
-        and _is_plain_training(x, conv.weight)
+        and trains_eagerly(x)
     )
 
 
@@ -127,15 +127,3 @@ def _onednns(
 def _has_onednn() -> bool:
     """With AVX-512, with which this was measured; elsewhere torch has other kernels."""
     return torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
-
-
-def _is_plain_training(x: Tensor, weight: Tensor) -> bool:
-    """Whether gradients are wanted and nothing but autograd watches: no compiler, no transforms."""
-    return (
-        torch.is_grad_enabled()
-        and (x.requires_grad or weight.requires_grad)
-        and not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()
-        and forward_ad._current_level < 0
-        and type(x) is Tensor
-    )
