@@ -20,6 +20,7 @@ from lightcars import __version__
 from lightcars.cars.dataset import DecodedPhotos, decode
 from lightcars.cars.evaluate import evaluate
 from lightcars.cars.layouts import CLASSES_FILE, CarsData, find_data, with_validation
+from lightcars.cars.memory import memory_kept
 from lightcars.cars.optimization import check_optimization
 from lightcars.cars.predictions import judge, write_predictions
 from lightcars.cars.processes import check_processes, is_first_process, with_started
@@ -37,6 +38,7 @@ from lightcars.cars.recipe_file import load_recipe, recipe_from
 from lightcars.cars.report import draw_curves, report
 from lightcars.cars.run import (
     Job,
+    Row,
     RunFolder,
     best_row,
     check_free,
@@ -46,7 +48,7 @@ from lightcars.cars.run import (
     describe,
     reopen,
 )
-from lightcars.cars.speed import settle
+from lightcars.cars.speed import device_of, settle
 from lightcars.cars.trackers import DEFAULT_TRACKERS, check_trackers
 from lightcars.cars.trained import load_trained
 from lightcars.cars.transforms import augmentation
@@ -137,16 +139,8 @@ def finetune(
         named = check_trackers(before.get("trackers", DEFAULT_TRACKERS))
     photos = _photos(job, progress=progress)
     _warn_of_broken(photos)
-    if is_first_process():  # the others ask it; see SameSpeed
-        job = _settled(job, len(photos["train"].labels))
-    from lightcars.cars.tracking import closing, resume_trackers  # lightning takes seconds to import
-    from lightcars.cars.training import train
-
-    loggers: Loggers = {}
-    if is_first_process():
-        loggers = resume_trackers(job, named) if resume else _begin(job, named)
-    with closing(loggers):
-        rows = train(job, photos["train"], photos["val"], loggers=loggers, progress=progress)
+    with memory_kept(device_of(job.recipe)):
+        job, rows = _trained(job, photos, named, resume=resume, progress=progress)
     best = best_row(rows)
     metrics: dict[str, Any] = {"epochs": len(rows), "best_epoch": int(best["epoch"]), **_figures(best)}
     metrics |= {"selected_on": "test", "note": CHOSEN_ON_TEST} if job.recipe.select_on == "test" else {}
@@ -181,6 +175,22 @@ def for_model(recipe: Recipe, name: str) -> Recipe:
     if name == recipe.model.name:
         return recipe
     return replace(recipe, name=None, model=ModelRecipe(name=name, freeze_epochs=recipe.model.freeze_epochs))
+
+
+def _trained(
+    job: Job, photos: dict[str, DecodedPhotos], trackers: Sequence[str], *, resume: bool, progress: bool
+) -> tuple[Job, list[Row]]:
+    """Settles what is to be measured and trains; the job as it was run, and the rows of its table."""
+    from lightcars.cars.tracking import closing, resume_trackers  # lightning takes seconds to import
+    from lightcars.cars.training import train
+
+    if is_first_process():  # the others ask it; see SameSpeed
+        job = _settled(job, len(photos["train"].labels))
+    loggers: Loggers = {}
+    if is_first_process():
+        loggers = resume_trackers(job, trackers) if resume else _begin(job, trackers)
+    with closing(loggers):
+        return job, train(job, photos["train"], photos["val"], loggers=loggers, progress=progress)
 
 
 def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:

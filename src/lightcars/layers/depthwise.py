@@ -23,11 +23,13 @@ WIDEST = 3
 
 
 def has_slow_gradients(conv: nn.Conv2d, x: Tensor) -> bool:
-    """Whether `depthwise_conv2d` is for this convolution of x, (N, C, H, W): faster in training, else equal."""
+    """Whether `depthwise_conv2d` is for this convolution of x, (N, C, H, W): it is faster in training."""
     return (
         conv.groups == conv.in_channels == conv.out_channels
         and conv.bias is None
+        and _computed_in(x) == _computed_in(conv.weight)
         and _is_slow(conv, _computed_in(x))
+        and x.shape[3] >= conv.kernel_size[1] - int(conv.padding[1])  # else nothing of x may be left
         and _has_onednn()
         and trains_eagerly(x)
     )
@@ -94,7 +96,7 @@ def _of_weight(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding
     if weight.shape[3] <= WIDEST:
         return _onednns(gradient, x, weight, stride, (padding, padding), of_weight=True)
     covered = (gradient.shape[3] - 1) * stride
-    parts = []
+    parts: list[Tensor] = []
     for part in weight.split(WIDEST, dim=3):
         first = sum(before.shape[3] for before in parts) - padding  # column of x that its first one meets
         last = first + covered + part.shape[3]

@@ -36,7 +36,7 @@ def join_channels(first: Tensor, second: Tensor) -> Tensor:
 
 
 def trains_eagerly(x: Tensor) -> bool:
-    """Whether x, on a processor, has a gradient, and nothing but autograd watches: no compiler, no transforms."""
+    """Whether x, on a processor, has a gradient, and no compiler and no transform looks on."""
     return (
         x.device.type == "cpu"
         and x.requires_grad
@@ -57,7 +57,8 @@ class _SpatialMean(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return (gradients[0] / (ctx.shape[2] * ctx.shape[3])).expand(ctx.shape)
+        of_x: Tensor = (gradients[0] / (ctx.shape[2] * ctx.shape[3])).expand(ctx.shape)
+        return of_x
 
 
 @final
@@ -69,7 +70,7 @@ class _JoinChannels(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        parts = gradients[0].split(ctx.channels, dim=1)
+        parts: tuple[Tensor, ...] = torch.split(gradients[0], ctx.channels, dim=1)
         if not gradients[0].is_contiguous(memory_format=torch.channels_last):
             return parts
         return tuple(part.contiguous(memory_format=torch.channels_last) for part in parts)

@@ -26,7 +26,8 @@ class Conv2d(nn.Conv2d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self.groups > 1 and has_slow_gradients(self, input):
             return depthwise_conv2d(input, weight, self.stride[0], int(self.padding[0]))
-        return super()._conv_forward(input, weight, bias)
+        y: Tensor = super()._conv_forward(input, weight, bias)
+        return y
 
 
 @final
