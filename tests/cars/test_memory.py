@@ -24,10 +24,8 @@ def faults() -> int:
 @on_glibc
 def test_memory_is_kept_on_a_processor():
     with memory_kept(torch.device("cpu")):
-        faults()
-        assert faults() < PAGES / 100
-    faults()
-    assert faults() > PAGES / 100
+        assert min(faults() for _ in range(5)) < PAGES / 100
+    assert faults() > PAGES / 100, "it was given back"
 
 
 @on_glibc
@@ -47,6 +45,6 @@ def test_other_systems_are_left_alone(monkeypatch):
 @on_glibc
 def test_an_error_ends_it_too():
     with pytest.raises(ValueError, match="stop"), memory_kept(torch.device("cpu")):
+        faults()
         raise ValueError("stop")
-    faults()
     assert faults() > PAGES / 100

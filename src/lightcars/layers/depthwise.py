@@ -25,13 +25,13 @@ WIDEST = 3
 def has_slow_gradients(conv: nn.Conv2d, x: Tensor) -> bool:
     """Whether `depthwise_conv2d` is for this convolution of x, (N, C, H, W): it is faster in training."""
     return (
-        conv.groups == conv.in_channels == conv.out_channels
+        trains_eagerly(x)
+        and conv.groups == conv.in_channels == conv.out_channels
         and conv.bias is None
         and _computed_in(x) == _computed_in(conv.weight)
         and _is_slow(conv, _computed_in(x))
         and x.shape[3] >= conv.kernel_size[1] - int(conv.padding[1])  # else nothing of x may be left
         and _has_onednn()
-        and trains_eagerly(x)
     )
 
 
