@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from lightcars import finetune
+from lightcars.cars import finetune as finetuning
 from lightcars.cars import module, training
 from lightcars.cars.loaders import CarsLoaders
 from lightcars.cars.module import CarsModule
@@ -128,6 +129,25 @@ def spoilt_in_the_last(patch) -> None:
     patch.setattr(training.CarsModule, "training_step", training_step)
 
 
+def measured_by_the_first(patch) -> None:
+    """The first process finds bf16 and contiguous faster; no other one may measure."""
+
+    def settle(recipe, *_):
+        assert RANK == 0
+        return replace(recipe, precision="bf16-mixed", memory_format="contiguous"), None
+
+    patch.setattr(finetuning, "settle", settle)
+    step = CarsModule.training_step
+
+    def training_step(self, batch, batch_idx):
+        assert torch.is_autocast_enabled("cpu")
+        assert torch.get_autocast_dtype("cpu") is torch.bfloat16
+        assert self.recipe.memory_format == "contiguous"
+        return step(self, batch, batch_idx)
+
+    patch.setattr(CarsModule, "training_step", training_step)
+
+
 SCENARIOS = {
     "whole": (replace(PLAIN, ema_decay=0.9), [norms_at_rest]),
     "accumulated": (replace(PLAIN, accumulate=2, schedule=PLATEAU, patience=2), [norms_at_rest]),
@@ -146,6 +166,7 @@ SCENARIOS = {
     "small": (replace(PLAIN, batch_size=64 // WORLD_SIZE, epochs=2), [norms_at_rest]),
     "one": (replace(PLAIN, epochs=1), [norms_at_rest]),
     "spoilt": (PLAIN, [spoilt_in_the_last]),
+    "measured": (replace(PLAIN, precision="auto", memory_format="auto"), [measured_by_the_first]),
     "apart": (replace(PLAIN, epochs=1), []),
 }
 

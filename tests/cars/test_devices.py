@@ -1,5 +1,6 @@
 """Several devices, as processes on this machine: the same figures as one process that takes their batches."""
 
+import json
 import os
 import signal
 import socket
@@ -230,7 +231,7 @@ def folders(drawn, tmp_path_factory) -> dict[str, str]:
     even = only(drawn, made / "even", 17, "val")
     uneven = str(only(even, made / "uneven", 47, "train"))
     one = str(only(drawn, made / "one", 1, "val"))
-    names = ("whole", "accumulated", "frozen", "norms", "still", "mixed", "opposite", "spoilt")
+    names = ("whole", "accumulated", "frozen", "norms", "still", "mixed", "opposite", "spoilt", "measured")
     return {**dict.fromkeys(names, uneven), "small": str(even), "one": one, "apart": f"{uneven},{one}"}
 
 
@@ -253,7 +254,7 @@ def two(folders, tmp_path_factory) -> Path:
 
 
 def noted(two: Path, name: str) -> list[dict]:
-    return [torch.load(two / f"{name}-{rank}.pt") for rank in range(2)]
+    return [torch.load(two / f"{name}-{rank}.pt", weights_only=False) for rank in range(2)]
 
 
 @pytest.fixture
@@ -358,6 +359,15 @@ def test_mixed_batches_train_on_two_devices(two):
 
 
 @pytest.mark.slow
+def test_all_processes_take_what_the_first_one_measured(two):
+    first, second = noted(two, "measured")
+    assert figures(first) == figures(second)
+    assert len(first["rows"]) == 3
+    recipe = json.loads((two / "measured" / "run.json").read_text())["recipe"]
+    assert (recipe["precision"], recipe["memory_format"]) == ("bf16-mixed", "contiguous")
+
+
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_on_one_device_stops_both(two):
     errors = [notes["error"] for notes in noted(two, "spoilt")]
     assert errors[0] == errors[1]
@@ -433,6 +443,7 @@ def test_one_of_two_processes_is_killed_and_the_run_goes_on(drawn, tmp_path, tab
 
 SMALL = ("--model", "ghostnet_050", "--width", "0.1", "--out-channels", "16", "--epochs", "2")
 SMALL += ("--resolution", "32", "--batch-size", "4", "--accelerator", "cpu")
+SMALL += ("--precision", "32-true", "--memory-format", "channels_last")
 COMMAND = ("-m", "lightcars", "finetune")
 
 

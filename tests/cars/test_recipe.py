@@ -43,6 +43,7 @@ from lightcars.errors import ConfigError
         ("min_delta", -1.0),
         ("patience", 0),
         ("precision", "16"),
+        ("memory_format", "nhwc"),
         ("devices", 0),
         ("workers", -1),
     ],
@@ -137,6 +138,12 @@ def test_differences_are_told_by_their_keys():
     other = replace(Recipe(), epochs=3, optimizer=OptimizerRecipe(lr=0.1))
     assert Recipe().differences(other) == ["epochs 30 -> 3", "optimizer.lr 0.001 -> 0.1"]
     assert Recipe().differences(Recipe()) == []
+
+
+def test_what_is_left_to_a_measurement_is_taken_over():
+    chosen = Recipe(epochs=7, precision="bf16-mixed", memory_format="contiguous")
+    assert Recipe().settled_by(chosen) == Recipe(precision="bf16-mixed", memory_format="contiguous")
+    assert Recipe(precision="32-true").settled_by(chosen).precision == "32-true"
 
 
 def test_it_cannot_be_changed_but_copied():

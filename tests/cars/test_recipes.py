@@ -82,6 +82,15 @@ def test_an_experiment_of_the_ghostnet_thesis(experiments, name):
     )
 
 
+def test_what_redoes_a_thesis_does_not_hang_on_the_machine():
+    """Ours are measured as on every machine, unless told otherwise."""
+    for name in recipe_names():
+        recipe = load_recipe(name)
+        kept = ("auto", "auto") if name in OWN else ("32-true", "channels_last")
+        assert (recipe.precision, recipe.memory_format) == kept
+        assert (recipe.compile, recipe.gradient_checkpointing) == (False, False)
+
+
 @pytest.mark.parametrize("name", THESIS)
 def test_its_schedule_gives_the_thesis_its_rates(experiments, name):
     recipe, source = load_recipe(name).schedule, experiments[name]

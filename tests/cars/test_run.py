@@ -102,6 +102,14 @@ def test_reopen_takes_another_number_of_workers(tmp_path):
     assert reopen(tmp_path, Recipe(workers=1))[0] == RunFolder(tmp_path)
 
 
+def test_what_was_measured_once_is_not_asked_again(tmp_path):
+    kept = Recipe(precision="bf16-mixed", memory_format="contiguous")
+    describe(claim(tmp_path), {"recipe": kept.to_dict()})
+    assert reopen(tmp_path, Recipe())[0] == RunFolder(tmp_path)
+    with pytest.raises(ConfigError, match="precision bf16-mixed -> 32-true"):
+        reopen(tmp_path, Recipe(precision="32-true"))
+
+
 def test_reopen_of_a_folder_without_a_run(tmp_path):
     with pytest.raises(RunError, match=f"{tmp_path} holds no run"):
         reopen(tmp_path, None)

@@ -15,4 +15,6 @@ TINY_RECIPE = Recipe(
     batch_size=8,
     schedule=ScheduleRecipe(warmup_epochs=0.5),
     patience=None,
+    precision="32-true",  # measured, it might be another one in the next run
+    memory_format="channels_last",
 )

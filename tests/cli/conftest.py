@@ -80,6 +80,8 @@ def finished(cars, tmp_path_factory) -> Path:
             epochs=2,
             resolution=32,
             batch_size=8,
+            precision="32-true",
+            memory_format="channels_last",
         ),
         out=tmp_path_factory.mktemp("finished") / "run",
     )

@@ -50,6 +50,10 @@ SMALL = (
     32,
     "--batch-size",
     8,
+    "--precision",
+    "32-true",
+    "--memory-format",
+    "channels_last",
 )
 
 
@@ -146,6 +150,8 @@ def test_the_defaults_that_help_tells_are_the_recipes(lightcars):
         ("accelerator", recipe.accelerator),
         ("devices", recipe.devices),
         ("workers", recipe.workers),
+        ("precision", recipe.precision),
+        ("memory-format", recipe.memory_format),
     ):
         assert re.search(rf"--{option} [^[]*\[default: {re.escape(str(value))}\]", shown), option
 
@@ -302,6 +308,19 @@ def test_nothing_but_progress_is_said_on_stderr(lightcars, cars, tmp_path):
     lines = shown.err.splitlines()
     assert lines[0].startswith(f"run folder: {tmp_path / 'run'}")
     assert [line[:9] for line in lines[1:]] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_what_was_measured_is_said_in_a_line(lightcars, cars, tmp_path):
+    options = ("--epochs", 1, "--precision", "auto", "--gradient-checkpointing", "--no-compile")
+    shown = lightcars(
+        "finetune", cars, *SMALL, *options, "--memory-format", "auto", "--out", tmp_path / "run"
+    )
+    lines = shown.err.splitlines()
+    assert lines[1].startswith("training in ")
+    assert lines[1].rstrip(")").endswith("8 photographs of 32 px, forward and backward")
+    recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
+    assert f"training in {recipe['precision']} {recipe['memory_format']}: " in lines[1]
+    assert (recipe["gradient_checkpointing"], recipe["compile"]) == (True, False)
 
 
 def test_finetune_with_a_tracker_that_is_not_to_be_had(lightcars, cars, tmp_path):
@@ -504,7 +523,7 @@ def test_no_model_matches(lightcars):
         (("--width", -1), "width must be a positive number"),
         (("--img-channels", 2), "photographs have 1 or 3 channels, the model takes 2."),
         (("--schedule", "step"), "schedule.name: input should be 'cosine', 'constant',"),
-        (("--precision", "8"), "precision: input should be '32-true',"),
+        (("--precision", "8"), "precision: input should be 'auto', '32-true',"),
         (("--seed", 10**20), "seed must be"),
         (("--accelerator", "cpuu"), "cpuu"),
     ],

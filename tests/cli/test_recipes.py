@@ -7,6 +7,7 @@ import pytest
 from lightcars.cars.recipe_file import load_recipe, recipe_names, recipe_text
 
 SMALL = ("--epochs", 1, "--resolution", 32, "--batch-size", 8, "--width", 0.1, "--out-channels", 16)
+SMALL += ("--precision", "32-true", "--memory-format", "channels_last")
 
 
 def test_recipes_lists_all(lightcars, monkeypatch):

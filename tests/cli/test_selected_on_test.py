@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,8 @@ RECIPE = Recipe(
     epochs=2,
     resolution=32,
     batch_size=8,
+    precision="32-true",
+    memory_format="channels_last",
     select_on="test",
     test=True,
 )
@@ -59,7 +62,7 @@ def chosen(data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def honest(data, tmp_path_factory):
     """The same with the validation split."""
-    recipe = Recipe(model=RECIPE.model, epochs=2, resolution=32, batch_size=8)
+    recipe = replace(RECIPE, select_on="val", test=False)
     return finetune(data, recipe=recipe, out=tmp_path_factory.mktemp("honest") / "run").run
 
 

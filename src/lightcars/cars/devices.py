@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import signal
 import zlib
-from typing import Any, final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast, final
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from torch import nn
 
 from lightcars.cars.dataset import DecodedPhotos
-from lightcars.cars.recipe import Recipe
+from lightcars.cars.recipe import MEASURED, Recipe
 from lightcars.cars.run import RunFolder
 from lightcars.errors import DataError, RunError
+
+if TYPE_CHECKING:
+    from lightcars.cars.module import CarsModule
 
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "NCCL", "Timed out")
 """What torch says when another process of the group has gone."""
@@ -66,6 +71,19 @@ class SameEverywhere(L.Callback):
             raise DataError("the machines do not have the same photographs; give each of them the same copy.")
         if not trainer.strategy.reduce_boolean_decision(self.run.description.is_file()):
             raise RunError(f"not all machines see {self.run.path}; give a run folder that they share.")
+
+
+@final
+class SameSpeed(L.Callback):
+    """Every process takes the first one's precision and memory format: that one alone has measured."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
+        module = cast("CarsModule", pl_module)
+        ours = {name: getattr(module.recipe, name) for name in MEASURED}
+        module.recipe = replace(module.recipe, **trainer.strategy.broadcast(ours))
+        if module.recipe.precision == "bf16-mixed":
+            device = trainer.strategy.root_device.type
+            trainer.strategy.precision_plugin = MixedPrecision("bf16-mixed", device)
 
 
 def lost_process(trainer: L.Trainer, error: Exception) -> RunError | None:

@@ -20,6 +20,7 @@ from lightcars import __version__
 from lightcars.cars.dataset import DecodedPhotos, decode
 from lightcars.cars.evaluate import evaluate
 from lightcars.cars.layouts import CLASSES_FILE, CarsData, find_data, with_validation
+from lightcars.cars.memory import memory_kept
 from lightcars.cars.optimization import check_optimization
 from lightcars.cars.predictions import judge, write_predictions
 from lightcars.cars.processes import check_processes, is_first_process, with_started
@@ -37,6 +38,7 @@ from lightcars.cars.recipe_file import load_recipe, recipe_from
 from lightcars.cars.report import draw_curves, report
 from lightcars.cars.run import (
     Job,
+    Row,
     RunFolder,
     best_row,
     check_free,
@@ -46,6 +48,7 @@ from lightcars.cars.run import (
     describe,
     reopen,
 )
+from lightcars.cars.speed import device_of, settle
 from lightcars.cars.trackers import DEFAULT_TRACKERS, check_trackers
 from lightcars.cars.trained import load_trained
 from lightcars.cars.transforms import augmentation
@@ -136,14 +139,8 @@ def finetune(
         named = check_trackers(before.get("trackers", DEFAULT_TRACKERS))
     photos = _photos(job, progress=progress)
     _warn_of_broken(photos)
-    from lightcars.cars.tracking import closing, resume_trackers  # lightning takes seconds to import
-    from lightcars.cars.training import train
-
-    loggers: Loggers = {}
-    if is_first_process():
-        loggers = resume_trackers(job, named) if resume else _begin(job, named)
-    with closing(loggers):
-        rows = train(job, photos["train"], photos["val"], loggers=loggers, progress=progress)
+    with memory_kept(device_of(job.recipe)):
+        job, rows = _trained(job, photos, named, resume=resume, progress=progress)
     best = best_row(rows)
     metrics: dict[str, Any] = {"epochs": len(rows), "best_epoch": int(best["epoch"]), **_figures(best)}
     metrics |= {"selected_on": "test", "note": CHOSEN_ON_TEST} if job.recipe.select_on == "test" else {}
@@ -180,6 +177,22 @@ def for_model(recipe: Recipe, name: str) -> Recipe:
     return replace(recipe, name=None, model=ModelRecipe(name=name, freeze_epochs=recipe.model.freeze_epochs))
 
 
+def _trained(
+    job: Job, photos: dict[str, DecodedPhotos], trackers: Sequence[str], *, resume: bool, progress: bool
+) -> tuple[Job, list[Row]]:
+    """Settles what is to be measured and trains; the job as it was run, and the rows of its table."""
+    from lightcars.cars.tracking import closing, resume_trackers  # lightning takes seconds to import
+    from lightcars.cars.training import train
+
+    if is_first_process():  # the others ask it; see SameSpeed
+        job = _settled(job, len(photos["train"].labels))
+    loggers: Loggers = {}
+    if is_first_process():
+        loggers = resume_trackers(job, trackers) if resume else _begin(job, trackers)
+    with closing(loggers):
+        return job, train(job, photos["train"], photos["val"], loggers=loggers, progress=progress)
+
+
 def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
     """Training and validation photographs in memory; "val" is the split that selects."""
     recipe = job.recipe
@@ -196,6 +209,12 @@ def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
     if found < num_devices:
         raise DataError(f"{found} training photographs are too few for {num_devices} devices.")
     return photos
+
+
+def _settled(job: Job, num_images: int) -> Job:
+    """The job with nothing left to measure."""
+    recipe, speed = settle(job.recipe, job.network, job.preprocessing.resolution, num_images)
+    return replace(job, recipe=recipe, speed=speed)
 
 
 def _tested(job: Job, data: str | Path) -> dict[str, float]:
@@ -271,7 +290,7 @@ def _resumed(data: str | Path, recipe: Recipe | None, out: str | Path | None) ->
     check_resumable(run)
     own = recipe_from(description["recipe"], str(run.description))
     check_processes(own)
-    recipe = own if recipe is None else replace(own, workers=recipe.workers)
+    recipe = own if recipe is None else replace(own, workers=recipe.workers)  # nothing is left to measure
     _check_accelerator(recipe)
     cars = _split(data, recipe)
     start = run.best if run.summary.is_file() else run.initial
@@ -327,6 +346,7 @@ def _description(job: Job) -> dict[str, Any]:
         "weights": None if job.network.origin is None else str(job.network.origin),
         "recipe": job.recipe.to_dict(),
         **_growth(job),
+        **({} if job.speed is None else {"training_speed": job.speed.to_dict()}),
         "data": {
             "root": str(cars.root.absolute()),
             "layout": cars.layout,

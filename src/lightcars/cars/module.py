@@ -15,6 +15,7 @@ from lightcars.cars.figures import EpochFigures
 from lightcars.cars.optimization import averaged, make_epoch_schedule, make_optimizer
 from lightcars.cars.recipe import STEPWISE, Recipe
 from lightcars.cars.schedule import learning_rate_factor
+from lightcars.cars.speed import LAYOUTS
 from lightcars.cars.transforms import augmentation, normalize
 from lightcars.errors import NonFiniteLossError
 from lightcars.models.image_model import ImageModel
@@ -36,6 +37,14 @@ class CarsModule(L.LightningModule):
         self.preprocessing = preprocessing
         self.train_figures, self.val_figures = EpochFigures(1), EpochFigures(1, 5)
         self.augmentation = augmentation(recipe.augment, preprocessing.resolution, model.config.num_classes)
+        if recipe.gradient_checkpointing:
+            model.gradient_checkpointing()
+        # A function, not a module: the state dict keeps its keys, and layers may still be replaced.
+        self._logits = torch.compile(self._eager_logits) if recipe.compile else self._eager_logits
+
+    def _eager_logits(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images)
+        return logits
 
     @property
     def kept(self) -> ImageModel:
@@ -51,7 +60,7 @@ class CarsModule(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = self._augmented(*batch)
-        logits = self.model(images)
+        logits = self._logits(self._laid_out(images))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         if self.device.type == "cpu" or batch_idx % CHECK_FINITE_EVERY == 0:
             everywhere = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
@@ -64,10 +73,12 @@ class CarsModule(L.LightningModule):
         images = normalize(pixels, self.preprocessing, change.jitter)
         if change.tensor is not None:
             images = torch.stack([change.tensor(image) for image in images])
-            images = images.to(memory_format=torch.channels_last)
         if change.mix is not None:
             images, labels = change.mix(images, labels)
         return images, labels
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=LAYOUTS.get(self.recipe.memory_format, torch.channels_last))
 
     def on_train_batch_end(self, _outputs: Any, _batch: Any, batch_idx: int) -> None:
         """The average follows each optimizer step."""
@@ -86,7 +97,7 @@ class CarsModule(L.LightningModule):
         images, labels = batch
         if not len(labels):  # a device without any
             return
-        logits = self.kept.eval()(normalize(images, self.preprocessing))
+        logits = self.kept.eval()(self._laid_out(normalize(images, self.preprocessing)))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         self.val_figures.add(loss, logits, labels)
 

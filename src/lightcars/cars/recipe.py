@@ -7,7 +7,7 @@ Lightning do is passed through under their own names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Literal, get_args
 
 from lightcars.cars.schedule import resolution_at
@@ -35,8 +35,14 @@ CHOSEN_ON_TEST = "chosen on test: too good"
 """What every output says of figures on the split that chose the epoch, where that is the test split."""
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+AUTO = "auto"
+"""What is measured before the run; what was chosen takes its place in the recipe that the run keeps."""
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+MemoryFormat = Literal["auto", "channels_last", "contiguous"]
+MEMORY_FORMATS: tuple[MemoryFormat, ...] = get_args(MemoryFormat)
+MEASURED = ("precision", "memory_format")
+"""Settings that may be AUTO."""
 OptimizerName = Literal["AdamW", "Adam", "SGD", "RMSprop", "Muon"]
 OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 ScheduleName = Literal["cosine", "constant", "MultiStepLR", "ReduceLROnPlateau", "ExponentialLR"]
@@ -283,7 +289,12 @@ class Recipe:
         patience: early stopping after so many epochs without a lower validation loss; the GhostNet thesis's
             15. None never stops early.
         min_delta: how much lower the loss must be to count.
-        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
+        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them; "auto" is the faster one of
+            the first two on this machine, measured before the run.
+        memory_format: of the images, "channels_last" or "contiguous"; "auto" is the faster one, likewise.
+        compile: train through `torch.compile`; validation is not compiled.
+        gradient_checkpointing: compute activations inside the blocks again in the backward pass: less
+            memory, about a third more time.
         accelerator: "auto", "cpu", "gpu", "cuda" or "mps".
         devices: how many of them on each machine.
         num_nodes: machines.
@@ -316,7 +327,10 @@ class Recipe:
     clip_norm: float | None = None
     patience: int | None = 15
     min_delta: float = 0.0
-    precision: Precision = "32-true"
+    precision: Precision = "auto"
+    memory_format: MemoryFormat = "auto"
+    compile: bool = False
+    gradient_checkpointing: bool = False
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int = 1
@@ -341,6 +355,7 @@ class Recipe:
             require_int("patience", self.patience, at_least=1)
         _require_not_negative("min_delta", self.min_delta)
         require_one_of("precision", self.precision, PRECISIONS)
+        require_one_of("memory_format", self.memory_format, MEMORY_FORMATS)
         require_one_of("accelerator", self.accelerator, ACCELERATORS)
         self._check_sizes()
 
@@ -377,6 +392,11 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for YAML and `run.json`."""
         return asdict(self)
+
+    def settled_by(self, chosen: Recipe) -> Recipe:
+        """The recipe with what `chosen` has where this one leaves the choice to a measurement."""
+        taken = {name: getattr(chosen, name) for name in MEASURED if getattr(self, name) == AUTO}
+        return replace(self, **taken)
 
     def differences(self, other: Recipe) -> list[str]:
         """What `other` has otherwise: "optimizer.lr 0.001 -> 0.01"."""

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from lightcars.cars.recipe import note_on, shown_split
 from lightcars.cars.run import Row, RunFolder, best_row
+from lightcars.cars.speed import Speed
 from lightcars.files import write_text
 from lightcars.weights.checkpoint import save
 
@@ -97,14 +98,17 @@ def _rounded(name: str, value: float) -> str:
 
 @final
 class EpochLines(L.Callback):
-    """Says on stderr where the run is, and a line for each epoch that is done."""
+    """Says on stderr where the run is and how it trains, and a line for each epoch that is done."""
 
-    def __init__(self, recorder: RunRecorder) -> None:
+    def __init__(self, recorder: RunRecorder, speed: Speed | None = None) -> None:
         self.recorder = recorder
+        self.speed = speed
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
             tqdm.write(f"run folder: {self.recorder.run.path}  (on {pl_module.device})", file=sys.stderr)
+            if self.speed is not None:
+                tqdm.write(str(self.speed), file=sys.stderr)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero and self.recorder.rows:

@@ -26,6 +26,7 @@ from lightcars.cars.layouts import CarsData
 from lightcars.cars.processes import is_first_process, started_by_torchrun
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recipe_file import recipe_from
+from lightcars.cars.speed import Speed
 from lightcars.errors import ConfigError, RunError
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
@@ -119,7 +120,7 @@ class RunFolder:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A fine-tune ready to go."""
+    """A fine-tune ready to go. `speed` is what was measured to settle the recipe, if anything was."""
 
     name: str
     network: ImageModel
@@ -127,6 +128,7 @@ class Job:
     preprocessing: Preprocessing
     cars: CarsData
     run: RunFolder
+    speed: Speed | None = None
 
 
 def selecting_split(model: Path) -> str | None:
@@ -175,12 +177,14 @@ def claim(path: Path) -> RunFolder:
 def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, dict[str, Any]]:
     """A run to be resumed, with its description; a recipe other than its own is an error.
 
-    The number of workers may change: it has no influence on the figures.
+    The number of workers may change: it has no influence on the figures. What the recipe leaves to a
+    measurement is what the run has.
     """
     run = RunFolder(path)
     content = run.read()
     stored = recipe_from(content["recipe"], str(run.description))
-    changed = [] if recipe is None else stored.differences(replace(recipe, workers=stored.workers))
+    asked = stored if recipe is None else replace(recipe.settled_by(stored), workers=stored.workers)
+    changed = stored.differences(asked)
     if changed:
         raise ConfigError(
             f"{path} was started with another recipe ({', '.join(changed)}); resume it as it was."

@@ -17,10 +17,12 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch._dynamo.exc import TorchDynamoException
 
 from lightcars.cars.dataset import DecodedPhotos
 from lightcars.cars.devices import (
     SameEverywhere,
+    SameSpeed,
     can_share_batch_norms,
     end_others,
     lost_process,
@@ -51,14 +53,14 @@ def train(
     watch = WorkerWatch()
     callbacks: list[L.Callback] = [recorder, Tracking(loggers, recorder), watch]
     if recipe.devices * recipe.num_nodes > 1:
-        callbacks.append(SameEverywhere(job.run, photos, val))
+        callbacks += [SameEverywhere(job.run, photos, val), SameSpeed()]
     if recipe.patience is not None:
         callbacks.append(StopsEarly("val_loss", patience=recipe.patience, min_delta=recipe.min_delta))
     if recipe.model.freeze_epochs != 0:
         callbacks.append(FrozenTrunk(recipe.model.freeze_epochs))
     bar = progress and sys.stderr.isatty()
     if progress:
-        callbacks.append(EpochLines(recorder))
+        callbacks.append(EpochLines(recorder, job.speed))
     if bar:
         callbacks.append(EpochBar())
     callbacks.append(
@@ -126,7 +128,7 @@ def _trainer(job: Job, callbacks: list[L.Callback], *, bar: bool) -> L.Trainer:
             sync_batchnorm=can_share_batch_norms(recipe),
             accumulate_grad_batches=recipe.accumulate,
             gradient_clip_val=recipe.clip_norm,
-            precision=recipe.precision,
+            precision="32-true" if recipe.precision == "auto" else recipe.precision,  # see SameSpeed
             callbacks=callbacks,
             plugins=[AtomicCheckpoints()],
             logger=False,
@@ -171,6 +173,9 @@ def _said(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: WorkerWat
             "a worker process died, most often for want of memory; --resume goes on after the last whole"
             f" epoch, with fewer --workers (now {recipe.workers}) if it happens again."
         )
+    if recipe.compile and isinstance(error, TorchDynamoException):
+        reason = str(error).strip().partition("\n")[0]
+        return RunError(f"torch.compile failed ({reason}); start anew without compile.")
     if isinstance(error, OSError):
         return RunError(f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'}).")
     return lost_process(trainer, error)

@@ -26,6 +26,9 @@ PLAIN = (
     "patience",
     "select_on",
     "precision",
+    "memory_format",
+    "compile",
+    "gradient_checkpointing",
     "accelerator",
     "devices",
     "num_nodes",
@@ -110,7 +113,25 @@ def finetune(
         int | None, typer.Option(help="Before the classifier \\[default: the model's].")
     ] = None,
     dropout: Annotated[float | None, typer.Option(help="\\[default: the model's]")] = None,
-    precision: Annotated[str | None, typer.Option(help="32-true, bf16-mixed or 16-mixed.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="32-true, bf16-mixed, 16-mixed, or auto: measured at the start \\[default: auto]."),
+    ] = None,
+    memory_format: Annotated[
+        str | None,
+        typer.Option(help="channels_last, contiguous, or auto: measured at the start \\[default: auto]."),
+    ] = None,
+    compile: Annotated[
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Train through torch.compile \\[default: no-compile]."),
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool | None,
+        typer.Option(
+            "--gradient-checkpointing/--no-gradient-checkpointing",
+            help="Less memory, more time \\[default: no-gradient-checkpointing].",
+        ),
+    ] = None,
     accelerator: Annotated[str | None, typer.Option(help="auto, cpu or gpu \\[default: auto].")] = None,
     devices: Annotated[int | None, typer.Option(help="How many on each machine \\[default: 1].")] = None,
     num_nodes: Annotated[int | None, typer.Option(help="Machines \\[default: 1].")] = None,

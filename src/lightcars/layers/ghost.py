@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
+from lightcars.layers.gradients import join_channels
 
 
 @final
@@ -49,7 +49,7 @@ class GhostModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         base = self.primary(x)
-        y = torch.cat([base, self.cheap(base)], dim=1)
+        y = join_channels(base, self.cheap(base))
         return y[:, : self.out_channels] if self._has_surplus else y
 
 

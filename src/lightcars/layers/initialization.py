@@ -11,15 +11,23 @@ from __future__ import annotations
 import math
 from typing import final
 
-from torch import nn
+from torch import Tensor, nn
+
+from lightcars.layers.depthwise import depthwise_conv2d, has_slow_gradients
 
 
 class Conv2d(nn.Conv2d):
-    """`nn.Conv2d` with this library's initial weights."""
+    """`nn.Conv2d` with this library's initial weights, and fast gradients where it is depthwise."""
 
     def reset_parameters(self) -> None:
         """Draws new weights."""
         fill_convolution(self, per_group=True)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.groups > 1 and has_slow_gradients(self, input):
+            return depthwise_conv2d(input, weight, self.stride[0], int(self.padding[0]))
+        y: Tensor = super()._conv_forward(input, weight, bias)
+        return y
 
 
 @final

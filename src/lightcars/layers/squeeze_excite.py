@@ -8,6 +8,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
+from lightcars.layers.gradients import spatial_mean
 from lightcars.layers.initialization import Conv2d, Linear
 
 
@@ -59,7 +60,7 @@ class SqueezeExcite(nn.Module):
         self.gate = gate()
 
     def forward(self, x: Tensor) -> Tensor:
-        means = x.mean((2, 3), keepdim=self._keepdim)
+        means = spatial_mean(x, keepdim=self._keepdim)
         scale: Tensor = self.gate(self.expand(self.act(self.reduce(means))))
         scale = scale if self._keepdim else scale[:, :, None, None]
         overwrites = self._inplace and not (x.requires_grad or scale.requires_grad)

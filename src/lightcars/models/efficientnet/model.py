@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv
 from lightcars.layers.activation import SiLU
+from lightcars.layers.gradients import spatial_mean
 from lightcars.models.efficientnet.config import EfficientNetConfig
 from lightcars.models.image_model import ImageModel
 
@@ -60,6 +61,6 @@ class EfficientNet(ImageModel):
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """(N, head_channels, h, w) -> (N, num_classes), or the pooled vector before the classifier."""
-        pooled = x.mean((2, 3))
+        pooled = spatial_mean(x, keepdim=False)
         y: Tensor = pooled if pre_logits else self.classifier(self.dropout(pooled))
         return y

@@ -23,6 +23,7 @@ from lightcars.layers import (
     SqueezeExcite,
     initialize,
 )
+from lightcars.layers.gradients import spatial_mean
 from lightcars.layers.initialization import Conv2d, Linear
 from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.image_model import ImageModel
@@ -86,7 +87,7 @@ class GhostNet(ImageModel):
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """(N, feature_channels, h, w) -> (N, num_classes), or the (N, out_channels) vector before."""
         self._check_batch(x)
-        vector: Tensor = self.neck(x.mean((2, 3), keepdim=self.config.form == "official")).flatten(1)
+        vector: Tensor = self.neck(spatial_mean(x, keepdim=self.config.form == "official")).flatten(1)
         y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
         return y
 

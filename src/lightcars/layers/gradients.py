@@ -1,0 +1,76 @@
+"""Operations whose gradients torch lays out badly on processors, with gradients laid out as their input is.
+
+Two tensors of unlike layout take an element-wise operation off its fast path: measured in bfloat16, 5 to 30
+times the time. The values are the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+
+def spatial_mean(x: Tensor, *, keepdim: bool) -> Tensor:
+    """(N, C, H, W) -> the mean of each channel, (N, C, 1, 1), or (N, C) without `keepdim`.
+
+    torch's own gradient is a contiguous map, whatever the layout of x.
+    """
+    if not trains_eagerly(x):
+        return x.mean((2, 3), keepdim=keepdim)
+    means: Tensor = _SpatialMean.apply(x)
+    return means if keepdim else means.flatten(1)
+
+
+def join_channels(first: Tensor, second: Tensor) -> Tensor:
+    """(N, A, H, W) and (N, B, H, W) -> (N, A + B, H, W).
+
+    torch's own gradients are views, whose pixels lie apart in channels_last layout.
+    """
+    if not trains_eagerly(first):
+        return torch.cat([first, second], dim=1)
+    joined: Tensor = _JoinChannels.apply(first, second)
+    return joined
+
+
+def trains_eagerly(x: Tensor) -> bool:
+    """Whether x, on a processor, has a gradient, and no compiler and no transform looks on."""
+    return (
+        x.device.type == "cpu"
+        and x.requires_grad
+        and torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
+        and type(x) is Tensor
+    )
+
+
+@final
+class _SpatialMean(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.shape = x.shape
+        return x.mean((2, 3), keepdim=True)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        of_x: Tensor = (gradients[0] / (ctx.shape[2] * ctx.shape[3])).expand(ctx.shape)
+        return of_x
+
+
+@final
+class _JoinChannels(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
+        ctx.channels = [first.shape[1], second.shape[1]]
+        return torch.cat([first, second], dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        parts: tuple[Tensor, ...] = torch.split(gradients[0], ctx.channels, dim=1)
+        if not gradients[0].is_contiguous(memory_format=torch.channels_last):
+            return parts
+        return tuple(part.contiguous(memory_format=torch.channels_last) for part in parts)

@@ -1,0 +1,270 @@
+"""Gradients of our own making are torch's, and nothing of ours is in the way of compilers and transforms."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.autograd import forward_ad
+
+from lightcars.layers import ConvNormAct, ConvStyle, GhostModule, SameConv2d, SqueezeExcite, depthwise
+from lightcars.layers.depthwise import has_slow_gradients
+from lightcars.layers.gradients import join_channels, spatial_mean
+from lightcars.layers.initialization import Conv2d
+
+LAYOUTS = [torch.channels_last, torch.contiguous_format]
+every_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=["channels_last", "contiguous"])
+
+
+@pytest.fixture(autouse=True)
+def on_any_processor(monkeypatch):
+    """The arithmetic is right on processors too where it is not used."""
+    monkeypatch.setattr(depthwise, "_has_onednn", lambda: True)
+
+
+def depthwise_of(channels: int, size: int, stride: int, padding: str = "symmetric") -> nn.Conv2d:
+    style = ConvStyle(activation=nn.Identity, padding=padding)
+    layer = ConvNormAct(channels, channels, kernel_size=size, stride=stride, groups=channels, style=style)
+    return layer.conv
+
+
+def gradients_of(call, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    y = call(*tensors)
+    torch.manual_seed(3)
+    return torch.autograd.grad(y, tensors, torch.randn_like(y))
+
+
+def ours_and_torchs(conv: nn.Conv2d, x: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
+    """Gradients of input and weight, ours and those of `nn.Conv2d`'s own method."""
+    pads = (0, 0, 0, 0)
+    if isinstance(conv, SameConv2d):
+        pads = (1, 2, 1, 2) if conv.kernel_size[0] == 5 else (0, 1, 0, 1)
+    methods = (Conv2d._conv_forward, nn.Conv2d._conv_forward)
+    return [
+        gradients_of(
+            lambda x, weight, method=method: method(conv, F.pad(x, pads), weight, None), x, conv.weight
+        )
+        for method in methods
+    ]
+
+
+# Depthwise convolutions
+
+
+SLOW = [
+    (torch.float32, 5, 1, "symmetric"),
+    (torch.float32, 7, 1, "symmetric"),
+    (torch.bfloat16, 3, 2, "symmetric"),
+    (torch.bfloat16, 3, 2, "same"),
+    (torch.bfloat16, 5, 1, "symmetric"),
+    (torch.bfloat16, 5, 2, "symmetric"),
+    (torch.bfloat16, 5, 2, "same"),
+    (torch.bfloat16, 7, 2, "symmetric"),
+]
+
+
+@every_layout
+@pytest.mark.parametrize(("dtype", "size", "stride", "padding"), SLOW, ids=str)
+@pytest.mark.parametrize("sides", [(12, 12), (10, 14), (9, 13)], ids=str)
+def test_gradients_of_depthwise_convolutions_are_torchs(layout, dtype, size, stride, padding, sides):
+    if padding == "same" and sides[0] % 2:
+        pytest.skip("other pads than the test's")
+    torch.manual_seed(0)
+    conv = depthwise_of(4, size, stride, padding).to(dtype)
+    x = torch.randn(3, 4, *sides).to(dtype).contiguous(memory_format=layout).requires_grad_()
+    assert has_slow_gradients(conv, x)
+    assert "DepthwiseConv2d" in type(conv(x).grad_fn).__name__
+    for ours, expected in zip(*ours_and_torchs(conv, x), strict=True):
+        tolerance = (1e-5 if dtype == torch.float32 else 1e-2) * float(expected.abs().max())
+        torch.testing.assert_close(ours, expected, atol=tolerance, rtol=0)
+
+
+def test_bfloat16_gradients_are_as_near_to_the_truth_as_torchs():
+    torch.manual_seed(0)
+    conv = depthwise_of(32, 5, 2).bfloat16()
+    exact = copy.deepcopy(conv).double()
+    x = torch.randn(4, 32, 28, 28).bfloat16().contiguous(memory_format=torch.channels_last).requires_grad_()
+    doubled = x.detach().double().requires_grad_()
+    gradient = torch.randn(4, 32, 14, 14).bfloat16()
+    truth = torch.autograd.grad(exact(doubled), (doubled, exact.weight), gradient.double())
+
+    def errors(y) -> list[float]:
+        found = torch.autograd.grad(y, (x, conv.weight), gradient)
+        return [
+            float((a.double() - b).abs().max() / b.abs().max()) for a, b in zip(found, truth, strict=True)
+        ]
+
+    torchs = errors(nn.Conv2d._conv_forward(conv, x, conv.weight, None))
+    for ours, theirs in zip(errors(conv(x)), torchs, strict=True):
+        assert ours <= 1.5 * theirs
+
+
+def test_under_autocast_the_weights_keep_their_type():
+    conv = depthwise_of(4, 5, 2)
+    x = torch.randn(2, 4, 12, 12, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = conv(x)
+    y.float().square().sum().backward()
+    assert y.dtype == torch.bfloat16
+    assert "DepthwiseConv2d" in type(y.grad_fn).__name__
+    assert x.grad.dtype == conv.weight.grad.dtype == torch.float32
+
+
+def test_only_what_is_slow_is_not_left_to_torch(monkeypatch):
+    x = torch.randn(2, 4, 12, 12, requires_grad=True)
+    coarse = x.detach().bfloat16().requires_grad_()
+    assert has_slow_gradients(depthwise_of(4, 5, 1), x)
+    assert not has_slow_gradients(depthwise_of(4, 3, 1), x)
+    assert not has_slow_gradients(depthwise_of(4, 3, 2), x)
+    assert not has_slow_gradients(depthwise_of(4, 5, 2), x)
+    assert not has_slow_gradients(depthwise_of(4, 3, 1).bfloat16(), coarse)
+    assert has_slow_gradients(depthwise_of(4, 3, 2).bfloat16(), coarse)
+    assert not has_slow_gradients(depthwise_of(4, 5, 1), coarse)  # for torch to refuse
+    assert not has_slow_gradients(depthwise_of(4, 5, 1), x.detach())
+    assert not has_slow_gradients(depthwise_of(4, 5, 1), x[..., :2])  # nothing would be left of it
+    assert not has_slow_gradients(Conv2d(4, 8, 5, padding=2, groups=4, bias=False), x)
+    assert not has_slow_gradients(Conv2d(4, 4, 5, padding=2, groups=2, bias=False), x)
+    with torch.no_grad():
+        assert not has_slow_gradients(depthwise_of(4, 5, 1), x)
+    monkeypatch.setattr(depthwise, "_has_onednn", lambda: False)
+    assert not has_slow_gradients(depthwise_of(4, 5, 1), x)
+
+
+def test_a_map_of_one_pixel_has_gradients():
+    conv = depthwise_of(4, 5, 1)
+    x = torch.randn(2, 4, 1, 1, requires_grad=True)
+    (of_x, of_weight), expected = ours_and_torchs(conv, x)
+    torch.testing.assert_close((of_x, of_weight), expected)
+
+
+# Means and joined channels
+
+
+@every_layout
+@pytest.mark.parametrize("keepdim", [True, False])
+def test_the_mean_of_each_channel(layout, keepdim):
+    x = torch.randn(2, 3, 4, 5).contiguous(memory_format=layout).requires_grad_()
+    assert torch.equal(spatial_mean(x, keepdim=keepdim), x.mean((2, 3), keepdim=keepdim))
+    (ours,) = gradients_of(lambda x: spatial_mean(x, keepdim=keepdim), x)
+    (expected,) = gradients_of(lambda x: x.mean((2, 3), keepdim=keepdim), x)
+    assert torch.equal(ours, expected)
+
+
+@every_layout
+def test_joined_channels(layout):
+    first, second = (
+        torch.randn(2, channels, 4, 5).contiguous(memory_format=layout).requires_grad_()
+        for channels in (3, 2)
+    )
+    assert torch.equal(join_channels(first, second), torch.cat([first, second], dim=1))
+    ours = gradients_of(lambda *both: join_channels(*both) * weights, first, second)
+    expected = gradients_of(lambda *both: torch.cat(both, dim=1) * weights, first, second)
+    for one, other in zip(ours, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+weights = torch.arange(1.0, 6.0).view(1, 5, 1, 1).contiguous(memory_format=torch.channels_last)
+
+
+def layouts_seen(layer: nn.Module) -> list[bool]:
+    """Whether each gradient that a batch norm gets is dense in channels_last layout."""
+    seen = []
+
+    def note(_module, _inputs, output):
+        output.register_hook(
+            lambda gradient: seen.append(
+                0 in gradient.stride() or gradient.is_contiguous(memory_format=torch.channels_last)
+            )
+        )
+
+    for module in layer.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_hook(note)
+    x = torch.randn(2, 8, 6, 6).contiguous(memory_format=torch.channels_last).requires_grad_()
+    (layer(x) * 1.0).square().sum().backward()
+    assert x.grad.is_contiguous(memory_format=torch.channels_last)
+    return seen
+
+
+def test_gradients_are_laid_out_as_their_maps():
+    linear = ConvStyle(activation=nn.Identity)
+    assert layouts_seen(GhostModule(8, 8, style=linear)) == [True, True]
+    squeezed = nn.Sequential(ConvNormAct(8, 8, style=linear), SqueezeExcite(8))
+    assert layouts_seen(squeezed) == [True]
+
+
+# What looks on
+
+
+class Parts(nn.Module):
+    """A depthwise convolution, a mean and a join."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = depthwise_of(4, 5, 1)
+        self.squeeze = SqueezeExcite(4)
+        self.ghost = GhostModule(4, 8, style=ConvStyle(activation=nn.Identity))
+        self.ghost.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.ghost(self.squeeze(self.conv(x)))
+        return y.square().sum((1, 2, 3))
+
+
+def test_transforms_of_functions():
+    module = Parts()
+    x = torch.randn(3, 4, 8, 8)
+    parameters = {name: tensor.detach() for name, tensor in module.named_parameters()}
+    buffers = dict(module.named_buffers())
+
+    def loss(parameters, image):
+        return torch.func.functional_call(module, {**parameters, **buffers}, (image[None],))[0]
+
+    each = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, x)
+    module(x).sum().backward()
+    for name, parameter in module.named_parameters():
+        torch.testing.assert_close(each[name].sum(0), parameter.grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")  # torch's own decompositions
+def test_forward_mode_gradients():
+    module, x = Parts(), torch.randn(2, 4, 8, 8, requires_grad=True)
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(module(forward_ad.make_dual(x, torch.ones_like(x)))).tangent
+    (gradient,) = torch.autograd.grad(module(x).sum(), x)
+    torch.testing.assert_close(tangent.sum(), gradient.sum(), rtol=1e-4, atol=1e-3)
+
+
+def test_gradients_of_gradients():
+    module, x = Parts().double(), torch.randn(2, 4, 6, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(module.squeeze, (x,))
+    ghost = module.ghost
+    assert torch.autograd.gradgradcheck(lambda x: ghost(x) ** 2, (x,))
+    single = depthwise_of(2, 5, 1)
+    y = torch.randn(2, 2, 6, 6, requires_grad=True)
+
+    def penalty(call):
+        (gradient,) = torch.autograd.grad(call(y).square().sum(), y, create_graph=True)
+        return torch.autograd.grad(gradient.square().sum(), (y, single.weight))
+
+    ours = penalty(single)
+    expected = penalty(lambda y: nn.Conv2d._conv_forward(single, y, single.weight, None))
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_compilers_see_torchs_operations():
+    module, x = Parts(), torch.randn(2, 4, 8, 8, requires_grad=True)
+    seen = []
+
+    def backend(graph, _inputs):
+        seen.extend(str(node.target) for node in graph.graph.nodes if node.op == "call_function")
+        return graph.forward
+
+    torch.compiler.reset()
+    torch.compile(module, fullgraph=True, backend=backend)(x).sum().backward()
+    assert any("conv2d" in name for name in seen)
+    assert not any("autograd_function" in name for name in seen)
+    exported = torch.export.export(module, (x,)).graph_module
+    names = {str(node.target) for node in exported.graph.nodes if node.op == "call_function"}
+    assert {"aten.conv2d.default", "aten.mean.dim", "aten.cat.default"} <= names
