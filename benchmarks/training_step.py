@@ -1,6 +1,6 @@
 """How fast is a training step on the CPU, each library in the precision that suits it best?
 
-Sides: lightcars as `finetune` trains (channels_last, the recipe's AdamW, freed memory kept by the process) and
+Sides: lightcars as `finetune` trains (channels_last, the recipe's AdamW, freed memory kept) and
 timm in channels_last with AdamW, each in fp32 and in bf16 autocast; with `--compile` both through
 `torch.compile` too. A step is forward, cross-entropy, backward and AdamW on a batch that is ready, 64 images
 of 224 px.
