@@ -2,6 +2,8 @@
 
 import csv
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,3 +113,23 @@ def same_weights() -> Callable[[torch.nn.Module, torch.nn.Module], bool]:
         return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
     return compare
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Runs a script in a process of its own, which may start others as the tests' modules are found there."""
+
+    def run(content: str, *arguments: object) -> None:
+        script = tmp_path / "script.py"
+        script.write_text(content)
+        ended = subprocess.run(
+            [sys.executable, script, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stderr[-2000:]
+
+    return run

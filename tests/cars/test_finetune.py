@@ -21,6 +21,7 @@ from lightcars import Recipe, evaluate, finetune, ghostnet, load, predict
 from lightcars.cars import finetune as finetuning
 from lightcars.cars import training
 from lightcars.cars.dataset import decode
+from lightcars.cars.job import for_model
 from lightcars.cars.layouts import find_data, with_validation
 from lightcars.cars.optimization import parameter_groups
 from lightcars.cars.recipe import (
@@ -294,9 +295,9 @@ def test_a_plateau_is_remembered_by_a_resumed_run(drawn, tiny, tmp_path, monkeyp
 
 
 def test_another_model_takes_no_settings_over():
-    recipe = finetuning.for_model(TINY_RECIPE, "efficientnet_b0")
+    recipe = for_model(TINY_RECIPE, "efficientnet_b0")
     assert recipe.model == ModelRecipe(name="efficientnet_b0")
-    assert finetuning.for_model(TINY_RECIPE, "ghostnet_050") is TINY_RECIPE
+    assert for_model(TINY_RECIPE, "ghostnet_050") is TINY_RECIPE
 
 
 def test_an_average_of_the_weights_is_kept_and_resumed(
@@ -983,18 +984,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_two_devices_share_one_run_folder(drawn, tmp_path, table):
-    script, run = tmp_path / "two.py", tmp_path / "run"
-    script.write_text(TWO_DEVICES)
-    ended = subprocess.run(
-        [sys.executable, script, drawn, run],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-2000:]
+def test_two_devices_share_one_run_folder(drawn, tmp_path, table, run_script):
+    run = tmp_path / "run"
+    run_script(TWO_DEVICES, drawn, run)
     assert len(table(run)) == 2
     assert files(run) == FILES
     assert len(list((run / "tensorboard").glob("events*"))) == 1  # the first process alone

@@ -1,9 +1,6 @@
 """Photographs that grow over the epochs: the recipe, the sizes of batches, and going on after a stop."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -232,18 +229,9 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_two_processes_train_at_the_same_size(drawn, tmp_path, table):
-    script, run = tmp_path / "two.py", tmp_path / "run"
-    script.write_text(TWO_DEVICES)
-    ended = subprocess.run(
-        [sys.executable, script, drawn, run],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-2000:]
+def test_two_processes_train_at_the_same_size(drawn, tmp_path, table, run_script):
+    run = tmp_path / "run"
+    run_script(TWO_DEVICES, drawn, run)
     first, second = ((tmp_path / f"seen-{rank}").read_text().splitlines() for rank in (0, 1))
     assert first == second
     assert sorted(set(first)) == [f"{epoch} {size}" for epoch, size in enumerate(SIZES)]

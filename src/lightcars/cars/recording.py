@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from tqdm import tqdm
 
-from lightcars.cars.recipe import note_on, shown_split
+from lightcars.cars.recipe import note_on_choice, shown_split
 from lightcars.cars.run import Row, RunFolder, best_row
 from lightcars.cars.speed import Speed
 from lightcars.files import write_text
@@ -83,7 +83,7 @@ class RunRecorder(L.Callback):
 
 def table_text(rows: Sequence[Row], select_on: str = "val") -> str:
     """The rows as CSV; where the test split chooses the epoch, a last column says so."""
-    note = note_on(select_on, select_on)
+    note = note_on_choice(select_on)
     said = {"note": note} if note else {}
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, [*COLUMNS, *said], lineterminator="\n")

@@ -13,7 +13,7 @@ import torch
 
 from lightcars.cars.analysis import calibration
 from lightcars.cars.predictions import Predictions, judge_run, read_predictions, write_predictions
-from lightcars.cars.recipe import note_on
+from lightcars.cars.recipe import note_on_choice
 from lightcars.cars.run import Row, RunFolder, best_row
 from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
@@ -141,7 +141,7 @@ def read_run(path: Path, label: str, source: Source) -> RunContent:
     predictions, found = _predictions(run, source, finished=finished, rows=rows)
     if predictions is not None:  # older tables do not say it
         chosen = description["recipe"].get("select_on", "val")
-        predictions = replace(predictions, note=note_on(chosen, chosen))
+        predictions = replace(predictions, note=note_on_choice(chosen))
     photographs, gone = _photographs(description, source)
     figures = _figures(run, description, rows, predictions)
     notes += found + (gone if predictions is not None else []) + _disagreement(figures, predictions)
@@ -226,7 +226,7 @@ def _figures(
         model=str(description["model"]["name"]),
         finished=run.summary.is_file(),
         selected_on=chosen,
-        note=note_on(chosen, chosen),
+        note=note_on_choice(chosen),
         num_params=num_params,
         flops=flops,
         **_best(run, rows),

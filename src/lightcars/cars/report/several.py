@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lightcars.cars.analysis import Agreement, agreement
 from lightcars.cars.predictions import Predictions
-from lightcars.cars.recipe import note_on, shown_split
+from lightcars.cars.recipe import note_on_choice, shown_split
 from lightcars.cars.report import page
 from lightcars.cars.report.charts import Line, line_chart
 from lightcars.cars.report.figures import Comparison, RunContent, RunFigures
@@ -148,7 +148,7 @@ def _agreement(runs: Sequence[RunContent], compared: Agreement | None) -> str:
         f"{run.label} {number:,}" for run, number in zip(runs, numbers.right_in_one_run_only, strict=True)
     )
     return page.section(
-        title + page.mark(note_on(chosen, chosen)),
+        title + page.mark(note_on_choice(chosen)),
         page.paragraph(
             f"Of {numbers.num_images:,} {page.judged(chosen)} photographs every run gets"
             f" {numbers.right_in_every_run:,} right and {numbers.wrong_in_every_run:,} wrong; only one run"
