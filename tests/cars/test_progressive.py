@@ -10,13 +10,14 @@ from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
 
 from lightcars import finetune
-from lightcars.cars import dataset, images, regions, training
+from lightcars.cars import dataset, regions, training
 from lightcars.cars.dataset import CarsDataset, Draw, SeededSampler, decode
 from lightcars.cars.layouts import find_data
 from lightcars.cars.recipe import AugmentRecipe, ModelRecipe, ProgressiveRecipe, Recipe
 from lightcars.cars.recipe_file import parse_recipe, recipe_from
 from lightcars.cars.transforms import PhotoAugmentation, augmentation, scaled_down
 from lightcars.errors import ConfigError
+from lightcars.models import images
 from lightcars.models.preprocessing import Preprocessing
 
 from .tiny_settings import TINY_MODEL, TINY_RECIPE
