@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from lightcars.deploy.export import TOLERANCE, largest_difference
+from lightcars.deploy.export import largest_difference
 from lightcars.deploy.formats import FORMATS
 from lightcars.deploy.fuse import fuse
 from lightcars.deploy.graphs import to_program
+from lightcars.deploy.measuring import TOLERANCES
 from lightcars.deploy.optimize import optimize
 from lightcars.errors import InputError
 from lightcars.layers import DropPath
@@ -314,7 +315,7 @@ def exported_equals_eager(model: ImageModel, folder: Path, *, resolution: int | 
     for name in ("onnx", "openvino", "torch-export"):
         artefact, path = FORMATS[name].artefact, folder / f"model{FORMATS[name].suffix}"
         artefact.write(program, path, {})
-        assert largest_difference(model, artefact.run(path), shapes) <= TOLERANCE, name
+        assert largest_difference(model, artefact.run(path), shapes) <= TOLERANCES["fp32"], name
 
 
 @pytest.mark.parametrize(
@@ -337,7 +338,7 @@ def optimized_equals_eager(model: ImageModel, engine: str) -> None:
     for shape in [(2, 3, 64, 64), (3, 3, 64, 64), (1, 3, 75, 61)]:
         x = images(*shape)
         expected = model(x)
-        tolerance = TOLERANCE * float(expected.abs().max())
+        tolerance = TOLERANCES["fp32"] * float(expected.abs().max())
         torch.testing.assert_close(fast(x), expected, atol=tolerance, rtol=0)
 
 
