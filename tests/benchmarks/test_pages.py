@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from made_records import made_records
 from PIL import Image
 
 import plots
 import speed_tables
+
+from .made_records import made_records
 
 
 @pytest.fixture
