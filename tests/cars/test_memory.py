@@ -42,13 +42,14 @@ def test_other_systems_are_left_alone(monkeypatch):
         pass
 
 
+def stopping() -> None:
+    with memory_kept(torch.device("cpu")):
+        faults()
+        raise ValueError("stop")
+
+
 @on_glibc
 def test_an_error_ends_it_too():
-    def broken() -> None:
-        with memory_kept(torch.device("cpu")):
-            faults()
-            raise ValueError("stop")
-
     with pytest.raises(ValueError, match="stop"):
-        broken()
+        stopping()
     assert faults() > PAGES / 100

@@ -52,9 +52,9 @@ def chosen(data, tmp_path_factory):
             said.extend(axes.get_legend_handles_labels()[1])
         return original(figure, path)
 
-    original = pictures._write
+    original = pictures.write_figure
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "_write", legends)
+        patch.setattr(pictures, "write_figure", legends)
         result = finetune(data, recipe=RECIPE, out=tmp_path_factory.mktemp("chosen") / "run")
     return result, said
 

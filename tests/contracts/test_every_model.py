@@ -23,7 +23,8 @@ from lightcars.deploy.graphs import to_program
 from lightcars.deploy.measuring import TOLERANCES
 from lightcars.deploy.optimize import optimize
 from lightcars.errors import InputError
-from lightcars.layers import DropPath
+from lightcars.layers import DropPath, depthwise
+from lightcars.layers import gradients as own_gradients
 from lightcars.models.build import build_model
 from lightcars.models.efficientnet.config import EfficientNetConfig
 from lightcars.models.image_model import ImageModel
@@ -243,6 +244,21 @@ def test_every_parameter_learns(variant):
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+@every_kind
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format], ids=str)
+def test_gradients_are_those_of_torchs_own_operations(variant, layout, monkeypatch):
+    monkeypatch.setattr(depthwise, "_HAS_FAST_KERNELS", True)
+    model = quick(variant, num_classes=5)
+    x = images(4, 3, 64, 64).contiguous(memory_format=layout)
+    ours = gradients(model, x)
+    monkeypatch.setattr(depthwise, "_HAS_FAST_KERNELS", False)
+    monkeypatch.setattr(own_gradients, "trains_eagerly", lambda _: False)
+    torchs = gradients(model, x)
+    largest = max(float(gradient.abs().max()) for gradient in torchs.values())
+    for name, gradient in torchs.items():
+        torch.testing.assert_close(ours[name], gradient, atol=1e-5 * largest, rtol=1e-3)
 
 
 @every_model

@@ -5,7 +5,9 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from functorch.compile import make_boxed_func
 from torch import nn
+from torch._dynamo.backends.common import aot_autograd
 from torch.autograd import forward_ad
 
 from lightcars.layers import ConvNormAct, ConvStyle, GhostModule, SameConv2d, SqueezeExcite, depthwise
@@ -20,7 +22,7 @@ every_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=["channels_last", 
 @pytest.fixture(autouse=True)
 def on_any_processor(monkeypatch):
     """The arithmetic is right on processors too where it is not used."""
-    monkeypatch.setattr(depthwise, "_has_onednn", lambda: True)
+    monkeypatch.setattr(depthwise, "_HAS_FAST_KERNELS", True)
 
 
 def depthwise_of(channels: int, size: int, stride: int, padding: str = "symmetric") -> nn.Conv2d:
@@ -127,7 +129,7 @@ def test_only_what_is_slow_is_not_left_to_torch(monkeypatch):
     assert not has_slow_gradients(Conv2d(4, 4, 5, padding=2, groups=2, bias=False), x)
     with torch.no_grad():
         assert not has_slow_gradients(depthwise_of(4, 5, 1), x)
-    monkeypatch.setattr(depthwise, "_has_onednn", lambda: False)
+    monkeypatch.setattr(depthwise, "_HAS_FAST_KERNELS", False)
     assert not has_slow_gradients(depthwise_of(4, 5, 1), x)
 
 
@@ -149,6 +151,7 @@ def test_the_mean_of_each_channel(layout, keepdim):
     (ours,) = gradients_of(lambda x: spatial_mean(x, keepdim=keepdim), x)
     (expected,) = gradients_of(lambda x: x.mean((2, 3), keepdim=keepdim), x)
     assert torch.equal(ours, expected)
+    assert ours.stride()[2:] == (0, 0), "one value for each map, which fits every layout"
 
 
 @every_layout
@@ -253,18 +256,32 @@ def test_gradients_of_gradients():
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-3)
 
 
-def test_compilers_see_torchs_operations():
+def test_exports_have_torchs_operations():
     module, x = Parts(), torch.randn(2, 4, 8, 8, requires_grad=True)
-    seen = []
-
-    def backend(graph, _inputs):
-        seen.extend(str(node.target) for node in graph.graph.nodes if node.op == "call_function")
-        return graph.forward
-
-    torch.compiler.reset()
-    torch.compile(module, fullgraph=True, backend=backend)(x).sum().backward()
-    assert any("conv2d" in name for name in seen)
-    assert not any("autograd_function" in name for name in seen)
-    exported = torch.export.export(module, (x,)).graph_module
+    exported = torch.export.export(module, (x,), strict=True).graph_module
     names = {str(node.target) for node in exported.graph.nodes if node.op == "call_function"}
     assert {"aten.conv2d.default", "aten.mean.dim", "aten.cat.default"} <= names
+
+
+def test_compilers_get_the_fast_gradients_of_convolutions_too():
+    """Means and joins they lay out themselves."""
+    module, x = Parts(), torch.randn(2, 4, 8, 8, requires_grad=True)
+    module(x).sum().backward()
+    expected = [parameter.grad.clone() for parameter in module.parameters()]
+    forward, backward = [], []
+
+    def noting(notes):
+        def compiler(graph, _inputs):
+            notes.extend(str(node.target) for node in graph.graph.nodes if node.op == "call_function")
+            return make_boxed_func(graph.forward)
+
+        return compiler
+
+    module.zero_grad()
+    torch.compiler.reset()
+    backend = aot_autograd(fw_compiler=noting(forward), bw_compiler=noting(backward))
+    torch.compile(module, fullgraph=True, backend=backend)(x).sum().backward()
+    assert {"aten.mean.dim", "aten.cat.default"} <= set(forward)
+    assert "aten.constant_pad_nd.default" in backward  # a part of the kernel of 5
+    for parameter, gradient in zip(module.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-4)

@@ -147,7 +147,7 @@ def measured(
     """
     device = next(model.parameters()).device
     found: dict[Way, float] = {}
-    with torch.random.fork_rng([device] if device.type == "cuda" else [], enabled=True):
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         steps = _Steps(model, resolution)
         few = min(batch, FEWEST)
         for _ in range(2):  # the first one prepares

@@ -9,7 +9,6 @@ the same.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, final
 
 import torch
@@ -21,18 +20,30 @@ from lightcars.layers.gradients import trains_eagerly
 WIDEST = 3
 """Kernels for whose gradient oneDNN has a fast depthwise form."""
 
+_HAS_FAST_KERNELS = (
+    torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
+)
+"""With AVX-512, with which this was measured; elsewhere torch has other kernels."""
+
 
 def has_slow_gradients(conv: nn.Conv2d, x: Tensor) -> bool:
     """Whether `depthwise_conv2d` is for this convolution of x, (N, C, H, W): it is faster in training."""
     return (
-        trains_eagerly(x)
+        _trains(x)
         and conv.groups == conv.in_channels == conv.out_channels
         and conv.bias is None
         and _computed_in(x) == _computed_in(conv.weight)
         and _is_slow(conv, _computed_in(x))
         and x.shape[3] >= conv.kernel_size[1] - int(conv.padding[1])  # else nothing of x may be left
-        and _has_onednn()
+        and _HAS_FAST_KERNELS
     )
+
+
+def _trains(x: Tensor) -> bool:
+    """Eagerly, or by a compiler, which calls the same kernels."""
+    if torch.compiler.is_compiling():
+        return x.device.type == "cpu" and x.requires_grad and torch.is_grad_enabled()
+    return trains_eagerly(x)
 
 
 def _is_slow(conv: nn.Conv2d, dtype: torch.dtype) -> bool:
@@ -123,9 +134,3 @@ def _onednns(
         [not of_weight, of_weight, False],
     )
     return found[1] if of_weight else found[0]
-
-
-@cache
-def _has_onednn() -> bool:
-    """With AVX-512, with which this was measured; elsewhere torch has other kernels."""
-    return torch.backends.mkldnn.is_available() and torch.backends.cpu.get_cpu_capability() == "AVX512"
