@@ -23,17 +23,20 @@ def kill_a_worker(_module) -> None:
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("at_step", [1, 5])
+@pytest.mark.parametrize(("at_step", "epochs"), [(1, {1}), (5, {1, 2})])
 def test_a_killed_worker_loses_nothing(
-    drawn, tiny, finished, tmp_path, monkeypatch, table, same_weights, at_step
+    drawn, tiny, finished, tmp_path, monkeypatch, table, same_weights, at_step, epochs
 ):
+    """Late in an epoch all its batches may have been read, and the death is noticed in the next one."""
     run, recipe = tmp_path / "run", replace(TINY_RECIPE, workers=2)
     with monkeypatch.context() as patch:
         in_epoch(patch, 2, kill_a_worker, at_step=at_step)
         with pytest.raises(RunError, match=DIED):
             tiny(drawn, run, recipe=recipe)
     assert multiprocessing.active_children() == []
-    assert table(run) == table(finished.run)[:1]
+    rows = table(run)
+    assert len(rows) in epochs
+    assert rows == table(finished.run)[: len(rows)]
     assert (run / "checkpoints" / "last.ckpt").is_file()
     for which in ("best", "last"):
         load(run / which)
