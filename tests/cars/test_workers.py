@@ -23,9 +23,9 @@ def kill_a_worker(_module) -> None:
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("at_step", "epochs"), [(1, {1}), (5, {1, 2})])
+@pytest.mark.parametrize("at_step", [1, 5])
 def test_a_killed_worker_loses_nothing(
-    drawn, tiny, finished, tmp_path, monkeypatch, table, same_weights, at_step, epochs
+    drawn, tiny, finished, tmp_path, monkeypatch, table, same_weights, at_step
 ):
     """Late in an epoch all its batches may have been read, and the death is noticed in the next one."""
     run, recipe = tmp_path / "run", replace(TINY_RECIPE, workers=2)
@@ -35,7 +35,7 @@ def test_a_killed_worker_loses_nothing(
             tiny(drawn, run, recipe=recipe)
     assert multiprocessing.active_children() == []
     rows = table(run)
-    assert len(rows) in epochs
+    assert len(rows) in ({1} if at_step == 1 else {1, 2})
     assert rows == table(finished.run)[: len(rows)]
     assert (run / "checkpoints" / "last.ckpt").is_file()
     for which in ("best", "last"):
