@@ -4,8 +4,9 @@ Sides: `c-50` (the GhostNet thesis's best experiment, its milestones scaled to 3
 `cars-scratch`, both from fresh weights; with `--trunk FILE` also the pretrained ones: `cars-finetune` and the
 EfficientNet thesis's recipe.
 
-Method: whole fine-tunes with `lightcars.finetune`, one folder each under `--runs`; what is there already is
-not done again, and what was stopped goes on. The figure is `val` top-1 of the epoch that `val` chose.
+Method: whole fine-tunes with `lightcars.finetune` in float32, one folder each under `--runs`; what is there
+already is not done again, and what was stopped goes on. The figure is `val` top-1 of the epoch that `val`
+chose.
 `python benchmarks/cars_recipes.py --data cars196 --runs runs/recipes --seeds 0 1` does it all; hours.
 
 Reading: differences below the spread of the seeds mean nothing.
@@ -31,6 +32,9 @@ EPOCHS = 30
 LAST_EPOCH_OF_C50 = 129
 SCALED = [round(epoch * EPOCHS / LAST_EPOCH_OF_C50) for epoch in (67, 82, 95, 107)]
 
+PINNED = ["precision=32-true", "memory_format=channels_last"]
+"""What is measured otherwise, and might not be the same on another machine."""
+
 FRESH = {
     "c-50": ("c-50", [f"epochs={EPOCHS}", "resolution=112", f"schedule.settings.milestones={SCALED}"]),
     "cars-scratch": ("cars-scratch", []),
@@ -47,7 +51,7 @@ PRETRAINED = {
 def recipe_of(side: str, seed: int, trunk: Path | None, changes: Sequence[str]) -> Recipe:
     name, own = (FRESH | PRETRAINED)[side]
     weights = [f"model.weights={trunk}"] if side in PRETRAINED else []
-    return load_recipe(name, [*own, *weights, *changes, f"seed={seed}"])
+    return load_recipe(name, [*PINNED, *own, *weights, *changes, f"seed={seed}"])
 
 
 def run(data: Path, folder: Path, recipe: Recipe) -> dict[str, Any]:

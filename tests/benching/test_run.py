@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lightcars import Accuracy, BenchSettings, bench, load, save
-from lightcars.benching import jobs
 from lightcars.benching.process import Answer
+from lightcars.deploy import processor
 from lightcars.models.origin import WeightsOrigin
 
 running = sys.modules["lightcars.benching.run"]
@@ -37,7 +37,7 @@ def asked(monkeypatch):
         return answer(task) if callable(answer) else answer
 
     monkeypatch.setattr(running, "call_elsewhere", call)
-    monkeypatch.setattr(jobs, "has_bf16", lambda: True)
+    monkeypatch.setattr(processor, "has_bf16", lambda: True)
     return record
 
 

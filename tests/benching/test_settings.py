@@ -1,15 +1,24 @@
 """BenchSettings and what is measured with them here."""
 
+import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
 from lightcars import BenchSettings, fuse, ghostnet
-from lightcars.benching import jobs
 from lightcars.benching.jobs import kinds_here, plan
+from lightcars.deploy import processor
 from lightcars.deploy.runners import ENGINES, EngineEntry
-from lightcars.errors import ConfigError, DataError, DeviceError, MissingExtraError, OptimizationError
+from lightcars.errors import (
+    ConfigError,
+    DataError,
+    DeviceError,
+    InputError,
+    MissingExtraError,
+    OptimizationError,
+)
 from lightcars.models.preprocessing import Preprocessing
 
 MISTAKES = {
@@ -45,7 +54,7 @@ def bf16(monkeypatch):
     """Whether the processor computes in it; it does, if nothing else is said."""
 
     def has(possible: bool) -> None:
-        monkeypatch.setattr(jobs, "has_bf16", lambda: possible)
+        monkeypatch.setattr(processor, "has_bf16", lambda: possible)
 
     has(True)
     return has
@@ -121,9 +130,12 @@ def test_what_this_machine_cannot_do(bf16, monkeypatch):
         kinds_here(BenchSettings(precisions=("fp32", "bf16")))
 
 
-def test_int8_is_measured_where_it_is_calibrated(tmp_path, tiny):
+def test_int8_is_measured_where_it_is_calibrated(tmp_path, tiny, monkeypatch):
     ENGINES["small"] = EngineEntry(name="small", module="x", packages=("torch",), precisions=("fp32", "int8"))
     calibrated = BenchSettings(calibration=tmp_path)
+    with pytest.raises(DataError, match="has no images"):
+        kinds_here(calibrated)
+    Image.new("RGB", (40, 40)).save(tmp_path / "car.png")
     assert ("small", "int8", None) in kinds_here(calibrated)
     assert not any(precision == "int8" for _, precision, _ in kinds_here(BenchSettings()))
     assert not any(kind[1] == "int8" for kind in kinds_here(replace(calibrated, train=True)))
@@ -133,14 +145,17 @@ def test_int8_is_measured_where_it_is_calibrated(tmp_path, tiny):
         kinds_here(replace(calibrated, engines=("eager",), precisions=("int8",)))
     with pytest.raises(ConfigError, match="there is no training in int8"):
         kinds_here(BenchSettings(train=True, precisions=("int8",)))
-    with pytest.raises(DataError, match="has no images"):
+    with pytest.raises(InputError, match="the preprocessing of these weights is not known"):
         plan({"tiny": tiny}, calibrated)
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(MissingExtraError, match="nncf cannot be imported"):
+        kinds_here(calibrated)
 
 
 def test_on_a_gpu_only_engines_that_run_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     on_gpu = [engine for engine, _, _ in kinds_here(BenchSettings(device="cuda"))]
     assert on_gpu == ["eager", "torch"]
     with pytest.raises(ConfigError, match="torchvision runs on the processor alone; leave it out on cuda"):

@@ -14,6 +14,7 @@ from lightcars.cars import speed, training
 from lightcars.cars.module import CarsModule
 from lightcars.cars.recipe import ProgressiveRecipe
 from lightcars.cars.speed import Speed, Way, fastest, possible_ways, settle
+from lightcars.deploy import processor
 from lightcars.errors import RunError
 from lightcars.models.preprocessing import Preprocessing
 
@@ -31,7 +32,7 @@ def network() -> torch.nn.Module:
 
 @pytest.fixture
 def bf16(monkeypatch):
-    monkeypatch.setattr(speed, "has_bf16", lambda: True)
+    monkeypatch.setattr(processor, "has_bf16", lambda: True)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_what_is_fastest(milliseconds, way):
     ids=str,
 )
 def test_what_is_left_open(monkeypatch, settings, has_bf16, ways):
-    monkeypatch.setattr(speed, "has_bf16", lambda: has_bf16)
+    monkeypatch.setattr(processor, "has_bf16", lambda: has_bf16)
     assert possible_ways(Recipe(**settings), CPU) == ways
 
 

@@ -27,13 +27,16 @@ def kill_a_worker(_module) -> None:
 def test_a_killed_worker_loses_nothing(
     drawn, tiny, finished, tmp_path, monkeypatch, table, same_weights, at_step
 ):
+    """Late in an epoch all its batches may have been read, and the death is noticed in the next one."""
     run, recipe = tmp_path / "run", replace(TINY_RECIPE, workers=2)
     with monkeypatch.context() as patch:
         in_epoch(patch, 2, kill_a_worker, at_step=at_step)
         with pytest.raises(RunError, match=DIED):
             tiny(drawn, run, recipe=recipe)
     assert multiprocessing.active_children() == []
-    assert table(run) == table(finished.run)[:1]
+    rows = table(run)
+    assert len(rows) in ({1} if at_step == 1 else {1, 2})
+    assert rows == table(finished.run)[: len(rows)]
     assert (run / "checkpoints" / "last.ckpt").is_file()
     for which in ("best", "last"):
         load(run / which)

@@ -306,7 +306,7 @@ def test_an_engine_that_is_not_installed(classifier, install, monkeypatch, packa
 
 
 def test_a_processor_without_bf16(classifier, install, monkeypatch):
-    monkeypatch.setattr(optimizing, "has_bf16", lambda: False)
+    monkeypatch.setattr(processors, "has_bf16", lambda: False)
     with pytest.raises(OptimizationError, match=r"this processor does not compute in bf16; choose fp32"):
         optimize(classifier, precision="bf16")
     install(Fake(), alone=True)

@@ -12,12 +12,13 @@ from PIL import Image
 from lightcars import Calibration, OptimizedModel, optimize
 from lightcars.deploy import judging
 from lightcars.deploy import quantize as quantizing
-from lightcars.deploy.calibration import as_calibration, load_photos
+from lightcars.deploy.calibration import as_calibration, image_files, load_photos
 from lightcars.deploy.quantize import ATTEMPTS, quantized, top1_change
 from lightcars.deploy.source import Source
 from lightcars.errors import ConfigError, DataError, InputError, MissingExtraError
 from lightcars.models.transforms import transforms_for
 
+optimizing = sys.modules["lightcars.deploy.optimize"]
 SIZE = 48
 FOLDERS = ("Audi A4", "BMW 3 touring", "Škoda Co", "Citroën-DS", "三菱")
 """As people write class names that have signs no file may have."""
@@ -76,6 +77,18 @@ def test_labels_come_from_the_folders(classifier, photos):
     (photos / "Unknown").mkdir()
     (photos / "Audi A4" / "0.png").rename(photos / "Unknown" / "0.png")
     assert load_photos(classifier, Calibration(folder=photos), SIZE).labels is None
+
+
+def test_a_name_of_two_classes_says_nothing(classifier, photos, monkeypatch):
+    monkeypatch.setattr(classifier, "classes", (*classifier.classes[:4], "audi a4"))
+    assert load_photos(classifier, Calibration(folder=photos / "Audi A4"), SIZE).labels is None
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(photos, tmp_path):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "Audi A4").symlink_to(photos / "Audi A4", target_is_directory=True)
+    (tmp_path / "links" / "again").symlink_to(tmp_path / "links", target_is_directory=True)
+    assert len(image_files(tmp_path / "links")) == 8
 
 
 def test_a_small_folder_is_judged_by_itself_and_another_folder_if_there_is_one(classifier, photos):
@@ -195,12 +208,35 @@ def test_auto_tries_int8_where_it_is_calibrated(classifier, photos, monkeypatch)
     assert "int8" not in {row.precision for row in optimize(classifier, 4, engine="openvino").measurements}
 
 
+@pytest.mark.parametrize("what", ["nncf", "preprocessing", "classes"])
+def test_what_int8_is_made_from_belongs_to_the_key(classifier, photos, monkeypatch, what):
+    monkeypatch.setattr(judging, "top1_change", lambda *_: 0.0)
+    calibration = Calibration(folder=photos, num_fitted=8)
+
+    def again() -> OptimizedModel:
+        return optimize(classifier, 4, precision="int8", calibration=calibration)
+
+    again()
+    assert again().from_cache
+    if what == "nncf":
+        monkeypatch.setattr(optimizing, "installed_version", lambda _: "0")
+    elif what == "preprocessing":
+        monkeypatch.setattr(classifier, what, replace(classifier.preprocessing, mean=(0.1, 0.2, 0.3)))
+    else:
+        monkeypatch.setattr(classifier, what, classifier.classes[::-1])
+    assert not again().from_cache
+
+
 def test_a_folder_alone_is_a_calibration(tmp_path):
     assert as_calibration(tmp_path) == Calibration(folder=tmp_path)
     assert as_calibration(None) is None
 
 
 def test_what_cannot_be(classifier, photos, tmp_path):
+    with pytest.raises(ConfigError, match="calibration is a folder of photographs or a Calibration, not 5"):
+        optimize(classifier, calibration=5)
+    with pytest.raises(ConfigError, match="calibration is for int8, which is not among what was asked for"):
+        optimize(classifier, precision="fp32", calibration=photos)
     with pytest.raises(ConfigError, match="int8 is fitted to photographs: give calibration=FOLDER"):
         optimize(classifier, precision="int8")
     with pytest.raises(DataError, match=r"there is no folder .*nowhere to calibrate with"):

@@ -1,6 +1,7 @@
 """Gradients of our own making are torch's, and nothing of ours is in the way of compilers and transforms."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -285,3 +286,62 @@ def test_compilers_get_the_fast_gradients_of_convolutions_too():
     assert "aten.constant_pad_nd.default" in backward  # a part of the kernel of 5
     for parameter, gradient in zip(module.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-4)
+
+
+# What is not for them
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"padding_mode": "reflect"},
+        {"dilation": 2, "padding": 4},
+        {"stride": (1, 2)},
+        {"kernel_size": (3, 5), "padding": (1, 2)},
+        {"padding": (2, 1)},
+        {"padding": "same"},
+        {"bias": True},
+        {"groups": 2},
+    ],
+    ids=str,
+)
+def test_other_convolutions_are_torchs(changes):
+    torch.manual_seed(0)
+    usual = {"kernel_size": 5, "padding": 2, "groups": 4, "bias": False}
+    conv = Conv2d(4, 4, **{**usual, **changes})
+    x = torch.randn(2, 4, 18, 18, requires_grad=True)
+    expected = nn.Conv2d._conv_forward(conv, x, conv.weight, conv.bias)
+    torch.testing.assert_close(conv(x), expected, atol=0, rtol=0)
+    assert "DepthwiseConv2d" not in type(conv(x).grad_fn).__name__
+
+
+def test_dilated_afterwards_and_without_a_batch():
+    conv = depthwise_of(4, 5, 1)
+    x = torch.randn(4, 18, 18, requires_grad=True)
+    assert conv(x).shape == (4, 18, 18)
+    conv.dilation, conv.padding = (2, 2), (4, 4)
+    assert conv(x[None]).shape == (1, 4, 18, 18)
+
+
+def test_float64_stays_under_autocast():
+    conv = depthwise_of(4, 5, 1).double()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv(torch.randn(1, 4, 8, 8, dtype=torch.float64, requires_grad=True)).dtype == torch.float64
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_exported_program_has_torchs_operators_and_trains(strict):
+    layers = nn.Sequential(depthwise_of(4, 5, 1), GhostModule(4, 8), SqueezeExcite(8))
+    x = torch.randn(2, 4, 16, 16)
+    program = torch.export.export(layers, (x,), strict=strict)
+    program.module()(x).sum().backward()
+    assert not [node for node in program.graph.nodes if "wrap" in node.name or "autograd" in node.name]
+
+
+def test_what_traces_sees_torchs_operators():
+    layers = nn.Sequential(depthwise_of(4, 5, 1), GhostModule(4, 8), SqueezeExcite(8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing is on its way out
+        traced = torch.jit.trace(layers, torch.randn(2, 4, 16, 16), check_trace=False)
+    assert "PythonOp" not in str(traced.inlined_graph)
+    assert "^_" not in str(traced.inlined_graph)

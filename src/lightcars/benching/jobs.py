@@ -10,12 +10,14 @@ import torch
 
 from lightcars.benching.settings import EAGER, BenchSettings, known_engines
 from lightcars.deploy.calibration import as_calibration
-from lightcars.deploy.processor import has_bf16
+from lightcars.deploy.processor import computes_bf16
+from lightcars.deploy.quantize import require_nncf
 from lightcars.deploy.runners import EngineEntry
 from lightcars.deploy.source import checked_threads, own_resolution
 from lightcars.errors import ConfigError, OptimizationError
 from lightcars.models.build import resolve_device
 from lightcars.models.image_model import ImageModel
+from lightcars.models.transforms import preprocessing_of
 
 Layout: TypeAlias = Literal["contiguous", "channels_last"]
 
@@ -52,7 +54,7 @@ def plan(models: Mapping[str, ImageModel], settings: BenchSettings) -> list[Job]
 
     Raises:
         ConfigError, DeviceError, OptimizationError: something that cannot be.
-        DataError: no photographs to calibrate with.
+        DataError, InputError: no photographs to calibrate with, or a model whose preprocessing is not known.
         MissingExtraError: an engine that was named is not installed.
     """
     if not models:
@@ -60,9 +62,9 @@ def plan(models: Mapping[str, ImageModel], settings: BenchSettings) -> list[Job]
     for name, model in models.items():
         _check(name, model)
     kinds, threads = kinds_here(settings), checked_threads(settings.threads)
-    calibration = as_calibration(settings.calibration)
-    if calibration is not None:
-        calibration.digest()  # there are photographs
+    if any(precision == "int8" for _, precision, _ in kinds):
+        for model in models.values():
+            preprocessing_of(model)
     return [
         Job(
             model=name,
@@ -87,7 +89,12 @@ def kinds_here(settings: BenchSettings) -> list[Kind]:
         raise ConfigError(f"bench measures on cpu and cuda, not on {device.type}.")
     checked_threads(settings.threads)
     precisions = _precisions(settings, device)
-    return _training(precisions) if settings.train else _predicting(settings, precisions, device)
+    kinds = _training(precisions) if settings.train else _predicting(settings, precisions, device)
+    calibration = as_calibration(settings.calibration)
+    if calibration is not None and any(precision == "int8" for _, precision, _ in kinds):
+        calibration.digest()  # there are photographs
+        require_nncf()
+    return kinds
 
 
 def _check(name: str, model: object) -> None:
@@ -100,7 +107,7 @@ def _check(name: str, model: object) -> None:
 
 
 def _precisions(settings: BenchSettings, device: torch.device) -> tuple[str, ...]:
-    possible = has_bf16() if device.type == "cpu" else torch.cuda.is_bf16_supported()
+    possible = computes_bf16(device)
     if settings.precisions is None:
         usual = tuple(one for one in USUAL_PRECISIONS if one != "bf16" or possible)
         return usual if settings.calibration is None or settings.train else (*usual, "int8")

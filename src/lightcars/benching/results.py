@@ -48,7 +48,7 @@ class BenchRow:
             eager in fp32 itself, and where it is no number.
         top1_change_percent: of int8: points of top-1 more than the model's on photographs; below 0 is a loss.
         problem: why there are no figures; or, beside figures, why its answers are not the model's.
-        accuracy: of the weights at this resolution, if known. It was not measured here.
+        accuracy: of the weights at this resolution, if known, and not in int8. It was not measured here.
     """
 
     model: str
@@ -79,7 +79,9 @@ class BenchRow:
     def of(cls, job: Job, found: dict[str, Any], accuracy: Accuracy | None) -> BenchRow:
         """From what the job's processes answered."""
         latency_ms = found.get("latency_ms")
-        known = accuracy if accuracy is not None and accuracy.resolution == job.resolution else None
+        as_measured = job.precision != "int8"  # whose accuracy is another one
+        same = accuracy is not None and accuracy.resolution == job.resolution and as_measured
+        known = accuracy if same else None
         return cls(
             **asdict(job),
             **found,

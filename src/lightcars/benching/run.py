@@ -20,6 +20,7 @@ from lightcars.benching.results import Accuracy, BenchResult, BenchRow
 from lightcars.benching.settings import EAGER, BenchSettings, known_engines
 from lightcars.deploy.calibration import Calibration, as_calibration
 from lightcars.deploy.processor import processor
+from lightcars.deploy.runners import installed_version
 from lightcars.models.image_model import ImageModel
 from lightcars.weights.checkpoint import save
 
@@ -149,4 +150,6 @@ def _versions(jobs: list[Job]) -> dict[str, str | None]:
     found: dict[str, str | None] = {"lightcars": __version__, "python": platform.python_version()}
     for entry in (known_engines()[job.engine] for job in jobs):
         found |= dict(zip(entry.packages, entry.versions, strict=True))
+    if any(job.precision == "int8" for job in jobs):
+        found["nncf"] = installed_version("nncf")
     return {**found, "torch": torch.__version__}

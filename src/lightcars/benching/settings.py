@@ -69,7 +69,7 @@ class BenchSettings:
         if self.train and self.engines is not None:
             raise ConfigError("training steps are measured in PyTorch alone; leave engines out.")
         if "int8" in (self.precisions or ()) and self.calibration is None and not self.train:
-            raise ConfigError("int8 is fitted to photographs: give a folder of them as calibration.")
+            raise ConfigError("int8 is fitted to photographs: give a folder of them (--calibration).")
 
 
 def _known(kind: str, names: list[str]) -> Callable[[Any], None]:

@@ -19,7 +19,9 @@ from lightcars.cars.processes import check_processes, is_first_process, with_sta
 from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, ModelRecipe, Recipe
 from lightcars.cars.recipe_file import load_recipe, recipe_from
 from lightcars.cars.run import Job, RunFolder, check_free, check_resumable, default_folder, reopen
+from lightcars.cars.speed import device_of
 from lightcars.cars.transforms import augmentation
+from lightcars.deploy.processor import computes_bf16
 from lightcars.errors import ConfigError, DataError
 from lightcars.models.build import build_model, resolve_device
 from lightcars.models.image_model import ImageModel
@@ -194,6 +196,8 @@ def _check_accelerator(recipe: Recipe) -> None:
     gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     if recipe.precision == "16-mixed" and (recipe.accelerator == "cpu" or not gpu):
         raise ConfigError("precision 16-mixed needs a GPU; on a processor take bf16-mixed or 32-true.")
+    if recipe.precision == "bf16-mixed" and not computes_bf16(device_of(recipe)):
+        raise ConfigError("this device does not compute in bf16; take precision auto or 32-true.")
     if recipe.accelerator == "mps" or (recipe.accelerator == "gpu" and torch.backends.mps.is_available()):
         resolve_device("mps")
     elif recipe.accelerator in ("gpu", "cuda") or (

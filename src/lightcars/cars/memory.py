@@ -1,8 +1,8 @@
 """While a processor trains, the memory of tensors that are gone stays with the process.
 
 glibc gives large blocks back to the system at once and asks for new ones, which the system has to clear, page
-by page: measured, a third of a training step of 64 photographs, at times half. The most memory held at once
-grows by what is fragmented.
+by page: measured, a fifth to a half of a training step of 64 photographs. The most memory held at once grows
+by what is fragmented.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class CarsModule(L.LightningModule):
         return images, labels
 
     def _laid_out(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=LAYOUTS.get(self.recipe.memory_format, torch.channels_last))
+        return images.contiguous(memory_format=LAYOUTS[self.recipe.memory_format])
 
     def on_train_batch_end(self, _outputs: Any, _batch: Any, batch_idx: int) -> None:
         """The average follows each optimizer step."""

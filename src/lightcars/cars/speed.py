@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lightcars.cars.recipe import AUTO, MemoryFormat, Precision, Recipe
-from lightcars.deploy.processor import has_bf16
+from lightcars.deploy.processor import computes_bf16
 from lightcars.models.image_model import ImageModel
 
 ROUNDS = 3
@@ -120,13 +120,6 @@ def possible_ways(recipe: Recipe, device: torch.device) -> list[Way]:
     return [Way(precision, layout) for precision in precisions for layout in formats]
 
 
-def computes_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 itself; not asked of Apple's."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and has_bf16()
-
-
 def fastest(milliseconds: Mapping[Way, float]) -> Way:
     """The fastest way; contiguous, and bf16, only if it is clearly faster than without."""
 
@@ -197,7 +190,7 @@ class _Steps:
 
 
 def _twin(network: ImageModel, recipe: Recipe, device: torch.device) -> ImageModel:
-    """A copy to be measured, which trains as the recipe says."""
+    """A copy to be measured: eager, nothing frozen: that changes all ways alike."""
     twin = copy.deepcopy(network).to(device).train()
     if recipe.gradient_checkpointing:
         twin.gradient_checkpointing()

@@ -89,7 +89,10 @@ def bench(
     except KeyboardInterrupt:
         complain("\nstopped; nothing was written")
         raise typer.Exit(INTERRUPTED) from None
-    typer.echo(result.to_json()) if as_json else _say(result)
+    if as_json:
+        typer.echo(result.to_json())
+    else:
+        _say(result)
     if all(row.latency_ms is None for row in result.rows):
         raise typer.Exit(NO_FIGURES)
     if plot is not None:

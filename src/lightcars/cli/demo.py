@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightcars.cars.recipe import NO_AUGMENTATION, OptimizerRecipe, Recipe
+from lightcars.cars.recipe import AugmentRecipe, OptimizerRecipe, Recipe
 from lightcars.cli.finetune import as_plain, say, start
 from lightcars.cli.output import complain
 from lightcars.cli.predict import predict_all, predictions_as_plain, say_predictions
@@ -27,7 +27,7 @@ DRAWN_RECIPE = Recipe(
     resolution=64,
     batch_size=32,
     optimizer=OptimizerRecipe(lr=3e-3),
-    augment=NO_AUGMENTATION,
+    augment=AugmentRecipe(photos=({"RandomHorizontalFlip": {"p": 0.5}},)),
 )
 PHOTO_RECIPE = Recipe(epochs=10, resolution=96)
 

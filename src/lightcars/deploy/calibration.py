@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightcars.errors import DataError
+from lightcars.errors import ConfigError, DataError
 from lightcars.models.image_model import ImageModel
 from lightcars.models.images import IMAGE_SUFFIXES, is_image, read_image, without_advice
 from lightcars.models.preprocessing import Preprocessing
@@ -60,8 +61,16 @@ class Calibration:
 
 
 def as_calibration(given: Calibration | str | Path | None) -> Calibration | None:
-    """A folder alone is a calibration with the usual settings."""
-    return Calibration(folder=given) if isinstance(given, str | Path) else given
+    """A folder alone is a calibration with the usual settings.
+
+    Raises:
+        ConfigError: neither of them.
+    """
+    if given is None or isinstance(given, Calibration):
+        return given
+    if not isinstance(given, str | Path):
+        raise ConfigError(f"calibration is a folder of photographs or a Calibration, not {given!r}.")
+    return Calibration(folder=given)
 
 
 @dataclass(frozen=True)
@@ -102,13 +111,23 @@ def image_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder} to calibrate with; give one of photographs.")
-    files = sorted(path for path in folder.rglob("*") if is_image(path))
+    files = sorted(path for path in _below(folder) if is_image(path))
     if not files:
         raise DataError(
             f"{folder} has no images ({', '.join(sorted(IMAGE_SUFFIXES))}); int8 is calibrated on"
             " photographs as the model will see them."
         )
     return files
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """All files, also behind links to folders; a link back to a folder above is not followed."""
+    for path, folders, names in os.walk(folder, followlinks=True):
+        inside = Path(path).resolve()
+        folders[:] = [
+            name for name in folders if (Path(path) / name).resolve() not in (inside, *inside.parents)
+        ]
+        yield from (Path(path) / name for name in names)
 
 
 def load_photos(model: ImageModel, calibration: Calibration, resolution: int) -> Photos:
@@ -146,8 +165,12 @@ def _shuffled(files: list[Path]) -> list[Path]:
 
 
 def _labels(files: Sequence[Path], classes: Sequence[str] | None) -> list[int] | None:
-    """What the images' folders say, if all of them are classes, "/" in a name written in any way."""
-    positions = {_letters(name): place for place, name in enumerate(classes or ())}
+    """What the images' folders say, if all of them are classes, "/" in a name written in any way.
+
+    A name that two classes share, as ImageNet's "crane", says nothing.
+    """
+    names = [_letters(name) for name in classes or ()]
+    positions = {name: place for place, name in enumerate(names) if names.count(name) == 1}
     found = [positions.get(_letters(file.parent.name)) for file in files]
     known = [place for place in found if place is not None]
     return known if len(known) == len(files) else None

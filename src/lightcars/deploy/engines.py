@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lightcars.errors import MissingExtraError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Engine: TypeAlias = "Callable[[Tensor], Tensor]"
 """(N, img_channels, H, W) of normalised float32 -> (N, num_classes) logits."""
 
+_CORES: list[Any] = []
+_CORES_LOCK = threading.Lock()
 _EXTRAS = {"executorch": "executorch"}
 
 
@@ -38,7 +40,6 @@ def require(module: str) -> Any:
         ) from error
 
 
-@cache
 def openvino_core() -> Any:
     """The one `openvino.Core` of this process, which is never given back.
 
@@ -46,7 +47,10 @@ def openvino_core() -> Any:
     that do not end in reverse order the second puts back the first one's, which is no more: the next signal
     that is handled, as SIGCHLD where a DataLoader has had workers, then ends the process (OpenVINO 2026.4).
     """
-    return require("openvino").Core()
+    with _CORES_LOCK:
+        if not _CORES:
+            _CORES.append(require("openvino").Core())
+        return _CORES[0]
 
 
 @contextmanager

@@ -22,9 +22,9 @@ from lightcars.deploy.engines import Engine, quietly
 from lightcars.deploy.judging import judge
 from lightcars.deploy.measuring import Check, Measurement, Measurements, take_turns
 from lightcars.deploy.optimized import Chosen, OptimizedModel
-from lightcars.deploy.processor import has_bf16, processor
+from lightcars.deploy.processor import computes_bf16, processor
 from lightcars.deploy.quantize import require_nncf
-from lightcars.deploy.runners import ENGINES, PRECISIONS, EngineEntry, Precision
+from lightcars.deploy.runners import ENGINES, PRECISIONS, EngineEntry, Precision, installed_version
 from lightcars.deploy.source import Source, checked_threads, own_resolution
 from lightcars.errors import ConfigError, LightcarsError, OptimizationError, did_you_mean
 from lightcars.models.image_model import ImageModel
@@ -91,8 +91,14 @@ def optimize(
         },
     }
     if source.calibration is not None and any(one == "int8" for _, one in candidates):
-        key["calibration"] = source.calibration.digest()
-        preprocessing_of(source.model)
+        key["int8"] = {
+            "photographs": source.calibration.digest(),
+            "preprocessing": repr(preprocessing_of(source.model)),
+            "classes": list(source.model.classes or ()),
+            "nncf": installed_version("nncf"),
+        }
+    elif source.calibration is not None:
+        raise ConfigError("calibration is for int8, which is not among what was asked for; leave it out.")
     cache = Cache(cache_folder())
     remembered = cache.find(key)
     if remembered is not None:
@@ -103,7 +109,7 @@ def optimize(
         ENGINES[engine].require()
     if precision == "int8":
         require_nncf()
-    if "calibration" in key:
+    if "int8" in key:
         _ = source.photos  # a photograph that cannot be read is no engine's fault
     return _choose(source, digest, candidates, cache, key)
 
@@ -161,7 +167,7 @@ def _precisions(precision: str, source: Source) -> list[Precision]:
         raise ConfigError("int8 is fitted to photographs: give calibration=FOLDER, as of the training data.")
     if precision == "int8" and not on_cpu:
         raise ConfigError("int8 is for processors; move the model to the CPU, or choose bf16.")
-    bf16 = has_bf16() if on_cpu else torch.cuda.is_bf16_supported()
+    bf16 = computes_bf16(source.device)
     if precision == "bf16" and not bf16:
         raise OptimizationError("this processor does not compute in bf16; choose fp32 or auto.")
     possible = {"fp32": True, "bf16": bf16, "int8": on_cpu and source.calibration is not None}

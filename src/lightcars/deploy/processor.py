@@ -31,6 +31,13 @@ def has_bf16() -> bool:
     return bool(known is not None and known())
 
 
+def computes_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 itself; not asked of Apple's."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and has_bf16()
+
+
 def _flags(fields: dict[str, str]) -> set[str]:
     return set((fields.get("flags") or fields.get("Features") or "").split())
 

@@ -30,8 +30,8 @@ def has_slow_gradients(conv: nn.Conv2d, x: Tensor) -> bool:
     """Whether `depthwise_conv2d` is for this convolution of x, (N, C, H, W): it is faster in training."""
     return (
         _trains(x)
-        and conv.groups == conv.in_channels == conv.out_channels
-        and conv.bias is None
+        and x.ndim == 4
+        and _is_plain(conv)
         and _computed_in(x) == _computed_in(conv.weight)
         and _is_slow(conv, _computed_in(x))
         and x.shape[3] >= conv.kernel_size[1] - int(conv.padding[1])  # else nothing of x may be left
@@ -39,9 +39,23 @@ def has_slow_gradients(conv: nn.Conv2d, x: Tensor) -> bool:
     )
 
 
+def _is_plain(conv: nn.Conv2d) -> bool:
+    """One square kernel for each channel, and nothing that `depthwise_conv2d` does not know."""
+    return (
+        conv.groups == conv.in_channels == conv.out_channels
+        and conv.bias is None
+        and conv.padding_mode == "zeros"
+        and conv.dilation == (1, 1)
+        and not isinstance(conv.padding, str)
+        and all(len(set(pair)) == 1 for pair in (conv.kernel_size, conv.stride, conv.padding))
+    )
+
+
 def _trains(x: Tensor) -> bool:
-    """Eagerly, or by a compiler, which calls the same kernels."""
+    """Eagerly, or by a compiler, which calls the same kernels; torch.export keeps the plain operator."""
     if torch.compiler.is_compiling():
+        if torch.compiler.is_exporting():
+            return False
         return x.device.type == "cpu" and x.requires_grad and torch.is_grad_enabled()
     return trains_eagerly(x)
 
@@ -54,7 +68,9 @@ def _is_slow(conv: nn.Conv2d, dtype: torch.dtype) -> bool:
 
 
 def _computed_in(x: Tensor) -> torch.dtype:
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    if x.dtype == torch.float64 or not torch.is_autocast_enabled("cpu"):  # which leaves float64 alone
+        return x.dtype
+    return torch.get_autocast_dtype("cpu")
 
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:

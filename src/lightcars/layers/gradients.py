@@ -42,6 +42,7 @@ def trains_eagerly(x: Tensor) -> bool:
         and x.requires_grad
         and torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
+        and not torch._C._is_tracing()  # nor fvcore, which traces
         and not torch._C._are_functorch_transforms_active()
         and forward_ad._current_level < 0
         and type(x) is Tensor
@@ -58,7 +59,7 @@ class _SpatialMean(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         of_x: Tensor = (gradients[0] / (ctx.shape[2] * ctx.shape[3])).expand(ctx.shape)
-        return of_x
+        return of_x  # a view, quick to read; a hook that writes into it has to copy it first
 
 
 @final

@@ -63,10 +63,11 @@ class EngineEntry:
     @property
     def versions(self) -> list[str | None]:
         """Of its packages; None for one that is not installed."""
-        return [_version(package) for package in self.packages]
+        return [installed_version(package) for package in self.packages]
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
