@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
 from lightcars.counters.tables import markdown_table
 from lightcars.errors import CheckpointError, ConfigError, DownloadError
@@ -175,6 +174,8 @@ def model_card(model: ImageModel, config: Mapping[str, Any], training: Training)
 
 
 def _figures(model: ImageModel, config: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    from lightcars.counters.flops import count_flops  # with torch's compiler, which takes a second
+
     side = (config["preprocessing"] or {}).get("resolution") or model.config.resolution
     shape = (1, model.config.img_channels, side, side)
     return [

@@ -149,7 +149,7 @@ def published_accuracy(origin: WeightsOrigin | None) -> Accuracy | None:
         return None
     return Accuracy(
         top1_percent=entry.top1_percent,
-        data="ImageNet-1k, as published",
+        data=f"{entry.data}, as published",
         resolution=entry.preprocessing.resolution,
     )
 

@@ -114,7 +114,7 @@ def explain(run: str | Path, photo: str | Path, *, device: str | torch.device | 
         colour = read_image(Path(photo), 3)
     pixels = normalize(to_pixels(image)[None].to(trained.device), preprocessing)
     with torch.inference_mode():
-        best, index = trained.model(pixels).float().softmax(dim=1)[0].max(dim=0)
+        best, index = trained.probabilities(trained.model(pixels))[0].max(dim=0)
     heat = activation_map(trained.model, pixels, int(index)).cpu()
     whole = preprocessing.resize == "squash" and preprocessing.shorter_side == preprocessing.resolution
     seen = colour if whole else fit(colour)

@@ -14,6 +14,9 @@ from lightcars.errors import InputError
 from lightcars.models.images import read_image, without_advice
 from lightcars.models.transforms import fit_square
 
+SHIPPED = "cars196"
+"""The weights that come with the package, which tell the cars of Stanford Cars apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Guess:
@@ -30,10 +33,13 @@ class Prediction:
     Attributes:
         path: of the photograph.
         guesses: the most likely classes, the first one first.
+        familiar: whether the photograph looks like those that the model was trained on; true where its
+            weights cannot tell (see `ImageModel.familiarity`).
     """
 
     path: Path
     guesses: tuple[Guess, ...]
+    familiar: bool = True
 
 
 def predict(
@@ -43,10 +49,13 @@ def predict(
     top: int = 5,
     device: str | torch.device | None = None,
 ) -> list[Prediction]:
-    """The most likely classes of each photograph, with the model's probabilities.
+    """The most likely classes of each photograph, with their probabilities.
+
+    They are calibrated where the weights bring a temperature, as "cars196" does.
 
     Args:
-        run: a run folder (its best model is taken) or a checkpoint folder.
+        run: a run folder (its best model is taken), a checkpoint folder, or weights by their tag: "cars196"
+            comes with the package.
         images: one image file or several.
         top: how many classes.
         device: None takes CUDA if it is there.
@@ -67,12 +76,13 @@ def predict(
 def _predict_one(trained: TrainedModel, path: Path, top: int) -> Prediction:
     image = fit_square(trained.preprocessing)(read_image(path, len(trained.preprocessing.mean)))
     pixels = to_pixels(image)[None].to(trained.device)
-    probabilities = trained.model(normalize(pixels, trained.preprocessing)).float().softmax(dim=1)[0].cpu()
-    best = probabilities.topk(min(top, len(trained.classes)))
+    last_map = trained.model.forward_features(normalize(pixels, trained.preprocessing))
+    logits = trained.model.forward_head(last_map).float().cpu()
+    best = trained.probabilities(logits)[0].topk(min(top, len(trained.classes)))
+    familiarity = trained.model.familiarity
+    guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return Prediction(
         path,
-        tuple(
-            Guess(trained.classes[position], probability)
-            for position, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        ),
+        tuple(Guess(trained.classes[position], probability) for position, probability in guesses),
+        familiarity is None or bool(familiarity.is_familiar(last_map)),
     )

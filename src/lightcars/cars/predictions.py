@@ -73,7 +73,7 @@ class Predictions:
 def judge(trained: TrainedModel, photos: DecodedPhotos, root: Path, batch_size: int = 64) -> Predictions:
     """What the model says of photographs that are in memory; `root` is the data folder."""
     logits = logits_of(trained, CarsDataset(photos), batch_size)
-    likeliest = logits.double().softmax(dim=1).topk(min(TOP, logits.shape[1]), dim=1)
+    likeliest = trained.probabilities(logits).topk(min(TOP, logits.shape[1]), dim=1)
     return Predictions(
         classes=trained.classes,
         paths=tuple(_below(root, sample.path) for sample in photos.samples),

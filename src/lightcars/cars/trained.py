@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lightcars.cars.run import RunFolder
 from lightcars.errors import CheckpointError, DownloadError
@@ -28,12 +29,16 @@ class TrainedModel:
     preprocessing: Preprocessing
     device: torch.device
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(N, num_classes) logits -> (N, num_classes) probabilities, calibrated where the weights are."""
+        return (logits.double() / self.model.temperature).softmax(dim=1)
+
 
 def load_trained(weights: str | Path, device: str | torch.device | None = None) -> TrainedModel:
     """The best model of a run folder, the model of a checkpoint folder, or published weights.
 
     Args:
-        weights: a run of `finetune`, what `save` wrote, a tag of `list_weights()` such as
+        weights: a run of `finetune`, what `save` wrote, a tag of `list_weights()` such as "cars196" or
             "timm/efficientnet_b0.ra_in1k", or a repository on the Hugging Face Hub.
         device: None takes CUDA if it is there.
 

@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from lightcars.cars.predict import Prediction
 
 
+PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
 def predict(
-    run: Annotated[
-        str,
-        typer.Argument(help="Run folder of `lightcars finetune`, checkpoint folder, or published weights."),
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[RUN] PHOTO...",
+            help="Photographs; before them a run folder of `lightcars finetune`, a checkpoint folder or"
+            " published weights, \\[default: cars196], which come with lightcars.",
+            show_default=False,
+        ),
     ],
-    images: Annotated[list[Path], typer.Argument(help="Photographs.")],
     top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
     picture: Annotated[
         Path | None, typer.Option(help="Draw photograph and prediction into this PNG (one photograph).")
@@ -36,13 +43,37 @@ def predict(
 ) -> None:
     """Say which car is on a photograph, with probabilities.
 
-    Example: lightcars predict runs/first photo.jpg --top 3
+    Without RUN it is one of the 196 cars of Stanford Cars (1991 to 2012), which should fill the picture. These
+    weights are for non-commercial research, as are the photographs that they were trained on.
+
+    Examples: lightcars predict photo.jpg; lightcars predict runs/first *.jpg --top 3
     """
+    run, images = run_and_photos(arguments)
     predictions = predict_all(run, images, top=top, picture=picture, cam=cam, device=device)
     if as_json:
         typer.echo(json.dumps(predictions_as_plain(predictions), indent=2, ensure_ascii=False))
     else:
         say_predictions(predictions)
+
+
+def run_and_photos(arguments: list[str]) -> tuple[str, list[Path]]:
+    """What to predict with, and what of.
+
+    Raises:
+        InputError: no photographs.
+    """
+    from lightcars.cars.predict import SHIPPED
+
+    first = Path(arguments[0])
+    if first.is_file() or first.suffix.lower() in PHOTOGRAPHS:
+        return SHIPPED, [Path(argument) for argument in arguments]
+    if len(arguments) == 1:
+        if first.is_dir():
+            raise InputError(
+                f"{first} is a folder; name photographs after it: lightcars predict {first} PHOTO..."
+            )
+        raise InputError(f"there is no photograph {first}.")
+    return arguments[0], [Path(argument) for argument in arguments[1:]]
 
 
 def predict_all(
@@ -81,6 +112,7 @@ def predictions_as_plain(predictions: list[Prediction]) -> list[dict[str, Any]]:
     return [
         {
             "image": str(prediction.path),
+            "familiar": prediction.familiar,
             "guesses": [{"name": g.name, "probability": g.probability} for g in prediction.guesses],
         }
         for prediction in predictions
@@ -92,4 +124,6 @@ def say_predictions(predictions: list[Prediction]) -> None:
     for prediction in predictions:
         rows = [(f"{guess.probability:.1%}", guess.name) for guess in prediction.guesses]
         typer.echo(prediction.path)
+        if not prediction.familiar:
+            typer.echo("hardly looks like any of the classes; the car should fill the picture")
         print_table(("probability", "class"), rows, right="probability")

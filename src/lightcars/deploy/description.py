@@ -18,12 +18,14 @@ class Description:
         model: class of the model.
         classes: names of the outputs in order, if known.
         preprocessing: from a photograph to the input, if known.
+        temperature: what logits are divided by for probabilities.
         lightcars_version: that made the artefact.
     """
 
     model: str
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
+    temperature: float = 1.0
     lightcars_version: str = __version__
 
     def entries(self) -> dict[str, str]:

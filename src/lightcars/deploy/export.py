@@ -153,7 +153,10 @@ class _Plan:
         if preprocessing is not None:
             preprocessing = replace(preprocessing, resolution=resolution)
         description = Description(
-            model=type(ready).__name__, classes=ready.classes, preprocessing=preprocessing
+            model=type(ready).__name__,
+            classes=ready.classes,
+            preprocessing=preprocessing,
+            temperature=ready.temperature,
         )
         return cls(model=ready, format=format, size=size, resolution=resolution, description=description)
 

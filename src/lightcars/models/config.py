@@ -26,6 +26,10 @@ class ModelConfig(Protocol):
         """Channels before the classifier."""
 
     @property
+    def feature_channels(self) -> int:
+        """Channels of the last map."""
+
+    @property
     def block_channels(self) -> Sequence[int]:
         """Output channels of every block."""
 

@@ -11,6 +11,7 @@ from lightcars.errors import InputError
 from lightcars.layers import BlockSequence, initialize
 from lightcars.layers.initialization import Linear
 from lightcars.models.config import ModelConfig
+from lightcars.models.familiarity import Familiarity
 from lightcars.models.features import FeatureMap, feature_maps
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
@@ -30,6 +31,9 @@ class ImageModel(nn.Module):
         origin: where its weights came from; None for fresh ones.
         preprocessing: what its weights expect of their input, if known; see `lightcars.transforms_for`.
         classes: names of its outputs in order, if known.
+        temperature: what its logits are divided by for probabilities that mean something (Guo et al., "On
+            Calibration of Modern Neural Networks", arXiv 1706.04599); 1 where nothing was fitted.
+        familiarity: tells images that look like none of the classes, if that was fitted.
         fused: whether it is for inference only; see `lightcars.fuse`.
     """
 
@@ -41,6 +45,8 @@ class ImageModel(nn.Module):
     origin: WeightsOrigin | None = None
     preprocessing: Preprocessing | None = None
     classes: tuple[str, ...] | None = None
+    temperature: float = 1.0
+    familiarity: Familiarity | None = None
     fused: bool = False
 
     @property
@@ -77,7 +83,7 @@ class ImageModel(nn.Module):
     def reset_classifier(self, num_classes: int) -> None:
         """Puts a new classifier, with new weights, in place of the old one; 0 leaves it out."""
         self.config = change_config(self.config, {"num_classes": num_classes})
-        self.classes = None
+        self.classes, self.temperature, self.familiarity = None, 1.0, None
         like = next(self.head.parameters())
         with torch.device(like.device):
             self.classifier = self._make_classifier()

@@ -19,7 +19,9 @@ from lightcars.errors import UnknownWeightsError, did_you_mean
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import find_model
 
-Source = Literal["timm", "torchvision", "lukemelas", "huawei"]
+Source = Literal["lightcars", "timm", "torchvision", "lukemelas", "huawei"]
+
+IMAGENET, CARS = "ImageNet-1k", "cars196"
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -46,12 +48,14 @@ class WeightsEntry:
         preprocessing: what it expects of its input.
         settings: of the model, where they differ from the registered ones (padding, batch norms).
         num_classes: outputs.
+        packaged: folder in `weights/shipped/` of this package that holds them, or None.
         hub_id: repository on the Hugging Face Hub that holds `model.safetensors`, or None.
-        url: address of the file, if it is not on the Hub.
+        url: address of the file, if it is neither here nor on the Hub.
         sha256: of the file: the whole digest or its beginning; None if no source gives it.
         size_mb: of the file in units of 10**6 bytes; None if no source gives it.
         licence: as the source states it; None if it does not.
-        top1_percent, top5_percent: published ImageNet-1k accuracy with this preprocessing.
+        data: on which the accuracy was measured.
+        top1_percent, top5_percent: published accuracy with this preprocessing.
     """
 
     tag: str
@@ -60,11 +64,13 @@ class WeightsEntry:
     preprocessing: Preprocessing
     settings: Mapping[str, Any] = field(default_factory=dict)
     num_classes: int = 1000
+    packaged: str | None = None
     hub_id: str | None = None
     url: str | None = None
     sha256: str | None = None
     size_mb: float | None = None
     licence: str | None = None
+    data: str = IMAGENET
     top1_percent: float | None = None
     top5_percent: float | None = None
 
@@ -299,7 +305,7 @@ def find_weights(model: str, tag: str) -> WeightsEntry | None:
             return entry
     of_source = [entry for entry in entries if entry.source == tag]
     if tag == "imagenet":
-        of_source = [entry for entry in entries if not entry.extra_data]
+        of_source = [entry for entry in entries if entry.data == IMAGENET and not entry.extra_data]
     if of_source:
         return _best(of_source)
     matching = [entry for entry in entries if tag in _short_names(entry)]
@@ -307,8 +313,8 @@ def find_weights(model: str, tag: str) -> WeightsEntry | None:
 
 
 def find_tag(tag: str) -> WeightsEntry | None:
-    """The entry with this whole tag, whatever its model."""
-    return next((entry for entry in ENTRIES if entry.tag == tag), None)
+    """The entry with this whole tag, whatever its model; of what ships here the short name will do."""
+    return next((e for e in ENTRIES if e.tag == tag or (e.packaged and tag in _short_names(e))), None)
 
 
 def unknown_weights(model: str, tag: str) -> UnknownWeightsError:

@@ -11,8 +11,8 @@ from typing import Any, cast
 import torch
 
 from lightcars import __version__
-from lightcars.errors import CheckpointError, ConfigError, RunError
-from lightcars.files import replacing, write_text
+from lightcars.errors import CheckpointError, ConfigError
+from lightcars.files import write_text
 from lightcars.models.build import resolve_device
 from lightcars.models.efficientnet.config import EfficientNetConfig, MBConvStage
 from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
@@ -20,9 +20,11 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import AnyConfig
+from lightcars.models.validation import require_positive
 from lightcars.weights.adapt import fit
+from lightcars.weights.familiarity import load_familiarity, save_familiarity
 from lightcars.weights.hub import CONFIG_FILE
-from lightcars.weights.tensors import read_tensors
+from lightcars.weights.tensors import read_tensors, write_tensors
 
 WEIGHTS_FILE = "model.safetensors"
 FORMAT = 1
@@ -42,11 +44,13 @@ class Card:
         config: rebuilds the model.
         classes: names of the outputs in order, if known.
         preprocessing: what the weights expect, if known.
+        temperature: what the logits are divided by for probabilities.
     """
 
     config: AnyConfig
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
+    temperature: float = 1.0
 
 
 def save(
@@ -59,7 +63,8 @@ def save(
     """Writes `model.safetensors` and `config.json` into `folder`, each whole or not at all.
 
     Args:
-        model: one of this library's, on any device (also inside `torch.compile`).
+        model: one of this library's, on any device (also inside `torch.compile`). Its `temperature`
+            goes with it, and its `familiarity` as a file of its own.
         folder: made if it is not there; a checkpoint in it is replaced.
         classes: names of the outputs in order, one for each; None takes those that the model knows.
         preprocessing: what the weights expect of their input; None takes what the model knows.
@@ -68,9 +73,6 @@ def save(
         CheckpointError: not a model of this library, or a number of classes that is not the model's.
         RunError: the folder cannot be written to.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     model = getattr(model, "_orig_mod", model)
     if not isinstance(model, ImageModel):
         raise CheckpointError(f"save takes a model of lightcars, not a {type(model).__name__}.")
@@ -88,14 +90,11 @@ def save(
         **describe_config(cast(AnyConfig, model.config)),
         "classes": None if classes is None else list(classes),
         "preprocessing": None if preprocessing is None else asdict(preprocessing),
+        "temperature": model.temperature,
     }
     target = Path(folder)
-    tensors = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-    with replacing(target / WEIGHTS_FILE) as temporary:
-        try:
-            save_file(tensors, temporary, metadata={"format": "pt"})
-        except SafetensorError as error:
-            raise RunError(f"cannot write {target / WEIGHTS_FILE}: {error}.") from error
+    write_tensors(target / WEIGHTS_FILE, model.state_dict())
+    save_familiarity(model.familiarity, target)
     write_text(target / CONFIG_FILE, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
     return target
 
@@ -129,7 +128,8 @@ def load(
     )
     model = fitted.model
     model.origin = WeightsOrigin(weights=str(folder), source="lightcars", kept=fitted.kept)
-    model.classes, model.preprocessing = card.classes, card.preprocessing
+    model.classes, model.preprocessing, model.temperature = card.classes, card.preprocessing, card.temperature
+    model.familiarity = load_familiarity(Path(folder), target, model.config.feature_channels)
     return model.eval()
 
 
@@ -147,6 +147,7 @@ def read_card(folder: str | Path) -> Card:
             config=config,
             classes=_classes(card.get("classes"), config.num_classes),
             preprocessing=_preprocessing(card.get("preprocessing")),
+            temperature=_temperature(card.get("temperature", 1.0)),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, ConfigError) else str(error)
@@ -172,6 +173,11 @@ def read_config(data: dict[str, Any]) -> AnyConfig:
         if key in settings:
             settings[key] = tuple(row(**values) for values in settings[key])
     return kind(**settings)
+
+
+def _temperature(value: Any) -> float:
+    require_positive("temperature", value)
+    return float(value)
 
 
 def _classes(names: list[str] | None, num_classes: int) -> tuple[str, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from lightcars.weights.download import download
 from lightcars.weights.hub import CONFIG_FILE, WEIGHTS_FILES, hub_file, hub_weights, split_hub_id
 from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
 from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, looks_pickled
+
+SHIPPED = Path(__file__).parent / "shipped"
+"""Holds a folder, as `save` writes it, for each checkpoint that comes with the package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,8 @@ def is_local_path(text: str) -> bool:
 
 
 def _from_catalog(entry: WeightsEntry) -> Located:
+    if entry.packaged is not None:
+        return replace(in_folder(SHIPPED / entry.packaged), origin=entry.tag)
     if entry.hub_id is not None:
         path = hub_file(entry.hub_id, WEIGHTS_FILE, sha256=entry.sha256)
     else:

@@ -20,6 +20,7 @@ from lightcars.models.validation import change_config
 from lightcars.weights.adapt import CLASSIFIER, Fitted, config_of, fit
 from lightcars.weights.catalog import TENSORFLOW, TORCHVISION_B5_TO_B7
 from lightcars.weights.convert.translate import recognise, to_lightcars
+from lightcars.weights.familiarity import load_familiarity
 from lightcars.weights.locate import Located, locate
 from lightcars.weights.tensors import read_tensors
 
@@ -164,6 +165,10 @@ def _finish(
         model.preprocessing = for_channels(preprocessing, model.config.img_channels)
     if CLASSIFIER not in fitted.initialized and model.config.num_classes == theirs.num_classes:
         model.classes = card.classes if card is not None else located.classes()
+        if card is not None:
+            model.temperature = card.temperature
+            device = next(model.parameters()).device
+            model.familiarity = load_familiarity(located.path.parent, device, model.config.feature_channels)
     return model.eval()
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightcars.errors import CheckpointError
+from lightcars.errors import CheckpointError, RunError
+from lightcars.files import replacing
 
 SAFE_SUFFIX = ".safetensors"
 PICKLED_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
@@ -45,6 +46,23 @@ def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
             f"{path} is no weights file; use {SAFE_SUFFIX} or one of {', '.join(PICKLED_SUFFIXES)}."
         )
     return _without_prefix(_state_dict(_read_pickled(path, device), path))
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Writes a `.safetensors` file, whole or not at all.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with replacing(path) as temporary:
+        try:
+            plain = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+            save_file(plain, temporary, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise RunError(f"cannot write {path}: {error}.") from error
 
 
 def _read_safetensors(path: Path, device: torch.device) -> dict[str, Tensor]:

@@ -45,6 +45,7 @@ class Classifier:
             texts = self.session.get_modelmeta().custom_metadata_map
             self.classes: list[str] = json.loads(texts["classes"])
             self.preprocessing: dict[str, Any] = json.loads(texts["preprocessing"])
+            self.temperature = float(json.loads(texts.get("temperature", "1.0")))
         except KeyError as error:
             raise PredictionError(f"{path} does not say its {error.args[0]}.") from error
         except Exception as error:
@@ -52,8 +53,9 @@ class Classifier:
 
     def predict(self, image: str | Path, top: int = 5) -> list[tuple[str, float]]:
         """The likeliest classes of one photograph with their probabilities, the first one first."""
-        (logits,) = self.session.run(["logits"], {"images": self.read(Path(image))})
-        exponents = np.exp(logits[0] - logits[0].max())
+        (batch,) = self.session.run(["logits"], {"images": self.read(Path(image))})
+        logits = batch[0].astype(np.float64)
+        exponents = np.exp((logits - logits.max()) / self.temperature)
         probabilities = exponents / exponents.sum()
         best = np.argsort(-probabilities, kind="stable")[:top]
         return [(self.classes[position], float(probabilities[position])) for position in best]

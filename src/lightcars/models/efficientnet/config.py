@@ -116,6 +116,11 @@ class EfficientNetConfig:
         return round_channels(BASE_STEM_CHANNELS * self.width, CHANNEL_DIVISOR)
 
     @property
+    def feature_channels(self) -> int:
+        """Channels of the last map."""
+        return self.head_channels
+
+    @property
     def head_channels(self) -> int:
         """Channels before the classifier."""
         scaled = round_channels(BASE_OUT_CHANNELS * self.width, CHANNEL_DIVISOR)

@@ -1,0 +1,182 @@
+"""What does each change of the recipe give, from fresh weights on Stanford Cars?
+
+The starting lines are the thesis's C-50 with its milestones scaled to 30 epochs, and
+`recipes/search-start.yaml`. Each trial of TRIALS is one of these with one change, or what was good of them
+together.
+
+Method: whole fine-tunes with `lightcars.finetune`, at 112 px if the trial does not say otherwise, one process
+of one thread for each, several at a time (`--jobs`). The figure is `val` top-1 of the epoch that `val` chose.
+What is in the folder of the runs already is not done again, and what was stopped goes on.
+`python benchmarks/cars_search.py --data cars196 --runs runs/search` does what is missing; a quarter of an hour
+of a core for each trial and seed. `--only` picks trials.
+
+Reading: seeds differ by a few points; a smaller difference of single runs means nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cars_recipes import FRESH, run, summary
+from lightcars.cars.recipe import Recipe
+from lightcars.cars.recipe_file import load_recipe
+from ratios import table
+from record import RESULTS, machine, versions
+
+START = str(Path(__file__).parent / "recipes" / "search-start.yaml")
+
+MIXES = "augment.batches=[{MixUp: {alpha: 0.2}}, {CutMix: {alpha: 1.0}}]"
+ERASING = "augment.tensors=[{RandomErasing: {p: 0.25}}]"
+
+
+def photos(scale: float, colours: str = "ColorJitter") -> str:
+    """The changes of single photographs: crops of at least `scale`, and how colours change."""
+    settings = {
+        "ColorJitter": "{brightness: 0.2, contrast: 0.2, saturation: 0.2, hue: 0.05}",
+        "TrivialAugmentWide": "{}",
+    }
+    return (
+        f"augment.photos=[{{RandomResizedCrop: {{scale: [{scale}, 1.0], ratio: [0.8, 1.25]}}}},"
+        f" {{RandomHorizontalFlip: {{p: 0.5}}}}, {{{colours}: {settings[colours]}}}]"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One row of the search.
+
+    Attributes:
+        says: what is tried.
+        changes: of the starting recipe, as `--set` takes them.
+        start: the recipe that is changed.
+    """
+
+    says: str
+    changes: tuple[str, ...] = ()
+    start: str = START
+
+
+TRIALS = {
+    "c-50": Trial(says="the thesis's C-50, scaled", start="c-50", changes=tuple(FRESH["c-50"][1])),
+    "start": Trial(says="Muon, cosine, crops from 50 % of the photograph, weak colours"),
+    "crop-25": Trial(says="crops from 25 %", changes=(photos(0.25),)),
+    "trivial": Trial(says="TrivialAugment for the colours", changes=(photos(0.5, "TrivialAugmentWide"),)),
+    "mix": Trial(says="MixUp 0.2 or CutMix 1.0 in each batch", changes=(MIXES,)),
+    "erasing": Trial(says="random erasing of a quarter of the photographs", changes=(ERASING,)),
+    "ema": Trial(says="average of weights, 0.998", changes=("ema_decay=0.998",)),
+    "official": Trial(
+        says="the official form, 1,280 channels",
+        changes=("model.name=ghostnet_100", "model.settings={dropout: 0.2}"),
+    ),
+    "out-1280": Trial(
+        says="1,280 channels before the classifier",
+        changes=("model.settings={out_channels: 1280, dropout: 0.2}",),
+    ),
+    "decay-20": Trial(says="weight decay 0.2 instead of 0.05", changes=("optimizer.weight_decay=0.2",)),
+    "progressive": Trial(says="photographs grow from 64 px", changes=("progressive={start_resolution: 64}",)),
+    "px-144": Trial(says="144 px", changes=("resolution=144", "decode_resolution=160")),
+    "epochs-60": Trial(says="60 epochs", changes=("epochs=60",)),
+}
+
+
+def recipe_of(name: str, seed: int, changes: Sequence[str]) -> Recipe:
+    trial = TRIALS[name]
+    pinned = ["precision=bf16-mixed", "memory_format=channels_last"]
+    return load_recipe(trial.start, [*pinned, *trial.changes, *changes, f"seed={seed}"])
+
+
+def folder_of(runs: Path, name: str, seed: int) -> Path:
+    return runs / f"{name}-s{seed}"
+
+
+def train_all(given: argparse.Namespace, wanted: Sequence[tuple[str, int]]) -> None:
+    """Every wanted trial in a process of its own, `--jobs` at a time."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def child(trial: tuple[str, int]) -> int:
+        name, seed = trial
+        command = [sys.executable, __file__, "--data", str(given.data), "--runs", str(given.runs)]
+        command += [f"--set={change}" for change in given.changes]
+        command += ["--child", "--only", name, "--seeds", str(seed)]
+        given.runs.mkdir(parents=True, exist_ok=True)
+        with (given.runs / f"{name}-s{seed}.log").open("a") as log:
+            return subprocess.run(command, stdout=log, stderr=log, env=environment, check=False).returncode
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        codes = dict(zip(wanted, pool.map(child, wanted), strict=True))
+    failed = [f"{name}-s{seed}" for (name, seed), code in codes.items() if code]
+    if failed:
+        raise SystemExit(f"{', '.join(failed)} failed; see the .log files in {given.runs}.")
+
+
+def collected(given: argparse.Namespace) -> dict[str, Any]:
+    """The figures of every trial of which a run has ended, whatever was asked for now."""
+    found: dict[str, Any] = {}
+    for name, trial in TRIALS.items():
+        ended = sorted(path.parent for path in given.runs.glob(f"{name}-s*/metrics.json"))
+        seeds = [int(folder.name.rpartition("-s")[2]) for folder in ended]
+        runs = [
+            run(given.data, folder, recipe_of(name, seed, given.changes))
+            for seed, folder in zip(seeds, ended, strict=True)
+        ]
+        if runs:
+            changes = [change for change in trial.changes if trial.start == START]
+            found[name] = {"says": trial.says, "changes": changes, "runs": runs, **summary(runs)}
+    return found
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
+    options.add_argument("--runs", type=Path, required=True, help="folder of the run folders, TRIAL-sSEED")
+    options.add_argument("--only", nargs="+", choices=list(TRIALS), default=list(TRIALS))
+    options.add_argument("--seeds", type=int, nargs="+", default=[0])
+    options.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes at a time")
+    options.add_argument("--set", dest="changes", action="append", default=[], help="change every trial")
+    options.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options.add_argument("--out", type=Path, default=RESULTS / "cars_search.json")
+    given = options.parse_args()
+    wanted = [(name, seed) for seed in given.seeds for name in given.only]
+    if given.child:
+        for name, seed in wanted:
+            run(given.data, folder_of(given.runs, name, seed), recipe_of(name, seed, given.changes))
+        return
+    train_all(given, wanted)
+    results = collected(given)
+    rows = [
+        [
+            found["says"],
+            str(len(found["runs"])),
+            str(found["val_top1_percent_mean"]),
+            str(found["val_top1_percent_deviation"] or ""),
+        ]
+        for found in results.values()
+    ]
+    print(table(["trial", "seeds", "val top-1 %", "deviation"], rows))
+    record = {
+        "benchmark": "cars_search",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": machine(),
+        "versions": versions(),
+        "data": given.data.name,
+        "changes": given.changes,
+        "results": results,
+    }
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

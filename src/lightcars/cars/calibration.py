@@ -1,0 +1,59 @@
+"""What belongs to weights and is fitted after the training: the temperature, and what looks familiar."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lightcars.cars.dataset import CarsDataset, DecodedPhotos
+from lightcars.cars.evaluate import logits_of
+from lightcars.cars.trained import TrainedModel
+from lightcars.cars.transforms import normalize
+from lightcars.models.familiarity import fit_familiarity
+
+
+def calibrate(trained: TrainedModel, train: DecodedPhotos, val: DecodedPhotos) -> None:
+    """Fits the model's `temperature` to `val`, and its `familiarity` to `train` with the limit from `val`.
+
+    Args:
+        trained: whose model learns both; weights and answers stay as they are.
+        train: what it was trained on.
+        val: of the same classes, and not trained on.
+    """
+    labels = torch.from_numpy(val.labels)
+    trained.model.temperature = fit_temperature(logits_of(trained, CarsDataset(val), 64), labels)
+    trained.model.familiarity = fit_familiarity(features_of(trained, train), features_of(trained, val))
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature with the least cross-entropy.
+
+    Args:
+        logits: (N, num_classes), of photographs that were not trained on.
+        labels: (N,), their classes.
+    """
+    values = logits.detach().double()
+    logarithm = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    search = torch.optim.LBFGS([logarithm], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> float:
+        search.zero_grad()
+        found = F.cross_entropy(values / logarithm.exp(), labels)
+        found.backward()
+        return found.item()
+
+    with torch.enable_grad():
+        search.step(loss)
+    return logarithm.exp().item()
+
+
+@torch.inference_mode()
+def features_of(trained: TrainedModel, photos: DecodedPhotos, batch_size: int = 64) -> Tensor:
+    """(N, F): the last map's means, in the order of the photographs."""
+    maps = (
+        trained.model.forward_features(normalize(images.to(trained.device), trained.preprocessing))
+        for images, _ in DataLoader(CarsDataset(photos), batch_size)
+    )
+    return torch.cat([last_map.mean((2, 3)).float().cpu() for last_map in maps])

@@ -1,0 +1,44 @@
+"""A model's `Familiarity` as a file beside its weights."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+
+from lightcars.errors import CheckpointError
+from lightcars.models.familiarity import Familiarity
+from lightcars.weights.tensors import read_tensors, write_tensors
+
+FAMILIARITY_FILE = "familiarity.safetensors"
+
+
+def save_familiarity(familiarity: Familiarity | None, folder: Path) -> None:
+    """Writes the file, or removes one that is there for another model."""
+    path = folder / FAMILIARITY_FILE
+    if familiarity is None:
+        path.unlink(missing_ok=True)
+        return
+    limit = torch.tensor(familiarity.limit)
+    write_tensors(path, {"mean": familiarity.mean, "directions": familiarity.directions, "limit": limit})
+
+
+def load_familiarity(folder: Path, device: torch.device, num_features: int) -> Familiarity | None:
+    """What the file in `folder` says; None if there is none.
+
+    Raises:
+        CheckpointError: it is broken, or of a model with another number of features.
+    """
+    path = folder / FAMILIARITY_FILE
+    if not path.is_file():
+        return None
+    tensors = read_tensors(path, device)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    count = shapes.get("directions", (0, 0))[-1]
+    if shapes != {"mean": (num_features,), "directions": (num_features, count), "limit": ()}:
+        raise CheckpointError(f"{path} does not fit the model beside it ({shapes}); copy it again.")
+    limit = tensors["limit"].item()
+    if not math.isfinite(limit):
+        raise CheckpointError(f"{path} has no limit ({limit}); copy it again.")
+    return Familiarity(mean=tensors["mean"], directions=tensors["directions"], limit=limit)
