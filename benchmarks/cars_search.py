@@ -7,8 +7,8 @@ together.
 Method: whole fine-tunes with `lightcars.finetune`, at 112 px if the trial does not say otherwise, one process
 of one thread for each, several at a time (`--jobs`). The figure is `val` top-1 of the epoch that `val` chose.
 What is in the folder of the runs already is not done again, and what was stopped goes on.
-`python benchmarks/cars_search.py --data cars196 --runs runs/search` does what is missing; a quarter of an hour
-of a core for each trial and seed. `--only` picks trials.
+`python benchmarks/cars_search.py --data cars196 --runs runs/search` does what is missing; a quarter of an
+hour of a core for each trial and seed. `--only` picks trials.
 
 Reading: seeds differ by a few points; a smaller difference of single runs means nothing.
 """

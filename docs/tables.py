@@ -13,11 +13,12 @@ from lightcars.models.registry import MODELS
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "benchmarks"))
 
-import plots  # noqa: E402 - scripts in a folder of their own
+import cars_tables  # noqa: E402 - scripts in a folder of their own
+import plots  # noqa: E402
 import speed_tables  # noqa: E402
 from record import records  # noqa: E402
 
-PAGES = tuple(ROOT / name for name in ("README.md", "docs/models.md", "docs/deploy.md", "docs/benchmarks.md"))
+PAGES = tuple(ROOT / name for name in ("README.md", "docs/models.md", "docs/deploy.md", "docs/benchmarks.md", "docs/cars196.md"))
 IMAGES = ROOT / "docs" / "images"
 BLOCK = re.compile(r"(<!-- ([a-z-]+): made by docs/tables\.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -45,6 +46,8 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "gpu": partial(speed_tables.on_gpu, found),
         "gpu-picture": partial(picture, "speed-gpu.png", "How many times faster than timm's eager model"),
         "machines": speed_tables.other_machines,
+        "search": partial(cars_tables.search, found),
+        "shipped": partial(cars_tables.shipped, found),
     }
 
 
@@ -61,5 +64,6 @@ def with_blocks(text: str) -> str:
 
 if __name__ == "__main__":
     plots.draw_all(records(), IMAGES)
+    cars_tables.draw_curves(records(), IMAGES / cars_tables.SEARCH_PICTURE)
     for page in PAGES:
         page.write_text(with_blocks(page.read_text(encoding="utf-8")), encoding="utf-8")

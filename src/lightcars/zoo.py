@@ -18,6 +18,7 @@ from lightcars.models.ghostnet.model import GhostNet
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import find_model, list_models
 from lightcars.models.validation import change_config
+from lightcars.weights.catalog import find_tag
 
 __all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
 
@@ -103,7 +104,7 @@ def efficientnet(
 
 
 def ghostnet(
-    variant: str = "100",
+    variant: str | None = None,
     *,
     weights: str | Path | None = None,
     device: str | torch.device = "cpu",
@@ -113,7 +114,8 @@ def ghostnet(
     """A GhostNet: (N, img_channels, H, W) -> (N, num_classes).
 
     Args:
-        variant: "050", "100" or "130" (Huawei's widths), or "thesis" (the form of the 2020 thesis).
+        variant: "050", "100" or "130" (Huawei's widths), or "thesis" (the form of the 2020 thesis); None is
+            that of weights which ship with lightcars, such as "cars196", and "100" otherwise.
         weights, device, dtype: as for `create_model`.
         changes: settings that replace the variant's: `width`, `num_classes`, `img_channels`,
             `out_channels`, `dropout`, `resolution`, `form`, `blocks` (see `GhostNetConfig`).
@@ -123,6 +125,10 @@ def ghostnet(
     >>> ghostnet(num_classes=196, img_channels=1, dropout=0.3, out_channels=320, width=1.0).config.width
     1.0
     """
+    if variant is None:
+        entry = find_tag(weights) if isinstance(weights, str) else None
+        ours = entry is not None and entry.model in {f"ghostnet_{name}" for name in GHOSTNETS}
+        variant = entry.model.removeprefix("ghostnet_") if entry and ours else "100"
     if variant not in GHOSTNETS:
         raise UnknownModelError(_unknown_variant("ghostnet", variant, list(GHOSTNETS)))
     name = f"ghostnet_{variant}"

@@ -436,6 +436,30 @@ def test_predict_as_table_with_a_picture(lightcars, cars, finished, tmp_path):
         assert image.format == "PNG"
 
 
+def test_predict_takes_photographs_alone(lightcars, cars):
+    photos = [cars / "val" / kind / "0000.png" for kind in ("Bus", "Van")]
+    shown = lightcars("predict", *photos, "--json", "--top", 2)
+    content = json.loads(shown.out)
+    assert [row["image"] for row in content] == [str(photo) for photo in photos]
+    assert all(isinstance(row["familiar"], bool) for row in content)
+    assert json.loads(lightcars("predict", "cars196", *photos, "--json", "--top", 2).out) == content
+
+
+def test_predict_says_what_it_does_not_know(lightcars, cars, tmp_path):
+    noise = tmp_path / "noise.png"
+    Image.effect_noise((200, 150), 120).convert("RGB").save(noise)
+    lines = lightcars("predict", noise).out.splitlines()
+    assert lines[0] == str(noise)
+    assert "hardly looks like any of the classes" in lines[1]
+
+
+def test_predict_without_a_photograph(lightcars, finished):
+    assert lightcars("predict", "nothing.jpg").error == "there is no image nothing.jpg."
+    assert lightcars("predict", "nothing").error == "there is no photograph nothing."
+    assert f"name photographs too: lightcars predict {finished} PHOTO" in lightcars("predict", finished).error
+    assert "name photographs too" in lightcars("predict", "cars196").error
+
+
 def test_predict_draws_an_activation_map(lightcars, cars, finished, tmp_path):
     photo, cam = cars / "val" / "Bus" / "0000.png", tmp_path / "cam.png"
     shown = lightcars("predict", finished, photo, "--cam", cam, "--picture", tmp_path / "picture.png")

@@ -30,7 +30,7 @@ def settle(model: ImageModel) -> ImageModel:
 def classifier() -> ImageModel:
     torch.manual_seed(3)
     model = settle(ghostnet("thesis", num_classes=5, width=0.1, out_channels=16))
-    model.classes = CLASSES
+    model.classes, model.temperature = CLASSES, 0.6
     model.preprocessing = Preprocessing(
         resolution=48,
         mean=(0.47, 0.46, 0.45),

@@ -71,6 +71,12 @@ def test_tables_are_up_to_date(page):
     assert TABLES["with_blocks"](text) == text, "run: python docs/tables.py"
 
 
+def test_the_curves_of_the_search_are_up_to_date():
+    tables, path = TABLES["cars_tables"], ROOT / "docs" / "images" / "search.png"
+    with Image.open(path) as image:
+        assert image.text[tables.SOURCE] == tables.digest(TABLES["records"]()), "run: python docs/tables.py"
+
+
 @pytest.mark.parametrize("name", TABLES["plots"].PICTURES)
 def test_pictures_are_up_to_date(name):
     panels = TABLES["plots"].PICTURES[name](TABLES["records"]())

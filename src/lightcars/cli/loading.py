@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightcars.errors import CheckpointError, ConfigError, DownloadError, UnknownWeightsError, did_you_mean
 from lightcars.models.registry import MODELS
+from lightcars.weights.catalog import find_tag
 
 if TYPE_CHECKING:
     from lightcars.models.image_model import ImageModel
@@ -35,7 +36,7 @@ def load_source(source: str, weights: str | None) -> ImageModel:
         return _registered(source, weights)
     if weights is not None:
         raise ConfigError(f"--weights goes with a name from `lightcars list`; {source} has its own.")
-    if "/" not in source and not Path(source).is_dir():
+    if "/" not in source and not Path(source).is_dir() and find_tag(source) is None:
         raise CheckpointError(
             f"{source} is neither a folder here nor a model.{did_you_mean(source, MODELS)}"
             " See lightcars list."

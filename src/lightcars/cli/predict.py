@@ -22,9 +22,9 @@ def predict(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            metavar="[RUN] PHOTO...",
+            metavar="[RUN] PHOTO",
             help="Photographs; before them a run folder of `lightcars finetune`, a checkpoint folder or"
-            " published weights, \\[default: cars196], which come with lightcars.",
+            " published weights; left out, cars196, which come with lightcars.",
             show_default=False,
         ),
     ],
@@ -43,10 +43,10 @@ def predict(
 ) -> None:
     """Say which car is on a photograph, with probabilities.
 
-    Without RUN it is one of the 196 cars of Stanford Cars (1991 to 2012), which should fill the picture. These
-    weights are for non-commercial research, as are the photographs that they were trained on.
+    Without RUN it is one of the 196 cars of Stanford Cars (1991 to 2012), which should fill the picture.
+    These weights are for non-commercial research, as are the photographs that they were trained on.
 
-    Examples: lightcars predict photo.jpg; lightcars predict runs/first *.jpg --top 3
+    Example: lightcars predict photo.jpg, or lightcars predict runs/first *.jpg --top 3
     """
     run, images = run_and_photos(arguments)
     predictions = predict_all(run, images, top=top, picture=picture, cam=cam, device=device)
@@ -63,15 +63,14 @@ def run_and_photos(arguments: list[str]) -> tuple[str, list[Path]]:
         InputError: no photographs.
     """
     from lightcars.cars.predict import SHIPPED
+    from lightcars.weights.catalog import find_tag
 
     first = Path(arguments[0])
     if first.is_file() or first.suffix.lower() in PHOTOGRAPHS:
         return SHIPPED, [Path(argument) for argument in arguments]
     if len(arguments) == 1:
-        if first.is_dir():
-            raise InputError(
-                f"{first} is a folder; name photographs after it: lightcars predict {first} PHOTO..."
-            )
+        if first.is_dir() or find_tag(arguments[0]) is not None:
+            raise InputError(f"name photographs too: lightcars predict {first} PHOTO...")
         raise InputError(f"there is no photograph {first}.")
     return arguments[0], [Path(argument) for argument in arguments[1:]]
 

@@ -22,12 +22,12 @@ def weights(
 ) -> None:
     """List the published weights that `weights=` takes by their tag.
 
-    Accuracies are the publishers', at the size shown, on ImageNet-1k where no other data are named; what no
+    Accuracies are the publishers', at the size shown, on ImageNet-1k if the tag names no other data; what no
     source states is unknown.
 
     Example: lightcars weights efficientnet_b0
     """
-    from lightcars.weights.catalog import IMAGENET, WeightsEntry, list_weights
+    from lightcars.weights.catalog import WeightsEntry, list_weights
 
     entries = list_weights(model)
     if as_json:
@@ -36,8 +36,7 @@ def weights(
 
     def row(entry: WeightsEntry) -> tuple[str, ...]:
         size = UNKNOWN if entry.size_mb is None else f"{entry.size_mb:.0f} MB"
-        of = "" if entry.data == IMAGENET else f" {entry.data}"
-        top1 = UNKNOWN if entry.top1_percent is None else f"{entry.top1_percent:.1f} %{of}"
+        top1 = UNKNOWN if entry.top1_percent is None else f"{entry.top1_percent:.1f} %"
         pixels = f"{entry.preprocessing.resolution} px"
         return (entry.tag, top1, pixels, size, entry.licence or UNKNOWN)
 

@@ -5,7 +5,8 @@ Where the figures come from: timm's rows from its package (1.0.31: sizes, crop, 
 torchvision's from its package (0.29.2, `torchvision.models.efficientnet`); lukemelas's from
 `efficientnet_pytorch` 0.7.1; Huawei's from `ghostnet_pytorch/` of its repository (readme, `validate.py`).
 What none of them states is None: lukemelas's table repeats the paper's figures, which are not those of its
-files; torchvision states no licence for weights, and Huawei's two licence files disagree.
+files; torchvision states no licence for weights, and Huawei's two licence files disagree. Our own
+come with the package, with figures from `benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -200,9 +201,28 @@ _HUAWEI = WeightsEntry(
     top5_percent=91.46,
 )
 
+_CARS196 = WeightsEntry(
+    tag="lightcars/ghostnet_thesis.cars196",
+    model="ghostnet_thesis",
+    source="lightcars",
+    preprocessing=Preprocessing(
+        resolution=144, mean=(0.4707, 0.4602, 0.4550), std=(0.2594, 0.2585, 0.2635), resize="squash"
+    ),
+    settings={"out_channels": 320},
+    num_classes=196,
+    packaged="cars196",
+    size_mb=6.181,
+    licence="non-commercial",
+    data=CARS,
+    top1_percent=52.69,
+    top5_percent=79.34,
+)
+"""From benchmarks/train_cars196.py, its figures from benchmarks/results/cars196.json; its card lies there."""
+
 # timm: architecture, tag, pixels, crop fraction, top-1, top-5
 # torchvision: model, version, end of the file's name, pixels, pixels of the shorter side, MiB, top-1, top-5
 ENTRIES: tuple[WeightsEntry, ...] = (
+    _CARS196,
     _timm("efficientnet_b0", "ra4_e3600_r224_in1k", 224, 0.9, 78.572, 94.338, half=True),
     _timm("efficientnet_b0", "ra_in1k", 224, 0.875, 77.696, 93.54),
     _timm("efficientnet_b1", "ft_in1k", 224, 0.875, 77.594, 93.63),

@@ -1,0 +1,92 @@
+"""What docs/cars196.md and README.md quote of the search and of the weights that ship. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from speed_tables import markdown
+
+Records = Mapping[str, Any]
+SEARCH_PICTURE = "search.png"
+SOURCE = "Source"
+"""Where the picture keeps the digest of the figures that it shows."""
+START = "start"
+
+
+def search(found: Records) -> str:
+    """One row a trial: what is changed, and what it gives against the start."""
+    trials = found.get("cars_search", {}).get("results", {})
+    if not trials:
+        return "Not measured yet.\n"
+    before = trials.get(START, {}).get("val_top1_percent_mean")
+    rows = []
+    for name, trial in trials.items():
+        mean, runs = trial["val_top1_percent_mean"], trial["runs"]
+        gain = "" if before is None or name == START else f"{mean - before:+.1f}"
+        seeds = ", ".join(f"{run['val_top1_percent']:.2f}" for run in runs)
+        hours = f"{sum(run['hours'] for run in runs) / len(runs):.2f}"
+        rows.append([f"`{name}`", trial["says"], seeds, gain, hours])
+    head = ("trial", "what is changed", "val top-1 %, each seed", "against `start`", "hours")
+    return markdown(head, rows, texts=2) + _origin(found["cars_search"], "cars_search")
+
+
+def shipped(found: Records) -> str:
+    """The figures of the weights in the package."""
+    card = found.get("cars196")
+    if card is None:
+        return "Not measured yet.\n"
+    rows = [
+        ["top-1 on `val`", f"{card['val_top1_percent']:.2f} %"],
+        ["top-5 on `val`", f"{card['val_top5_percent']:.2f} %"],
+        ["calibration error on `val`", f"{100 * card['val_calibration_error']:.1f} %"],
+        [
+            "before the temperature was fitted",
+            f"{100 * card['val_calibration_error_before']:.1f} %",
+        ],
+        ["resolution", f"{card['resolution']} px"],
+        ["training", f"{card['hours']:.1f} hours, seed {card['seed']}"],
+    ]
+    tried = ", ".join(f"{side} px {top1:.1f} %" for side, top1 in card["val_top1_percent_by_resolution"].items())
+    text = markdown(("figure", "value"), rows)
+    return f"{text}\nTop-1 on `val` at other resolutions: {tried}.\n" + _origin(card, "train_cars196")
+
+
+def curves(found: Records) -> dict[str, list[float]]:
+    """Top-1 of `val` after each epoch, of each trial's first seed."""
+    trials = found.get("cars_search", {}).get("results", {})
+    return {name: trial["runs"][0]["val_top1_percent_by_epoch"] for name, trial in trials.items()}
+
+
+def digest(found: Records) -> str:
+    """Of what the picture shows."""
+    return hashlib.sha256(repr(curves(found)).encode()).hexdigest()
+
+
+def draw_curves(found: Records, path: Path) -> None:
+    """Writes the picture, with the digest of its figures in it; nothing where there are none."""
+    from matplotlib.figure import Figure
+
+    lines = curves(found)
+    if not lines:
+        return
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for index, (name, values) in enumerate(sorted(lines.items(), key=lambda line: -max(line[1]))):
+        style = "--" if index >= 10 else "-"  # colours come again
+        axes.plot(range(1, len(values) + 1), values, style, label=f"{name}: {max(values):.1f} %")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("top-1 of val, %")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, title="trial: best epoch", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure.savefig(path, dpi=110, metadata={SOURCE: digest(found)})
+
+
+def _origin(record: Mapping[str, Any], script: str) -> str:
+    machine, versions = record["machine"], record["versions"]
+    return (
+        f"\n`benchmarks/{script}.py`, {record['date']}: {machine['cpu']}, {machine['cores']} cores;"
+        f" torch {versions['torch']}.\n"
+    )

@@ -1,0 +1,60 @@
+"""Calibration: the temperature that is there is found, and no answer changes but for its probability."""
+
+import pytest
+import torch
+
+from lightcars import load, predict, save
+from lightcars.cars.calibration import calibrate, features_of, fit_temperature
+from lightcars.cars.dataset import decode
+from lightcars.cars.layouts import find_data
+from lightcars.cars.predictions import judge
+from lightcars.cars.trained import load_trained
+from lightcars.models.familiarity import Familiarity
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_the_temperature_of_drawn_labels_is_found(temperature):
+    draw = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(20_000, 10, generator=draw)
+    labels = logits.softmax(1).multinomial(1, generator=draw)[:, 0]
+    assert fit_temperature(logits * temperature, labels) == pytest.approx(temperature, rel=0.03)
+
+
+def test_calibrated_weights(finished, drawn):
+    trained = load_trained(finished.run)
+    cars = find_data(drawn)
+    train, val = (decode(cars.split(split), trained.preprocessing) for split in ("train", "val"))
+    before = judge(trained, val, cars.root)
+    weights = {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
+    calibrate(trained, train, val)
+    after = judge(trained, val, cars.root)
+    assert trained.model.temperature != 1.0
+    assert (before.guesses == after.guesses).all()
+    assert (before.probabilities != after.probabilities).any()
+    assert trained.model.familiarity is not None
+    torch.testing.assert_close(trained.model.state_dict(), weights, rtol=0, atol=0)
+    features = features_of(trained, val, batch_size=3)
+    assert features.shape == (len(val.labels), trained.model.config.feature_channels)
+    torch.testing.assert_close(features, features_of(trained, val), rtol=1e-4, atol=1e-5)
+
+
+def test_predict_says_what_calibrated_weights_say(finished, drawn, tmp_path):
+    photo = drawn / "val" / "Bus" / "0000.png"
+    model = load(finished.run / "best")
+    (plain,) = predict(finished.run, photo, top=8)
+    assert plain.familiar, "what cannot tell does not warn"
+    model.temperature = 0.5
+    (sharp,) = predict(save(model, tmp_path / "sharp"), photo, top=8)
+    expected = torch.tensor([guess.probability for guess in plain.guesses]).double() ** 2
+    got = [guess.probability for guess in sharp.guesses]
+    assert got == pytest.approx((expected / expected.sum()).tolist(), rel=1e-3)
+
+
+@pytest.mark.parametrize(("limit", "familiar"), [(1e9, True), (1e-9, False)])
+def test_predict_says_what_looks_familiar(finished, drawn, tmp_path, limit, familiar):
+    model = load(finished.run / "best")
+    features = model.config.feature_channels
+    zeros = {"mean": torch.zeros(features), "directions": torch.zeros(features, 1)}
+    model.familiarity = Familiarity(**zeros, limit=limit)
+    (prediction,) = predict(save(model, tmp_path / "model"), drawn / "val" / "Bus" / "0000.png")
+    assert prediction.familiar is familiar

@@ -1,0 +1,96 @@
+"""Temperature and familiarity travel with the weights, and never with other ones."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from lightcars import create_model, ghostnet, load, save
+from lightcars.errors import CheckpointError
+from lightcars.models.familiarity import Familiarity
+from lightcars.weights.familiarity import FAMILIARITY_FILE
+from lightcars.weights.hub import CONFIG_FILE
+
+CHANGES = {"width": 0.1, "num_classes": 5, "out_channels": 16}
+
+
+@pytest.fixture
+def model():
+    made = ghostnet(**CHANGES)
+    made.classes, made.temperature = ("a", "b", "c", "d", "e"), 0.75
+    features = made.config.feature_channels
+    directions = torch.linalg.qr(torch.randn(features, 3))[0].half().contiguous()
+    made.familiarity = Familiarity(mean=torch.rand(features).half(), directions=directions, limit=1.5)
+    return made
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    return save(model, tmp_path / "checkpoint")
+
+
+def assert_same(ours, theirs):
+    assert ours.temperature == theirs.temperature
+    assert ours.familiarity.limit == theirs.familiarity.limit
+    assert torch.equal(ours.familiarity.mean, theirs.familiarity.mean)
+    assert torch.equal(ours.familiarity.directions, theirs.familiarity.directions)
+
+
+def test_they_come_back(model, folder):
+    assert_same(load(folder), model)
+    assert_same(create_model("ghostnet_100", weights=folder, width=0.1), model)
+
+
+def test_fresh_models_and_old_checkpoints_have_none(folder, tmp_path):
+    assert (ghostnet(**CHANGES).temperature, ghostnet(**CHANGES).familiarity) == (1.0, None)
+    (folder / FAMILIARITY_FILE).unlink()
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    del config["temperature"]
+    (folder / CONFIG_FILE).write_text(json.dumps(config))
+    assert (load(folder).temperature, load(folder).familiarity) == (1.0, None)
+
+
+def test_another_model_takes_neither(model, folder):
+    save(ghostnet(**CHANGES), folder)
+    assert not (folder / FAMILIARITY_FILE).exists()
+    assert load(folder).temperature == 1.0
+
+
+def test_another_classifier_takes_neither(model, folder):
+    other = create_model("ghostnet_100", weights=folder, width=0.1, num_classes=7)
+    assert (other.temperature, other.familiarity) == (1.0, None)
+    model.reset_classifier(7)
+    assert (model.temperature, model.familiarity) == (1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("mean", torch.zeros(7)),
+        ("directions", torch.zeros(7, 3)),
+        ("limit", torch.tensor(float("nan"))),
+        ("limit", torch.zeros(2)),
+        ("more", torch.zeros(1)),
+    ],
+)
+def test_a_file_that_does_not_fit(folder, name, tensor):
+    path = folder / FAMILIARITY_FILE
+    save_file({**load_file(path), name: tensor}, path)
+    with pytest.raises(CheckpointError, match=r"familiarity\.safetensors .*copy it again"):
+        load(folder)
+
+
+def test_a_file_that_is_cut_off(folder):
+    path = folder / FAMILIARITY_FILE
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(CheckpointError, match=r"familiarity\.safetensors cannot be read"):
+        load(folder)
+
+
+@pytest.mark.parametrize("value", [0, -1, "warm", None, float("inf")])
+def test_a_temperature_that_cannot_be(folder, value):
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    (folder / CONFIG_FILE).write_text(json.dumps({**config, "temperature": value}))
+    with pytest.raises(CheckpointError, match="temperature must be a positive number"):
+        load(folder)
