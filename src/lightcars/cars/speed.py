@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lightcars.cars.recipe import AUTO, MemoryFormat, Precision, Recipe
 from lightcars.deploy.processor import computes_bf16
+from lightcars.models.device import wait_for
 from lightcars.models.image_model import ImageModel
 
 ROUNDS = 3
@@ -172,21 +173,17 @@ class _Steps:
         labels = torch.arange(batch, device=device) % config.num_classes
         try:
             images = torch.randn(shape, device=device).contiguous(memory_format=LAYOUTS[way.memory_format])
-            self._wait()
+            wait_for(device)
             start = time.perf_counter()
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
                 loss = F.cross_entropy(cast(Tensor, self._model(images)), labels)
             loss.backward()
-            self._wait()
+            wait_for(device)
         except torch.OutOfMemoryError:
             return float("inf")
         finally:
             self._model.zero_grad()
         return time.perf_counter() - start
-
-    def _wait(self) -> None:
-        if self._device.type != "cpu":
-            torch.accelerator.synchronize(self._device)
 
 
 def _twin(network: ImageModel, recipe: Recipe, device: torch.device) -> ImageModel:
