@@ -20,6 +20,7 @@ from lightcars.cars.recipe import AUTO, MemoryFormat, Precision, Recipe
 from lightcars.deploy.processor import computes_bf16
 from lightcars.models.device import wait_for
 from lightcars.models.image_model import ImageModel
+from lightcars.models.memory_format import LAYOUTS
 
 ROUNDS = 3
 LONGEST_STEP_S = 0.4
@@ -28,7 +29,6 @@ FEWEST = 8
 """Photographs, below which no batch is halved."""
 
 DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 BF16_GAIN, CONTIGUOUS_GAIN = 1.1, 1.05
 """How much faster they must be: bf16 computes more coarsely, and a choice should not hang on noise."""
