@@ -1,6 +1,7 @@
 """Several devices, as processes on this machine: the same figures as one process that takes their batches."""
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 import lightning as L
 import pytest
 import torch
+from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
@@ -146,6 +148,29 @@ def test_an_error_ends_the_processes_that_were_started():
     end_others(trainer)
     assert child.wait(timeout=30) == -signal.SIGKILL
     assert watched == []
+
+
+def test_a_process_that_ends_early_is_told_of(monkeypatch):
+    """Though Lightning is quiet: it is about to kill this process, whatever it waits in."""
+    strategy_for(Recipe(devices=2, accelerator="cpu"))
+    child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    child.wait(timeout=30)
+    killed, said = [], []
+    monkeypatch.setattr(os, "kill", lambda *given: killed.append(given))
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    watch = logging.getLogger(_ChildProcessObserver.__module__)
+    watch.addHandler(handler)
+    try:
+        with training._quiet():
+            assert _ChildProcessObserver(os.getpid(), [child])._run()
+    finally:
+        watch.removeHandler(handler)
+    assert killed == [(os.getpid(), signal.SIGKILL)]
+    assert said == [
+        "error: the run stopped: another of its processes is gone ([rank: 1] Child process with PID"
+        f" {child.pid} terminated with code 3); --resume goes on."
+    ]
 
 
 # Batch norms
@@ -436,6 +461,36 @@ def test_one_of_two_processes_is_killed_and_the_run_goes_on(drawn, tmp_path, tab
     assert table(run) == table(whole)
     for which in ("best", "last"):
         assert same_weights(load(run / which), load(whole / which))
+
+
+EARLY = """
+import os, sys
+from dataclasses import replace
+from cars.device_scenarios import PLAIN
+from lightcars import finetune
+
+if __name__ == "__main__":
+    if "LOCAL_RANK" in os.environ:
+        os._exit(3)
+    finetune(sys.argv[1], recipe=replace(PLAIN, devices=2), out=sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_gone_before_they_meet(drawn, tmp_path):
+    script = tmp_path / "early.py"
+    script.write_text(EARLY)
+    ended = subprocess.run(
+        [sys.executable, script, drawn, tmp_path / "run"],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    assert ended.stderr.startswith("error: the run stopped: another of its processes is gone (")
+    assert ended.stderr.count("\n") == 1
 
 
 # The command
