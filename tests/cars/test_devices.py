@@ -256,8 +256,9 @@ def folders(drawn, tmp_path_factory) -> dict[str, str]:
     even = only(drawn, made / "even", 17, "val")
     uneven = str(only(even, made / "uneven", 47, "train"))
     one = str(only(drawn, made / "one", 1, "val"))
-    names = ("whole", "accumulated", "frozen", "norms", "still", "mixed", "opposite", "spoilt", "measured")
-    return {**dict.fromkeys(names, uneven), "small": str(even), "one": one, "apart": f"{uneven},{one}"}
+    names = ("whole", "accumulated", "frozen", "thawed", "norms", "still", "mixed", "opposite", "spoilt")
+    usual = dict.fromkeys((*names, "measured"), uneven)
+    return {**usual, "small": str(even), "one": one, "apart": f"{uneven},{one}"}
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +276,7 @@ def two(folders, tmp_path_factory) -> Path:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr[-4000:]
+    (out / "said").write_text(ended.stderr)
     return out
 
 
@@ -299,7 +301,7 @@ def figures(notes: dict) -> list[dict[str, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["whole", "accumulated", "frozen", "small", "one"])
+@pytest.mark.parametrize("name", ["whole", "accumulated", "frozen", "thawed", "small", "one"])
 def test_two_processes_have_the_figures_and_weights_of_one(two, alone, name):
     """Where batch norms rest, nothing is drawn for a whole batch, and the global batch is the same."""
     first, second = noted(two, name)
@@ -325,6 +327,11 @@ def test_each_step_takes_the_same_photographs_augmented_alike(two, alone, name, 
         parts = [part[step * half : (step + 1) * half] for part in both]
         assert not {note[0] for note in parts[0]} & {note[0] for note in parts[1]}
         assert sorted(parts[0] + parts[1]) == sorted(expected[step * batch : (step + 1) * batch])
+
+
+@pytest.mark.slow
+def test_what_is_frozen_for_a_while_is_no_reason_to_warn(two):
+    assert "find_unused_parameters" not in (two / "said").read_text()
 
 
 @pytest.mark.slow

@@ -37,8 +37,14 @@ def strategy_for(recipe: Recipe) -> Strategy | str:
     watch.addFilter(last_words)
     return DDPStrategy(
         forward_sync_buffers=False,  # else the first device's statistics replace the others' in each step
-        find_unused_parameters=recipe.model.freeze_epochs != 0,
     )
+
+
+def share_gradients_anew(strategy: Strategy) -> None:
+    """DDP waits for the gradients of what was to be trained when it was made; that has changed."""
+    if isinstance(strategy, DDPStrategy):
+        strategy.model = strategy.lightning_module
+        strategy.configure_ddp()
 
 
 def last_words(record: logging.LogRecord) -> bool:
