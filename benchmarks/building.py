@@ -16,7 +16,17 @@ import gc
 from functools import partial
 from typing import Any
 
-from harness import ask_fresh, growth_mib, mark_memory, parser, rotated, seconds, serve, workers
+from harness import (
+    ask_fresh,
+    driver_arguments,
+    growth_mib,
+    mark_memory,
+    parser,
+    rotated,
+    seconds,
+    serve,
+    workers,
+)
 from neighbours import Neighbours
 from peers import EFFICIENTNETS, GHOSTNETS, builder, sides_of
 from ratios import COMPARISON_HEAD, Rounds, compare, comparison_row, table
@@ -86,14 +96,14 @@ def show(repeated: dict[str, Any], first: dict[str, Any]) -> None:
     print(table(("model", "", *COMPARISON_HEAD), rows))
 
 
+def serve_task(task: dict[str, Any]) -> None:
+    """First builds, or repeated ones."""
+    serve((lambda _: first_build(**task)) if "side" in task else Repeated(task["model"]).answer)
+
+
 def main() -> None:
-    arguments = parser(__doc__, rounds=7).parse_args()
-    if arguments.worker is not None:
-        task = arguments.worker
-        serve((lambda _: first_build(**task)) if "side" in task else Repeated(task["model"]).answer)
-        return
-    arguments.rounds = 1 if arguments.quick else arguments.rounds
-    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
+    arguments = driver_arguments(parser(__doc__, rounds=7), serve_task)
+    neighbours = Neighbours(arguments.patience)
     quick = ("efficientnet_b0", "ghostnet_100")
     repeated = {
         model: measure_repeated(model, arguments.rounds, neighbours)

@@ -49,9 +49,10 @@ def shipped(found: Records) -> str:
         ["resolution", f"{card['resolution']} px"],
         ["training", f"{card['hours']:.1f} hours, seed {card['seed']}"],
     ]
-    tried = ", ".join(f"{side} px {top1:.1f} %" for side, top1 in card["val_top1_percent_by_resolution"].items())
+    sides = card["val_top1_percent_by_resolution"].items()
+    tried = ", ".join(f"{side} px {top1:.1f} %" for side, top1 in sides)
     text = markdown(("figure", "value"), rows)
-    return f"{text}\nTop-1 on `val` at other resolutions: {tried}.\n" + _origin(card, "train_cars196")
+    return f"{text}\nTop-1 on `val` by resolution: {tried}.\n" + _origin(card, "train_cars196")
 
 
 def curves(found: Records) -> dict[str, list[float]]:

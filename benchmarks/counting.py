@@ -19,7 +19,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from harness import ask_fresh, growth_mib, mark_memory, parser, rotated, seconds, serve
+from harness import ask_fresh, driver_arguments, growth_mib, mark_memory, parser, rotated, seconds, serve
 from neighbours import Neighbours
 from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, table
 from record import finish
@@ -116,13 +116,9 @@ def measure(model: str, rounds: int, later: int, neighbours: Neighbours) -> dict
 
 
 def main() -> None:
-    arguments = parser(__doc__, rounds=5).parse_args()
-    if arguments.worker is not None:
-        serve(lambda _: work(arguments.worker))
-        return
-    arguments.rounds = 1 if arguments.quick else arguments.rounds
+    arguments = driver_arguments(parser(__doc__, rounds=5), lambda task: serve(lambda _: work(task)))
     model = "efficientnet_b0" if arguments.quick else "efficientnet_b7"
-    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
+    neighbours = Neighbours(arguments.patience)
     answers = measure(model, arguments.rounds, 1 if arguments.quick else 3, neighbours)
     counts = {side: {answer["multiply_accumulates"] for answer in found} for side, found in answers.items()}
     results: dict[str, Any] = {}

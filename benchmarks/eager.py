@@ -23,7 +23,7 @@ from functools import partial
 from typing import Any
 
 from calls import fit_batch_norms, inference, training_step
-from harness import Plan, Side, growth_mib, mark_memory, parser, serve_side, timed_rounds
+from harness import Plan, Side, driver_arguments, growth_mib, mark_memory, parser, serve_side, timed_rounds
 from neighbours import Neighbours
 from peers import builder, sides_of
 from ratios import COMPARISON_HEAD, compare, comparison_row, table
@@ -90,13 +90,9 @@ def main() -> None:
     options.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     options.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=LAYOUTS, metavar="LAYOUT")
     options.add_argument("--threads", type=int, default=2)
-    arguments = options.parse_args()
-    if arguments.worker is not None:
-        serve_side(partial(open_side, arguments.worker))
-        return
-    arguments.rounds = 1 if arguments.quick else arguments.rounds
+    arguments = driver_arguments(options, partial(serve_side, open_side))
     cases = QUICK_CASES if arguments.quick else arguments.cases
-    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
+    neighbours = Neighbours(arguments.patience)
     results: dict[str, Any] = {}
     for model in arguments.models:
         rows = []

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from calls import inference, logits, made_images
-from harness import Plan, Side, parser, serve_side, timed_rounds
+from harness import Plan, Side, driver_arguments, parser, serve_side, timed_rounds
 from neighbours import Neighbours
 from peers import prepare_weights, sides_of, with_weights
 from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, differences, table
@@ -66,12 +66,8 @@ def main() -> None:
     options.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     options.add_argument("--batches", nargs="+", type=int, choices=TURNS, default=list(TURNS))
     options.add_argument("--threads", type=int, default=2)
-    arguments = options.parse_args()
-    if arguments.worker is not None:
-        serve_side(partial(open_side, arguments.worker))
-        return
-    arguments.rounds = 1 if arguments.quick else arguments.rounds
-    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
+    arguments = driver_arguments(options, partial(serve_side, open_side))
+    neighbours = Neighbours(arguments.patience)
     results: dict[str, Any] = {}
     rows = []
     for model in arguments.models:

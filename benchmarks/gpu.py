@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calls import inference, made_images, training_step
-from harness import Plan, Side, parser, serve_side, timed_rounds
+from harness import Plan, Side, driver_arguments, parser, serve_side, timed_rounds
 from neighbours import Neighbours
 from peers import add_weights_option, prepare_weights, with_weights
 from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, differences, over_others, table
@@ -201,15 +201,11 @@ def main() -> None:
     options.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     options.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
     add_weights_option(options)
-    arguments = options.parse_args()
-    if arguments.worker is not None:
-        serve_side(partial(open_side, arguments.worker))
-        return
+    arguments = driver_arguments(options, partial(serve_side, open_side))
     if not has_gpu():
         print("no GPU here: nothing was measured")
         return
-    arguments.rounds = 1 if arguments.quick else arguments.rounds
-    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
+    neighbours = Neighbours(arguments.patience)
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as kept:
         os.environ["LIGHTCARS_CACHE"] = f"{kept}/lightcars"

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from harness import ask_fresh, growth_mib, mark_memory, parser, serve
+from harness import ask_fresh, driver_arguments, growth_mib, mark_memory, parser, serve
 from neighbours import Neighbours
 from ratios import rounded, table
 from record import finish
@@ -65,10 +65,7 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=64)
     options.add_argument("--resolution", type=int, default=224)
     options.add_argument("--threads", type=int, default=2)
-    arguments = options.parse_args()
-    if arguments.worker is not None:
-        serve(lambda _: answer(arguments.worker))
-        return
+    arguments = driver_arguments(options, lambda task: serve(lambda _: answer(task)))
     if arguments.quick:
         arguments.batch, arguments.resolution = 8, 96
     settings = {name: getattr(arguments, name) for name in ("batch", "resolution", "threads")}

@@ -49,6 +49,22 @@ def parser(description: str | None, *, rounds: int) -> argparse.ArgumentParser:
     return made
 
 
+def driver_arguments(
+    options: argparse.ArgumentParser, serve_task: Callable[[Any], None]
+) -> argparse.Namespace:
+    """What the driving process was given; a worker serves its task in place of that, and ends here.
+
+    `--quick` is one round, and no patience.
+    """
+    given = options.parse_args()
+    if given.worker is not None:
+        serve_task(given.worker)
+        raise SystemExit
+    if given.quick:
+        given.rounds, given.patience = 1, 0.0
+    return given
+
+
 class Worker:
     """A fresh process that runs this benchmark's file with `--worker task` and answers by JSON lines."""
 
@@ -135,9 +151,9 @@ class Side:
         return self.answers[question]() if question in self.answers else None
 
 
-def serve_side(open_side: Callable[[], Side]) -> None:
+def serve_side(open_side: Callable[[Any], Side], task: Any) -> None:
     """Answers `timed_rounds`. The side is opened at the first question, so that no two open at once."""
-    side = cache(open_side)
+    side = cache(partial(open_side, task))
     serve(lambda question: side().answer(question))
 
 

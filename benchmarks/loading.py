@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness import ask_fresh, parser, rotated, seconds, serve
+from harness import ask_fresh, driver_arguments, parser, rotated, seconds, serve
 from neighbours import Neighbours
 from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, table
 from record import finish
@@ -95,16 +95,12 @@ def write_files(model: str, folder: Path) -> None:
 def main() -> None:
     options = parser(__doc__, rounds=7)
     options.add_argument("--write", nargs=2, help="MODEL FOLDER: only write the files")
-    arguments = options.parse_args()
-    if arguments.worker is not None:
-        serve(lambda _: work(arguments.worker))
-        return
+    arguments = driver_arguments(options, lambda task: serve(lambda _: work(task)))
     if arguments.write:
         write_files(arguments.write[0], Path(arguments.write[1]))
         return
-    arguments.rounds = 1 if arguments.quick else arguments.rounds
     model = "efficientnet_b0" if arguments.quick else "efficientnet_b7"
-    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
+    neighbours = Neighbours(arguments.patience)
     answers: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, __file__, "--write", model, folder], check=True)

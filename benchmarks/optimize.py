@@ -32,7 +32,7 @@ from statistics import median
 from typing import Any
 
 from calls import inference, logits, made_images
-from harness import Plan, Side, ask_fresh, parser, serve_side, timed_rounds
+from harness import Plan, Side, ask_fresh, driver_arguments, parser, serve_side, timed_rounds
 from neighbours import Neighbours
 from peer_engines import COMPILE_BF16, ENGINES
 from peers import add_weights_option, eager_peer, prepare_weights, sides_of, with_weights
@@ -141,12 +141,8 @@ def main() -> None:
     options.add_argument("--engines", nargs="*", choices=ENGINES, default=list(ENGINES), metavar="SIDE")
     options.add_argument("--calibration", metavar="FOLDER", help="photographs: measures int8 too")
     options.add_argument("--threads", type=int, default=2)
-    arguments = options.parse_args()
-    if arguments.worker is not None:
-        serve_side(partial(open_side, arguments.worker))
-        return
-    arguments.rounds = 1 if arguments.quick else arguments.rounds
-    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
+    arguments = driver_arguments(options, partial(serve_side, open_side))
+    neighbours = Neighbours(arguments.patience)
     results: dict[str, Any] = {}
     rows, starts = [], []
     with tempfile.TemporaryDirectory() as kept:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calls import made_images, training_step
-from harness import Plan, Side, growth_mib, mark_memory, parser, serve_side, timed_rounds
+from harness import Plan, Side, driver_arguments, growth_mib, mark_memory, parser, serve_side, timed_rounds
 from neighbours import Neighbours
 from peers import prepare_weights, with_weights
 from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, fastest, ratio, spread, table
@@ -110,12 +110,8 @@ def main() -> None:
     options.add_argument("--resolution", type=int, default=224)
     options.add_argument("--compile", action="store_true", help="torch.compile too: minutes to compile")
     options.add_argument("--threads", type=int, default=2)
-    arguments = options.parse_args()
-    if arguments.worker is not None:
-        serve_side(partial(open_side, arguments.worker))
-        return
-    arguments.rounds = 1 if arguments.quick else arguments.rounds
-    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
+    arguments = driver_arguments(options, partial(serve_side, open_side))
+    neighbours = Neighbours(arguments.patience)
     settings = {name: getattr(arguments, name) for name in ("batch", "resolution", "threads")}
     sides = sides_of(compiled=arguments.compile)
     results: dict[str, Any] = {}

@@ -18,7 +18,10 @@ import plots  # noqa: E402
 import speed_tables  # noqa: E402
 from record import records  # noqa: E402
 
-PAGES = tuple(ROOT / name for name in ("README.md", "docs/models.md", "docs/deploy.md", "docs/benchmarks.md", "docs/cars196.md"))
+PAGES = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("models", "deploy", "benchmarks", "cars196")),
+)
 IMAGES = ROOT / "docs" / "images"
 BLOCK = re.compile(r"(<!-- ([a-z-]+): made by docs/tables\.py -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import Plan, Side, rotated, timed_rounds, turn_ms
+from harness import Plan, Side, driver_arguments, parser, rotated, timed_rounds, turn_ms
 from neighbours import Neighbours
 
 SCRIPT = """
 import json, os, sys
 from functools import partial
-from harness import Side, parser, serve_side
+from harness import Side, driver_arguments, parser, serve_side
 
 def open_side(task):
     log = open(task["log"], "a", buffering=1)
@@ -23,7 +23,7 @@ def open_side(task):
     return Side(call=call, answers={"pid": os.getpid} if task["answers"] else {}, warm_up_calls=1, turn_s=0)
 
 if __name__ == "__main__":
-    serve_side(partial(open_side, parser(None, rounds=1).parse_args().worker))
+    driver_arguments(parser(None, rounds=1), partial(serve_side, open_side))
 """
 
 
@@ -68,6 +68,13 @@ def test_a_worker_that_dies_is_one_line(script, tmp_path):
     script.write_text(SCRIPT.replace('print("an engine that talks")', "sys.exit(3)"))
     with pytest.raises(SystemExit, match=r"the worker for .* ended early"):
         run(script, rounds=1, turns=1)
+
+
+@pytest.mark.parametrize(("given", "expected"), [([], (5, 120.0)), (["--quick"], (1, 0.0))])
+def test_quick_is_one_round_without_patience(monkeypatch, given, expected):
+    monkeypatch.setattr(sys, "argv", ["script.py", *given])
+    found = driver_arguments(parser(None, rounds=5), pytest.fail)
+    assert (found.rounds, found.patience) == expected
 
 
 def test_a_turn_is_the_median_of_its_calls(monkeypatch):

@@ -152,6 +152,7 @@ SCENARIOS = {
     "whole": (replace(PLAIN, ema_decay=0.9), [norms_at_rest]),
     "accumulated": (replace(PLAIN, accumulate=2, schedule=PLATEAU, patience=2), [norms_at_rest]),
     "frozen": (replace(PLAIN, model=FROZEN, augment=NO_AUGMENTATION), []),
+    "thawed": (replace(PLAIN, model=replace(FROZEN, freeze_epochs=1)), [norms_at_rest]),
     "norms": (replace(TINY_RECIPE, accelerator="cpu", batch_size=4, ema_decay=0.9, label_smoothing=0.0), []),
     "still": (replace(PLAIN, optimizer=OptimizerRecipe(name="SGD", lr=1e-12)), []),
     "mixed": (

@@ -1,6 +1,7 @@
 """Several devices, as processes on this machine: the same figures as one process that takes their batches."""
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 import lightning as L
 import pytest
 import torch
+from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
@@ -148,6 +150,29 @@ def test_an_error_ends_the_processes_that_were_started():
     assert watched == []
 
 
+def test_a_process_that_ends_early_is_told_of(monkeypatch):
+    """Though Lightning is quiet: it is about to kill this process, whatever it waits in."""
+    strategy_for(Recipe(devices=2, accelerator="cpu"))
+    child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    child.wait(timeout=30)
+    killed, said = [], []
+    monkeypatch.setattr(os, "kill", lambda *given: killed.append(given))
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    watch = logging.getLogger(_ChildProcessObserver.__module__)
+    watch.addHandler(handler)
+    try:
+        with training._quiet():
+            assert _ChildProcessObserver(os.getpid(), [child])._run()
+    finally:
+        watch.removeHandler(handler)
+    assert killed == [(os.getpid(), signal.SIGKILL)]
+    assert said == [
+        "error: the run stopped: another of its processes is gone ([rank: 1] Child process with PID"
+        f" {child.pid} terminated with code 3); --resume goes on."
+    ]
+
+
 # Batch norms
 
 
@@ -231,8 +256,9 @@ def folders(drawn, tmp_path_factory) -> dict[str, str]:
     even = only(drawn, made / "even", 17, "val")
     uneven = str(only(even, made / "uneven", 47, "train"))
     one = str(only(drawn, made / "one", 1, "val"))
-    names = ("whole", "accumulated", "frozen", "norms", "still", "mixed", "opposite", "spoilt", "measured")
-    return {**dict.fromkeys(names, uneven), "small": str(even), "one": one, "apart": f"{uneven},{one}"}
+    names = ("whole", "accumulated", "frozen", "thawed", "norms", "still", "mixed", "opposite", "spoilt")
+    usual = dict.fromkeys((*names, "measured"), uneven)
+    return {**usual, "small": str(even), "one": one, "apart": f"{uneven},{one}"}
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +276,7 @@ def two(folders, tmp_path_factory) -> Path:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr[-4000:]
+    (out / "said").write_text(ended.stderr)
     return out
 
 
@@ -274,7 +301,7 @@ def figures(notes: dict) -> list[dict[str, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["whole", "accumulated", "frozen", "small", "one"])
+@pytest.mark.parametrize("name", ["whole", "accumulated", "frozen", "thawed", "small", "one"])
 def test_two_processes_have_the_figures_and_weights_of_one(two, alone, name):
     """Where batch norms rest, nothing is drawn for a whole batch, and the global batch is the same."""
     first, second = noted(two, name)
@@ -300,6 +327,11 @@ def test_each_step_takes_the_same_photographs_augmented_alike(two, alone, name, 
         parts = [part[step * half : (step + 1) * half] for part in both]
         assert not {note[0] for note in parts[0]} & {note[0] for note in parts[1]}
         assert sorted(parts[0] + parts[1]) == sorted(expected[step * batch : (step + 1) * batch])
+
+
+@pytest.mark.slow
+def test_what_is_frozen_for_a_while_is_no_reason_to_warn(two):
+    assert "find_unused_parameters" not in (two / "said").read_text()
 
 
 @pytest.mark.slow
@@ -436,6 +468,36 @@ def test_one_of_two_processes_is_killed_and_the_run_goes_on(drawn, tmp_path, tab
     assert table(run) == table(whole)
     for which in ("best", "last"):
         assert same_weights(load(run / which), load(whole / which))
+
+
+EARLY = """
+import os, sys
+from dataclasses import replace
+from cars.device_scenarios import PLAIN
+from lightcars import finetune
+
+if __name__ == "__main__":
+    if "LOCAL_RANK" in os.environ:
+        os._exit(3)
+    finetune(sys.argv[1], recipe=replace(PLAIN, devices=2), out=sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_gone_before_they_meet(drawn, tmp_path):
+    script = tmp_path / "early.py"
+    script.write_text(EARLY)
+    ended = subprocess.run(
+        [sys.executable, script, drawn, tmp_path / "run"],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL
+    assert ended.stderr.startswith("error: the run stopped: another of its processes is gone (")
+    assert ended.stderr.count("\n") == 1
 
 
 # The command

@@ -35,11 +35,14 @@ def test_other_devices_have_their_own():
         assert faults() > PAGES / 100
 
 
-def test_other_systems_are_left_alone(monkeypatch):
-    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    monkeypatch.setattr(memory.ctypes, "CDLL", None)
-    with memory_kept(torch.device("cpu")):
+@pytest.mark.parametrize(("libc", "device"), [("", "cpu"), ("glibc", "cuda"), ("glibc", "mps")])
+def test_other_systems_and_devices_are_left_alone(monkeypatch, libc, device):
+    opened = []
+    monkeypatch.setattr(platform, "libc_ver", lambda: (libc, ""))
+    monkeypatch.setattr(memory.ctypes, "CDLL", opened.append)
+    with memory_kept(torch.device(device)):
         pass
+    assert opened == [], "no library was asked for anything"
 
 
 def stopping() -> None:

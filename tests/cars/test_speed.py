@@ -12,10 +12,11 @@ from lightcars import Recipe, ghostnet, load
 from lightcars.cars import finetune as finetuning
 from lightcars.cars import speed, training
 from lightcars.cars.module import CarsModule
-from lightcars.cars.recipe import ProgressiveRecipe
+from lightcars.cars.recipe import MEMORY_FORMATS, ProgressiveRecipe
 from lightcars.cars.speed import Speed, Way, fastest, possible_ways, settle
 from lightcars.deploy import processor
 from lightcars.errors import RunError
+from lightcars.models.memory_format import LAYOUTS
 from lightcars.models.preprocessing import Preprocessing
 
 from .tiny_settings import TINY_MODEL, TINY_RECIPE
@@ -24,6 +25,10 @@ CPU = torch.device("cpu")
 AUTO = replace(TINY_RECIPE, precision="auto", memory_format="auto", accelerator="cpu")
 PLAIN, WIDE = Way("32-true", "channels_last"), Way("32-true", "contiguous")
 COARSE, COARSE_WIDE = Way("bf16-mixed", "channels_last"), Way("bf16-mixed", "contiguous")
+
+
+def test_a_recipe_may_name_every_layout():
+    assert set(MEMORY_FORMATS) == {"auto", *LAYOUTS}
 
 
 def network() -> torch.nn.Module:
@@ -241,7 +246,7 @@ def test_the_full_resolution_is_measured(drawn, tiny, tmp_path, monkeypatch):
     assert sizes == [(48, 48)]
 
 
-@pytest.mark.parametrize("memory_format", ["channels_last", "contiguous"])
+@pytest.mark.parametrize("memory_format", LAYOUTS)
 def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memory_format):
     seen = []
     make = CarsModule.__init__
@@ -252,7 +257,7 @@ def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memor
 
     monkeypatch.setattr(CarsModule, "__init__", made)
     tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, memory_format=memory_format))
-    layout = speed.LAYOUTS[memory_format]
+    layout = LAYOUTS[memory_format]
     assert len(seen) == 6 + 3  # training and validation
     assert all(images.is_contiguous(memory_format=layout) for images in seen)
 

@@ -76,12 +76,3 @@ def test_every_call_is_waited_for(clock, monkeypatch):
 
     monkeypatch.setattr(timed, "wait_for", finish)
     assert time_calls(working.call, CPU, seconds=1.0).median_ms == pytest.approx(500.0)
-
-
-def test_a_gpu_is_waited_for(monkeypatch):
-    waited = []
-    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
-    timed.wait_for(CPU)
-    assert waited == []
-    timed.wait_for(torch.device("cuda:1"))
-    assert waited == [torch.device("cuda:1")]

@@ -22,6 +22,7 @@ from lightcars.deploy.measuring import Check
 from lightcars.deploy.runners import EngineEntry, Precision
 from lightcars.deploy.source import Source
 from lightcars.errors import ConfigError
+from lightcars.models.memory_format import LAYOUTS
 from lightcars.weights.checkpoint import load
 
 LEARNING_RATE = 1e-5
@@ -69,7 +70,7 @@ def train(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _step(task: dict[str, Any], device: torch.device) -> Callable[[], object]:
-    layout = torch.channels_last if task["layout"] == "channels_last" else torch.contiguous_format
+    layout = LAYOUTS[task["layout"]]
     model = load(task["weights"], device=device, dtype=torch.float32).train().to(memory_format=layout)
     config = model.config
     if config.num_classes == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 
@@ -17,13 +17,11 @@ from lightcars.deploy.source import checked_threads, own_resolution
 from lightcars.errors import ConfigError, OptimizationError
 from lightcars.models.build import resolve_device
 from lightcars.models.image_model import ImageModel
+from lightcars.models.memory_format import LAYOUTS
 from lightcars.models.transforms import preprocessing_of
 
-Layout: TypeAlias = Literal["contiguous", "channels_last"]
+Kind: TypeAlias = tuple[str, str, str | None]
 
-Kind: TypeAlias = tuple[str, str, Layout | None]
-
-LAYOUTS: tuple[Layout, ...] = ("contiguous", "channels_last")
 USUAL_PRECISIONS = ("fp32", "bf16")
 """Those that need nothing but a device that computes in them."""
 
@@ -46,7 +44,7 @@ class Job:
     resolution: int
     threads: int
     device: str
-    layout: Layout | None = None
+    layout: str | None = None
 
 
 def plan(models: Mapping[str, ImageModel], settings: BenchSettings) -> list[Job]:

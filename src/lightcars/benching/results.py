@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightcars.benching.jobs import Job, Layout
+from lightcars.benching.jobs import Job
 from lightcars.counters.tables import text_table
 from lightcars.models.origin import WeightsOrigin
 from lightcars.weights.catalog import find_tag
@@ -31,7 +31,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRow:
+class BenchRow(Job):
     """One engine in one precision with one batch, or one kind of training step.
 
     Attributes:
@@ -51,14 +51,6 @@ class BenchRow:
         accuracy: of the weights at this resolution, if known, and not in int8. It was not measured here.
     """
 
-    model: str
-    engine: str
-    precision: str
-    batch: int
-    resolution: int
-    threads: int
-    device: str
-    layout: Layout | None = None
     latency_ms: float | None = None
     p95_ms: float | None = None
     calls: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import zlib
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 import lightning as L
 import torch
+from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
@@ -30,10 +32,32 @@ def strategy_for(recipe: Recipe) -> Strategy | str:
     """DDP on several devices. Batch norms follow their own device's photographs until `share_buffers`."""
     if recipe.devices * recipe.num_nodes == 1:
         return "auto"
+    watch = logging.getLogger(_ChildProcessObserver.__module__)
+    watch.setLevel(logging.INFO)
+    watch.addFilter(last_words)
     return DDPStrategy(
         forward_sync_buffers=False,  # else the first device's statistics replace the others' in each step
-        find_unused_parameters=recipe.model.freeze_epochs != 0,
     )
+
+
+def share_gradients_anew(strategy: Strategy) -> None:
+    """DDP waits for the gradients of what was to be trained when it was made; that has changed."""
+    if isinstance(strategy, DDPStrategy):
+        strategy.model = strategy.lightning_module
+        strategy.configure_ddp()
+
+
+def last_words(record: logging.LogRecord) -> bool:
+    """Has Lightning say in our words that a process is gone, before it kills this one too.
+
+    An error cannot: this process may be in a call that waits for the other one.
+    """
+    record.msg, record.args = f"error: {_gone(record.getMessage().partition('. ')[0])}", ()
+    return True
+
+
+def _gone(reason: str) -> str:
+    return f"the run stopped: another of its processes is gone ({reason}); --resume goes on."
 
 
 def can_share_batch_norms(recipe: Recipe) -> bool:
@@ -91,7 +115,7 @@ def lost_process(trainer: L.Trainer, error: Exception) -> RunError | None:
     if trainer.world_size == 1 or not any(text in str(error) for text in _LOST):
         return None
     reason = str(error).strip().partition("\n")[0]
-    return RunError(f"the run stopped: another of its processes is gone ({reason}); --resume goes on.")
+    return RunError(_gone(reason))
 
 
 def end_others(trainer: L.Trainer) -> None:

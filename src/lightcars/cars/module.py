@@ -15,10 +15,10 @@ from lightcars.cars.figures import EpochFigures
 from lightcars.cars.optimization import averaged, make_epoch_schedule, make_optimizer
 from lightcars.cars.recipe import STEPWISE, Recipe
 from lightcars.cars.schedule import learning_rate_factor
-from lightcars.cars.speed import LAYOUTS
 from lightcars.cars.transforms import augmentation, normalize
 from lightcars.errors import NonFiniteLossError
 from lightcars.models.image_model import ImageModel
+from lightcars.models.memory_format import LAYOUTS
 from lightcars.models.preprocessing import Preprocessing
 
 CHECK_FINITE_EVERY = 20

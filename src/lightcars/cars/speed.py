@@ -18,7 +18,9 @@ from torch import Tensor
 
 from lightcars.cars.recipe import AUTO, MemoryFormat, Precision, Recipe
 from lightcars.deploy.processor import computes_bf16
+from lightcars.models.device import wait_for
 from lightcars.models.image_model import ImageModel
+from lightcars.models.memory_format import LAYOUTS
 
 ROUNDS = 3
 LONGEST_STEP_S = 0.4
@@ -27,7 +29,6 @@ FEWEST = 8
 """Photographs, below which no batch is halved."""
 
 DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
-LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 BF16_GAIN, CONTIGUOUS_GAIN = 1.1, 1.05
 """How much faster they must be: bf16 computes more coarsely, and a choice should not hang on noise."""
@@ -172,21 +173,17 @@ class _Steps:
         labels = torch.arange(batch, device=device) % config.num_classes
         try:
             images = torch.randn(shape, device=device).contiguous(memory_format=LAYOUTS[way.memory_format])
-            self._wait()
+            wait_for(device)
             start = time.perf_counter()
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
                 loss = F.cross_entropy(cast(Tensor, self._model(images)), labels)
             loss.backward()
-            self._wait()
+            wait_for(device)
         except torch.OutOfMemoryError:
             return float("inf")
         finally:
             self._model.zero_grad()
         return time.perf_counter() - start
-
-    def _wait(self) -> None:
-        if self._device.type != "cpu":
-            torch.accelerator.synchronize(self._device)
 
 
 def _twin(network: ImageModel, recipe: Recipe, device: torch.device) -> ImageModel:

@@ -17,6 +17,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
 from lightcars.cars.dataset import DecodedPhotos
@@ -26,6 +27,7 @@ from lightcars.cars.devices import (
     can_share_batch_norms,
     end_others,
     lost_process,
+    share_gradients_anew,
     strategy_for,
 )
 from lightcars.cars.loaders import CarsLoaders
@@ -96,14 +98,20 @@ class FrozenTrunk(L.Callback):
 
     def __init__(self, epochs: int | None) -> None:
         self.epochs = epochs
+        self.trunk = nn.ModuleList()
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
         assert isinstance(pl_module, CarsModule)
+        children = pl_module.model.named_children()
+        self.trunk.extend(child for name, child in children if name != "classifier")
+        self.trunk.requires_grad_(False)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         frozen = self.epochs is None or trainer.current_epoch < self.epochs
-        for name, child in pl_module.model.named_children():
-            if name != "classifier":
-                child.requires_grad_(not frozen)
-                child.train(not frozen)
+        self.trunk.train(not frozen)
+        if not frozen and not all(weight.requires_grad for weight in self.trunk.parameters()):
+            self.trunk.requires_grad_(True)
+            share_gradients_anew(trainer.strategy)
 
 
 @final

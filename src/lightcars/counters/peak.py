@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from lightcars.counters.timing import wait_for
+from lightcars.models.device import wait_for
 
 SIDES = {"cpu": (512, 1024), "cuda": (4096, 8192)}
 """Of the square matrices: large enough to keep all units busy, small enough to take milliseconds."""

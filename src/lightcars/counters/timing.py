@@ -9,6 +9,8 @@ from statistics import median
 
 import torch
 
+from lightcars.models.device import wait_for
+
 WARM_UP_CALLS, WARM_UP_S = 3, 0.2
 """Both are reached before anything counts: memory is allocated, kernels are chosen, clocks rise."""
 LEAST_CALLS = 20
@@ -71,11 +73,3 @@ def timing(times_s: list[float]) -> Timing:
     """
     rank = -(-95 * len(times_s) // 100) - 1
     return Timing(calls=len(times_s), median_ms=1000 * median(times_s), p95_ms=1000 * sorted(times_s)[rank])
-
-
-def wait_for(device: torch.device) -> None:
-    """Until the device has done what it was given; a processor has."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()

@@ -16,6 +16,7 @@ from lightcars.deploy.engines import Engine
 from lightcars.deploy.runners import Precision
 from lightcars.deploy.source import Source, use_threads
 from lightcars.errors import OptimizationError
+from lightcars.models.device import wait_for
 
 TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "bf16": 2e-2}
 """Largest difference from eager logits, as a part of the largest logit."""
@@ -109,7 +110,7 @@ class Check:
             for images in batches:
                 start = time.perf_counter()
                 expected.append(source.eager(images))
-                _wait(source.device)
+                wait_for(source.device)
                 times.append(time.perf_counter() - start)
         if not all(logits.isfinite().all() for logits in expected):
             raise OptimizationError("the model's own logits are not finite; its weights are spoilt.")
@@ -187,10 +188,5 @@ def _turn(call: Callable[[], object]) -> float:
 def _seconds(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     result = cast(Tensor, call())
-    _wait(result.device)
+    wait_for(result.device)
     return time.perf_counter() - start
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
