@@ -73,8 +73,8 @@ def _blend(plain: Callable[[Tensor], Tensor]) -> Change:
     """A change away from, or towards, what the image is without the property: torchvision's `_blend`."""
 
     def change(pixels: Tensor, magnitudes: Tensor) -> Tensor:
-        factors = _beside(1 + magnitudes, pixels)
-        mixed = pixels * factors + plain(pixels) * (1 - factors)
+        images = pixels.float()
+        mixed = images + (images - plain(pixels)) * _beside(magnitudes, pixels)
         return mixed.clamp_(0, 255).to(torch.uint8)
 
     return change
@@ -86,6 +86,11 @@ def _blurred(pixels: Tensor) -> Tensor:
     inner = soft[..., 1:-1, 1:-1]
     soft[..., 1:-1, 1:-1] = ((9 * F.avg_pool2d(soft, 3, 1) + 4 * inner) / 13).round_()
     return soft
+
+
+def _mean_gray(pixels: Tensor) -> Tensor:
+    gray: Tensor = functional.rgb_to_grayscale(pixels)
+    return gray.float().mean((1, 2, 3), keepdim=True)
 
 
 def _posterized(pixels: Tensor, bits: Tensor) -> Tensor:
@@ -107,8 +112,8 @@ _CHANGES: Mapping[str, Change] = {
     "TranslateY": _affine(lambda value, _: affine_matrix(0, (0, int(value)))),
     "Rotate": _affine(lambda value, _: affine_matrix(-value)),
     "Brightness": _blend(torch.zeros_like),
-    "Color": _blend(lambda pixels: functional.adjust_saturation(pixels, 0.0)),
-    "Contrast": _blend(lambda pixels: functional.adjust_contrast(pixels, 0.0)),
+    "Color": _blend(functional.rgb_to_grayscale),
+    "Contrast": _blend(_mean_gray),
     "Sharpness": _blend(_blurred),
     "Posterize": _posterized,
     "Solarize": _solarized,
