@@ -73,8 +73,8 @@ def feed(loader: Any, made: Augmentation, like: Preprocessing) -> None:
     """An epoch of batches, each up to the tensor that the model takes."""
     for pixels, labels in loader:
         images = normalize(pixels, like, made.jitter)
-        if made.tensor is not None:
-            images = torch.stack([made.tensor(image) for image in images])
+        for erase in made.erasing:
+            images = erase(images)
             images = images.to(memory_format=torch.channels_last)
         if made.mix is not None:
             made.mix(images, labels)

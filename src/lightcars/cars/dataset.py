@@ -165,13 +165,13 @@ class CarsDataset(Dataset[tuple[Tensor, int]]):
         draw = Draw(key) if isinstance(key, int) else Draw(*key)
         image = self.photos.image(draw.position)
         if self.augmentation is not None:
-            with _random_state(draw.seed):
+            with random_state(draw.seed):
                 image = self.augmentation(image, draw.resolution)
         return to_pixels(image), int(self.photos.labels[draw.position])
 
 
 @contextmanager
-def _random_state(seed: int | None) -> Iterator[None]:
+def random_state(seed: int | None) -> Iterator[None]:
     """Torch's CPU generator at `seed`, afterwards as it was; much cheaper than `torch.random.fork_rng`."""
     if seed is None:
         yield

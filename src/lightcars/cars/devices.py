@@ -22,6 +22,7 @@ from lightcars.cars.run import RunFolder
 from lightcars.errors import DataError, RunError
 
 if TYPE_CHECKING:
+    from lightcars.cars.loaders import CarsLoaders
     from lightcars.cars.module import CarsModule
 
 _LOST = ("Connection closed by peer", "Connection reset by peer", "Connection refused", "NCCL", "Timed out")
@@ -99,12 +100,13 @@ class SameEverywhere(L.Callback):
 
 @final
 class SameSpeed(L.Callback):
-    """Every process takes the first one's precision and memory format: that one alone has measured."""
+    """Every process takes what the first one has chosen: that one alone has measured."""
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
         module = cast("CarsModule", pl_module)
         ours = {name: getattr(module.recipe, name) for name in MEASURED}
         module.recipe = replace(module.recipe, **trainer.strategy.broadcast(ours))
+        cast("CarsLoaders", cast(Any, trainer).datamodule).recipe = module.recipe
         if module.recipe.precision == "bf16-mixed":
             device = trainer.strategy.root_device.type
             trainer.strategy.precision_plugin = MixedPrecision("bf16-mixed", device)

@@ -23,6 +23,7 @@ from lightcars.cars.recipe import (
     note_on_choice,
 )
 from lightcars.cars.report import draw_curves, report
+from lightcars.cars.resident import place
 from lightcars.cars.run import (
     Job,
     Row,
@@ -33,6 +34,7 @@ from lightcars.cars.run import (
 from lightcars.cars.speed import device_of, settle
 from lightcars.cars.trackers import DEFAULT_TRACKERS, check_trackers
 from lightcars.cars.trained import load_trained
+from lightcars.cars.transforms import augmentation
 from lightcars.errors import DataError, MissingExtraError
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
@@ -138,7 +140,7 @@ def _trained(
     from lightcars.cars.training import train
 
     if is_first_process():  # the others ask it; see SameSpeed
-        job = _settled(job, len(photos["train"].labels))
+        job = _settled(job, photos)
     loggers: Loggers = {}
     if is_first_process():
         loggers = resume_trackers(job, trackers) if resume else _begin(job, trackers)
@@ -164,10 +166,13 @@ def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
     return photos
 
 
-def _settled(job: Job, num_images: int) -> Job:
-    """The job with nothing left to measure."""
-    recipe, speed = settle(job.recipe, job.network, job.preprocessing.resolution, num_images)
-    return replace(job, recipe=recipe, speed=speed)
+def _settled(job: Job, photos: dict[str, DecodedPhotos]) -> Job:
+    """The job with nothing left to measure or to choose."""
+    side = job.preprocessing.resolution
+    recipe, speed = settle(job.recipe, job.network, side, len(photos["train"].labels))
+    steps = augmentation(recipe.augment, side, len(job.cars.classes)).photo.steps
+    recipe, said = place(recipe, steps, sum(decoded.pixels.nbytes for decoded in photos.values()))
+    return replace(job, recipe=recipe, speed=speed, place=said)
 
 
 def _tested(job: Job, data: str | Path) -> dict[str, float]:

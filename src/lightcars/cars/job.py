@@ -16,7 +16,7 @@ from lightcars import __version__
 from lightcars.cars.layouts import CLASSES_FILE, CarsData, find_data, with_validation
 from lightcars.cars.optimization import check_optimization
 from lightcars.cars.processes import check_processes, is_first_process, with_started
-from lightcars.cars.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, ModelRecipe, Recipe
+from lightcars.cars.recipe import AUTO, GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, ModelRecipe, Recipe
 from lightcars.cars.recipe_file import load_recipe, recipe_from
 from lightcars.cars.run import Job, RunFolder, check_free, check_resumable, default_folder, reopen
 from lightcars.cars.speed import device_of
@@ -91,6 +91,8 @@ def resumed_job(data: str | Path, recipe: Recipe | None, out: str | Path | None)
     check_resumable(run)
     own = recipe_from(before["recipe"], str(run.description))
     check_processes(own)
+    if own.photos_on_device == AUTO:  # of a run that was begun before there was a choice
+        own = replace(own, photos_on_device=False)
     recipe = own if recipe is None else replace(own, workers=recipe.workers)  # nothing is left to measure
     _check_accelerator(recipe)
     cars = _split(data, recipe)

@@ -71,8 +71,8 @@ class CarsModule(L.LightningModule):
     def _augmented(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         change = self.augmentation
         images = normalize(pixels, self.preprocessing, change.jitter)
-        if change.tensor is not None:
-            images = torch.stack([change.tensor(image) for image in images])
+        for erase in change.erasing:
+            images = erase(images)
         if change.mix is not None:
             images, labels = change.mix(images, labels)
         return images, labels

@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from tqdm import tqdm
 
+from lightcars.cars.pace import Pace, verdict
 from lightcars.cars.recipe import note_on_choice, shown_split
 from lightcars.cars.run import Row, RunFolder, best_row
-from lightcars.cars.speed import Speed
 from lightcars.files import write_text
 from lightcars.weights.checkpoint import save
 
@@ -98,23 +98,31 @@ def _rounded(name: str, value: float) -> str:
 
 @final
 class EpochLines(L.Callback):
-    """Says on stderr where the run is and how it trains, and a line for each epoch that is done."""
+    """Says on stderr where the run is and how it trains, and a line for each epoch that is done.
 
-    def __init__(self, recorder: RunRecorder, speed: Speed | None = None) -> None:
+    `notes` are lines for the beginning; empty ones are left out.
+    """
+
+    def __init__(self, recorder: RunRecorder, pace: Pace, notes: Sequence[str] = ()) -> None:
         self.recorder = recorder
-        self.speed = speed
+        self.pace = pace
+        self.notes = notes
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
             tqdm.write(f"run folder: {self.recorder.run.path}  (on {pl_module.device})", file=sys.stderr)
-            if self.speed is not None:
-                tqdm.write(str(self.speed), file=sys.stderr)
+            for note in filter(None, self.notes):
+                tqdm.write(note, file=sys.stderr)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero and self.recorder.rows:
             select_on = cast("CarsModule", pl_module).recipe.select_on
-            line = epoch_line(self.recorder.rows, trainer.max_epochs or 0, select_on)
+            line = epoch_line(self.recorder.rows, trainer.max_epochs or 0, select_on, str(self.pace.epoch))
             tqdm.write(line, file=sys.stderr)
+
+    def on_train_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.is_global_zero and self.pace.run.images:
+            tqdm.write(verdict(self.pace.run), file=sys.stderr)
 
 
 @final
@@ -134,13 +142,13 @@ class EpochBar(TQDMProgressBar):
         }
 
 
-def epoch_line(rows: Sequence[Row], epochs: int, select_on: str = "val") -> str:
-    """What a person wants to know after an epoch, in one line."""
+def epoch_line(rows: Sequence[Row], epochs: int, select_on: str = "val", pace: str = "") -> str:
+    """What a person wants to know after an epoch, in one line; `pace` is that of its training."""
     row = rows[-1]
     mark = "  best" if best_row(rows) is row else ""
     return (
         f"epoch {int(row['epoch']):>{len(str(epochs))}}/{epochs}"
         f"  train loss {row['train_loss']:.3f}  top-1 {row['train_top1_percent']:5.1f} %"
         f"  |  {shown_split(select_on)} loss {row['val_loss']:.3f}  top-1 {row['val_top1_percent']:5.1f} %"
-        f"  |  {row['seconds']:.0f} s{mark}"
+        f"  |  {row['seconds']:.0f} s{f', {pace}' if pace else ''}{mark}"
     )

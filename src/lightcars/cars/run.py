@@ -120,7 +120,10 @@ class RunFolder:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A fine-tune ready to go. `speed` is what was measured to settle the recipe, if anything was."""
+    """A fine-tune ready to go.
+
+    `speed` is what was measured to settle the recipe, if anything was; `place` says where photographs are.
+    """
 
     name: str
     network: ImageModel
@@ -129,6 +132,7 @@ class Job:
     cars: CarsData
     run: RunFolder
     speed: Speed | None = None
+    place: str = ""
 
 
 def selecting_split(model: Path) -> str | None:

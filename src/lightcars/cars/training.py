@@ -32,6 +32,7 @@ from lightcars.cars.devices import (
 )
 from lightcars.cars.loaders import CarsLoaders
 from lightcars.cars.module import CarsModule
+from lightcars.cars.pace import Pace, Stopwatch
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.cars.run import Job, Row
@@ -53,7 +54,9 @@ def train(
     recipe = job.recipe
     recorder = RunRecorder(job.run, job.cars.classes)
     watch = WorkerWatch()
-    callbacks: list[L.Callback] = [recorder, Tracking(loggers, recorder), watch]
+    stopwatch = Stopwatch()
+    pace = Pace(stopwatch)
+    callbacks: list[L.Callback] = [pace, recorder, Tracking(loggers, recorder), watch]
     if recipe.devices * recipe.num_nodes > 1:
         callbacks += [SameEverywhere(job.run, photos, val), SameSpeed()]
     if recipe.patience is not None:
@@ -62,7 +65,7 @@ def train(
         callbacks.append(FrozenTrunk(recipe.model.freeze_epochs))
     bar = progress and sys.stderr.isatty()
     if progress:
-        callbacks.append(EpochLines(recorder, job.speed))
+        callbacks.append(EpochLines(recorder, pace, (str(job.speed or ""), job.place)))
     if bar:
         callbacks.append(EpochBar())
     callbacks.append(
@@ -77,7 +80,7 @@ def train(
     loaders = CarsLoaders(recipe, photos, val, module.augmentation.photo)
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
-        trainer = _trainer(job, callbacks, bar=bar)
+        trainer = _trainer(job, callbacks, stopwatch, bar=bar)
         _fit(trainer, module, loaders, resumable, watch)
     return recorder.rows
 
@@ -124,7 +127,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
             torch.save(checkpoint, temporary)
 
 
-def _trainer(job: Job, callbacks: list[L.Callback], *, bar: bool) -> L.Trainer:
+def _trainer(job: Job, callbacks: list[L.Callback], stopwatch: Stopwatch, *, bar: bool) -> L.Trainer:
     recipe = job.recipe
     try:
         return L.Trainer(
@@ -139,6 +142,7 @@ def _trainer(job: Job, callbacks: list[L.Callback], *, bar: bool) -> L.Trainer:
             precision="32-true" if recipe.precision == "auto" else recipe.precision,  # see SameSpeed
             callbacks=callbacks,
             plugins=[AtomicCheckpoints()],
+            profiler=stopwatch,
             logger=False,
             default_root_dir=job.run.path,
             enable_model_summary=False,

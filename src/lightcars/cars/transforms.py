@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from lightcars.cars.erasing import BatchErasing
 from lightcars.cars.recipe import AugmentRecipe, Step
 from lightcars.errors import ConfigError
 from lightcars.models.preprocessing import Preprocessing
@@ -32,13 +33,13 @@ class Augmentation:
     Attributes:
         photo: of each photograph.
         jitter: of a batch's colours; None leaves them.
-        tensor: normalised (C, H, W) -> the same; None leaves it.
+        erasing: of a normalised batch, one after the other.
         mix: (N, C, H, W), (N,) labels -> the same, (N, classes) shares of the labels; None mixes nothing.
     """
 
     photo: PhotoAugmentation
     jitter: ColorJitter | None
-    tensor: v2.Transform | None
+    erasing: tuple[BatchErasing, ...]
     mix: v2.Transform | None
 
 
@@ -55,12 +56,12 @@ def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Au
             jitter = _made(ColorJitter, settings) if any(settings.values()) else None
             photos = photos[:-1]
     classes = {name: {"num_classes": num_classes} for name in ("MixUp", "CutMix")}
-    tensors = [_transform(step, {}) for step in recipe.tensors]
+    erasing = tuple(BatchErasing(_transform(step, {})) for step in recipe.tensors)
     mixes = [_transform(step, classes) for step in recipe.batches]
     return Augmentation(
         photo=PhotoAugmentation(photos, resolution),
         jitter=jitter,
-        tensor=v2.Compose(tensors) if tensors else None,
+        erasing=erasing,
         mix=v2.RandomChoice(mixes) if mixes else None,
     )
 
@@ -75,20 +76,21 @@ class PhotoAugmentation:
     def __init__(self, steps: Sequence[Step], resolution: int) -> None:
         self.steps = tuple(steps)
         self.resolution = resolution
-        self._crops = any("RandomResizedCrop" in step for step in steps)
-        self._made = {resolution: self._at(resolution)}
+        self.crops = any("RandomResizedCrop" in step for step in steps)
+        self._made = {resolution: self.at(resolution)}
 
     def __call__(self, image: Image.Image, resolution: int | None = None) -> Image.Image:
         side = resolution or self.resolution
-        if side != self.resolution and not self._crops:
+        if side != self.resolution and not self.crops:
             image = scaled_down(image, side)
         if side not in self._made:
-            self._made[side] = self._at(side)
+            self._made[side] = self.at(side)
         for step in self._made[side]:
             image = step(image)
         return image
 
-    def _at(self, side: int) -> tuple[v2.Transform, ...]:
+    def at(self, side: int) -> tuple[v2.Transform, ...]:
+        """The steps as torchvision's transforms, for that resolution."""
         sizes = {"RandomResizedCrop": {"size": [side, side]}}
         return tuple(_transform(step, sizes) for step in self.steps)
 
@@ -144,7 +146,7 @@ class ColorJitter:
     def __call__(self, images: Tensor) -> Tensor:
         """(N, C, H, W) of values in [0, 1] -> the same, changed. Grayscale keeps to the first two changes."""
         for change, values in self.draw(len(images), images.shape[1]):
-            images = change(images, values.to(images.device))
+            images = change(images, values.to(images.device, non_blocking=True))
         return images
 
     def draw(self, number: int, img_channels: int) -> list[tuple[Change, Tensor]]:
@@ -226,7 +228,7 @@ def _jittered(pixels: Tensor, jitter: ColorJitter) -> Tensor:
         rows = slice(start, start + part)
         few = pixels[rows].to(dtype=torch.float32, memory_format=torch.contiguous_format).div_(255)
         for change, values in drawn:
-            few = change(few, values[rows].to(pixels.device))
+            few = change(few, values[rows].to(pixels.device, non_blocking=True))
         images[rows] = few
     return images
 
@@ -236,9 +238,8 @@ def normalize(pixels: Tensor, preprocessing: Preprocessing, jitter: ColorJitter 
 
     `jitter` changes the colours before.
     """
-    shape: dict[str, Any] = {"dtype": torch.float32, "device": pixels.device}
-    mean = torch.tensor(preprocessing.mean, **shape).view(1, -1, 1, 1)
-    std = torch.tensor(preprocessing.std, **shape).view(1, -1, 1, 1)
+    values = torch.tensor([preprocessing.mean, preprocessing.std]).view(2, 1, -1, 1, 1)
+    mean, std = values.to(pixels.device, non_blocking=True)
     if jitter is not None:
         return _jittered(pixels, jitter).sub_(mean).div_(std)
     floats = pixels.to(dtype=torch.float32, memory_format=torch.channels_last)
