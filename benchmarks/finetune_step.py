@@ -31,8 +31,8 @@ from lightcars.cars.drawing import draw_cars
 from lightcars.cars.layouts import find_data
 from lightcars.cars.loaders import CarsLoaders
 from lightcars.cars.module import CarsModule
+from lightcars.cars.pixels import normalize
 from lightcars.cars.recipe import RGB_MEAN, RGB_STD, Recipe
-from lightcars.cars.transforms import normalize
 from lightcars.models.preprocessing import Preprocessing
 from neighbours import Neighbours
 from ratios import rounded, table

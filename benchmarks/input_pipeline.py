@@ -38,9 +38,10 @@ from lightcars.cars.drawing import draw_cars
 from lightcars.cars.layouts import Sample, find_data
 from lightcars.cars.loaders import CarsLoaders
 from lightcars.cars.optimization import make_optimizer
+from lightcars.cars.pixels import normalize
 from lightcars.cars.recipe import RGB_MEAN, RGB_STD, Recipe
 from lightcars.cars.recipe_file import load_recipe
-from lightcars.cars.transforms import Augmentation, augmentation, normalize
+from lightcars.cars.transforms import Augmentation, augmentation
 from lightcars.models.preprocessing import Preprocessing
 from neighbours import Neighbours
 from ratios import rounded, table

@@ -12,7 +12,7 @@ from lightcars import evaluate, ghostnet, save
 from lightcars.cars.dataset import decode
 from lightcars.cars.evaluate import _figures
 from lightcars.cars.layouts import find_data
-from lightcars.cars.transforms import normalize
+from lightcars.cars.pixels import normalize
 from lightcars.errors import CheckpointError, DataError, DeviceError, LightcarsError
 from lightcars.weights.checkpoint import read_card
 

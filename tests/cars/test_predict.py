@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from lightcars import ghostnet, predict, save
-from lightcars.cars.transforms import normalize, to_pixels
+from lightcars.cars.pixels import normalize, to_pixels
 from lightcars.errors import CheckpointError, DataError, InputError
 from lightcars.models.images import read_image
 from lightcars.models.transforms import fit_square

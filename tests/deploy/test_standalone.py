@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from lightcars import Preprocessing, predict, save
 from lightcars.cars.drawing import draw_cars
-from lightcars.cars.transforms import normalize, to_pixels
+from lightcars.cars.pixels import normalize, to_pixels
 from lightcars.deploy.standalone.predict import Classifier, PredictionError
 from lightcars.models.images import read_image
 from lightcars.models.transforms import fit_square

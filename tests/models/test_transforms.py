@@ -141,6 +141,26 @@ def test_size_is_the_resolution(size, resize, crop_fraction):
     assert photo == before, "the photograph is left as it was"
 
 
+@pytest.mark.parametrize(
+    "size", [(60, 40), (41, 67), (7, 90), (90, 7), (1, 1), (32, 32), (33, 32), (311, 207)]
+)
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("crop_fraction", [1.0, 0.875, 0.9])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_the_square_is_the_same_with_and_without_torchvision(size, resize, crop_fraction, interpolation):
+    preprocessing = Preprocessing(
+        resolution=32,
+        mean=(0.0,) * 3,
+        std=(1.0,) * 3,
+        resize=resize,
+        crop_fraction=crop_fraction,
+        interpolation=interpolation,
+    )
+    ours = np.asarray(fit_square(preprocessing)(noise(*size)), dtype=np.float32) / 255
+    theirs = transforms_for(preprocessing)(noise(*size)).permute(1, 2, 0).numpy()
+    assert np.abs(ours - theirs).max() < 1e-6
+
+
 def test_same_photograph_gives_the_same_tensor():
     transform = transforms_for(ENTRIES[0].preprocessing)
     photo = noise(300, 411)

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from lightcars.cars.pixels import normalize, to_pixels
 from lightcars.cars.predict import Guess
 from lightcars.cars.trained import load_trained
-from lightcars.cars.transforms import normalize, to_pixels
 from lightcars.errors import InputError
 from lightcars.models.image_model import ImageModel
 from lightcars.models.images import read_image, without_advice

@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader
 
 from lightcars.cars.dataset import CarsDataset, DecodedPhotos
 from lightcars.cars.evaluate import logits_of
+from lightcars.cars.pixels import normalize
 from lightcars.cars.trained import TrainedModel
-from lightcars.cars.transforms import normalize
 from lightcars.models.familiarity import fit_familiarity
 
 

@@ -20,9 +20,10 @@ from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
 from lightcars.cars.layouts import Sample
+from lightcars.cars.pixels import as_image, to_pixels
 from lightcars.cars.recipe import Region
 from lightcars.cars.regions import check_region, read_sample
-from lightcars.cars.transforms import PhotoAugmentation, as_image, to_pixels
+from lightcars.cars.transforms import PhotoAugmentation
 from lightcars.errors import DataError
 from lightcars.models.images import without_advice
 from lightcars.models.preprocessing import Preprocessing

@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader
 
 from lightcars.cars.dataset import CarsDataset, decode
 from lightcars.cars.layouts import CarsData, find_data, with_validation
+from lightcars.cars.pixels import normalize
 from lightcars.cars.recipe import Region, note_on
 from lightcars.cars.run import RunFolder, selecting_split
 from lightcars.cars.trained import TrainedModel, load_trained
-from lightcars.cars.transforms import normalize
 from lightcars.errors import DataError
 
 

@@ -13,9 +13,10 @@ from torch.optim.lr_scheduler import LambdaLR
 from lightcars.cars.devices import share_buffers
 from lightcars.cars.figures import EpochFigures
 from lightcars.cars.optimization import averaged, make_epoch_schedule, make_optimizer
+from lightcars.cars.pixels import normalize
 from lightcars.cars.recipe import STEPWISE, Recipe
 from lightcars.cars.schedule import learning_rate_factor
-from lightcars.cars.transforms import augmentation, normalize
+from lightcars.cars.transforms import augmentation
 from lightcars.errors import NonFiniteLossError
 from lightcars.models.image_model import ImageModel
 from lightcars.models.memory_format import LAYOUTS

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from lightcars.cars.pixels import normalize, to_pixels
 from lightcars.cars.trained import TrainedModel, load_trained
-from lightcars.cars.transforms import normalize, to_pixels
 from lightcars.errors import InputError
 from lightcars.models.images import read_image, without_advice
 from lightcars.models.transforms import fit_square
