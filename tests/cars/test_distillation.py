@@ -69,9 +69,8 @@ def test_a_teacher_sees_images_as_it_was_trained_on_them(images):
     model = tiny_model()
     model.preprocessing = Preprocessing(resolution=32, mean=(0.1, 0.2, 0.3), std=(0.2, 0.3, 0.4))
     plain = images * 0.5 + 0.5
-    mean, std = (
-        torch.tensor(v).view(1, 3, 1, 1) for v in (model.preprocessing.mean, model.preprocessing.std)
-    )
+    own = model.preprocessing
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (own.mean, own.std))
     found = Teacher(model, DistillationRecipe(teacher=""), HALF).logits(images)
     torch.testing.assert_close(found, model.eval()((plain - mean) / std), rtol=1e-4, atol=1e-5)
 
@@ -84,7 +83,7 @@ def test_a_teacher_sees_images_as_it_was_trained_on_them(images):
     [
         ({}, (*NAMES, "e"), "has 4 classes, the data 5"),
         ({}, ("a", "x", "c", "d"), r"other classes than the data \(b in place of x\)"),
-        ({"img_channels": 1}, NAMES, "takes 1 channels, the model that it teaches 3"),
+        ({"img_channels": 1}, NAMES, "takes 1 channels, the model that is to learn from it 3"),
     ],
 )
 def test_a_teacher_of_something_else_is_one_line(tmp_path, settings, classes, message):
