@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 
 from lightcars import __version__
+from lightcars.cars.distillation import load_teacher
 from lightcars.cars.layouts import CLASSES_FILE, CarsData, find_data, with_validation
 from lightcars.cars.optimization import check_optimization
 from lightcars.cars.processes import check_processes, is_first_process, with_started
@@ -71,11 +72,12 @@ def new_job(data: str | Path, model: ImageModel | None, recipe: Recipe, out: str
     preprocessing = _preprocessing(network, recipe)
     augmentation(recipe.augment, preprocessing.resolution, len(cars.classes))
     recipe.resolutions(preprocessing.resolution)
+    teacher = _teacher(recipe, cars, network)
     check_optimization(network, recipe)
     folder = default_folder(name) if out is None else Path(out)
     if is_first_process():
         check_free(folder)
-    return Job(name, network, recipe, preprocessing, cars, RunFolder(folder))
+    return Job(name, network, recipe, preprocessing, cars, RunFolder(folder), teacher=teacher)
 
 
 def resumed_job(data: str | Path, recipe: Recipe | None, out: str | Path | None) -> Job:
@@ -103,7 +105,8 @@ def resumed_job(data: str | Path, recipe: Recipe | None, out: str | Path | None)
     if read_card(start).classes != cars.classes or then != counts:
         raise DataError(f"{data} is not the data that {out} was started with ({counts}, then {then}).")
     name = str(before["model"]["name"])
-    return Job(name, network, recipe, _preprocessing(network, recipe), cars, run)
+    teacher = None if run.summary.is_file() else _teacher(recipe, cars, network)
+    return Job(name, network, recipe, _preprocessing(network, recipe), cars, run, teacher=teacher)
 
 
 def description(job: Job) -> dict[str, Any]:
@@ -158,6 +161,12 @@ def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tupl
     if model.config.num_classes != num_classes:
         model.reset_classifier(num_classes)
     return type(model).__name__.lower(), model
+
+
+def _teacher(recipe: Recipe, cars: CarsData, network: ImageModel) -> ImageModel | None:
+    if recipe.distillation is None:
+        return None
+    return load_teacher(recipe.distillation, cars.classes, network.config.img_channels)
 
 
 def _preprocessing(network: ImageModel, recipe: Recipe) -> Preprocessing:

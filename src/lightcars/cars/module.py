@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightcars.cars.devices import share_buffers
+from lightcars.cars.distillation import Teacher
 from lightcars.cars.figures import EpochFigures
 from lightcars.cars.optimization import averaged, make_epoch_schedule, make_optimizer
 from lightcars.cars.pixels import normalize
@@ -30,7 +31,13 @@ CHECK_FINITE_EVERY = 20
 class CarsModule(L.LightningModule):
     """A model with its loss, optimizer and schedule. Batches are ((N, C, H, W) of uint8, (N,) labels)."""
 
-    def __init__(self, model: ImageModel, recipe: Recipe, preprocessing: Preprocessing) -> None:
+    def __init__(
+        self,
+        model: ImageModel,
+        recipe: Recipe,
+        preprocessing: Preprocessing,
+        teacher: ImageModel | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.average = None if recipe.ema_decay is None else averaged(model, recipe.ema_decay)
@@ -38,6 +45,10 @@ class CarsModule(L.LightningModule):
         self.preprocessing = preprocessing
         self.train_figures, self.val_figures = EpochFigures(1), EpochFigures(1, 5)
         self.augmentation = augmentation(recipe.augment, preprocessing.resolution, model.config.num_classes)
+        self.teacher = None
+        if recipe.distillation is not None:
+            assert teacher is not None
+            self.teacher = Teacher(teacher, recipe.distillation, preprocessing)
         if recipe.gradient_checkpointing:
             model.gradient_checkpointing()
         # A function, not a module: the state dict keeps its keys, and layers may still be replaced.
@@ -61,8 +72,11 @@ class CarsModule(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = self._augmented(*batch)
-        logits = self._logits(self._laid_out(images))
+        images = self._laid_out(images)
+        logits = self._logits(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        if self.teacher is not None:
+            loss = self.teacher.loss(images, logits, loss)
         if self.device.type == "cpu" or batch_idx % CHECK_FINITE_EVERY == 0:
             everywhere = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
             self._check_finite(everywhere, "training", f", step {batch_idx + 1}")

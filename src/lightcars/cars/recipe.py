@@ -19,6 +19,7 @@ from lightcars.cars.recipe_sections import (
     STRICT,
     THESIS_STEPS,
     AugmentRecipe,
+    DistillationRecipe,
     ModelRecipe,
     OptimizerRecipe,
     ProgressiveRecipe,
@@ -55,6 +56,7 @@ __all__ = [
     "STEPWISE",
     "THESIS_STEPS",
     "AugmentRecipe",
+    "DistillationRecipe",
     "MemoryFormat",
     "ModelRecipe",
     "OptimizerRecipe",
@@ -146,6 +148,7 @@ class Recipe:
         test: evaluate the best model on the test split once, when all is done.
         seed: of the weights, the order, the augmentation and the validation split.
         optimizer, schedule, augment: see there.
+        distillation: a teacher whose answers are learnt too; None for none.
         label_smoothing: of the cross-entropy; the theses' 0.1.
         ema_decay: an exponential moving average of the weights, updated each step, is what is validated and
             kept; None for none.
@@ -190,6 +193,7 @@ class Recipe:
     optimizer: OptimizerRecipe = OptimizerRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
     augment: AugmentRecipe = AugmentRecipe()
+    distillation: DistillationRecipe | None = None
     label_smoothing: float = 0.1
     ema_decay: float | None = None
     clip_norm: float | None = None

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lightcars.cars.recipe import ProgressiveRecipe, Recipe
+from lightcars.cars.recipe import DistillationRecipe, ProgressiveRecipe, Recipe
 from lightcars.errors import ConfigError, MissingExtraError, did_you_mean
 
 SUFFIXES = (".yaml", ".yml")
@@ -179,7 +179,9 @@ def _explain(problem: Mapping[str, Any], origin: str, lines: Mapping[tuple[str |
 def _known_keys(place: Sequence[str | int]) -> list[str]:
     from dataclasses import fields, is_dataclass
 
-    value: Any = Recipe(progressive=ProgressiveRecipe(start_resolution=32))
+    value: Any = Recipe(
+        progressive=ProgressiveRecipe(start_resolution=32), distillation=DistillationRecipe(teacher="")
+    )
     for part in place:
         value = getattr(value, str(part), None)
     return [known.name for known in fields(value)] if is_dataclass(value) else []

@@ -202,4 +202,28 @@ class ProgressiveRecipe:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillationRecipe:
+    """A trained model whose answers are learnt beside the labels (Hinton et al., 2015).
+
+    The loss is (1 - weight) * cross-entropy + weight * temperature^2 * KL divergence of the softened answers.
+
+    Attributes:
+        teacher: a run folder, a checkpoint folder, a tag of `list_weights()` or a repository on the Hub, of
+            the same classes. It sees the images that the model is trained on.
+        weight: of the teacher; 1 leaves the labels out.
+        temperature: logits of both are divided by it.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    teacher: str
+    weight: float = 0.5
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        require_positive("weight", self.weight, at_most=1)
+        require_positive("temperature", self.temperature)
+
+
 NO_AUGMENTATION = AugmentRecipe(photos=())

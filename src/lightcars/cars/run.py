@@ -133,6 +133,7 @@ class Job:
     run: RunFolder
     speed: Speed | None = None
     place: str = ""
+    teacher: ImageModel | None = None
 
 
 def selecting_split(model: Path) -> str | None:

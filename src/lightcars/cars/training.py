@@ -76,7 +76,7 @@ def train(
             save_on_train_epoch_end=True,
         )
     )
-    module = CarsModule(job.network.train(), recipe, job.preprocessing)
+    module = CarsModule(job.network.train(), recipe, job.preprocessing, job.teacher)
     loaders = CarsLoaders(recipe, photos, val, module.augmentation.photo)
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
