@@ -11,7 +11,8 @@ import torch
 
 from lightcars import finetune
 from lightcars.cars import resident, training
-from lightcars.cars.dataset import Draw, decode
+from lightcars.cars.batch_augmentation import BatchAugmentation
+from lightcars.cars.dataset import Draw, SeededSampler, decode
 from lightcars.cars.job import resumed_job
 from lightcars.cars.layouts import find_data
 from lightcars.cars.loaders import CarsLoaders
@@ -202,6 +203,10 @@ def test_two_devices_augment_as_one_does(photos):
     def images(made):
         return [made.transfer_batch_to_device(batch, CPU, 0)[0] for batch in made.train_dataloader()]
 
+    draws = together([*SeededSampler(48, recipe.seed, (32,))][:8])
+    there = DevicePhotos(photos["train"], CPU).take(draws.positions)[0]
+    own_seeds = BatchAugmentation(augmentation(recipe.augment, 32, 8).photo)(there, draws.seeds, 32)
+    assert torch.equal(images(alone)[0], own_seeds)
     for whole, first, second in zip(images(alone), images(parts[0]), images(parts[1]), strict=True):
         assert torch.equal(whole[0::2], first)
         assert torch.equal(whole[1::2], second)
