@@ -1,8 +1,8 @@
 """Which recipe learns Stanford Cars best, on the same photographs, epochs, resolution and seeds?
 
 Sides: `c-50` (the GhostNet thesis's best experiment, its milestones scaled to 30 epochs, at 112 px) and
-`cars-scratch`, both from fresh weights; with `--trunk FILE` also the pretrained ones: `cars-finetune` and the
-EfficientNet thesis's recipe.
+`recipes/search-start.yaml`, with which the search for `cars-scratch` began, both from fresh weights; with
+`--trunk FILE` also the pretrained ones: `cars-finetune` and the EfficientNet thesis's recipe.
 
 Method: whole fine-tunes with `lightcars.finetune` in float32, one folder each under `--runs`; what is there
 already is not done again, and what was stopped goes on. The figure is `val` top-1 of the epoch that `val`
@@ -35,9 +35,10 @@ SCALED = [round(epoch * EPOCHS / LAST_EPOCH_OF_C50) for epoch in (67, 82, 95, 10
 PINNED = ["precision=32-true", "memory_format=channels_last"]
 """What is measured otherwise, and might not be the same on another machine."""
 
+START = str(Path(__file__).parent / "recipes" / "search-start.yaml")
 FRESH = {
     "c-50": ("c-50", [f"epochs={EPOCHS}", "resolution=112", f"schedule.settings.milestones={SCALED}"]),
-    "cars-scratch": ("cars-scratch", []),
+    "search-start": (START, []),
 }
 """Side -> recipe and what is changed in it."""
 

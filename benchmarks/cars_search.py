@@ -27,13 +27,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cars_recipes import FRESH, run, summary
+from cars_recipes import FRESH, START, run, summary
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recipe_file import load_recipe
 from ratios import table
 from record import RESULTS, machine, versions
-
-START = str(Path(__file__).parent / "recipes" / "search-start.yaml")
 
 MIXES = "augment.batches=[{MixUp: {alpha: 0.2}}, {CutMix: {alpha: 1.0}}]"
 ERASING = "augment.tensors=[{RandomErasing: {p: 0.25}}]"
@@ -86,6 +84,11 @@ TRIALS = {
     "progressive": Trial(says="photographs grow from 64 px", changes=("progressive={start_resolution: 64}",)),
     "px-144": Trial(says="144 px", changes=("resolution=144", "decode_resolution=160")),
     "epochs-60": Trial(says="60 epochs", changes=("epochs=60",)),
+    "cars-scratch": Trial(
+        start="cars-scratch",
+        says="the recipe that ships: crops from 30 %, stronger colours, erasing, mixes, average of weights,"
+        " growing photographs, 130 epochs",
+    ),
 }
 
 

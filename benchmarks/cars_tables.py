@@ -18,9 +18,12 @@ START = "start"
 
 def search(found: Records) -> str:
     """One row a trial: what is changed, and what it gives against the start."""
-    trials = found.get("cars_search", {}).get("results", {})
+    trials = dict(found.get("cars_search", {}).get("results", {}))
     if not trials:
         return "Not measured yet.\n"
+    c50 = found.get("cars_recipes", {}).get("results", {}).get("c-50")
+    if c50 and "c-50" not in trials:
+        trials = {"c-50": {"says": "the thesis's C-50, scaled; in float32", **c50}} | trials
     before = trials.get(START, {}).get("val_top1_percent_mean")
     rows = []
     for name, trial in trials.items():

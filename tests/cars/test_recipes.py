@@ -156,7 +156,9 @@ def test_everything_a_recipe_names_can_be_made(name):
 @pytest.mark.parametrize("name", ["c-5", "c-9", "c-26", "c-45", "c-47", "c-63", "cars-scratch"])
 def test_recipes_run(drawn, tmp_path, name):
     """A small model and two epochs in place of the thesis's, all else as it stands."""
-    recipe = load_recipe(name, ["epochs=2", "batch_size=8", "resolution=48", "model.settings.width=0.25"])
+    smaller = ["epochs=2", "batch_size=8", "resolution=48", "model.settings.width=0.25"]
+    grows = ["progressive.start_resolution=32"] if load_recipe(name).progressive else []
+    recipe = load_recipe(name, [*smaller, *grows])
     recipe = replace(recipe, decode_resolution=None if recipe.decode_resolution is None else 56)
     result = finetune(drawn, recipe=recipe, out=tmp_path / "run")
     assert result.metrics["epochs"] == 2
