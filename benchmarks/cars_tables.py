@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from speed_tables import markdown
+from plots import SOURCE
+from speed_tables import Records, markdown, not_yet, origin
 
-Records = Mapping[str, Any]
 SEARCH_PICTURE = "search.png"
-SOURCE = "Source"
-"""Where the picture keeps the digest of the figures that it shows."""
 START = "start"
 
 
@@ -20,7 +16,7 @@ def search(found: Records) -> str:
     """One row a trial: what is changed, and what it gives against the start."""
     trials = dict(found.get("cars_search", {}).get("results", {}))
     if not trials:
-        return "Not measured yet.\n"
+        return not_yet("cars_search")
     c50 = found.get("cars_recipes", {}).get("results", {}).get("c-50")
     if c50 and "c-50" not in trials:
         trials = {"c-50": {"says": "the thesis's C-50, scaled; in float32", **c50}} | trials
@@ -33,14 +29,14 @@ def search(found: Records) -> str:
         hours = f"{sum(run['hours'] for run in runs) / len(runs):.2f}"
         rows.append([f"`{name}`", trial["says"], seeds, gain, hours])
     head = ("trial", "what is changed", "val top-1 %, each seed", "against `start`", "hours")
-    return markdown(head, rows, texts=2) + _origin(found["cars_search"], "cars_search")
+    return markdown(head, rows, texts=2) + origin(found, "cars_search")
 
 
 def shipped(found: Records) -> str:
     """The figures of the weights in the package."""
-    card = found.get("cars196")
+    card = found.get("train_cars196")
     if card is None:
-        return "Not measured yet.\n"
+        return not_yet("train_cars196")
     rows = [
         ["top-1 on `val`", f"{card['val_top1_percent']:.2f} %"],
         ["top-5 on `val`", f"{card['val_top5_percent']:.2f} %"],
@@ -55,7 +51,20 @@ def shipped(found: Records) -> str:
     sides = card["val_top1_percent_by_resolution"].items()
     tried = ", ".join(f"{side} px {top1:.1f} %" for side, top1 in sides)
     text = markdown(("figure", "value"), rows)
-    return f"{text}\nTop-1 on `val` by resolution: {tried}.\n" + _origin(card, "train_cars196")
+    return f"{text}\nTop-1 on `val` by resolution: {tried}.\n" + origin(found, "train_cars196")
+
+
+def answers(found: Records) -> str:
+    """How long a first answer takes, from a cold start."""
+    record = found.get("first_answer")
+    if record is None:
+        return not_yet("first_answer")
+    rows = []
+    for name, row in record["results"].items():
+        wall, target = row["wall_ms"], row["target_ms"]
+        time = f"{wall['median'] / 1000:.2f} s [{wall['min'] / 1000:.2f} .. {wall['max'] / 1000:.2f}]"
+        rows.append([f"`{name}`", time, "" if target is None else f"{target / 1000:g} s"])
+    return markdown(("command", "median [least .. most]", "asked"), rows) + origin(found, "first_answer")
 
 
 def curves(found: Records) -> dict[str, list[float]]:
@@ -86,11 +95,3 @@ def draw_curves(found: Records, path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, title="trial: best epoch", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.savefig(path, dpi=110, metadata={SOURCE: digest(found)})
-
-
-def _origin(record: Mapping[str, Any], script: str) -> str:
-    machine, versions = record["machine"], record["versions"]
-    return (
-        f"\n`benchmarks/{script}.py`, {record['date']}: {machine['cpu']}, {machine['cores']} cores;"
-        f" torch {versions['torch']}.\n"
-    )

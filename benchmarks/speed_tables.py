@@ -48,7 +48,7 @@ def how_fast(found: Records) -> str:
             ]
         )
     head = ("", "eager", "`lightcars.fuse`", "`lightcars.optimize`", "`lightcars.optimize` in int8")
-    return markdown(head, rows) + _origin(found, "fuse", "optimize") if rows else not_yet("fuse", "optimize")
+    return markdown(head, rows) + origin(found, "fuse", "optimize") if rows else not_yet("fuse", "optimize")
 
 
 def fused(found: Records) -> str:
@@ -62,7 +62,7 @@ def fused(found: Records) -> str:
             ms = f"{_ms(fused, OURS)} ms"
             rows.append([label_of(model, batch), ms, *ratios])
     head = ("", "fused", "torchvision", "timm", "not fused")
-    return markdown(head, rows) + _origin(found, "fuse") if rows else not_yet("fuse")
+    return markdown(head, rows) + origin(found, "fuse") if rows else not_yet("fuse")
 
 
 def deployed(found: Records) -> str:
@@ -88,7 +88,7 @@ def deployed(found: Records) -> str:
     head = ("", "side", "ms", "eager / side", "side / `optimize`", "side / int8", "answers differ by")
     starts_head = ("", "side", "chosen", "first process", "later ones", "of that `import torch`")
     first, second = markdown(head, rows, texts=2), markdown(starts_head, starts, texts=3)
-    return f"{first}\n{second}{_origin(found, 'optimize')}"
+    return f"{first}\n{second}{origin(found, 'optimize')}"
 
 
 def trained(found: Records) -> str:
@@ -103,7 +103,7 @@ def trained(found: Records) -> str:
             mib = f"{step['mib']['sides'][side]['median']:.4g}"
             rows.append([*row, spread(over) if over else "", mib])
     head = ("", "side", "ms", "side / fastest of lightcars", "MiB")
-    return markdown(head, rows, texts=2) + _origin(found, "training_step")
+    return markdown(head, rows, texts=2) + origin(found, "training_step")
 
 
 def on_gpu(found: Records) -> str:
@@ -122,7 +122,7 @@ def on_gpu(found: Records) -> str:
                 row = [label, side + chosen, _ms(figures, side), per_second]
                 rows.append([*row, spread(over) if over else "", mib])
     head = ("", "side", "ms", "images/s", "side / lightcars", "MiB")
-    return markdown(head, rows, texts=2) + _origin(found, "gpu")
+    return markdown(head, rows, texts=2) + origin(found, "gpu")
 
 
 def other_machines(folder: Path = RESULTS / "machines") -> str:
@@ -170,7 +170,7 @@ def _start(label: str, side: str, start: Mapping[str, Any]) -> list[str]:
     return [label, NAMES[side], f"{first['engine']} {first['precision']}", *(f"{s:.3g} s" for s in took)]
 
 
-def _origin(found: Records, *names: str) -> str:
+def origin(found: Records, *names: str) -> str:
     """Where the figures are from: machine, versions, rounds, and how quiet it was."""
     return "\n" + "".join(_line(name, found[name]) for name in names if name in found)
 
@@ -182,8 +182,9 @@ def _line(name: str, record: Mapping[str, Any]) -> str:
     ]
     machine = f"{record['machine']['cpu']}, {record['machine']['cores']} cores"
     on = f"{record['gpu']['name']}, CUDA {record['gpu']['cuda']}; {machine}" if "gpu" in record else machine
-    disturbed = record["measurements_disturbed"]
+    disturbed = record.get("measurements_disturbed")
     quiet = f"; other processes disturbed {disturbed} measurements" if disturbed else ""
     fresh = "; fresh weights" if record.get("learnt") == [] else ""
-    rounds = f"{record['rounds']} round{'s' if record['rounds'] > 1 else ''}"
-    return f"`benchmarks/{name}.py`, {record['date']}: {on}; {', '.join(versions)}; {rounds}{fresh}{quiet}.\n"
+    number = record.get("rounds", 0)
+    rounds = f"; {number} round{'s' if number > 1 else ''}" if number else ""
+    return f"`benchmarks/{name}.py`, {record['date']}: {on}; {', '.join(versions)}{rounds}{fresh}{quiet}.\n"

@@ -10,7 +10,8 @@ its seed (or goes on with a run that was stopped), and then, on `val`:
 * judges the weights as they ship, rounded to half precision.
 
 What has been done is not done again. The folder `--out` is what `lightcars.save_pretrained` writes; the
-figures go to results/cars196.json too. Top-1 on `val` chose epoch and resolution, so it is a little too good.
+figures go to results/train_cars196.json too. Top-1 on `val` chose epoch and resolution, so it is a little too
+good.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def main() -> None:
     options.add_argument("--recipe", default="cars-scratch", help="recipe that ships, or YAML file")
     options.add_argument("--set", dest="changes", action="append", default=[], help="change the recipe")
     options.add_argument("--out", type=Path, default=SHIPPED / "cars196")
-    options.add_argument("--results", type=Path, default=RESULTS / "cars196.json")
+    options.add_argument("--results", type=Path, default=RESULTS / "train_cars196.json")
     given = options.parse_args()
     if not (given.run / "metrics.json").is_file():
         recipe = load_recipe(given.recipe, given.changes)
@@ -114,7 +115,7 @@ def main() -> None:
         for row in (hard.figures for hard in classes_by_difficulty(predictions)[:10])
     ]
     record = {
-        "benchmark": "cars196",
+        "benchmark": "train_cars196",
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
         "versions": versions(),

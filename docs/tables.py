@@ -50,6 +50,7 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "gpu-picture": partial(picture, "speed-gpu.png", "How many times faster than timm's eager model"),
         "machines": speed_tables.other_machines,
         "search": partial(cars_tables.search, found),
+        "first-answer": partial(cars_tables.answers, found),
         "shipped": partial(cars_tables.shipped, found),
     }
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+import cars_tables
 import plots
 import speed_tables
 
@@ -96,3 +97,58 @@ def test_a_picture_without_figures_goes(found, tmp_path):
     (tmp_path / "speed-gpu.png").write_bytes(b"old")
     plots.draw_all({"fuse": found["fuse"]}, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["speed.png"]
+
+
+TRIAL = {
+    "says": "nothing",
+    "runs": [{"val_top1_percent": 40.0, "val_top1_percent_by_epoch": [9.0, 40.0], "hours": 0.5}],
+}
+MADE_BY_A_RUN = {
+    "date": "2026-01-02",
+    "machine": {"cpu": "a processor", "cores": 2},
+    "versions": {"torch": "9.9"},
+}
+
+
+@pytest.fixture
+def searched():
+    longer = {"says": "longer", "runs": [{**TRIAL["runs"][0], "val_top1_percent": 44.5}], "hours": 1.0}
+    trials = {
+        "start": {**TRIAL, "val_top1_percent_mean": 40.0},
+        "longer": {**longer, "val_top1_percent_mean": 44.5},
+    }
+    c50 = {**TRIAL, "val_top1_percent_mean": 10.0}
+    del c50["says"]
+    return {
+        "cars_search": {**MADE_BY_A_RUN, "results": trials},
+        "cars_recipes": {**MADE_BY_A_RUN, "results": {"c-50": c50}},
+    }
+
+
+def test_the_search_says_what_each_trial_gives(searched):
+    text = cars_tables.search(searched)
+    assert [row[0] for row in rows(text)] == ["`c-50`", "`start`", "`longer`"]
+    assert [row[3] for row in rows(text)] == ["-30.0", "", "+4.5"]
+    assert "2026-01-02: a processor, 2 cores; torch 9.9.\n" in text
+
+
+def test_the_curves_hold_the_digest_of_what_they_show(searched, tmp_path):
+    cars_tables.draw_curves(searched, tmp_path / "search.png")
+    before = cars_tables.digest(searched)
+    assert Image.open(tmp_path / "search.png").text[plots.SOURCE] == before
+    searched["cars_search"]["results"]["longer"]["runs"][0]["val_top1_percent_by_epoch"] = [9.0, 41.0]
+    assert cars_tables.digest(searched) != before
+
+
+def test_first_answers_are_in_seconds():
+    row = {"wall_ms": {"median": 1500.0, "min": 1400.0, "max": 1700.0}, "target_ms": 3000.0}
+    text = cars_tables.answers({"first_answer": {**MADE_BY_A_RUN, "rounds": 2, "results": {"predict": row}}})
+    assert rows(text) == [["`predict`", "1.50 s [1.40 .. 1.70]", "3 s"]]
+    assert "; 2 rounds." in text
+
+
+def test_without_a_search_there_is_neither_table_nor_picture(tmp_path):
+    for table in (cars_tables.search, cars_tables.shipped, cars_tables.answers):
+        assert table({}).startswith("Not measured yet; `python benchmarks/")
+    cars_tables.draw_curves({}, tmp_path / "search.png")
+    assert not (tmp_path / "search.png").exists()

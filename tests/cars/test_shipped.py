@@ -25,7 +25,7 @@ FOLDER = SHIPPED / "cars196"
 
 @pytest.fixture(scope="module")
 def figures():
-    return json.loads((RESULTS / "cars196.json").read_text())
+    return json.loads((RESULTS / "train_cars196.json").read_text())
 
 
 def test_all_that_ships_is_in_the_catalogue():
