@@ -32,7 +32,7 @@ EPOCHS = 30
 LAST_EPOCH_OF_C50 = 129
 SCALED = [round(epoch * EPOCHS / LAST_EPOCH_OF_C50) for epoch in (67, 82, 95, 107)]
 
-PINNED = ["precision=32-true", "memory_format=channels_last"]
+PINNED = ["precision=32-true", "memory_format=channels_last", "photos_on_device=false"]
 """What is measured otherwise, and might not be the same on another machine."""
 
 START = str(Path(__file__).parent / "recipes" / "search-start.yaml")
@@ -59,7 +59,7 @@ def run(data: Path, folder: Path, recipe: Recipe) -> dict[str, Any]:
     """The figures of one fine-tune, done now unless it is there."""
     there = folder / "run.json"
     if (folder / "metrics.json").is_file():
-        before = recipe_from(json.loads(there.read_text())["recipe"], str(there))
+        before = recipe_from(json.loads(there.read_text())["recipe"], str(there)).settled_by(recipe)
         changed = before.differences(recipe)
         if changed:
             raise SystemExit(f"{folder} holds a run of another recipe: {', '.join(changed)}.")

@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cars_recipes import FRESH, START, run, summary
+from cars_recipes import FRESH, PINNED, START, run, summary
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recipe_file import load_recipe
 from ratios import table
@@ -94,8 +94,9 @@ TRIALS = {
 
 def recipe_of(name: str, seed: int, changes: Sequence[str]) -> Recipe:
     trial = TRIALS[name]
-    pinned = ["precision=bf16-mixed", "memory_format=channels_last"]
-    return load_recipe(trial.start, [*pinned, *trial.changes, *changes, f"seed={seed}"])
+    return load_recipe(
+        trial.start, [*PINNED, "precision=bf16-mixed", *trial.changes, *changes, f"seed={seed}"]
+    )
 
 
 def folder_of(runs: Path, name: str, seed: int) -> Path:

@@ -24,7 +24,7 @@ def search(found: Records) -> str:
     rows = []
     for name, trial in trials.items():
         mean, runs = trial["val_top1_percent_mean"], trial["runs"]
-        gain = "" if before is None or name == START else f"{mean - before:+.1f}"
+        gain = "" if before is None or name in (START, "c-50") else f"{mean - before:+.1f}"
         seeds = ", ".join(f"{run['val_top1_percent']:.2f}" for run in runs)
         hours = f"{sum(run['hours'] for run in runs) / len(runs):.2f}"
         rows.append([f"`{name}`", trial["says"], seeds, gain, hours])
@@ -51,7 +51,8 @@ def shipped(found: Records) -> str:
     sides = card["val_top1_percent_by_resolution"].items()
     tried = ", ".join(f"{side} px {top1:.1f} %" for side, top1 in sides)
     text = markdown(("figure", "value"), rows)
-    return f"{text}\nTop-1 on `val` by resolution: {tried}.\n" + origin(found, "train_cars196")
+    earlier = f"Before the batch norms' statistics were taken anew, by resolution: {tried}."
+    return f"{text}\n{earlier}\n" + origin(found, "train_cars196")
 
 
 def answers(found: Records) -> str:

@@ -1,11 +1,12 @@
 """Trains the weights that ship with lightcars, and writes them with their card.
 
 `python benchmarks/train_cars196.py --data cars196 --run runs/cars196` trains the recipe `cars-scratch` with
-its seed (or goes on with a run that was stopped), and then, on `val`:
+its seed (or goes on with a run that was stopped), and then, on `val` where nothing else is said:
 
 * picks the resolution with the best top-1: crops make cars look larger in training than they are in whole
   photographs, so a larger one is better there (Touvron et al., "Fixing the train-test resolution
   discrepancy", arXiv 1906.06423);
+* takes the batch norms' statistics anew, from the whole photographs of `train` at that resolution;
 * fits temperature and familiarity;
 * judges the weights as they ship, rounded to half precision.
 
@@ -28,6 +29,7 @@ import torch
 
 import lightcars
 from lightcars.cars.analysis import calibration, classes_by_difficulty
+from lightcars.cars.batch_norms import settle_batch_norms
 from lightcars.cars.calibration import calibrate
 from lightcars.cars.dataset import DecodedPhotos, decode
 from lightcars.cars.layouts import CarsData, find_data
@@ -101,10 +103,11 @@ def main() -> None:
         lightcars.finetune(given.data, recipe=recipe, out=given.run, resume=resume, progress=True)
     described = json.loads((given.run / "run.json").read_text())
     trained, cars = load_trained(given.run), find_data(given.data)
-    trained.model.half().float()  # as they ship
     side, tried = best_resolution(trained, cars)
     trained = replace(trained, preprocessing=replace(trained.preprocessing, resolution=side))
     train, val = (photos_at(trained, cars, split, side) for split in ("train", "val"))
+    silenced = settle_batch_norms(trained, train)
+    trained.model.half().float()  # as they ship
     before = judge(trained, val, cars.root)
     calibrate(trained, train, val)
     predictions = judge(trained, val, cars.root)
@@ -124,6 +127,7 @@ def main() -> None:
         "hours": hours,
         "resolution": side,
         "val_top1_percent_by_resolution": {str(each): rounded(top1) for each, top1 in tried.items()},
+        "silenced_channels": silenced,
         "temperature": trained.model.temperature,
         **figures,
         "worst_classes": worst,

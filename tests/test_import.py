@@ -40,6 +40,15 @@ def test_building_and_counting_load_torch_only():
     assert loaded & {"torch", "torchvision", "typer", "rich", "lightning", "fvcore"} == {"torch"}
 
 
+def test_a_prediction_loads_neither_torchvision_nor_what_trains():
+    loaded = loaded_after(
+        "import pathlib, tempfile; from PIL import Image; from lightcars import predict;"
+        "photo = pathlib.Path(tempfile.mkdtemp()) / 'a.png'; Image.effect_noise((64, 48), 90).save(photo);"
+        "predict('cars196', photo)"
+    )
+    assert loaded & {"torch", "torchvision", "typer", "rich", "lightning", "fvcore"} == {"torch"}
+
+
 def test_dir_shows_the_public_names():
     assert dir(lightcars) == sorted(lightcars.__all__)
 

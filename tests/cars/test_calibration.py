@@ -1,5 +1,7 @@
 """Calibration: the temperature that is there is found, and no answer changes but for its probability."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,6 +12,8 @@ from lightcars.cars.layouts import find_data
 from lightcars.cars.predictions import judge
 from lightcars.cars.trained import load_trained
 from lightcars.models.familiarity import Familiarity
+
+from .tiny_settings import TINY_RECIPE
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
@@ -58,3 +62,17 @@ def test_predict_says_what_looks_familiar(finished, drawn, tmp_path, limit, fami
     model.familiarity = Familiarity(**zeros, limit=limit)
     (prediction,) = predict(save(model, tmp_path / "model"), drawn / "val" / "Bus" / "0000.png")
     assert prediction.familiar is familiar
+
+
+def test_a_new_training_forgets_what_was_fitted_to_the_old_weights(finished, tiny, drawn, tmp_path):
+    model = load(finished.run / "best")
+    trained, cars = load_trained(finished.run), find_data(drawn)
+    train, val = (decode(cars.split(split), trained.preprocessing) for split in ("train", "val"))
+    calibrate(trained, train, val)
+    model.temperature, model.familiarity = trained.model.temperature, trained.model.familiarity
+    start = save(model, tmp_path / "start")
+    assert load(start).familiarity is not None
+    model = load(start)
+    result = tiny(drawn, tmp_path / "run", model=model, recipe=replace(TINY_RECIPE, epochs=1))
+    assert (result.model.temperature, result.model.familiarity) == (1.0, None)
+    assert load(tmp_path / "run" / "best").temperature == 1.0

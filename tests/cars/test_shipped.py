@@ -92,8 +92,8 @@ def test_photographs_of_cars_look_familiar(shared):
     photos = sorted((shared / "val").glob("*/*.webp"))[::20]
     found = predict("cars196", photos)
     assert sum(prediction.familiar for prediction in found) >= 0.9 * len(photos)
-    names = {class_key(path.parent.name) for path in photos}
-    assert {class_key(prediction.guesses[0].name) for prediction in found} & names
+    right = [class_key(p.guesses[0].name) == class_key(p.path.parent.name) for p in found]
+    assert sum(right) > 0.4 * len(photos)
 
 
 def test_other_preprocessing_would_be_noticed(shared):

@@ -307,7 +307,7 @@ def test_nothing_but_progress_is_said_on_stderr(lightcars, cars, tmp_path):
     shown = lightcars("finetune", cars, *SMALL, "--epochs", 2, "--out", tmp_path / "run")
     lines = shown.err.splitlines()
     assert lines[0].startswith(f"run folder: {tmp_path / 'run'}")
-    assert [line[:9] for line in lines[1:]] == ["epoch 1/2", "epoch 2/2"]
+    assert [line[:9] for line in lines[1:]] == ["photograp", "epoch 1/2", "epoch 2/2", "trained 2"]
 
 
 def test_what_was_measured_is_said_in_a_line(lightcars, cars, tmp_path):
@@ -455,9 +455,20 @@ def test_predict_says_what_it_does_not_know(lightcars, cars, tmp_path):
 
 def test_predict_without_a_photograph(lightcars, finished):
     assert lightcars("predict", "nothing.jpg").error == "there is no image nothing.jpg."
-    assert lightcars("predict", "nothing").error == "there is no photograph nothing."
+    assert lightcars("predict", "nothing").error == "there is no image nothing."
     assert f"name photographs too: lightcars predict {finished} PHOTO" in lightcars("predict", finished).error
     assert "name photographs too" in lightcars("predict", "cars196").error
+    assert lightcars("predict", "a.jpg", finished).error == f"{finished} goes before the photographs."
+    assert "name its photographs" in lightcars("predict", finished / "..", "a.jpg").error
+
+
+def test_predict_minds_no_folder_of_the_data_sets_name(lightcars, cars, tmp_path, monkeypatch):
+    (tmp_path / "cars196").mkdir()
+    monkeypatch.chdir(tmp_path)
+    photo = cars / "val" / "Bus" / "0000.png"
+    alone = lightcars("predict", photo, "--json")
+    assert (alone.code, alone.err) == (0, "")
+    assert lightcars("predict", "cars196", photo, "--json").out == alone.out
 
 
 def test_predict_draws_an_activation_map(lightcars, cars, finished, tmp_path):

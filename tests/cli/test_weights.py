@@ -34,7 +34,7 @@ def test_weights_of_one_model(lightcars):
     lines = lightcars("weights", "ghostnet_100").out.splitlines()
     assert len(lines) == 3
     assert lines[1].split() == ["timm/ghostnet_100.in1k", "74.0", "%", "224", "px", "unknown", "apache-2.0"]
-    assert "no published weights of ghostnet_thesis" in lightcars("weights", "ghostnet_thesis").out
+    assert "no published weights of ghostnet_050" in lightcars("weights", "ghostnet_050").out
     assert "Did you mean ghostnet_1" in lightcars("weights", "ghostnet_10").error
 
 

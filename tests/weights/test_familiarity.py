@@ -6,11 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lightcars import create_model, ghostnet, load, save
-from lightcars.errors import CheckpointError
+from lightcars import create_model, fuse, ghostnet, load, save
+from lightcars.errors import CheckpointError, ConfigError
 from lightcars.models.familiarity import Familiarity
-from lightcars.weights.familiarity import FAMILIARITY_FILE
-from lightcars.weights.hub import CONFIG_FILE
+from lightcars.weights.conversion import convert_weights
+from lightcars.weights.hub import CONFIG_FILE, FAMILIARITY_FILE
 
 CHANGES = {"width": 0.1, "num_classes": 5, "out_channels": 16}
 
@@ -46,7 +46,7 @@ def test_fresh_models_and_old_checkpoints_have_none(folder, tmp_path):
     assert (ghostnet(**CHANGES).temperature, ghostnet(**CHANGES).familiarity) == (1.0, None)
     (folder / FAMILIARITY_FILE).unlink()
     config = json.loads((folder / CONFIG_FILE).read_text())
-    del config["temperature"]
+    del config["temperature"], config["familiarity"]
     (folder / CONFIG_FILE).write_text(json.dumps(config))
     assert (load(folder).temperature, load(folder).familiarity) == (1.0, None)
 
@@ -86,6 +86,26 @@ def test_a_file_that_is_cut_off(folder):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CheckpointError, match=r"familiarity\.safetensors cannot be read"):
         load(folder)
+
+
+def test_a_file_that_is_missing(folder):
+    (folder / FAMILIARITY_FILE).unlink()
+    with pytest.raises(CheckpointError, match=r"there is no file .*familiarity\.safetensors"):
+        load(folder)
+
+
+def test_a_temperature_that_cannot_be_is_not_saved(model, folder):
+    model.temperature = 0.0
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    with pytest.raises(ConfigError, match="temperature must be a positive number"):
+        save(model, folder)
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_fused_model_and_a_converted_folder_keep_them(model, folder, tmp_path):
+    assert_same(fuse(model.eval()), model)
+    convert_weights(str(folder), tmp_path / "converted", to="lightcars")
+    assert_same(load(tmp_path / "converted"), model)
 
 
 @pytest.mark.parametrize("value", [0, -1, "warm", None, float("inf")])

@@ -16,6 +16,7 @@ from huggingface_hub import constants, file_download
 from huggingface_hub.utils import _http as hub_http
 
 from lightcars.errors import CheckpointError, DownloadError, HubFileMissingError
+from lightcars.models.familiarity import Familiarity
 from lightcars.sharing import Training, from_pretrained, push_to_hub
 from lightcars.weights import hub as module
 from lightcars.weights.checkpoint import save
@@ -693,6 +694,17 @@ def test_there_and_back(hub, model):
     assert_equal(again, model)
     assert again.config == model.config
     assert not again.training
+
+
+def test_what_looks_familiar_goes_there_and_back(hub):
+    ours = ghostnet(width=0.1, out_channels=16, num_classes=5).eval()
+    size = ours.config.feature_channels
+    ours.familiarity = Familiarity(mean=torch.zeros(size), directions=torch.zeros(size, 1), limit=2.0)
+    ours.temperature = 0.5
+    push_to_hub(ours, "owner/calibrated", token=hub.write_token)
+    again = from_pretrained("owner/calibrated")
+    assert again.familiarity is not None
+    assert (again.temperature, again.familiarity.limit) == (0.5, 2.0)
 
 
 def test_pushing_again_replaces(hub, model, repository):

@@ -26,6 +26,7 @@ from lightcars.cars.resampling import (
 )
 from lightcars.cars.transforms import PhotoAugmentation
 from lightcars.cars.trivial_augment import BatchTrivialAugment
+from lightcars.models.device import sent
 
 
 class BatchStep(Protocol):
@@ -59,7 +60,7 @@ class BatchAugmentation:
             self._made[side] = self._at(side)
         if side != self._photo.resolution and not self._photo.crops:
             whole = torch.tensor([[0, 0, *pixels.shape[2:]]]).expand(len(pixels), 4)
-            pixels = resampled(pixels, whole.to(pixels.device, non_blocking=True), side)
+            pixels = resampled(pixels, sent(whole, pixels.device), side)
         steps = self._made[side]
         parts = drawn(seeds, sum(step.chances for step in steps)).split([step.chances for step in steps], 1)
         for step, chances in zip(steps, parts, strict=True):
@@ -98,7 +99,7 @@ class Flip:
         self._share = made.p
 
     def __call__(self, pixels: Tensor, chances: Tensor) -> Tensor:
-        flipped = (chances < self._share).to(pixels.device, non_blocking=True)
+        flipped = sent(chances < self._share, pixels.device)
         return torch.where(flipped[:, :, None, None], pixels.flip(3), pixels)
 
 
@@ -115,7 +116,7 @@ class Crop:
         size = (pixels.shape[2], pixels.shape[3])
         boxes, fits = drawn_boxes(chances, size, self._made.scale, self._made.ratio)
         boxes = torch.where(fits[:, None], boxes, largest_box(size, self._made.ratio))
-        return resampled(pixels, boxes.to(pixels.device, non_blocking=True), self._made.size[0])
+        return resampled(pixels, sent(boxes.float(), pixels.device), self._made.size[0])
 
 
 @final
@@ -130,7 +131,7 @@ class Affine:
     def __call__(self, pixels: Tensor, chances: Tensor) -> Tensor:
         size = (pixels.shape[2], pixels.shape[3])
         matrices = torch.tensor([self.matrix(row, size) for row in chances.tolist()])
-        return warped(pixels, matrices.to(pixels.device, non_blocking=True))
+        return warped(pixels, sent(matrices, pixels.device))
 
     def matrix(self, chances: Sequence[float], size: tuple[int, int]) -> list[float]:
         """Of one image of that height and width, from six numbers in [0, 1)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +14,9 @@ from lightcars.cars.evaluate import logits_of
 from lightcars.cars.pixels import normalize
 from lightcars.cars.trained import TrainedModel
 from lightcars.models.familiarity import fit_familiarity
+
+SEARCHED = (math.log(0.05), math.log(20.0))
+"""Logarithms of the temperatures that are looked at; their loss has one minimum."""
 
 
 def calibrate(trained: TrainedModel, train: DecodedPhotos, val: DecodedPhotos) -> None:
@@ -34,19 +39,15 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         logits: (N, num_classes), of photographs that were not trained on.
         labels: (N,), their classes.
     """
+    from scipy.optimize import minimize_scalar
+
     values = logits.detach().double()
-    logarithm = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    search = torch.optim.LBFGS([logarithm], max_iter=100, line_search_fn="strong_wolfe")
 
-    def loss() -> float:
-        search.zero_grad()
-        found = F.cross_entropy(values / logarithm.exp(), labels)
-        found.backward()
-        return found.item()
+    def loss(logarithm: float) -> float:
+        return F.cross_entropy(values / math.exp(logarithm), labels).item()
 
-    with torch.enable_grad():
-        search.step(loss)
-    return logarithm.exp().item()
+    found = minimize_scalar(loss, bounds=SEARCHED, method="bounded", options={"xatol": 1e-4})
+    return math.exp(found.x)
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 
 from lightcars.cars.resampling import BOX_CHANCES, drawn_boxes
 from lightcars.errors import ConfigError
+from lightcars.models.device import sent
 
 
 @final
@@ -30,7 +31,7 @@ class BatchErasing:
         chances = torch.rand(number, 1 + BOX_CHANCES, dtype=torch.float64)
         boxes, fits = drawn_boxes(chances[:, 1:], (height, width), made.scale, made.ratio, tall=True)
         boxes = boxes * (fits & (chances[:, 0] < made.p))[:, None]  # of no height where nothing is erased
-        top, left, h, w = boxes.float().to(images.device, non_blocking=True)[..., None].unbind(1)
+        top, left, h, w = sent(boxes.float(), images.device)[..., None].unbind(1)
         y, x = (torch.arange(size, device=images.device) for size in (height, width))
         rows, columns = (y >= top) & (y < top + h), (x >= left) & (x < left + w)
         inside = rows[:, None, :, None] & columns[:, None, None, :]
@@ -40,4 +41,4 @@ class BatchErasing:
         if self._made.value is None:
             return torch.randn_like(images)
         value = torch.tensor(self._made.value).view(1, -1, 1, 1)
-        return value.to(images.device, images.dtype, non_blocking=True)
+        return sent(value, images.device).to(images.dtype)

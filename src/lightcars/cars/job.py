@@ -153,14 +153,20 @@ def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tupl
         if weights is None:
             return name, build_model(change_config(config, ends))
         loaded = load_pretrained(name, weights, {**settings, **ends})
-        return name, copy.deepcopy(loaded)  # in memory of its own, aligned as fresh weights are
+        return name, _to_train(copy.deepcopy(loaded))  # in memory of its own, aligned as fresh weights are
     if recipe.model.settings or recipe.model.weights is not None:
         raise ConfigError(
             "a recipe with settings or weights of a model cannot train the module that was given."
         )
     if model.config.num_classes != num_classes:
         model.reset_classifier(num_classes)
-    return type(model).__name__.lower(), model
+    return type(model).__name__.lower(), _to_train(model)
+
+
+def _to_train(model: ImageModel) -> ImageModel:
+    """Without what was fitted to the weights as they were."""
+    model.temperature, model.familiarity = 1.0, None
+    return model
 
 
 def _teacher(recipe: Recipe, cars: CarsData, network: ImageModel) -> ImageModel | None:

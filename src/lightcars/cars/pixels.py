@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from lightcars.models.device import sent
 from lightcars.models.preprocessing import Preprocessing
 
 Change: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -50,7 +51,7 @@ class ColorJitter:
     def __call__(self, images: Tensor) -> Tensor:
         """(N, C, H, W) of values in [0, 1] -> the same, changed. Grayscale keeps to the first two changes."""
         for change, values in self.draw(len(images), images.shape[1]):
-            images = change(images, values.to(images.device, non_blocking=True))
+            images = change(images, sent(values, images.device))
         return images
 
     def draw(self, number: int, img_channels: int) -> list[tuple[Change, Tensor]]:
@@ -131,7 +132,7 @@ def _jittered(pixels: Tensor, jitter: ColorJitter) -> Tensor:
         rows = slice(start, start + part)
         few = pixels[rows].to(dtype=torch.float32, memory_format=torch.contiguous_format).div_(255)
         for change, values in drawn:
-            few = change(few, values[rows].to(pixels.device, non_blocking=True))
+            few = change(few, sent(values[rows], pixels.device))
         images[rows] = few
     return images
 
@@ -142,7 +143,7 @@ def normalize(pixels: Tensor, preprocessing: Preprocessing, jitter: ColorJitter 
     `jitter` changes the colours before.
     """
     values = torch.tensor([preprocessing.mean, preprocessing.std]).view(2, 1, -1, 1, 1)
-    mean, std = values.to(pixels.device, non_blocking=True)
+    mean, std = sent(values, pixels.device)
     if jitter is not None:
         return _jittered(pixels, jitter).sub_(mean).div_(std)
     floats = pixels.to(dtype=torch.float32, memory_format=torch.channels_last)

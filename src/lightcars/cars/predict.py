@@ -14,8 +14,8 @@ from lightcars.errors import InputError
 from lightcars.models.images import read_image, without_advice
 from lightcars.models.transforms import fit_square
 
-SHIPPED = "cars196"
-"""The weights that come with the package, which tell the cars of Stanford Cars apart."""
+OWN_WEIGHTS = "lightcars/ghostnet_thesis.cars196"
+"""Come with the package and tell the cars of Stanford Cars apart. The whole tag: no folder is called so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from lightcars.cars.dataset import DecodedPhotos, Draw
 from lightcars.cars.recipe import AUTO, Recipe, Step
 from lightcars.cars.speed import device_of
 from lightcars.errors import DeviceError
+from lightcars.models.device import sent
 
 DEVICE_SHARE = 0.3
 """Part of the device's free memory that photographs may take where nobody asked for it; training needs the
@@ -69,7 +70,7 @@ class DevicePhotos:
 
     def take(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """(N,) positions -> (N, C, H, W) of uint8, a copy, and (N,) labels."""
-        positions = positions.to(self._labels.device, non_blocking=True)
+        positions = sent(positions, self._labels.device)
         return self._pixels[positions].permute(0, 3, 1, 2), self._labels[positions]
 
 

@@ -30,8 +30,8 @@ class TrainedModel:
     device: torch.device
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(N, num_classes) logits -> (N, num_classes) probabilities, calibrated where the weights are."""
-        return (logits.double() / self.model.temperature).softmax(dim=1)
+        """(N, num_classes) logits -> probabilities of that shape, on the processor; calibrated if fitted."""
+        return (logits.cpu().double() / self.model.temperature).softmax(dim=1)
 
 
 def load_trained(weights: str | Path, device: str | torch.device | None = None) -> TrainedModel:
@@ -57,13 +57,18 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
     return TrainedModel(model, classes, preprocessing, target)
 
 
+def holds_model(path: Path) -> bool:
+    """Whether it is a run folder or a checkpoint folder."""
+    return (path / CONFIG_FILE).is_file() or RunFolder(path).description.is_file()
+
+
 def load_model(weights: str | Path, device: torch.device) -> ImageModel:
-    """As `load_trained`, for those who can do without class names and preprocessing."""
+    """As `load_trained`, for those who can do without class names and preprocessing; in float32."""
     path = Path(weights)
+    entry = find_tag(str(weights))
+    if entry is not None and not holds_model(path):
+        return load_pretrained(entry.model, entry.tag, {}, device=device)
     if not path.is_dir():
-        entry = find_tag(str(weights))
-        if entry is not None:
-            return load_pretrained(entry.model, entry.tag, {}, device=device)
         if split_hub_id(str(weights)) is None or path.exists() or is_local_path(str(weights)):
             raise CheckpointError(f"there is no run or checkpoint folder {path}.")
     elif not (path / CONFIG_FILE).is_file():
@@ -73,8 +78,8 @@ def load_model(weights: str | Path, device: torch.device) -> ImageModel:
             raise CheckpointError(f"{path} has no finished epoch yet; resume the run first (--resume).")
         path = run.best
     if path.is_dir():
-        return from_pretrained(path, device=device)
+        return from_pretrained(path, device=device, dtype=torch.float32)
     try:
-        return from_pretrained(str(weights), device=device)
+        return from_pretrained(str(weights), device=device, dtype=torch.float32)
     except DownloadError as error:
         raise DownloadError(f"there is no folder {weights} here; on the Hub: {error}") from error

@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from lightcars.cars.resampling import affine_matrix, warped
+from lightcars.models.device import sent
 
 Change: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(N, C, H, W) of uint8 and (N,) magnitudes, on one device -> the images, changed."""
@@ -49,7 +50,7 @@ class BatchTrivialAugment:
             if not len(rows) or name == "Identity":
                 continue
             values = magnitudes[rows]
-            rows = rows.to(pixels.device, non_blocking=True)
+            rows = sent(rows, pixels.device)
             changed.index_copy_(0, rows, _CHANGES[name](pixels[rows], values))
         return changed
 
@@ -60,7 +61,7 @@ def _affine(matrix: Callable[[float, tuple[float, float]], list[float]]) -> Chan
     def change(pixels: Tensor, magnitudes: Tensor) -> Tensor:
         corner = (-pixels.shape[3] / 2, -pixels.shape[2] / 2)
         matrices = torch.tensor([matrix(value, corner) for value in magnitudes.tolist()])
-        return warped(pixels, matrices.to(pixels.device, non_blocking=True))
+        return warped(pixels, sent(matrices, pixels.device))
 
     return change
 
@@ -102,7 +103,7 @@ def _solarized(pixels: Tensor, thresholds: Tensor) -> Tensor:
 
 
 def _beside(values: Tensor, pixels: Tensor) -> Tensor:
-    return values.to(pixels.device, non_blocking=True).view(-1, 1, 1, 1)
+    return sent(values, pixels.device).view(-1, 1, 1, 1)
 
 
 _CHANGES: Mapping[str, Change] = {

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from lightcars.cars.predict import Prediction
 
 
-PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MORE_SUFFIXES = {".gif", ".tif", ".tiff", ".avif", ".heic"}
+"""Of files that are rather photographs than runs, beside those that data sets have."""
 
 
 def predict(
@@ -62,17 +63,25 @@ def run_and_photos(arguments: list[str]) -> tuple[str, list[Path]]:
     Raises:
         InputError: no photographs.
     """
-    from lightcars.cars.predict import SHIPPED
+    from lightcars.cars.predict import OWN_WEIGHTS
+    from lightcars.cars.trained import holds_model
+    from lightcars.models.images import IMAGE_SUFFIXES
     from lightcars.weights.catalog import find_tag
 
-    first = Path(arguments[0])
-    if first.is_file() or first.suffix.lower() in PHOTOGRAPHS:
-        return SHIPPED, [Path(argument) for argument in arguments]
-    if len(arguments) == 1:
-        if first.is_dir() or find_tag(arguments[0]) is not None:
+    paths = [Path(argument) for argument in arguments]
+    runs = [holds_model(path) or find_tag(str(path)) is not None for path in paths]
+    first, rest = paths[0], paths[1:]
+    if runs[0]:
+        if not rest:
             raise InputError(f"name photographs too: lightcars predict {first} PHOTO...")
-        raise InputError(f"there is no photograph {first}.")
-    return arguments[0], [Path(argument) for argument in arguments[1:]]
+        return arguments[0], rest
+    if any(runs):
+        raise InputError(f"{paths[runs.index(True)]} goes before the photographs.")
+    if first.is_dir():
+        raise InputError(f"{first} is neither a run nor a checkpoint; name its photographs: {first}/*.jpg")
+    if not rest or first.exists() or first.suffix.lower() in IMAGE_SUFFIXES | MORE_SUFFIXES:
+        return OWN_WEIGHTS, paths
+    return arguments[0], rest
 
 
 def predict_all(

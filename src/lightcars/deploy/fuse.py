@@ -45,7 +45,7 @@ class FusedModel(ImageModel):
         neck = getattr(model, "neck", None)
         self.neck = None if neck is None else _fused_neck(neck)
         self.classifier = model.classifier
-        self.origin, self.preprocessing, self.classes = model.origin, model.preprocessing, model.classes
+        self.take_description(model)
         self._prepared: Parts | None = None
         self.requires_grad_(False).to(memory_format=torch.channels_last)
         self.eval()

@@ -40,9 +40,9 @@ class Familiarity:
 
 def distance(features: Tensor, mean: Tensor, directions: Tensor) -> Tensor:
     """(N, F), (F,), (F, K) -> (N,): Euclidean distance from the subspace."""
-    values = features.float() - mean.float()
-    inside = values @ directions.float()
-    outside: Tensor = values - inside @ directions.float().T
+    centre, basis = (part.to(features.device, torch.float32) for part in (mean, directions))
+    values = features.float() - centre
+    outside: Tensor = values - values @ basis @ basis.T
     found: Tensor = torch.linalg.vector_norm(outside, dim=1)
     return found
 

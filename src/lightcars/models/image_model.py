@@ -72,6 +72,11 @@ class ImageModel(nn.Module):
         self._check(x)
         return self.blocks.collect(self.stem(x), [info.block for info in self.feature_info])
 
+    def take_description(self, other: ImageModel) -> None:
+        """Takes what belongs to another model's weights, for a model that has the same ones."""
+        self.origin, self.classes, self.preprocessing = other.origin, other.classes, other.preprocessing
+        self.temperature, self.familiarity = other.temperature, other.familiarity
+
     def reset_parameters(self) -> None:
         """Draws new initial weights."""
         self.initialize_layers(self)

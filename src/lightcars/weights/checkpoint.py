@@ -45,12 +45,14 @@ class Card:
         classes: names of the outputs in order, if known.
         preprocessing: what the weights expect, if known.
         temperature: what the logits are divided by for probabilities.
+        familiar: whether a file beside it tells what looks familiar.
     """
 
     config: AnyConfig
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
     temperature: float = 1.0
+    familiar: bool = False
 
 
 def save(
@@ -90,7 +92,8 @@ def save(
         **describe_config(cast(AnyConfig, model.config)),
         "classes": None if classes is None else list(classes),
         "preprocessing": None if preprocessing is None else asdict(preprocessing),
-        "temperature": model.temperature,
+        "temperature": _temperature(model.temperature),
+        "familiarity": model.familiarity is not None,
     }
     target = Path(folder)
     write_tensors(target / WEIGHTS_FILE, model.state_dict())
@@ -128,9 +131,17 @@ def load(
     )
     model = fitted.model
     model.origin = WeightsOrigin(weights=str(folder), source="lightcars", kept=fitted.kept)
-    model.classes, model.preprocessing, model.temperature = card.classes, card.preprocessing, card.temperature
-    model.familiarity = load_familiarity(Path(folder), target, model.config.feature_channels)
+    model.preprocessing = card.preprocessing
+    take_card(model, card, Path(folder))
     return model.eval()
+
+
+def take_card(model: ImageModel, card: Card, folder: Path) -> None:
+    """Tells a model what the folder of its weights says of its outputs."""
+    model.classes, model.temperature = card.classes, card.temperature
+    if card.familiar:
+        device = next(model.parameters()).device
+        model.familiarity = load_familiarity(folder, device, model.config.feature_channels)
 
 
 def read_card(folder: str | Path) -> Card:
@@ -148,6 +159,7 @@ def read_card(folder: str | Path) -> Card:
             classes=_classes(card.get("classes"), config.num_classes),
             preprocessing=_preprocessing(card.get("preprocessing")),
             temperature=_temperature(card.get("temperature", 1.0)),
+            familiar=card.get("familiarity") is True,
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, ConfigError) else str(error)

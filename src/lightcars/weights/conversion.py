@@ -18,7 +18,7 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import MODELS
 from lightcars.weights.adapt import fit
 from lightcars.weights.catalog import find_tag
-from lightcars.weights.checkpoint import save
+from lightcars.weights.checkpoint import save, take_card
 from lightcars.weights.convert.efficientnet import form_difference
 from lightcars.weights.convert.export import state_dict_for
 from lightcars.weights.convert.translate import OURS, recognise
@@ -104,8 +104,8 @@ def _model(
         config = located.card.config
         raw = read_tensors(located.path, torch.device("cpu"))
         fitted = fit(config, raw, theirs=config, origin=located.origin, device=torch.device("cpu"))
-        fitted.model.classes = located.card.classes
         fitted.model.preprocessing = located.card.preprocessing
+        take_card(fitted.model, located.card, located.path.parent)
         return None, fitted.model.eval()
     name = model or identify(read_tensors(located.path, torch.device("cpu")), located.origin)
     tag = find_tag(source)

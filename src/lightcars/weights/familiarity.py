@@ -9,9 +9,8 @@ import torch
 
 from lightcars.errors import CheckpointError
 from lightcars.models.familiarity import Familiarity
+from lightcars.weights.hub import FAMILIARITY_FILE
 from lightcars.weights.tensors import read_tensors, write_tensors
-
-FAMILIARITY_FILE = "familiarity.safetensors"
 
 
 def save_familiarity(familiarity: Familiarity | None, folder: Path) -> None:
@@ -24,15 +23,13 @@ def save_familiarity(familiarity: Familiarity | None, folder: Path) -> None:
     write_tensors(path, {"mean": familiarity.mean, "directions": familiarity.directions, "limit": limit})
 
 
-def load_familiarity(folder: Path, device: torch.device, num_features: int) -> Familiarity | None:
-    """What the file in `folder` says; None if there is none.
+def load_familiarity(folder: Path, device: torch.device, num_features: int) -> Familiarity:
+    """What the file in `folder` says.
 
     Raises:
-        CheckpointError: it is broken, or of a model with another number of features.
+        CheckpointError: it is missing or broken, or of a model with another number of features.
     """
     path = folder / FAMILIARITY_FILE
-    if not path.is_file():
-        return None
     tensors = read_tensors(path, device)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     count = shapes.get("directions", (0, 0))[-1]

@@ -15,6 +15,9 @@ _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\w[\w./-]*)?", re.ASCI
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 CONFIG_FILE = "config.json"
+FAMILIARITY_FILE = "familiarity.safetensors"
+FAMILIAR = re.compile(rb'"familiarity": true')
+"""In a `config.json` of ours: that the file above lies beside it."""
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
@@ -120,6 +123,8 @@ def hub_weights(
         config = None
     else:
         revision = config.parent.name  # the same commit, even if the branch moves on meanwhile
+    if config is not None and FAMILIAR.search(config.read_bytes()):
+        hub_file(repository, FAMILIARITY_FILE, revision=revision, token=token)
     for file in WEIGHTS_FILES:
         try:
             return hub_file(repository, file, revision=revision, token=token), config

@@ -20,7 +20,14 @@ from lightcars.weights.catalog import (
 )
 from lightcars.weights.checkpoint import WEIGHTS_FILE, Card, read_card
 from lightcars.weights.download import download
-from lightcars.weights.hub import CONFIG_FILE, WEIGHTS_FILES, hub_file, hub_weights, split_hub_id
+from lightcars.weights.hub import (
+    CONFIG_FILE,
+    FAMILIARITY_FILE,
+    WEIGHTS_FILES,
+    hub_file,
+    hub_weights,
+    split_hub_id,
+)
 from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
 from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, looks_pickled
 
@@ -147,7 +154,8 @@ def _weights_in(folder: Path) -> Path:
     for name in WEIGHTS_FILES:
         if (folder / name).is_file():
             return folder / name
-    found = [path for path in sorted(folder.iterdir()) if path.suffix in (SAFE_SUFFIX, *PICKLED_SUFFIXES)]
+    others = (path for path in sorted(folder.iterdir()) if path.name != FAMILIARITY_FILE)
+    found = [path for path in others if path.suffix in (SAFE_SUFFIX, *PICKLED_SUFFIXES)]
     if len(found) != 1:
         shown = ", ".join(path.name for path in found) or "none"
         raise CheckpointError(

@@ -18,9 +18,9 @@ from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import AnyConfig, find_model
 from lightcars.models.validation import change_config
 from lightcars.weights.adapt import CLASSIFIER, Fitted, config_of, fit
-from lightcars.weights.catalog import TENSORFLOW, TORCHVISION_B5_TO_B7
+from lightcars.weights.catalog import TENSORFLOW, TORCHVISION_B5_TO_B7, find_tag
+from lightcars.weights.checkpoint import take_card
 from lightcars.weights.convert.translate import recognise, to_lightcars
-from lightcars.weights.familiarity import load_familiarity
 from lightcars.weights.locate import Located, locate
 from lightcars.weights.tensors import read_tensors
 
@@ -117,7 +117,8 @@ def _check_structure(located: Located, wanted: AnyConfig, name: str) -> None:
     if located.card is None:
         return
     theirs = located.card.config
-    advice = f"open it with lightcars.load({located.origin!r})"
+    shipped = find_tag(located.origin) is not None
+    advice = "leave that out" if shipped else f"open it with lightcars.load({located.origin!r})"
     if type(theirs) is not type(wanted):
         kind = type(theirs).__name__.removesuffix("Config")
         raise CheckpointError(f"{located.origin} holds a model of the family {kind}, not {name}; {advice}.")
@@ -164,11 +165,10 @@ def _finish(
     if preprocessing is not None:
         model.preprocessing = for_channels(preprocessing, model.config.img_channels)
     if CLASSIFIER not in fitted.initialized and model.config.num_classes == theirs.num_classes:
-        model.classes = card.classes if card is not None else located.classes()
         if card is not None:
-            model.temperature = card.temperature
-            device = next(model.parameters()).device
-            model.familiarity = load_familiarity(located.path.parent, device, model.config.feature_channels)
+            take_card(model, card, located.path.parent)
+        else:
+            model.classes = located.classes()
     return model.eval()
 
 
