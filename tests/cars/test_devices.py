@@ -25,6 +25,7 @@ from lightcars.cars.devices import end_others, strategy_for
 from lightcars.cars.figures import EpochFigures
 from lightcars.cars.layouts import find_data
 from lightcars.cars.loaders import CarsLoaders
+from lightcars.cars.pace import Stopwatch
 from lightcars.cars.processes import check_processes, is_first_process, started_by_torchrun, with_started
 from lightcars.cars.run import default_folder
 from lightcars.errors import ConfigError, DataError, DeviceError
@@ -196,7 +197,7 @@ def test_several_gpus_share_the_statistics_of_batch_norms(tmp_path, monkeypatch,
     asked = {}
     monkeypatch.setattr(L, "Trainer", lambda **settings: asked.update(settings))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    training._trainer(job_for(tmp_path, **settings), [], bar=False)
+    training._trainer(job_for(tmp_path, **settings), [], Stopwatch(), bar=False)
     assert asked["sync_batchnorm"] is shared
     several = settings.get("devices", 1) * settings.get("num_nodes", 1) > 1
     assert isinstance(asked["strategy"], DDPStrategy) if several else asked["strategy"] == "auto"
@@ -205,7 +206,7 @@ def test_several_gpus_share_the_statistics_of_batch_norms(tmp_path, monkeypatch,
 def test_the_trainer_converts_every_batch_norm(tmp_path, monkeypatch):
     """On two processors that are passed off as GPUs, since the conversion itself needs none."""
     monkeypatch.setattr(training, "can_share_batch_norms", lambda _: True)
-    trainer = training._trainer(job_for(tmp_path, devices=2, accelerator="cpu"), [], bar=False)
+    trainer = training._trainer(job_for(tmp_path, devices=2, accelerator="cpu"), [], Stopwatch(), bar=False)
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4)))
     converted = trainer.strategy._layer_sync.apply(model)
     assert [type(child) for child in converted.modules() if hasattr(child, "running_mean")] == [

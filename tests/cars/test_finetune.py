@@ -134,7 +134,9 @@ def test_metrics_json_is_the_best_row(finished, table):
 
 def test_run_json_has_all_that_is_needed_to_do_it_again(finished):
     content = json.loads((finished.run / "run.json").read_text())
-    assert recipe_from(content["recipe"], "run.json").differences(TINY_RECIPE) == []
+    kept = recipe_from(content["recipe"], "run.json")
+    assert kept.differences(TINY_RECIPE.settled_by(kept)) == []
+    assert kept.photos_on_device is False, "as was settled"
     assert content["model"]["name"] == "ghostnet_050"
     assert content["model"]["family"] == "ghostnet"
     settings = content["model"]["config"]

@@ -28,13 +28,6 @@ def test_memory_is_kept_on_a_processor():
     assert faults() > PAGES / 100, "it was given back"
 
 
-@on_glibc
-def test_other_devices_have_their_own():
-    with memory_kept(torch.device("cuda")):
-        faults()
-        assert faults() > PAGES / 100
-
-
 @pytest.mark.parametrize(("libc", "device"), [("", "cpu"), ("glibc", "cuda"), ("glibc", "mps")])
 def test_other_systems_and_devices_are_left_alone(monkeypatch, libc, device):
     opened = []

@@ -437,8 +437,8 @@ def test_model_with_foreign_parts_is_not_converted():
     with pytest.raises(CheckpointError, match=r"^classifier\.0\.weight .* no name in timm"):
         state_dict_for(model, "timm")
     model = ghostnet(width=0.1, num_classes=2)
-    model.temperature = nn.Parameter(torch.ones(1))
-    with pytest.raises(CheckpointError, match=r"^temperature .* no name in huawei"):
+    model.sharpness = nn.Parameter(torch.ones(1))
+    with pytest.raises(CheckpointError, match=r"^sharpness .* no name in huawei"):
         state_dict_for(model, "huawei")
 
 
