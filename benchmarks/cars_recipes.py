@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -26,7 +25,7 @@ from lightcars import finetune
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recipe_file import load_recipe, recipe_from
 from ratios import rounded, table
-from record import RESULTS, machine, versions
+from record import RESULTS, write
 
 EPOCHS = 30
 LAST_EPOCH_OF_C50 = 129
@@ -117,17 +116,7 @@ def main() -> None:
         for r in found["runs"]
     ]
     print(table(["recipe", "seed", "val top-1 %", "top-5 %", "hours"], rows))
-    record = {
-        "benchmark": "cars_recipes",
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "versions": versions(),
-        "data": given.data.name,
-        "changes": given.changes,
-        "results": results,
-    }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write(given.out, "cars_recipes", data=given.data.name, changes=given.changes, results=results)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,12 @@ Reading: seeds differ by a few points; a smaller difference of single runs means
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,7 @@ from cars_recipes import FRESH, PINNED, START, run, summary
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recipe_file import load_recipe
 from ratios import table
-from record import RESULTS, machine, versions
+from record import RESULTS, write
 
 MIXES = "augment.batches=[{MixUp: {alpha: 0.2}}, {CutMix: {alpha: 1.0}}]"
 ERASING = "augment.tensors=[{RandomErasing: {p: 0.25}}]"
@@ -169,17 +167,7 @@ def main() -> None:
         for found in results.values()
     ]
     print(table(["trial", "seeds", "val top-1 %", "deviation"], rows))
-    record = {
-        "benchmark": "cars_search",
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "versions": versions(),
-        "data": given.data.name,
-        "changes": given.changes,
-        "results": results,
-    }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write(given.out, "cars_search", data=given.data.name, changes=given.changes, results=results)
 
 
 if __name__ == "__main__":

@@ -63,16 +63,18 @@ def finish(
     out = arguments.out or (None if arguments.quick else RESULTS / f"{name}.json")
     if out is None:
         return
+    write(out, name, rounds=arguments.rounds, **neighbours.report(), **settings, results=results)
+    print(f"\nwritten to {out.name}")
+
+
+def write(out: Path, name: str, **content: Any) -> None:
+    """Writes `content` with the date, the machine and the versions."""
     record = {
         "benchmark": name,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": machine(),
         "versions": versions(),
-        "rounds": arguments.rounds,
-        **neighbours.report(),
-        **settings,
-        "results": results,
+        **content,
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    print(f"\nwritten to {out.name}")

@@ -21,7 +21,6 @@ import argparse
 import csv
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ from lightcars.cars.recipe_file import load_recipe
 from lightcars.cars.trained import TrainedModel, load_trained
 from lightcars.weights.locate import SHIPPED
 from ratios import rounded
-from record import RESULTS, machine, versions
+from record import RESULTS, machine, write
 
 RESOLUTIONS = (1.0, 1.15, 1.3, 1.45, 1.6)
 """Tried on `val`, as parts of the training's."""
@@ -118,10 +117,6 @@ def main() -> None:
         for row in (hard.figures for hard in classes_by_difficulty(predictions)[:10])
     ]
     record = {
-        "benchmark": "train_cars196",
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": machine(),
-        "versions": versions(),
         "data": f"{given.data.name}: {len(train.labels)} photographs to train, {len(val.labels)} in val",
         "seed": described["recipe"]["seed"],
         "hours": hours,
@@ -142,7 +137,7 @@ def main() -> None:
         notes=NOTES + "\nWorst classes of val:\n\n" + worst_table(worst),
     )
     lightcars.save_pretrained(trained.model.half(), given.out, training=card)
-    given.results.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write(given.results, "train_cars196", **record)
     print(json.dumps({key: value for key, value in record.items() if key != "worst_classes"}, indent=2))
 
 
