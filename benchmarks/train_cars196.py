@@ -48,8 +48,8 @@ NOTES = """\
 The car should fill the picture: these weights have seen photographs that were cut to the cars' boxes. Uncut
 photographs of the same cars were not at hand, so what they do there was not measured.
 
-After the training the batch norms took their statistics anew, from the whole photographs of the training at the
-resolution of use, and channels that had died were silenced (`lightcars.cars.batch_norms`).
+After the training the batch norms took their statistics anew, from the whole photographs of the training at
+the resolution of use, and channels that had died were silenced (`lightcars.cars.batch_norms`).
 
 Use: non-commercial research only, as the photographs of Stanford Cars that they were trained on. The code is
 under the Apache License 2.0.
