@@ -25,7 +25,7 @@ from lightcars.weights.convert.translate import OURS, recognise
 from lightcars.weights.identify import identify
 from lightcars.weights.locate import Located, locate
 from lightcars.weights.pretrained import load_pretrained
-from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, read_tensors
+from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, read_tensors, write_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +115,12 @@ def _model(
 
 
 def _write(tensors: Mapping[str, Tensor], target: Path) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     own = {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+    if target.suffix == SAFE_SUFFIX:
+        write_tensors(target, own)
+        return
     with replacing(target) as temporary:
-        if target.suffix == SAFE_SUFFIX:
-            try:
-                save_file(own, temporary, metadata={"format": "pt"})
-            except SafetensorError as error:
-                raise RunError(f"cannot write {target}: {error}.") from error
-        else:
-            try:
-                torch.save(own, temporary)
-            except RuntimeError as error:
-                raise RunError(f"cannot write {target}: {error}.") from error
+        try:
+            torch.save(own, temporary)
+        except RuntimeError as error:
+            raise RunError(f"cannot write {target}: {error}.") from error
