@@ -527,7 +527,8 @@ def assert_one_run(ended, run: Path, table) -> None:
     assert "Traceback" not in ended.stderr
     told = [line for line in ended.stderr.splitlines() if line]
     begins = ["run folder", "photographs", "epoch 1/2", "epoch 2/2", "trained"]
-    assert all(map(str.startswith, told, begins)) and len(told) == len(begins), ended.stderr
+    assert len(told) == len(begins), ended.stderr
+    assert all(map(str.startswith, told, begins)), ended.stderr
     assert len(table(run)) == 2
     assert not (run / "initial").exists()
     assert (run / "report.html").is_file()
