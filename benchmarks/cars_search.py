@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cars_recipes import FRESH, PINNED, START, run, summary
+from cars_recipes import FRESH, PINNED, SCALED, START, run, summary
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recipe_file import load_recipe
 from ratios import table
@@ -55,11 +55,13 @@ class Trial:
         says: what is tried.
         changes: of the starting recipe, as `--set` takes them.
         start: the recipe that is changed.
+        teacher: the trial whose run, of the same seed, is the teacher.
     """
 
     says: str
     changes: tuple[str, ...] = ()
     start: str = START
+    teacher: str | None = None
 
 
 TRIALS = {
@@ -78,10 +80,30 @@ TRIALS = {
         says="1,280 channels before the classifier",
         changes=("model.settings={out_channels: 1280, dropout: 0.2}",),
     ),
+    "drop-path": Trial(
+        says="stochastic depth, up to 0.1 in the last block",
+        changes=("model.settings={out_channels: 320, dropout: 0.2, drop_path: 0.1}",),
+    ),
+    "steps": Trial(
+        says="a rate that falls in C-50's four steps instead of a cosine",
+        changes=(
+            "schedule.name=MultiStepLR",
+            "schedule.warmup_epochs=0",
+            f"schedule.settings={{gamma: 0.1, milestones: {SCALED}}}",
+        ),
+    ),
+    "batch-32": Trial(says="32 photographs a step instead of 64", changes=("batch_size=32",)),
     "decay-20": Trial(says="weight decay 0.2 instead of 0.05", changes=("optimizer.weight_decay=0.2",)),
     "progressive": Trial(says="photographs grow from 64 px", changes=("progressive={start_resolution: 64}",)),
     "px-144": Trial(says="144 px", changes=("resolution=144", "decode_resolution=160")),
     "epochs-60": Trial(says="60 epochs", changes=("epochs=60",)),
+    "b0": Trial(
+        says="EfficientNet-B0, the larger model that teaches `distilled`",
+        changes=("model.name=efficientnet_b0", "model.settings={dropout: 0.2}"),
+    ),
+    "distilled": Trial(
+        says="half of the loss from what `b0` answers (distillation, temperature 2)", teacher="b0"
+    ),
     "cars-scratch": Trial(
         start="cars-scratch",
         says="the recipe that ships: crops from 30 %, stronger colours, erasing, mixes, average of weights,"
@@ -90,15 +112,25 @@ TRIALS = {
 }
 
 
-def recipe_of(name: str, seed: int, changes: Sequence[str]) -> Recipe:
+def recipe_of(runs: Path, name: str, seed: int, changes: Sequence[str]) -> Recipe:
     trial = TRIALS[name]
+    teacher = trial.teacher and folder_of(runs, trial.teacher, seed).resolve()
+    taught = [f"distillation={{teacher: {teacher}}}"] if teacher else []
     return load_recipe(
-        trial.start, [*PINNED, "precision=bf16-mixed", *trial.changes, *changes, f"seed={seed}"]
+        trial.start, [*PINNED, "precision=bf16-mixed", *trial.changes, *taught, *changes, f"seed={seed}"]
     )
 
 
 def folder_of(runs: Path, name: str, seed: int) -> Path:
     return runs / f"{name}-s{seed}"
+
+
+def in_turns(wanted: Sequence[tuple[str, int]]) -> list[list[tuple[str, int]]]:
+    """First the trials that stand alone, with the teachers of the others; then those that have a teacher."""
+    taught = [(name, seed) for name, seed in wanted if TRIALS[name].teacher]
+    teachers = [(str(TRIALS[name].teacher), seed) for name, seed in taught]
+    alone = [trial for trial in wanted if trial not in taught]
+    return [list(dict.fromkeys([*teachers, *alone])), taught]
 
 
 def train_all(given: argparse.Namespace, wanted: Sequence[tuple[str, int]]) -> None:
@@ -114,11 +146,12 @@ def train_all(given: argparse.Namespace, wanted: Sequence[tuple[str, int]]) -> N
         with (given.runs / f"{name}-s{seed}.log").open("a") as log:
             return subprocess.run(command, stdout=log, stderr=log, env=environment, check=False).returncode
 
-    with ThreadPoolExecutor(given.jobs) as pool:
-        codes = dict(zip(wanted, pool.map(child, wanted), strict=True))
-    failed = [f"{name}-s{seed}" for (name, seed), code in codes.items() if code]
-    if failed:
-        raise SystemExit(f"{', '.join(failed)} failed; see the .log files in {given.runs}.")
+    for turn in in_turns(wanted):
+        with ThreadPoolExecutor(given.jobs) as pool:
+            codes = dict(zip(turn, pool.map(child, turn), strict=True))
+        failed = [f"{name}-s{seed}" for (name, seed), code in codes.items() if code]
+        if failed:
+            raise SystemExit(f"{', '.join(failed)} failed; see the .log files in {given.runs}.")
 
 
 def collected(given: argparse.Namespace) -> dict[str, Any]:
@@ -128,7 +161,7 @@ def collected(given: argparse.Namespace) -> dict[str, Any]:
         ended = sorted(path.parent for path in given.runs.glob(f"{name}-s*/metrics.json"))
         seeds = [int(folder.name.rpartition("-s")[2]) for folder in ended]
         runs = [
-            run(given.data, folder, recipe_of(name, seed, given.changes))
+            run(given.data, folder, recipe_of(given.runs, name, seed, given.changes))
             for seed, folder in zip(seeds, ended, strict=True)
         ]
         if runs:
@@ -153,7 +186,8 @@ def main() -> None:
     wanted = [(name, seed) for seed in given.seeds for name in given.only]
     if given.child:
         for name, seed in wanted:
-            run(given.data, folder_of(given.runs, name, seed), recipe_of(name, seed, given.changes))
+            recipe = recipe_of(given.runs, name, seed, given.changes)
+            run(given.data, folder_of(given.runs, name, seed), recipe)
         return
     train_all(given, wanted)
     results = collected(given)

@@ -104,7 +104,13 @@ def main() -> None:
     results = {}
     neighbours = Neighbours(arguments.patience)
     for workers in arguments.workers:
-        recipe = Recipe(workers=workers, epochs=1)
+        recipe = Recipe(
+            workers=workers,
+            epochs=1,
+            precision="32-true",
+            memory_format="channels_last",
+            photos_on_device=False,
+        )
         model = create_model(arguments.model, num_classes=196).to(memory_format=torch.channels_last)
         real, bare = [], []
         for _ in range(rounds):

@@ -92,18 +92,51 @@ def deployed(found: Records) -> str:
 
 
 def trained(found: Records) -> str:
-    """The training step in every precision."""
-    if "training_step" not in found:
-        return not_yet("training_step")
+    """The training step in every precision; then, where it was measured, what the allocator alone gives."""
+    names = [name for name in ("training_step", "training_step_memory") if name in found]
+    texts = [_trained(found[name]) + origin(found, name) for name in names]
+    return "\n".join(texts) or not_yet("training_step")
+
+
+def _trained(record: Mapping[str, Any]) -> str:
     rows = []
-    for model, step in found["training_step"]["results"].items():
+    for model, step in record["results"].items():
         for side in step["ms"]["sides"]:
             row = [MODELS[model], side, _ms(step, side)]
             over = step["ms"]["peer_over_lightcars"].get(side)
             mib = f"{step['mib']['sides'][side]['median']:.4g}"
             rows.append([*row, spread(over) if over else "", mib])
     head = ("", "side", "ms", "side / fastest of lightcars", "MiB")
-    return markdown(head, rows, texts=2) + origin(found, "training_step")
+    return markdown(head, rows, texts=2)
+
+
+def checkpointed(found: Records) -> str:
+    """Memory and time of a training step with gradient checkpointing and without."""
+    if "gradient_checkpointing" not in found:
+        return not_yet("gradient_checkpointing")
+    rows = []
+    for model, sides in found["gradient_checkpointing"]["results"].items():
+        for precision in ("fp32", "bf16"):
+            plain, saving = sides[precision], sides[f"{precision}, checkpointing"]
+            row = [f"{MODELS[model]}, {precision}", f"{plain['mib']:,.0f}", f"{saving['mib']:,.0f}"]
+            rows.append([*row, f"{saving['processor_ms'] / plain['processor_ms']:.2f}"])
+    head = ("", "MiB", "MiB with checkpointing", "processor time, as many times")
+    return markdown(head, rows) + origin(found, "gradient_checkpointing")
+
+
+def outside(found: Records) -> str:
+    """What part of a fine-tune's step is not the model's."""
+    if "finetune_step" not in found:
+        return not_yet("finetune_step")
+    record = found["finetune_step"]
+    rows = []
+    for setting, figures in record["results"].items():
+        workers = int(setting.removeprefix("workers="))
+        label = f"{workers} worker{'' if workers == 1 else 's'}" if workers else "no workers"
+        ms = (f"{figures[name]:.3g}" for name in ("real_ms", "bare_ms"))
+        rows.append([label, *ms, f"{figures['outside_percent']:.1f} %"])
+    head = (f"{MODELS[record['model']]}, {record['resolution']} px", "step, ms", "model alone, ms", "outside")
+    return markdown(head, rows) + origin(found, "finetune_step")
 
 
 def on_gpu(found: Records) -> str:

@@ -1,9 +1,10 @@
 """How fast is a training step on the CPU, each library in the precision that suits it best?
 
-Sides: lightcars as `finetune` trains (channels_last, the recipe's AdamW, freed memory kept) and
-timm in channels_last with AdamW, each in fp32 and in bf16 autocast; with `--compile` both through
-`torch.compile` too. A step is forward, cross-entropy, backward and AdamW on a batch that is ready, 64 images
-of 224 px.
+Sides: lightcars as `finetune` trains (channels_last, the recipe's AdamW, freed memory kept) and timm in
+channels_last with AdamW, each in fp32 and in bf16 autocast; with `--compile` both through `torch.compile`
+too. A step is forward, cross-entropy, backward and AdamW on a batch that is ready, 64 images of 224 px.
+`--sides` picks some, and knows timm with freed memory kept ("timm bf16 memory kept") besides, which tells
+what the allocator alone gives; all at once would take more than 24 GB.
 
 Method: as in `eager.py`: in every round each side has a fresh process; while one works, the others wait. All
 sides have the same weights, images, dropout and stochastic depth. A call warms up (and compiles); then the
@@ -11,12 +12,13 @@ sides take turns of one step. Memory is the growth of resident memory to its pea
 a process whose model, optimizer and images are already there.
 
 Reading: ratios are side / lightcars in its fastest precision, so above 1 means that lightcars is faster or
-takes less memory; `timm_over_lightcars` is that of timm's fastest precision without a compiler. The range is
-over rounds.
+takes less memory; `timm_over_lightcars` is that of timm's fastest precision as it comes, without a compiler.
+The range is over rounds.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
 from contextlib import ExitStack
@@ -39,9 +41,11 @@ MODELS = ("efficientnet_b0", "ghostnet_100")
 LIBRARIES = (OURS, "timm")
 PRECISIONS = ("fp32", "bf16")
 COMPILED = " compiled"
+MEMORY_KEPT = " memory kept"
 TURNS = 3
 KEPT = ExitStack()
 """What is in force until this process ends."""
+atexit.register(KEPT.close)
 
 
 def open_side(task: dict[str, Any]) -> Side:
@@ -50,16 +54,16 @@ def open_side(task: dict[str, Any]) -> Side:
 
     torch.set_num_threads(task["threads"])
     torch.manual_seed(0)
-    library, precision, *compiled = task["side"].split()
+    library, precision, *_ = task["side"].split()
     model = with_weights(library, task["model"], Path(task["weights"]))
     model = model.to(memory_format=torch.channels_last)
     images = made_images(task["batch"], task["resolution"]).to(memory_format=torch.channels_last)
     optimizer = optimizer_of(library, model)
-    if library == OURS:
+    if library == OURS or task["side"].endswith(MEMORY_KEPT):
         from lightcars.cars.memory import memory_kept
 
         KEPT.enter_context(memory_kept(torch.device("cpu")))  # as `finetune` does
-    trained = torch.compile(model) if compiled else model
+    trained = torch.compile(model) if task["side"].endswith(COMPILED) else model
     call = training_step(trained, images, optimizer, bf16=precision == "bf16")
     memory = partial(growth_mib, mark_memory())
     return Side(call=call, answers={"memory": memory}, warm_up_calls=1, turn_s=0.0)
@@ -84,9 +88,8 @@ def measure(task: dict[str, Any], sides: list[str], rounds: int, neighbours: Nei
     found = timed_rounds(__file__, tasks, plan, neighbours, questions=["memory"])
     memory = {side: [[mib] for mib in answers] for side, answers in found.answers["memory"].items()}
     ours = fastest(found.ms, (side for side in sides if side.startswith(OURS)))
-    theirs = fastest(
-        found.ms, (side for side in sides if not side.startswith(OURS) and not side.endswith(COMPILED))
-    )
+    plain = [f"timm {precision}" for precision in PRECISIONS]
+    theirs = fastest(found.ms, (side for side in plain if side in sides))
     return {
         "ms": compare(found.ms, ours),
         "mib": compare(memory, ours),
@@ -110,10 +113,12 @@ def main() -> None:
     options.add_argument("--resolution", type=int, default=224)
     options.add_argument("--compile", action="store_true", help="torch.compile too: minutes to compile")
     options.add_argument("--threads", type=int, default=2)
+    known = [*sides_of(compiled=True), *(f"timm {precision}{MEMORY_KEPT}" for precision in PRECISIONS)]
+    options.add_argument("--sides", nargs="+", choices=known, metavar="SIDE")
     arguments = driver_arguments(options, partial(serve_side, open_side))
     neighbours = Neighbours(arguments.patience)
     settings = {name: getattr(arguments, name) for name in ("batch", "resolution", "threads")}
-    sides = sides_of(compiled=arguments.compile)
+    sides = arguments.sides or sides_of(compiled=arguments.compile)
     results: dict[str, Any] = {}
     rows = []
     with tempfile.TemporaryDirectory() as kept:

@@ -46,6 +46,8 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "deployed": partial(speed_tables.deployed, found),
         "picture": partial(picture, "speed.png", "How many times faster than eager peers"),
         "trained": partial(speed_tables.trained, found),
+        "checkpointed": partial(speed_tables.checkpointed, found),
+        "outside": partial(speed_tables.outside, found),
         "gpu": partial(speed_tables.on_gpu, found),
         "gpu-picture": partial(picture, "speed-gpu.png", "How many times faster than timm's eager model"),
         "machines": speed_tables.other_machines,

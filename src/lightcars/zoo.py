@@ -118,7 +118,7 @@ def ghostnet(
             that of weights which ship with lightcars, such as "cars196", and "100" otherwise.
         weights, device, dtype: as for `create_model`.
         changes: settings that replace the variant's: `width`, `num_classes`, `img_channels`,
-            `out_channels`, `dropout`, `resolution`, `form`, `blocks` (see `GhostNetConfig`).
+            `out_channels`, `dropout`, `drop_path`, `resolution`, `form`, `blocks` (see `GhostNetConfig`).
 
     Source: Han et al., arXiv 1911.11907.
 

@@ -60,6 +60,25 @@ def test_the_training_step_is_against_the_fastest_precision(found):
     assert cells["lightcars bf16"] == ["300", "", "50"]
 
 
+def test_checkpointing_shows_memory_and_time(found):
+    sides = {
+        f"{precision}{saving}": {"mib": mib, "processor_ms": ms}
+        for precision in ("fp32", "bf16")
+        for saving, mib, ms in (("", 2000.0, 100.0), (", checkpointing", 500.0, 150.0))
+    }
+    made = {**found["fuse"], "results": {"efficientnet_b0": sides}}
+    table = speed_tables.checkpointed({"gradient_checkpointing": made})
+    assert rows(table)[1] == ["EfficientNet-B0, bf16", "2,000", "500", "1.50"]
+
+
+def test_what_is_outside_the_model_is_told_by_workers(found):
+    figures = {"real_ms": 200.0, "bare_ms": 150.0, "outside_percent": 25.0}
+    made = {**found["fuse"], "model": "ghostnet_100", "resolution": 112}
+    table = speed_tables.outside({"finetune_step": {**made, "results": {"workers=0": figures}}})
+    assert "| GhostNet 1.0, 112 px |" in table
+    assert rows(table) == [["no workers", "200", "150", "25.0 %"]]
+
+
 def test_gpu_cases(found):
     table = rows(speed_tables.on_gpu(found))
     assert ["EfficientNet-B0, 256 images", "lightcars (torch bf16)", "4", "64,000", "", "50"] in table
@@ -68,7 +87,14 @@ def test_gpu_cases(found):
 
 def test_without_results_a_table_names_the_command():
     assert "`python benchmarks/gpu.py`" in speed_tables.on_gpu({})
-    for table in (speed_tables.how_fast, speed_tables.deployed, speed_tables.trained, speed_tables.fused):
+    for table in (
+        speed_tables.how_fast,
+        speed_tables.deployed,
+        speed_tables.trained,
+        speed_tables.fused,
+        speed_tables.checkpointed,
+        speed_tables.outside,
+    ):
         assert table({}).startswith("Not measured yet; `python benchmarks/")
 
 

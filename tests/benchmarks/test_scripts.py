@@ -1,6 +1,8 @@
 """Every benchmark starts: its imports are there, its options parse."""
 
 import importlib
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,3 +19,30 @@ def test_help(name, monkeypatch, capsys):
         importlib.import_module(name).main()
     assert stop.value.code == 0
     assert "usage" in capsys.readouterr().out
+
+
+def test_a_fine_tunes_step_is_measured(tmp_path):
+    command = [sys.executable, BENCHMARKS / "finetune_step.py", "--quick", "--out", tmp_path / "found.json"]
+    command += ["--steps", "2", "--resolution", "32", "--workers", "0", "--patience", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "outside, %" in done.stdout
+    measured = json.loads((tmp_path / "found.json").read_text())["results"]["workers=0"]
+    assert measured["real_ms"] > 0 < measured["bare_ms"]
+
+
+def test_a_teacher_is_trained_before_who_learns_from_it():
+    from cars_search import in_turns
+
+    assert in_turns([("distilled", 1), ("start", 0), ("b0", 0)]) == [
+        [("b0", 1), ("start", 0), ("b0", 0)],
+        [("distilled", 1)],
+    ]
+
+
+def test_every_trial_is_a_recipe(tmp_path):
+    from cars_search import TRIALS, recipe_of
+
+    recipes = {name: recipe_of(tmp_path, name, 3, ["workers=0"]) for name in TRIALS}
+    assert {recipe.seed for recipe in recipes.values()} == {3}
+    assert recipes["distilled"].distillation.teacher == str(tmp_path / "b0-s3")
+    assert recipes["steps"].schedule.name == "MultiStepLR"

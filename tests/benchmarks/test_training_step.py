@@ -9,7 +9,7 @@ from neighbours import Neighbours
 from peers import write_weights
 
 
-@pytest.mark.parametrize("side", training_step.sides_of(compiled=False))
+@pytest.mark.parametrize("side", [*training_step.sides_of(compiled=False), "timm bf16 memory kept"])
 def test_sides_train(side, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     write_weights("ghostnet_050", tmp_path)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightcars.layers import ConvStyle, GhostBottleneck, GhostModule, SqueezeExcite
+from lightcars.layers import ConvStyle, DropPath, GhostBottleneck, GhostModule, SqueezeExcite
 from lightcars.models.scaling import round_channels
 
 MODULES = [
@@ -109,3 +109,17 @@ def test_activation_in_place_leaves_the_input_alone():
     before = x.clone()
     block(x)
     assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_dropped_samples_keep_the_shortcut(stride):
+    block = GhostBottleneck(8, 32, 8, stride=stride, drop_path=0.5).train()
+    x = torch.randn(64, 8, 4, 4)
+    shortcut = block.shortcut(x)
+    unchanged = (block(x) == shortcut).flatten(1).all(1)
+    assert 0 < int(unchanged.sum()) < 64
+
+
+def test_no_drop_path_without_a_probability():
+    assert isinstance(GhostBottleneck(8, 32, 8, drop_path=0.0).drop_path, nn.Identity)
+    assert isinstance(GhostBottleneck(8, 32, 8, drop_path=0.1).drop_path, DropPath)

@@ -42,13 +42,13 @@ COMMON = [
     ("dropout", math.nan),
     ("dropout", None),
     ("dropout", True),
+    ("drop_path", 1),
+    ("drop_path", -0.5),
 ]
 OF_EFFICIENTNET = [
     ("depth", 0),
     ("depth", 21),
     ("depth", math.nan),
-    ("drop_path", 1),
-    ("drop_path", -0.5),
     ("padding", "valid"),
     ("padding", None),
     ("padding", 1),
@@ -186,6 +186,12 @@ def test_drop_path_grows_linearly_from_nothing():
     built = [getattr(block.drop_path, "probability", None) for block in model.blocks]
     residual = [block.residual for block in model.blocks]
     assert built == [rate if there else None for rate, there in zip(rates, residual, strict=True)]
+
+
+def test_drop_path_of_ghostnet_grows_in_all_blocks():
+    model = lightcars.ghostnet(drop_path=0.32, device="meta")
+    built = [getattr(block.drop_path, "probability", 0.0) for block in model.blocks]
+    assert built == pytest.approx([0.02 * position for position in range(16)])
 
 
 def test_head_of_efficientnet_grows_with_width_unless_it_is_given():

@@ -9,6 +9,7 @@ from typing import final
 from torch import Tensor, nn
 
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
+from lightcars.layers.drop_path import DropPath
 from lightcars.layers.gradients import join_channels
 
 
@@ -65,6 +66,7 @@ class GhostBottleneck(nn.Module):
         kernel_size: of the depthwise convolutions, in the branch and in the shortcut.
         stride: 1 leaves the depthwise convolution of the branch out.
         squeeze_excite: makes the squeeze for the hidden channels; None for none.
+        drop_path: probability of dropping the branch for a sample while training.
         style: activation, padding and normalisation.
     """
 
@@ -77,6 +79,7 @@ class GhostBottleneck(nn.Module):
         kernel_size: int = 3,
         stride: int = 1,
         squeeze_excite: Callable[[int], nn.Module] | None = None,
+        drop_path: float = 0.0,
         style: ConvStyle = ConvStyle(),
     ) -> None:
         super().__init__()
@@ -91,6 +94,7 @@ class GhostBottleneck(nn.Module):
         self.depthwise = depthwise(hidden_channels) if stride > 1 else nn.Identity()
         self.squeeze_excite = squeeze_excite(hidden_channels) if squeeze_excite else nn.Identity()
         self.project = GhostModule(hidden_channels, out_channels, style=linear)
+        self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
         self.shortcut = (
             nn.Identity()
             if stride == 1 and in_channels == out_channels
@@ -98,6 +102,6 @@ class GhostBottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.project(self.squeeze_excite(self.depthwise(self.expand(x))))
+        y: Tensor = self.drop_path(self.project(self.squeeze_excite(self.depthwise(self.expand(x)))))
         y += self.shortcut(x)
         return y

@@ -80,6 +80,7 @@ class GhostNetConfig:
         img_channels: channels of the input.
         out_channels: width before the classifier.
         dropout: before the classifier.
+        drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
         form: "official" is Huawei's and timm's: squeeze by 1x1 convolutions with a hard sigmoid and a
             width rounded to 4; a head of pooling, 1x1 convolution with bias and ReLU. "thesis" is the first
             release's, used by the 2020 thesis: squeeze by linear layers, a quarter wide, clamped to
@@ -94,6 +95,7 @@ class GhostNetConfig:
     img_channels: int = 3
     out_channels: int = 1280
     dropout: float = 0.2
+    drop_path: float = 0.0
     form: Form = "official"
     blocks: tuple[GhostBlock, ...] = BASE_BLOCKS
 
@@ -104,6 +106,7 @@ class GhostNetConfig:
         require_int("img_channels", self.img_channels, at_least=1)
         require_int("out_channels", self.out_channels, at_least=1)
         require_probability("dropout", self.dropout)
+        require_probability("drop_path", self.drop_path)
         require_one_of("form", self.form, ("official", "thesis"))
         require_rows("blocks", self.blocks, GhostBlock)
 
@@ -148,6 +151,12 @@ class GhostNetConfig:
             for block in self.blocks
         )
 
+    @property
+    def drop_paths(self) -> tuple[float, ...]:
+        """Stochastic depth of every block."""
+        total = len(self.blocks)
+        return tuple(self.drop_path * position / total for position in range(total))
+
     def squeeze_channels(self, channels: int) -> int:
         """Hidden width of the squeeze over `channels` channels in this form."""
         if self.form == "thesis":
@@ -164,6 +173,7 @@ class GhostNetChanges(TypedDict, total=False):
     img_channels: int
     out_channels: int
     dropout: float
+    drop_path: float
     form: Form
     blocks: tuple[GhostBlock, ...]
 

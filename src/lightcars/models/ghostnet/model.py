@@ -57,9 +57,10 @@ class GhostNet(ImageModel):
                     kernel_size=block.kernel_size,
                     stride=block.stride,
                     squeeze_excite=partial(_squeeze, config) if block.squeeze else None,
+                    drop_path=drop_path,
                     style=STYLE,
                 )
-                for in_channels, block in zip(inputs, blocks, strict=True)
+                for in_channels, block, drop_path in zip(inputs, blocks, config.drop_paths, strict=True)
             )
         )
         self.head = ConvNormAct(blocks[-1].channels, config.feature_channels, style=STYLE)
