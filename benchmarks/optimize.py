@@ -27,9 +27,10 @@ import tempfile
 import time
 from collections.abc import Mapping
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calls import inference, logits, made_images
 from harness import Plan, Side, ask_fresh, driver_arguments, parser, serve_side, timed_rounds
@@ -48,6 +49,9 @@ from ratios import (
     table,
 )
 from record import finish
+
+if TYPE_CHECKING:
+    from lightcars.models.image_model import ImageModel
 
 MODELS = ("efficientnet_b0", "ghostnet_100")
 TURNS: Mapping[int, int] = {1: 15, 16: 7}
@@ -87,9 +91,19 @@ def _open_optimized(task: dict[str, Any], start: float, torch_s: float) -> Side:
         "engine": fast.engine,
         "precision": fast.precision,
         "measurements": fast.measurements.to_record(),
+        **(_photographs(task["calibration"], model) if asked else {}),
     }
     call = partial(fast, images)
     return Side(call=call, answers={"logits": logits(call), "go": lambda: started})
+
+
+def _photographs(folder: str, model: ImageModel) -> dict[str, Any]:
+    """How many of the folder int8 is fitted to, and how many others judge it."""
+    from lightcars.deploy.calibration import Calibration, load_photos
+
+    photos = load_photos(model, Calibration(folder=folder), 224)
+    numbers = {"fitted": len(photos.fitted), "judged": len(photos.judged)}
+    return {"photographs": {"folder": Path(folder).name, **numbers, "nncf": version("nncf")}}
 
 
 def sides_here(model: str, arguments: Any) -> list[str]:

@@ -48,7 +48,16 @@ def how_fast(found: Records) -> str:
             ]
         )
     head = ("", "eager", "`lightcars.fuse`", "`lightcars.optimize`", "`lightcars.optimize` in int8")
-    return markdown(head, rows) + origin(found, "fuse", "optimize") if rows else not_yet("fuse", "optimize")
+    if not rows:
+        return not_yet("fuse", "optimize")
+    changes = sorted(
+        filter(None, (_top1_change(optimized) for *_, optimized in deployments(found))), key=float
+    )
+    span = " to ".join(dict.fromkeys((changes[0], changes[-1]))) if changes else ""
+    int8 = (
+        f"\nint8 changes top-1 by {span} points, on photographs that it was not fitted to.\n" if span else ""
+    )
+    return markdown(head, rows) + int8 + origin(found, "fuse", "optimize")
 
 
 def fused(found: Records) -> str:
@@ -81,14 +90,38 @@ def deployed(found: Records) -> str:
             difference = optimized["relative_differences"].get(side)
             differs = "" if difference is None else f"{difference:.2g}"
             row = [label, NAMES.get(side, side), _ms(optimized, side)]
-            rows.append([*row, *(spread(ratio) if ratio else "" for ratio in over), differs])
+            change = _top1_change(optimized) if side == INT8 else ""
+            rows.append([*row, *(spread(ratio) if ratio else "" for ratio in over), differs, change])
         starts += [_start(label, side, start) for side, start in optimized["starts"].items()]
     if not rows:
         return not_yet("optimize")
-    head = ("", "side", "ms", "eager / side", "side / `optimize`", "side / int8", "answers differ by")
+    over = ("eager / side", "side / `optimize`", "side / int8")
+    head = ("", "side", "ms", *over, "answers differ by", "points of top-1")
     starts_head = ("", "side", "chosen", "first process", "later ones", "of that `import torch`")
     first, second = markdown(head, rows, texts=2), markdown(starts_head, starts, texts=3)
-    return f"{first}\n{second}{origin(found, 'optimize')}"
+    return f"{first}\n{_judged(found)}{second}{origin(found, 'optimize')}"
+
+
+def _judged(found: Records) -> str:
+    """By which photographs int8 was judged, where that is recorded."""
+    for _, _, _, optimized in deployments(found):
+        seen = optimized.get("starts", {}).get(INT8, {}).get("first_process", {}).get("photographs")
+        if seen is not None:
+            fitted = f"fitted to {seen['fitted']} photographs of `{seen['folder']}`"
+            return (
+                f"int8 by NNCF {seen['nncf']}, {fitted}; its top-1 is against the model's own on"
+                f" {seen['judged']} others, which also chose what stays in higher precision.\n\n"
+            )
+    return ""
+
+
+def _top1_change(optimized: Mapping[str, Any]) -> str:
+    """Points of top-1 that int8 gained or lost on photographs that it was not fitted to."""
+    start = optimized.get("starts", {}).get(INT8)
+    if start is None:
+        return ""
+    rows = start["first_process"].get("measurements", ())
+    return next((f"{row['top1_change_percent']:+.2f}" for row in rows if row["precision"] == "int8"), "")
 
 
 def trained(found: Records) -> str:
@@ -220,4 +253,5 @@ def _line(name: str, record: Mapping[str, Any]) -> str:
     fresh = "; fresh weights" if record.get("learnt") == [] else ""
     number = record.get("rounds", 0)
     rounds = f"; {number} round{'s' if number > 1 else ''}" if number else ""
-    return f"`benchmarks/{name}.py`, {record['date']}: {on}; {', '.join(versions)}{rounds}{fresh}{quiet}.\n"
+    script = record.get("benchmark", name)
+    return f"`benchmarks/{script}.py`, {record['date']}: {on}; {', '.join(versions)}{rounds}{fresh}{quiet}.\n"

@@ -109,3 +109,12 @@ def test_what_cannot_be_drawn(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError, match=r"pip install 'lightcars\[cars\]'"):
         check_plot(tmp_path / "a.png")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_plot_that_cannot_be_written_is_told_before(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.png").mkdir()
+    for path in (tmp_path / "file" / "a.png", tmp_path / "folder.png"):
+        with pytest.raises(RunError, match="cannot write to"):
+            check_plot(path)
+    check_plot(tmp_path / "new" / "a.png")

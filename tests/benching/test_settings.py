@@ -138,7 +138,11 @@ def test_int8_is_measured_where_it_is_calibrated(tmp_path, tiny, monkeypatch):
     Image.new("RGB", (40, 40)).save(tmp_path / "car.png")
     assert ("small", "int8", None) in kinds_here(calibrated)
     assert not any(precision == "int8" for _, precision, _ in kinds_here(BenchSettings()))
-    assert not any(kind[1] == "int8" for kind in kinds_here(replace(calibrated, train=True)))
+    for other in ({"train": True}, {"precisions": ("fp32",)}):
+        with pytest.raises(
+            ConfigError, match="calibration is for int8, which is not among what was asked for"
+        ):
+            replace(calibrated, **other)
     with pytest.raises(ConfigError, match="int8 is fitted to photographs: give a folder"):
         BenchSettings(precisions=("int8",))
     with pytest.raises(ConfigError, match="eager does not compute in int8"):

@@ -32,6 +32,18 @@ def test_how_fast_has_a_row_for_each_model_and_batch_that_was_measured(found):
     assert "2026-01-02: a processor, 2 cores; torch 9.9; 2 rounds.\n" in text
 
 
+def test_what_int8_costs_is_told_beside_its_speed(found):
+    start = found["optimize"]["results"]["efficientnet_b0"]["batch1"]["starts"]["lightcars int8"]
+    row = {"precision": "int8", "top1_change_percent": -0.754}
+    seen = {"folder": "val", "fitted": 30, "judged": 66, "nncf": "9.9"}
+    start["first_process"] = start["first_process"] | {"measurements": [row], "photographs": seen}
+    assert "int8 changes top-1 by -0.75 points" in speed_tables.how_fast(found)
+    text = speed_tables.deployed(found)
+    assert {row[-1] for row in rows(text) if "int8" in row[1] and len(row) == 8} == {"-0.75"}
+    assert "NNCF 9.9, fitted to 30 photographs of `val`; its top-1" in text
+    assert "on 66 others" in text
+
+
 def test_how_fast_leaves_out_what_was_not_measured(found):
     text = speed_tables.how_fast({"fuse": found["fuse"]})
     assert text.startswith("| | eager | `lightcars.fuse` |\n|---|---:|---:|\n")

@@ -370,6 +370,13 @@ def test_optimized_equals_eager(variant):
 
 
 @pytest.mark.slow
+@every_kind
+@pytest.mark.usefixtures("no_cache")
+def test_compiled_by_inductor_equals_eager(variant):
+    optimized_equals_eager(settled(quick(variant)), "compile")
+
+
+@pytest.mark.slow
 @every_variant
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 @pytest.mark.usefixtures("no_cache")

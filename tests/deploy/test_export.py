@@ -203,6 +203,23 @@ def test_sizes_that_cannot_be(settings, message):
         InputSize(**settings)
 
 
+def test_what_is_no_size_or_no_file(classifier, tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"size is an InputSize, such as InputSize\(batch=1\), not \(1, 3\)"
+    ):
+        export(classifier, tmp_path / "a.onnx", size=(1, 3))
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(RunError, match=r"folder.onnx is a folder; name a file"):
+        export(classifier, tmp_path / "folder.onnx", force=True)
+
+
+@torch.no_grad()
+def test_autocast_around_an_export_changes_nothing(classifier, tmp_path):
+    with torch.autocast("cpu"):
+        found = export(classifier, tmp_path / "a.onnx")
+    assert found.difference <= 1e-4
+
+
 def test_a_standalone_folder_for_several_at_once(classifier, tmp_path):
     with pytest.raises(ConfigError, match="one photograph at a time, not 4"):
         export(classifier, tmp_path / "a.onnx", size=InputSize(batch=4), standalone=True)

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import torch
+import torch.nn.utils.prune
 from torch import nn
 from torch._subclasses import FakeTensorMode
 
@@ -324,6 +325,20 @@ def test_squeeze_leaves_alone_what_a_gradient_needs():
     x = torch.randn(1, 4, 5, 5, requires_grad=True)
     squeeze(x.relu()).sum().backward()  # relu's gradient needs its output
     assert x.grad is not None
+
+
+@pytest.mark.parametrize("change", ["pruned", "parametrized"])
+def test_a_weight_that_is_computed_is_refused(change):
+    model = ghostnet(width=0.1, num_classes=5)
+    conv = model.blocks[1].expand.primary.conv
+    if change == "pruned":
+        nn.utils.prune.l1_unstructured(conv, "weight", amount=0.5)
+    else:
+        nn.utils.parametrizations.weight_norm(conv)
+    with pytest.raises(
+        FusionError, match=r"blocks.1.expand.primary.conv is computed anew .* a plain one first"
+    ):
+        fuse(model)
 
 
 def test_an_activation_map(small):

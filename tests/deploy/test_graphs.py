@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import threading
 from collections import Counter
 
 import pytest
@@ -133,6 +134,31 @@ def test_what_a_converter_raises_is_one_line():
     with pytest.raises(ExportError, match="OpenVINO does not take this model: ValueError"):  # noqa: SIM117
         with refusals("OpenVINO"):
             raise ValueError
+
+
+def test_logging_of_several_threads_is_as_before():
+    inside, outside = threading.Barrier(2), threading.Barrier(2)
+
+    def first():
+        with quietly():
+            inside.wait()
+        outside.wait()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    inside.wait()
+    with quietly():
+        outside.wait()
+        assert logging.root.manager.disable == logging.WARNING
+    thread.join()
+    assert logging.root.manager.disable == 0
+
+
+def test_what_is_no_model_of_ours_is_not_exported():
+    with pytest.raises(ExportError, match="export takes a model of lightcars, not a Linear"):
+        to_program(nn.Linear(3, 3))
+    with pytest.raises(ExportError, match="the model has no weights"):
+        to_program(ghostnet(device="meta"))
 
 
 def test_logging_is_as_before():

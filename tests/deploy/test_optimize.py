@@ -1,12 +1,14 @@
 """`optimize`: engines that answer as the model does, those that do not, and what is remembered."""
 
 import copy
+import importlib
 import json
 import os
 import pickle
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from lightcars.deploy import measuring
 from lightcars.deploy import processor as processors
 from lightcars.deploy.cache import MOST_ENTRIES, RECORD_FILE, Cache
 from lightcars.deploy.measuring import Measurements
+from lightcars.deploy.optimize import cache_folder
 from lightcars.deploy.processor import has_bf16
 from lightcars.deploy.runners import ENGINES, EngineEntry
 from lightcars.deploy.source import use_threads
@@ -326,6 +329,8 @@ def test_bf16_from_cpuinfo(monkeypatch, flags, expected):
     ("settings", "message"),
     [
         ({"engine": "opnvino"}, "there is no engine 'opnvino'. Did you mean openvino"),
+        ({"engine": ["torch"]}, r"there is no engine \['torch'\]. Did you mean torch"),
+        ({"calibration": ""}, "folder is a folder of photographs, not ''"),
         ({"engine": None}, "there is no engine None. Choose auto, torch, compile, onnxruntime, openvino"),
         ({"precision": "bf61"}, "there is no precision 'bf61'. Did you mean bf16"),
         ({"precision": "int8"}, "int8 is fitted to photographs"),
@@ -444,6 +449,18 @@ def misplace(entry):
     (entry / RECORD_FILE).write_text(json.dumps({**content, "key": {}}))
 
 
+def no_measurements(entry):
+    content = json.loads((entry / RECORD_FILE).read_text())
+    content["record"]["measurements"] = []
+    (entry / RECORD_FILE).write_text(json.dumps(content))
+
+
+def no_latency(entry):
+    content = json.loads((entry / RECORD_FILE).read_text())
+    content["record"]["measurements"][0]["latency_ms"] = None
+    (entry / RECORD_FILE).write_text(json.dumps(content))
+
+
 def unknown_fields(entry):
     content = json.loads((entry / RECORD_FILE).read_text())
     (entry / RECORD_FILE).write_text(json.dumps({**content, "record": {"engine": "fake"}}))
@@ -451,7 +468,17 @@ def unknown_fields(entry):
 
 @pytest.mark.parametrize(
     "damage",
-    [damage_file, damage_record, lose_file, lose_record, age_record, misplace, unknown_fields],
+    [
+        damage_file,
+        damage_record,
+        lose_file,
+        lose_record,
+        age_record,
+        misplace,
+        no_measurements,
+        no_latency,
+        unknown_fields,
+    ],
     ids=lambda damage: damage.__name__,
 )
 def test_a_damaged_entry_is_made_anew(classifier, install, cache, damage):
@@ -577,6 +604,87 @@ def test_threads_may_share_it(classifier, engine):
     for thread in threads:
         thread.join()
     close(torch.stack([answers[number] for number in range(8)]), expected)
+
+
+@torch.no_grad()
+def test_a_batch_in_parts_answers_as_the_model(classifier, monkeypatch):
+    runner = importlib.import_module("lightcars.deploy.runners.openvino")
+    monkeypatch.setattr(runner, "_best_parts", lambda *_: 2)
+    fast = optimize(classifier, 6, engine="openvino", precision="fp32")
+    again = optimize(classifier, 6, engine="openvino", precision="fp32")
+    assert again.from_cache
+    (blob,) = cache_folder().glob("*/parts-2.blob")
+    compiled = runner.openvino_core().import_model(blob.read_bytes(), "CPU", {})
+    assert compiled.input(0).shape[0] == 3
+    for number in (6, 4, 7):
+        images = torch.randn(number, 3, SIZE, SIZE)
+        close(fast(images), classifier(images))
+        assert torch.equal(again(images), fast(images))
+
+
+@pytest.mark.parametrize(
+    ("batch", "threads", "ms", "best"),
+    [
+        (16, 2, {"1": 10.0, "2": 9.0, "4": 8.0}, 4),
+        (16, 2, {"1": 10.0, "2": 9.0, "4": 8.9}, 2),  # no more parts for a hundredth
+        (16, 2, {"1": 10.0, "2": 9.8, "4": 9.9}, 1),
+        (6, 2, {"1": 10.0, "2": 9.0}, 2),
+        (16, 8, {"1": 10.0, "4": 8.0, "8": 7.0, "16": 9.0}, 8),
+        (4, 1, {"1": 10.0, "2": 9.0}, 2),
+        (1, 2, {}, 1),
+        (5, 2, {}, 1),
+    ],
+)
+def test_parts_are_those_that_are_quickest(batch, threads, ms, best, classifier, monkeypatch):
+    runner = importlib.import_module("lightcars.deploy.runners.openvino")
+    source = SimpleNamespace(
+        batch=batch, threads=threads, shape=(batch, 3, SIZE, SIZE), openvino_model=lambda images: images
+    )
+    compiled = []
+
+    def fake_compile(images, *_):
+        compiled.append(images)
+        return SimpleNamespace(create_infer_request=lambda: None)
+
+    def measured(calls):
+        assert set(calls) == set(ms)
+        return ms
+
+    monkeypatch.setattr(runner, "_compile", fake_compile)
+    monkeypatch.setattr(runner, "take_turns", measured)
+    assert runner._best_parts(source, "fp32") == best
+    assert compiled == [batch // int(parts) for parts in ms]
+
+
+@pytest.mark.parametrize("images", [None, [1.0], "car.png"])
+def test_images_that_are_no_tensor(classifier, images):
+    fast = optimize(classifier, engine="torch", precision="fp32")
+    with pytest.raises(InputError, match=f"takes a tensor of images, not a {type(images).__name__}"):
+        fast(images)
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime", "openvino"])
+@torch.no_grad()
+def test_autocast_around_it_changes_nothing(classifier, engine):
+    images = torch.randn(1, 3, SIZE, SIZE)
+    with torch.autocast("cpu"):
+        fast = optimize(classifier, engine=engine, precision="fp32")
+        answer = fast(images)
+    assert fast.measurements[0].problem is None
+    close(answer, classifier(images))
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+@torch.no_grad()
+def test_other_defaults_of_pytorch_change_nothing(classifier, engine):
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            fast = optimize(classifier, 2, engine=engine, precision="fp32")
+    finally:
+        torch.set_default_dtype(torch.float32)
+    images = torch.randn(2, 3, SIZE, SIZE)
+    close(fast(images), classifier(images))
 
 
 def test_threads_of_pytorch_are_as_before():

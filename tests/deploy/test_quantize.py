@@ -1,5 +1,6 @@
 """int8: photographs to fit to and to judge by, attempts, and what `optimize` makes of it."""
 
+import importlib
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -171,7 +172,7 @@ def test_the_first_attempt_that_serves_or_the_best(source, monkeypatch, changes,
         QuantizationPreset={"PERFORMANCE": "PERFORMANCE", "MIXED": "MIXED"},
     )
     monkeypatch.setattr(quantizing, "require_nncf", lambda: fake)
-    assert quantized("model", source, lambda model: changes[model]) == taken
+    assert quantized("model", 8, source, lambda model: changes[model]) == taken
     assert made == [(attempt.preset, attempt.kept) for attempt in ATTEMPTS[: len(changes)]]
 
 
@@ -195,6 +196,18 @@ def test_int8_is_fitted_judged_and_remembered(classifier, photos, capfd):
     assert torch.equal(kept(images), fast(images))
     (photos / "Audi A4" / "0.png").unlink()
     assert not again().from_cache
+
+
+def test_int8_in_parts(classifier, photos, monkeypatch):
+    runner = importlib.import_module("lightcars.deploy.runners.openvino")
+    monkeypatch.setattr(runner, "_best_parts", lambda *_: 2)
+    monkeypatch.setattr(quantizing, "ATTEMPTS", ATTEMPTS[:1])
+    calibration = Calibration(folder=photos, num_fitted=12, max_loss_percent=100)
+    fast = optimize(classifier, 4, precision="int8", calibration=calibration)
+    images = torch.randn(4, 3, SIZE, SIZE)
+    whole = fast(images)
+    assert torch.equal(whole[2:], fast(images[2:]))
+    assert fast.measurements[0].difference > 1e-4, "it computed in float"
 
 
 def test_auto_tries_int8_where_it_is_calibrated(classifier, photos, monkeypatch):

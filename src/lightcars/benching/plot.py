@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightcars.errors import ConfigError
+from lightcars.errors import ConfigError, RunError
 from lightcars.plots import new_figure, write_figure
 
 if TYPE_CHECKING:
@@ -25,10 +26,14 @@ def check_plot(path: Path) -> None:
 
     Raises:
         ConfigError: another ending than .png.
+        RunError: a place that cannot be written to.
         MissingExtraError: matplotlib is not installed.
     """
     if path.suffix.lower() != SUFFIX:
         raise ConfigError(f"the plot is a PNG file and ends in {SUFFIX}, not as {path}.")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
+        raise RunError(f"cannot write to {path}; name a file in a folder that is yours.")
     new_figure(width=1, height=1)
 
 

@@ -70,6 +70,8 @@ class BenchSettings:
             raise ConfigError("training steps are measured in PyTorch alone; leave engines out.")
         if "int8" in (self.precisions or ()) and self.calibration is None and not self.train:
             raise ConfigError("int8 is fitted to photographs: give a folder of them (--calibration).")
+        if self.calibration is not None and (self.train or "int8" not in (self.precisions or ("int8",))):
+            raise ConfigError("calibration is for int8, which is not among what was asked for; leave it out.")
 
 
 def _known(kind: str, names: list[str]) -> Callable[[Any], None]:

@@ -46,6 +46,10 @@ class Calibration:
     max_loss_percent: float = 1.0
 
     def __post_init__(self) -> None:
+        for name, folder in (("folder", self.folder), ("judged_folder", self.judged_folder)):
+            optional = name == "judged_folder" and folder is None
+            if not (optional or (isinstance(folder, str | Path) and str(folder).strip())):
+                raise ConfigError(f"{name} is a folder of photographs, not {folder!r}.")
         require_int("num_fitted", self.num_fitted, at_least=1)
         require_int("num_judged", self.num_judged, at_least=1)
         require_positive("max_loss_percent", self.max_loss_percent, at_most=100)

@@ -1,4 +1,4 @@
-"""What an artefact says of itself: class names, preprocessing, whose it is. No torch."""
+"""What an artefact says of itself: class names, preprocessing, temperature. No torch."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lightcars.errors import MissingExtraError
@@ -20,6 +20,11 @@ Engine: TypeAlias = "Callable[[Tensor], Tensor]"
 
 _CORES: list[Any] = []
 _CORES_LOCK = threading.Lock()
+_QUIET_LOCK = threading.Lock()
+_QUIET_INSIDE = [0]
+"""How many are inside `quietly`."""
+_QUIET_ENDS = ExitStack()
+"""What the last one of them puts back."""
 _EXTRAS = {"executorch": "executorch"}
 
 
@@ -55,13 +60,24 @@ def openvino_core() -> Any:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Engines warn of their own code and log what is no news to the user."""
-    before = logging.root.manager.disable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        logging.disable(max(before, logging.WARNING))
-        try:
-            yield
-        finally:
-            logging.disable(before)
+    """Engines warn of their own code and log what is no news to the user.
+
+    Both are the process's. Where several threads are inside, the first one in silences, the last one out puts
+    back.
+    """
+    with _QUIET_LOCK:
+        _QUIET_INSIDE[0] += 1
+        if _QUIET_INSIDE[0] == 1:
+            before = logging.root.manager.disable
+            _QUIET_ENDS.callback(logging.disable, before)
+            _QUIET_ENDS.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", FutureWarning)
+            logging.disable(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        with _QUIET_LOCK:
+            _QUIET_INSIDE[0] -= 1
+            if _QUIET_INSIDE[0] == 0:
+                _QUIET_ENDS.close()

@@ -12,7 +12,7 @@ import torch
 from lightcars.deploy.description import Description
 from lightcars.deploy.engines import Engine, require
 from lightcars.deploy.formats import FORMATS, Format, format_of
-from lightcars.deploy.graphs import for_export, to_program
+from lightcars.deploy.graphs import as_it_is, for_export, to_program
 from lightcars.deploy.measuring import TOLERANCES
 from lightcars.deploy.standalone import FOLDER_SUFFIX, MODEL_FILE, check_describable, write_companions
 from lightcars.errors import ConfigError, ExportError, RunError
@@ -98,8 +98,12 @@ def export(
         ExportError: the engine does not take the model, or answers otherwise; nothing is written.
         RunError: a file that is there, or a folder that cannot be written to.
     """
+    if not isinstance(size, InputSize):
+        raise ConfigError(f"size is an InputSize, such as InputSize(batch=1), not {size!r}.")
     target, tell = Path(path), say or _nothing
     plan = _Plan.of(model, format_of(target), size)
+    if target.is_dir():
+        raise RunError(f"{target} is a folder; name a file in it or beside it.")
     formats = [plan.format, *([FORMATS["onnx"]] if standalone else [])]
     _check_engines(formats)
     alone = target.with_name(target.stem + FOLDER_SUFFIX) if standalone else None
@@ -169,7 +173,8 @@ class _Plan:
             resolution=None if self.size.any_size else self.resolution,
             largest=(self.format.largest_batch, self.format.largest_side),
         )
-        self.format.artefact.write(program, path, self.description.entries())
+        with as_it_is():
+            self.format.artefact.write(program, path, self.description.entries())
         tell(f"comparing {self.format.engine} with PyTorch")
         difference = largest_difference(self.model, self.format.artefact.run(path), self.shapes())
         if not difference <= TOLERANCES["fp32"]:  # nor not a number
@@ -204,8 +209,9 @@ def largest_difference(model: ImageModel, engine: Engine, shapes: Iterable[tuple
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     for shape in shapes:
-        images = torch.randn(shape, generator=generator)
-        expected = model(images.clone())
+        images = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
+        with as_it_is():
+            expected = model(images.clone())
         if not expected.isfinite().all():
             raise ExportError("the model's own logits are not finite; its weights are spoilt.")
         try:

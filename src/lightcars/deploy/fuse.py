@@ -149,7 +149,8 @@ def fuse(model: ImageModel) -> ImageModel:
         checkpoint: keep or load the model that it was made from.
 
     Raises:
-        FusionError: not a model of this library, or a layer in it was replaced by one that is not known.
+        FusionError: not a model of this library, a layer in it was replaced by one that is not known, or a
+            weight is parametrized or pruned.
 
     >>> from lightcars import ghostnet
     >>> fuse(ghostnet()).training
@@ -158,7 +159,22 @@ def fuse(model: ImageModel) -> ImageModel:
     model = getattr(model, "_orig_mod", model)
     if not isinstance(model, ImageModel):
         raise FusionError(f"fuse takes a model of lightcars, not a {type(model).__name__}.")
-    return model if isinstance(model, FusedModel) else FusedModel(copy.deepcopy(model).eval())
+    if isinstance(model, FusedModel):
+        return model
+    _require_plain_weights(model)
+    return FusedModel(copy.deepcopy(model).eval())
+
+
+def _require_plain_weights(model: ImageModel) -> None:
+    for name, layer in model.named_modules():
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        if "weight" not in dict(layer.named_parameters(recurse=False)):
+            raise FusionError(
+                f"the weight of {name} is computed anew at each call (parametrized, or pruned); make it a"
+                " plain one first, with torch.nn.utils.parametrize.remove_parametrizations or"
+                " torch.nn.utils.prune.remove."
+            )
 
 
 @singledispatch

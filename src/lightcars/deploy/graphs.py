@@ -55,14 +55,15 @@ def to_program(
     ready = for_export(model)
     # An example of 1 would be taken for a constant, and equal sides for one.
     height, width = (resolution, resolution) if resolution is not None else (96, 128)
-    example = torch.zeros(batch or 2, ready.config.img_channels, height, width)
+    shape = (batch or 2, ready.config.img_channels, height, width)
+    example = torch.zeros(shape, dtype=torch.float32, device="cpu")
     dynamic: dict[int, Any] = {}
     if batch is None:
         dynamic[0] = Dim("batch", min=1, max=largest[0])
     if resolution is None:
         dynamic[2] = Dim("height", min=MIN_RESOLUTION + 1, max=largest[1])
         dynamic[3] = Dim("width", min=MIN_RESOLUTION + 1, max=largest[1])
-    with torch.no_grad(), refusals("torch.export"):
+    with torch.no_grad(), as_it_is(), refusals("torch.export"):
         return torch.export.export(_Images(ready), (example,), dynamic_shapes=(dynamic,))
 
 
@@ -102,7 +103,7 @@ def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET) -> onnx.Mod
     require_int("opset", opset, at_least=OPSET)
     checker = require("onnx.checker")
     require("onnxscript")
-    with refusals("ONNX"), quietly():
+    with as_it_is(), refusals("ONNX"), quietly():
         converted = torch.onnx.export(
             program,
             dynamo=True,
@@ -119,8 +120,8 @@ def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET) -> onnx.Mod
     return proto
 
 
-def program_to_openvino(program: ExportedProgram) -> openvino.Model:
-    """As `to_openvino`, from the program of `to_program`.
+def program_to_openvino(program: ExportedProgram, *, batch: int | None = None) -> openvino.Model:
+    """As `to_openvino`, from the program of `to_program`; for `batch` images, if that is given.
 
     By OpenVINO's own frontend and transformations, as in its `convert_model`, which in addition sends a note
     to its makers. Through ONNX it would lose the hard sigmoid as one operator, and GhostNet its speed.
@@ -129,7 +130,8 @@ def program_to_openvino(program: ExportedProgram) -> openvino.Model:
     transformations = require("openvino._offline_transformations")
     example = next(node for node in program.graph.nodes if node.name == INPUT).meta["val"]
     shape = [side if isinstance(side, int) else -1 for side in example.shape]
-    with refusals("OpenVINO"), quietly():
+    shape[0] = shape[0] if batch is None else batch
+    with as_it_is(), refusals("OpenVINO"), quietly():
         manager = frontends.FrontEndManager()  # held, as the decoder is, until all is converted
         frontend = manager.load_by_framework("pytorch")
         decoder = decoders.TorchFXPythonDecoder.from_exported_program(program)
@@ -169,8 +171,16 @@ def _forget_source(proto: Any) -> None:
 
 
 def for_export(model: ImageModel) -> ImageModel:
-    """The model if it is on the CPU, in float32, evaluation mode and plain layout; else such a copy."""
+    """The model if it is on the CPU, in float32, evaluation mode and plain layout; else such a copy.
+
+    Raises:
+        ExportError: not a model of this library, or one without weights.
+    """
     model = getattr(model, "_orig_mod", model)
+    if not isinstance(model, ImageModel):
+        raise ExportError(f"export takes a model of lightcars, not a {type(model).__name__}.")
+    if any(tensor.is_meta for tensor in model.state_dict().values()):
+        raise ExportError("the model has no weights (it is on the meta device); build it elsewhere.")
     ready = not any(module.training for module in model.modules()) and all(
         tensor.device.type == "cpu"
         and tensor.is_contiguous()
@@ -193,6 +203,11 @@ class _Images(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(images)
         return logits
+
+
+def as_it_is() -> torch.autocast:
+    """The converters run parts of a model; an autocast around them would become part of the graph."""
+    return torch.autocast("cpu", enabled=False)
 
 
 @contextmanager

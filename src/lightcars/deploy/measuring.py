@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightcars.deploy.engines import Engine
 from lightcars.deploy.runners import Precision
-from lightcars.deploy.source import Source, use_threads
+from lightcars.deploy.source import Source, own_precision, use_threads
 from lightcars.errors import OptimizationError
 from lightcars.models.device import wait_for
 
@@ -106,7 +106,7 @@ class Check:
         count = -(-max(source.batch, LEAST_IMAGES) // source.batch)
         batches = tuple(_images(source.shape, generator).to(source.device) for _ in range(count))
         expected, times = [], []
-        with torch.no_grad(), use_threads(source.threads):
+        with torch.no_grad(), own_precision(source.device), use_threads(source.threads):
             for images in batches:
                 start = time.perf_counter()
                 expected.append(source.eager(images))
@@ -157,9 +157,10 @@ class Check:
 def _images(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Patches of colour under a little noise: nearer to photographs than noise alone."""
     batch, channels, height, width = shape
-    patches = torch.randn(batch, channels, 5, 5, generator=generator)
+    plain: dict[str, Any] = {"generator": generator, "dtype": torch.float32, "device": "cpu"}
+    patches = torch.randn(batch, channels, 5, 5, **plain)
     smooth = F.interpolate(patches, size=(height, width), mode="bilinear", align_corners=False)
-    return smooth + 0.3 * torch.randn(shape, generator=generator)
+    return smooth + 0.3 * torch.randn(shape, **plain)
 
 
 def take_turns(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:

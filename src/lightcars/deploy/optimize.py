@@ -137,7 +137,7 @@ def _source(model: ImageModel, batch: int, resolution: int | None, threads: int 
 def _candidates(engine: str, precision: str, source: Source) -> list[tuple[EngineEntry, Precision]]:
     """What is to be tried: all that can be, or what was named, if it can be."""
     device = source.device
-    if engine != AUTO and engine not in ENGINES:
+    if engine != AUTO and engine not in tuple(ENGINES):
         known = (AUTO, *ENGINES)
         raise ConfigError(
             f"there is no engine {engine!r}.{did_you_mean(engine, known)} Choose {', '.join(known)}."
@@ -204,7 +204,9 @@ def _resume(source: Source, digest: str, entry: Entry) -> OptimizedModel:
     )
     with quietly():
         run = ENGINES[chosen.engine].runner.start(source, chosen.precision, entry.folder)
-    return OptimizedModel(source, chosen, run)
+    made = OptimizedModel(source, chosen, run)
+    _ = made.summary  # a record that lacks its own figures is damaged
+    return made
 
 
 def _choose(

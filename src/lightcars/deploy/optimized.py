@@ -68,6 +68,8 @@ class OptimizedModel:
         Raises:
             InputError: not such images.
         """
+        if not isinstance(images, Tensor):
+            raise InputError(f"this model takes a tensor of images, not a {type(images).__name__}.")
         if type(images) is not Tensor or images.requires_grad:
             images = images.detach().as_subclass(Tensor)
         if images.shape == self._shape and images.dtype == torch.float32 and images.device == self._device:

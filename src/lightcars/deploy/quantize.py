@@ -48,14 +48,15 @@ ATTEMPTS = (
 """From the fastest to the most exact, as measured with B0 and GhostNet; the first that serves is taken."""
 
 
-def quantized(converted: Any, source: Source, change: Callable[[Any], float]) -> Any:
+def quantized(converted: Any, batch: int, source: Source, change: Callable[[Any], float]) -> Any:
     """A copy of a converted model that computes in int8 wherever that costs no more top-1 than allowed.
 
     Everything is quantized first, with scales fitted to photographs. While that loses too much, more and more
     kinds of layers stay in higher precision; where all attempts do, it is the one that loses least.
 
     Args:
-        converted: openvino.Model of one input, for `source.batch` images.
+        converted: openvino.Model of one input.
+        batch: images that it takes at once.
         source: with its calibration.
         change: what a quantized model changes in top-1, in points, as it will run.
 
@@ -64,7 +65,7 @@ def quantized(converted: Any, source: Source, change: Callable[[Any], float]) ->
     """
     nncf = require_nncf()
     assert source.calibration is not None
-    fitted = [images.numpy() for images in source.photos.batches(source.photos.fitted, source.batch)]
+    fitted = [images.numpy() for images in source.photos.batches(source.photos.fitted, batch)]
     found: list[tuple[float, Any]] = []
     for attempt in ATTEMPTS:
         with quietly(), _kept_signal_stack(), contextlib.redirect_stdout(io.StringIO()):

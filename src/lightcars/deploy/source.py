@@ -81,12 +81,17 @@ class Source:
         content: bytes = program_to_onnx(self.program).SerializeToString()
         return content
 
-    @cached_property
-    def openvino(self) -> openvino.Model:
-        """In OpenVINO's form."""
+    def openvino_model(self, batch: int) -> openvino.Model:
+        """In OpenVINO's form, for so many images at once."""
         from lightcars.deploy.graphs import program_to_openvino
 
-        return program_to_openvino(self.program)
+        if batch not in self._openvino_models:
+            self._openvino_models[batch] = program_to_openvino(self.program, batch=batch)
+        return self._openvino_models[batch]
+
+    @cached_property
+    def _openvino_models(self) -> dict[int, openvino.Model]:
+        return {}
 
     @cached_property
     def photos(self) -> Photos:
@@ -103,7 +108,7 @@ class Source:
     def first_classes(self) -> torch.Tensor:
         """(N,) what the model itself says of them."""
         fused = self.fused()
-        with torch.inference_mode(), use_threads(self.threads):
+        with torch.inference_mode(), own_precision(self.device), use_threads(self.threads):
             answers = [fused(images).argmax(1) for images in self.photos.batches(self.photos.judged, 16)]
         return torch.cat(answers)[: len(self.photos.judged)]
 
@@ -138,6 +143,11 @@ def checked_threads(threads: int | None) -> int:
     if threads > most:
         raise ConfigError(f"threads must be at most {most}, the cores of this machine, not {threads}.")
     return threads
+
+
+def own_precision(device: torch.device) -> torch.autocast:
+    """PyTorch computes in the precision of the weights, whatever `torch.autocast` is around it."""
+    return torch.autocast(device.type, enabled=False)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from torch import Tensor
 from lightcars.deploy.engines import Engine, quietly
 from lightcars.deploy.runners import Precision
 from lightcars.deploy.runners.pytorch import DTYPES
-from lightcars.deploy.source import Source, use_threads
+from lightcars.deploy.source import Source, own_precision, use_threads
 
 
 def prepare(source: Source, precision: Precision, folder: Path) -> None:
@@ -20,17 +20,15 @@ def prepare(source: Source, precision: Precision, folder: Path) -> None:
 
 def start(source: Source, precision: Precision, folder: Path) -> Engine:  # noqa: ARG001
     """The compiled model, after its first call, which compiles it."""
-    dtype, threads = DTYPES[precision], source.threads
+    dtype, threads, device = DTYPES[precision], source.threads, source.device
     # As its documentation advises for inference: constant weights on a CPU, CUDA graphs on a GPU.
-    options: dict[str, Any] = (
-        {"triton.cudagraphs": True} if source.device.type == "cuda" else {"freezing": True}
-    )
+    options: dict[str, Any] = {"triton.cudagraphs": True} if device.type == "cuda" else {"freezing": True}
     compiled = torch.compile(source.fused(dtype), fullgraph=True, dynamic=False, options=options)
 
     def call(images: Tensor) -> Tensor:
-        with torch.no_grad(), use_threads(threads):
+        with torch.no_grad(), own_precision(device), use_threads(threads):
             return cast(Tensor, compiled(images.to(dtype)).to(torch.float32, copy=True))
 
     with quietly():
-        call(torch.zeros(source.shape, device=source.device))
+        call(torch.zeros(source.shape, device=device, dtype=torch.float32))
     return call

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightcars.deploy.engines import Engine
 from lightcars.deploy.runners import Precision
-from lightcars.deploy.source import Source, use_threads
+from lightcars.deploy.source import Source, own_precision, use_threads
 from lightcars.models.image_model import ImageModel
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -22,13 +22,13 @@ def prepare(source: Source, precision: Precision, folder: Path) -> None:
 
 def start(source: Source, precision: Precision, folder: Path) -> Engine:  # noqa: ARG001
     """The fused model in that precision."""
-    dtype, threads = DTYPES[precision], source.threads
+    dtype, threads, device = DTYPES[precision], source.threads, source.device
     fused = source.fused(dtype)
-    if source.device.type == "cuda":
-        return _recorded(fused, source.shape, source.device, dtype)
+    if device.type == "cuda":
+        return _recorded(fused, source.shape, device, dtype)
 
     def call(images: Tensor) -> Tensor:
-        with torch.inference_mode(), use_threads(threads):
+        with torch.inference_mode(), own_precision(device), use_threads(threads):
             logits = fused(images.to(dtype))
         return _as_answer(logits)
 
@@ -39,7 +39,7 @@ def _recorded(fused: ImageModel, shape: tuple[int, ...], device: torch.device, d
     """A CUDA graph for images of the shape that was asked for; others are run as they come."""
     images_in = torch.zeros(shape, device=device, dtype=dtype).to(memory_format=torch.channels_last)
     graph, lock = torch.cuda.CUDAGraph(), threading.Lock()
-    with torch.inference_mode(), torch.cuda.device(device):
+    with torch.inference_mode(), own_precision(device), torch.cuda.device(device):
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # libraries choose their kernels before the recording
@@ -51,7 +51,7 @@ def _recorded(fused: ImageModel, shape: tuple[int, ...], device: torch.device, d
 
     def call(images: Tensor) -> Tensor:
         if images.shape != shape:
-            with torch.inference_mode():
+            with torch.inference_mode(), own_precision(device):
                 logits = fused(images.to(dtype))
             return _as_answer(logits)
         with lock, torch.no_grad(), torch.cuda.device(device):
