@@ -18,7 +18,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Any
 
 from lightcars import finetune
@@ -73,8 +73,14 @@ def run(data: Path, folder: Path, recipe: Recipe) -> dict[str, Any]:
         "val_top5_percent": rounded(figures["val_top5_percent"]),
         "best_epoch": figures["best_epoch"],
         "val_top1_percent_by_epoch": [rounded(float(value)) for value in columns["val_top1_percent"]],
-        "hours": rounded(sum(float(value) for value in columns["seconds"]) / 3600),
+        "hours": rounded(hours([float(value) for value in columns["seconds"]])),
     }
+
+
+def hours(seconds: Sequence[float]) -> float:
+    """Of all epochs. One that took ten times the median was stopped meanwhile, and counts as the median."""
+    usual = median(seconds)
+    return sum(usual if each > 10 * usual else each for each in seconds) / 3600
 
 
 def summary(runs: Sequence[dict[str, Any]]) -> dict[str, float | None]:

@@ -46,3 +46,9 @@ def test_every_trial_is_a_recipe(tmp_path):
     assert {recipe.seed for recipe in recipes.values()} == {3}
     assert recipes["distilled"].distillation.teacher == str(tmp_path / "b0-s3")
     assert recipes["steps"].schedule.name == "MultiStepLR"
+
+
+def test_hours_leave_out_that_a_run_was_stopped():
+    from cars_recipes import hours
+
+    assert hours([30.0, 40.0, 3000.0, 40.0, 50.0]) * 3600 == 200.0
