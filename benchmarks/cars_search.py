@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cars_recipes import FRESH, PINNED, SCALED, START, run, summary
+from cars_recipes import FRESH, LONGER, PINNED, SCALED, START, run, summary
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recipe_file import load_recipe
 from ratios import table
@@ -56,12 +56,19 @@ class Trial:
         changes: of the starting recipe, as `--set` takes them.
         start: the recipe that is changed.
         teacher: the trial whose run, of the same seed, is the teacher.
+        goes_on_from: the trial whose weights, of the same seed, it starts with.
     """
 
     says: str
     changes: tuple[str, ...] = ()
     start: str = START
     teacher: str | None = None
+    goes_on_from: str | None = None
+
+    @property
+    def needs(self) -> str | None:
+        """The trial that comes before."""
+        return self.teacher or self.goes_on_from
 
 
 TRIALS = {
@@ -109,16 +116,21 @@ TRIALS = {
         says="the recipe that ships: crops from 30 %, stronger colours, erasing, mixes, average of weights,"
         " growing photographs, 130 epochs",
     ),
+    "cars-longer": Trial(
+        start=LONGER,
+        says="goes on from the weights of `cars-scratch`: 120 epochs, photographs up to 128 px",
+        goes_on_from="cars-scratch",
+    ),
 }
 
 
 def recipe_of(runs: Path, name: str, seed: int, changes: Sequence[str]) -> Recipe:
     trial = TRIALS[name]
-    teacher = trial.teacher and folder_of(runs, trial.teacher, seed).resolve()
-    taught = [f"distillation={{teacher: {teacher}}}"] if teacher else []
-    return load_recipe(
-        trial.start, [*PINNED, "precision=bf16-mixed", *trial.changes, *taught, *changes, f"seed={seed}"]
-    )
+    before = trial.needs and folder_of(runs, trial.needs, seed).resolve()
+    own = list(trial.changes)
+    own += [f"distillation={{teacher: {before}}}"] if trial.teacher else []
+    own += [f"model.weights={before}"] if trial.goes_on_from else []
+    return load_recipe(trial.start, [*PINNED, "precision=bf16-mixed", *own, *changes, f"seed={seed}"])
 
 
 def folder_of(runs: Path, name: str, seed: int) -> Path:
@@ -126,11 +138,11 @@ def folder_of(runs: Path, name: str, seed: int) -> Path:
 
 
 def in_turns(wanted: Sequence[tuple[str, int]]) -> list[list[tuple[str, int]]]:
-    """First the trials that stand alone, with the teachers of the others; then those that have a teacher."""
-    taught = [(name, seed) for name, seed in wanted if TRIALS[name].teacher]
-    teachers = [(str(TRIALS[name].teacher), seed) for name, seed in taught]
-    alone = [trial for trial in wanted if trial not in taught]
-    return [list(dict.fromkeys([*teachers, *alone])), taught]
+    """First the trials that stand alone, with those that the others need; then the others."""
+    later = [(name, seed) for name, seed in wanted if TRIALS[name].needs]
+    needed = [(str(TRIALS[name].needs), seed) for name, seed in later]
+    alone = [trial for trial in wanted if trial not in later]
+    return [list(dict.fromkeys([*needed, *alone])), later]
 
 
 def train_all(given: argparse.Namespace, wanted: Sequence[tuple[str, int]]) -> None:

@@ -1,7 +1,8 @@
 """Trains the weights that ship with lightcars, and writes them with their card.
 
-`python benchmarks/train_cars196.py --data cars196 --run runs/cars196` trains the recipe `cars-scratch` with
-its seed (or goes on with a run that was stopped), and then, on `val` where nothing else is said:
+`python benchmarks/train_cars196.py --data cars196 --runs runs/cars196` trains the recipe `cars-scratch` with
+its seed, then `recipes/cars-longer.yaml` from the weights of that run (or goes on where it was stopped), and
+then, on `val` where nothing else is said:
 
 * picks the resolution with the best top-1: crops make cars look larger in training than they are in whole
   photographs, so a larger one is better there (Touvron et al., "Fixing the train-test resolution
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from typing import Any
 import torch
 
 import lightcars
+from cars_recipes import LONGER, hours
 from lightcars.cars.analysis import calibration, classes_by_difficulty
 from lightcars.cars.batch_norms import settle_batch_norms
 from lightcars.cars.calibration import calibrate
@@ -83,9 +86,35 @@ def figures_of(predictions: Predictions, uncalibrated: Predictions) -> dict[str,
     }
 
 
+def trained_in_turn(given: argparse.Namespace) -> list[Path]:
+    """The runs of the recipes, in turn, each from the best weights of the one before."""
+    runs: list[Path] = []
+    for name in given.recipes:
+        folder = given.runs / f"{len(runs) + 1}-{Path(name).stem}"
+        if not (folder / "metrics.json").is_file():
+            weights = [f"model.weights={runs[-1].resolve()}"] if runs else []
+            recipe = load_recipe(name, [*weights, *given.changes])
+            resume = (folder / "run.json").exists()
+            lightcars.finetune(given.data, recipe=recipe, out=folder, resume=resume, progress=True)
+        runs.append(folder)
+    return runs
+
+
 def hours_of(run: Path) -> float:
     with (run / "metrics.csv").open(newline="") as file:
-        return sum(float(row["seconds"]) for row in csv.DictReader(file)) / 3600
+        return hours([float(row["seconds"]) for row in csv.DictReader(file)])
+
+
+def described(runs: Sequence[Path]) -> dict[str, Any]:
+    """The settings of the first run, and for each later one those that are others there."""
+    first, *later = (flat(json.loads((run / "run.json").read_text())["recipe"]) for run in runs)
+    found, before = dict(first), first
+    for number, recipe in enumerate(later, 2):
+        changed = {key: value for key, value in recipe.items() if before.get(key, "") != value}
+        changed["model.weights"] = f"of run {number - 1}"
+        found |= {f"run {number}: {key}": value for key, value in changed.items()}
+        before = recipe
+    return found
 
 
 def main() -> None:
@@ -93,18 +122,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
-    options.add_argument("--run", type=Path, required=True, help="run folder of the training")
-    options.add_argument("--recipe", default="cars-scratch", help="recipe that ships, or YAML file")
-    options.add_argument("--set", dest="changes", action="append", default=[], help="change the recipe")
+    options.add_argument("--runs", type=Path, required=True, help="folder of the training's runs")
+    options.add_argument("--recipes", nargs="+", default=["cars-scratch", LONGER], help="one after the other")
+    options.add_argument("--set", dest="changes", action="append", default=[], help="change all recipes")
     options.add_argument("--out", type=Path, default=SHIPPED / "cars196")
     options.add_argument("--results", type=Path, default=RESULTS / "train_cars196.json")
     given = options.parse_args()
-    if not (given.run / "metrics.json").is_file():
-        recipe = load_recipe(given.recipe, given.changes)
-        resume = (given.run / "run.json").exists()
-        lightcars.finetune(given.data, recipe=recipe, out=given.run, resume=resume, progress=True)
-    described = json.loads((given.run / "run.json").read_text())
-    trained, cars = load_trained(given.run), find_data(given.data)
+    runs = trained_in_turn(given)
+    recipe = described(runs)
+    trained, cars = load_trained(runs[-1]), find_data(given.data)
     side, tried = best_resolution(trained, cars)
     trained = replace(trained, preprocessing=replace(trained.preprocessing, resolution=side))
     train, val = (photos_at(trained, cars, split, side) for split in ("train", "val"))
@@ -114,15 +140,17 @@ def main() -> None:
     calibrate(trained, train, val)
     predictions = judge(trained, val, cars.root)
     figures = figures_of(predictions, before)
-    hours = rounded(hours_of(given.run))
+    took = rounded(sum(map(hours_of, runs)))
+    epochs = sum(len((run / "metrics.csv").read_text().splitlines()) - 1 for run in runs)
     worst = [
         {"name": row.name, "photographs": row.num_images, "top1_percent": rounded(row.top1_percent)}
         for row in (hard.figures for hard in classes_by_difficulty(predictions)[:10])
     ]
     record = {
         "data": f"{given.data.name}: {len(train.labels)} photographs to train, {len(val.labels)} in val",
-        "seed": described["recipe"]["seed"],
-        "hours": hours,
+        "seed": recipe["seed"],
+        "epochs": epochs,
+        "hours": took,
         "resolution": side,
         "val_top1_percent_by_resolution": {str(each): rounded(top1) for each, top1 in tried.items()},
         "silenced_channels": silenced,
@@ -134,8 +162,8 @@ def main() -> None:
     card = lightcars.Training(
         data=f"Stanford Cars: {len(train.labels)} of the training photographs, cut to their boxes;"
         f" {len(val.labels)} others (val) chose epoch and resolution and fitted the temperature.",
-        recipe=flat(described["recipe"]) | {"machine": described_machine(), "hours": hours},
-        metrics=figures | {"epochs": described["recipe"]["epochs"]},
+        recipe=recipe | {"machine": described_machine(), "hours": took},
+        metrics=figures | {"epochs": epochs},
         licence=LICENCE,
         notes=NOTES + "\nWorst classes of val:\n\n" + worst_table(worst),
     )

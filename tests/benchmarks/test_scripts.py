@@ -4,9 +4,13 @@ import importlib
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
+
+from cars_recipes import LONGER
+from lightcars.cars.drawing import draw_cars
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = sorted(path.stem for path in BENCHMARKS.glob("*.py") if "def main()" in path.read_text())
@@ -39,13 +43,47 @@ def test_a_teacher_is_trained_before_who_learns_from_it():
     ]
 
 
+def test_what_goes_on_comes_after_what_it_goes_on_from():
+    from cars_search import in_turns
+
+    assert in_turns([("cars-longer", 0), ("start", 0)]) == [
+        [("cars-scratch", 0), ("start", 0)],
+        [("cars-longer", 0)],
+    ]
+
+
 def test_every_trial_is_a_recipe(tmp_path):
     from cars_search import TRIALS, recipe_of
 
     recipes = {name: recipe_of(tmp_path, name, 3, ["workers=0"]) for name in TRIALS}
     assert {recipe.seed for recipe in recipes.values()} == {3}
     assert recipes["distilled"].distillation.teacher == str(tmp_path / "b0-s3")
+    assert recipes["cars-longer"].model.weights == str(tmp_path / "cars-scratch-s3")
     assert recipes["steps"].schedule.name == "MultiStepLR"
+
+
+def test_the_weights_that_ship_are_trained_in_turn(tmp_path):
+    from train_cars196 import described, hours_of, trained_in_turn
+
+    data = draw_cars(tmp_path / "cars", train=2, val=1)
+    tiny = ["resolution=32", "decode_resolution=32", "progressive=null", "epochs=1", "batch_size=16"]
+    plain = [*tiny, "augment.tensors=[]", "precision=32-true", "workers=0", "model.name=ghostnet_050"]
+    given = Namespace(data=data, runs=tmp_path / "runs", recipes=["cars-scratch", LONGER], changes=plain)
+    first, second = trained_in_turn(given)
+    assert (first.name, second.name) == ("1-cars-scratch", "2-cars-longer")
+    assert json.loads((second / "run.json").read_text())["recipe"]["model"]["weights"] == str(first)
+    before = (second / "metrics.csv").read_bytes()
+    assert trained_in_turn(given) == [first, second]
+    assert (second / "metrics.csv").read_bytes() == before
+    recipe = described([first, second])
+    assert recipe["optimizer.lr"] == 0.008
+    assert {recipe[f"run 2: {key}"] for key in ("name", "optimizer.lr", "model.weights")} == {
+        "cars-longer",
+        0.005,
+        "of run 1",
+    }
+    assert "run 2: epochs" not in recipe
+    assert 0 < hours_of(second) < 1
 
 
 def test_hours_leave_out_that_a_run_was_stopped():

@@ -38,6 +38,7 @@ from lightcars.cars.recipe import (
 from lightcars.cars.recipe_file import recipe_from
 from lightcars.cars.recording import COLUMNS
 from lightcars.errors import (
+    CheckpointError,
     ConfigError,
     DataError,
     DeviceError,
@@ -179,6 +180,21 @@ def test_last_is_what_resuming_would_go_on_from(finished):
 def test_the_result_is_the_best_model_ready_to_use(finished, same_weights):
     assert same_weights(finished.result.model, load(finished.run / "best"))
     assert not finished.result.model.training
+
+
+def test_a_run_folder_as_weights_means_its_best(finished, drawn, tiny, tmp_path, same_weights):
+    def started_from(weights):
+        model = replace(TINY_RECIPE.model, weights=str(weights))
+        return tiny(drawn, tmp_path / weights.name, recipe=replace(TINY_RECIPE, model=model, epochs=1)).model
+
+    assert same_weights(started_from(finished.run), started_from(finished.run / "best"))
+
+
+def test_a_run_without_an_epoch_gives_no_weights(finished, tmp_path):
+    run = shutil.copytree(finished.run, tmp_path / "run", ignore=shutil.ignore_patterns("best"))
+    recipe = replace(TINY_RECIPE, model=replace(TINY_RECIPE.model, weights=str(run)))
+    with pytest.raises(CheckpointError, match="no finished epoch yet"):
+        finetune(finished.data, recipe=recipe, out=tmp_path / "next")
 
 
 def test_its_metrics_are_what_evaluate_measures(finished):

@@ -21,6 +21,7 @@ from lightcars.cars.recipe import AUTO, GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, 
 from lightcars.cars.recipe_file import load_recipe, recipe_from
 from lightcars.cars.run import Job, RunFolder, check_free, check_resumable, default_folder, reopen
 from lightcars.cars.speed import device_of
+from lightcars.cars.trained import best_of_run
 from lightcars.cars.transforms import augmentation
 from lightcars.deploy.processor import computes_bf16
 from lightcars.errors import ConfigError, DataError
@@ -152,6 +153,8 @@ def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tupl
         ends = {"num_classes": num_classes, "resolution": recipe.resolution or config.resolution}
         if weights is None:
             return name, build_model(change_config(config, ends))
+        if RunFolder(Path(weights)).description.is_file():
+            weights = str(best_of_run(Path(weights)))
         loaded = load_pretrained(name, weights, {**settings, **ends})
         return name, _to_train(copy.deepcopy(loaded))  # in memory of its own, aligned as fresh weights are
     if recipe.model.settings or recipe.model.weights is not None:

@@ -76,7 +76,7 @@ class ModelRecipe:
 
     Attributes:
         name: of a registered model.
-        weights: to start from, as for `create_model`; None starts from fresh ones.
+        weights: to start from, as for `create_model`, or those of a run folder; None starts from fresh ones.
         settings: of the model that replace the registered ones (`img_channels`, `dropout`, ...).
         freeze_epochs: so many first epochs train the classifier alone, the trunk's batch norms at rest;
             None freezes the trunk throughout.

@@ -72,14 +72,23 @@ def load_model(weights: str | Path, device: torch.device) -> ImageModel:
         if split_hub_id(str(weights)) is None or path.exists() or is_local_path(str(weights)):
             raise CheckpointError(f"there is no run or checkpoint folder {path}.")
     elif not (path / CONFIG_FILE).is_file():
-        run = RunFolder(path)
-        run.read()
-        if not run.best.is_dir():
-            raise CheckpointError(f"{path} has no finished epoch yet; resume the run first (--resume).")
-        path = run.best
+        path = best_of_run(path)
     if path.is_dir():
         return from_pretrained(path, device=device, dtype=torch.float32)
     try:
         return from_pretrained(str(weights), device=device, dtype=torch.float32)
     except DownloadError as error:
         raise DownloadError(f"there is no folder {weights} here; on the Hub: {error}") from error
+
+
+def best_of_run(folder: Path) -> Path:
+    """The checkpoint folder of a run's best epoch.
+
+    Raises:
+        CheckpointError: it is no run folder, or the run has no finished epoch.
+    """
+    run = RunFolder(folder)
+    run.read()
+    if not run.best.is_dir():
+        raise CheckpointError(f"{folder} has no finished epoch yet; resume the run first (--resume).")
+    return run.best

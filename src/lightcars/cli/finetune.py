@@ -63,7 +63,9 @@ def finetune(
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="To start from: a tag of `lightcars weights`, folder or file \\[default: fresh]."),
+        typer.Option(
+            help="To start from: a run, a tag of `lightcars weights`, folder or file \\[default: fresh]."
+        ),
     ] = None,
     recipe: Annotated[
         str | None,
