@@ -121,6 +121,12 @@ TRIALS = {
         says="goes on from the weights of `cars-scratch`: 120 epochs, photographs up to 128 px",
         goes_on_from="cars-scratch",
     ),
+    "b0-longer": Trial(
+        start=LONGER,
+        says="EfficientNet-B0, from the weights of `b0`, by the recipe of `cars-longer`",
+        changes=("model.name=efficientnet_b0", "model.settings={dropout: 0.2}"),
+        goes_on_from="b0",
+    ),
 }
 
 

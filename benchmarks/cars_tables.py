@@ -46,13 +46,14 @@ def shipped(found: Records) -> str:
             f"{100 * card['val_calibration_error_before']:.1f} %",
         ],
         ["resolution", f"{card['resolution']} px"],
-        ["training", f"{card['hours']:.1f} hours, seed {card['seed']}"],
+        ["training", f"{card['epochs']} epochs, {card['hours']:.1f} hours, seed {card['seed']}"],
     ]
-    sides = card["val_top1_percent_by_resolution"].items()
-    tried = ", ".join(f"{side} px {top1:.1f} %" for side, top1 in sides)
+    kinds = card["val_top1_percent_by_resolution"]
+    sides = list(next(iter(kinds.values())))
+    tried = [[f"statistics {kind}", *(f"{tops[side]:.2f}" for side in sides)] for kind, tops in kinds.items()]
     text = markdown(("figure", "value"), rows)
-    earlier = f"Before the batch norms' statistics were taken anew, by resolution: {tried}."
-    return f"{text}\n{earlier}\n" + origin(found, "train_cars196")
+    choice = markdown(("top-1 of `val`, %", *(f"{side} px" for side in sides)), tried)
+    return f"{text}\n{choice}" + origin(found, "train_cars196")
 
 
 def answers(found: Records) -> str:

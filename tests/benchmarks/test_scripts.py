@@ -86,6 +86,15 @@ def test_the_weights_that_ship_are_trained_in_turn(tmp_path):
     assert 0 < hours_of(second) < 1
 
 
+def test_the_smallest_resolution_that_is_as_good_is_taken():
+    from train_cars196 import Choice, chosen
+
+    tops = {(128, False): 80.9, (144, False): 84.2, (144, True): 82.5, (160, True): 84.6}
+    tried = [Choice(side=side, anew=anew, top1_percent=top1) for (side, anew), top1 in tops.items()]
+    assert chosen(tried, 968) == tried[1]
+    assert chosen(tried, 100_000).side == 160
+
+
 def test_hours_leave_out_that_a_run_was_stopped():
     from cars_recipes import hours
 

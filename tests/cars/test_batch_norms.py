@@ -71,3 +71,14 @@ def test_a_dead_channel_says_always_the_same(trained, photos):
     assert torch.equal(after[1:], before[1:]), "living ones keep their weight"
     logits = logits_of(trained, CarsDataset(photos), 8)
     assert torch.isfinite(logits).all()
+
+
+def test_statistics_of_the_training_may_stay(trained, photos):
+    with torch.no_grad():
+        next(m for m in trained.model.stem.modules() if isinstance(m, nn.Conv2d)).weight[0] *= 1e-7
+    before = {name: tensor.clone() for name, tensor in trained.model.named_buffers()}
+    assert settle_batch_norms(trained, photos, statistics=False) >= 1
+    assert norms(trained.model)[0].weight[0] == 0.0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trained.model.named_buffers())
+    settle_batch_norms(trained, photos)
+    assert not torch.equal(norms(trained.model)[0].running_mean, before["stem.norm.running_mean"])
