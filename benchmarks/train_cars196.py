@@ -53,7 +53,7 @@ RESOLUTIONS = (1.0, 1.125, 1.25, 1.375, 1.5)
 MULTIPLE_OF = 16
 LICENCE = "other"
 STATISTICS = {
-    False: "kept (new ones were no better on val)",
+    False: "kept (new ones were no better there on val)",
     True: "taken anew, from the whole photographs of the training at the resolution of use",
 }
 NOTES = """\
@@ -151,7 +151,7 @@ def described(runs: Sequence[Path]) -> dict[str, Any]:
     first, *later = (flat(json.loads((run / "run.json").read_text())["recipe"]) for run in runs)
     found, before = dict(first), first
     for number, recipe in enumerate(later, 2):
-        changed = {key: value for key, value in recipe.items() if before.get(key, "") != value}
+        changed = {key: value for key, value in recipe.items() if before.get(key) != value}
         changed["model.weights"] = f"of run {number - 1}"
         found |= {f"run {number}: {key}": value for key, value in changed.items()}
         before = recipe
