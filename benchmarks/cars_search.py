@@ -22,10 +22,11 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from cars_recipes import FRESH, LONGER, PINNED, SCALED, START, run, summary
+from cars_recipes import FRESH, LAST, LONGER, PINNED, SCALED, START, run, summary
 from lightcars.cars.recipe import Recipe
 from lightcars.cars.recipe_file import load_recipe
 from ratios import table
@@ -99,7 +100,6 @@ TRIALS = {
             f"schedule.settings={{gamma: 0.1, milestones: {SCALED}}}",
         ),
     ),
-    "batch-32": Trial(says="32 photographs a step instead of 64", changes=("batch_size=32",)),
     "decay-20": Trial(says="weight decay 0.2 instead of 0.05", changes=("optimizer.weight_decay=0.2",)),
     "progressive": Trial(says="photographs grow from 64 px", changes=("progressive={start_resolution: 64}",)),
     "px-144": Trial(says="144 px", changes=("resolution=144", "decode_resolution=160")),
@@ -121,10 +121,16 @@ TRIALS = {
         says="goes on from the weights of `cars-scratch`: 120 epochs, photographs up to 128 px",
         goes_on_from="cars-scratch",
     ),
+    "cars-last": Trial(
+        start=LAST,
+        says="goes on from the weights of `cars-longer`: 50 epochs, weight decay 0.2",
+        goes_on_from="cars-longer",
+    ),
     "b0-longer": Trial(
         start=LONGER,
-        says="EfficientNet-B0, from the weights of `b0`, by the recipe of `cars-longer`",
-        changes=("model.name=efficientnet_b0", "model.settings={dropout: 0.2}"),
+        says="EfficientNet-B0, from the weights of `b0`, by the recipe of `cars-longer` in 70 epochs: both"
+        " runs together as many hours as the GhostNet's",
+        changes=("model.name=efficientnet_b0", "model.settings={dropout: 0.2}", "epochs=70"),
         goes_on_from="b0",
     ),
 }
@@ -144,11 +150,20 @@ def folder_of(runs: Path, name: str, seed: int) -> Path:
 
 
 def in_turns(wanted: Sequence[tuple[str, int]]) -> list[list[tuple[str, int]]]:
-    """First the trials that stand alone, with those that the others need; then the others."""
-    later = [(name, seed) for name, seed in wanted if TRIALS[name].needs]
-    needed = [(str(TRIALS[name].needs), seed) for name, seed in later]
-    alone = [trial for trial in wanted if trial not in later]
-    return [list(dict.fromkeys([*needed, *alone])), later]
+    """The wanted trials and those that they need, each in a turn after what it needs."""
+    sorter: TopologicalSorter[tuple[str, int]] = TopologicalSorter()
+    for trial, seed in wanted:
+        name, before = trial, TRIALS[trial].needs
+        sorter.add((name, seed))
+        while before is not None:
+            sorter.add((name, seed), (before, seed))
+            name, before = before, TRIALS[before].needs
+    sorter.prepare()
+    turns = []
+    while sorter.is_active():
+        turns.append(list(sorter.get_ready()))
+        sorter.done(*turns[-1])
+    return turns
 
 
 def train_all(given: argparse.Namespace, wanted: Sequence[tuple[str, int]]) -> None:

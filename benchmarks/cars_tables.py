@@ -69,6 +69,30 @@ def answers(found: Records) -> str:
     return markdown(("command", "median [least .. most]", "asked"), rows) + origin(found, "first_answer")
 
 
+def strange(found: Records) -> str:
+    """How well each score tells strange pictures."""
+    record = found.get("strange_pictures")
+    if record is None:
+        return not_yet("strange_pictures")
+    head = [
+        f"{folder} {number}: {figure}"
+        for folder, number in record["pictures"].items()
+        for figure in ("area", "found")
+    ]
+    rows = [
+        [
+            name,
+            *(
+                cell
+                for each in row.values()
+                for cell in (f"{each['area']:.2f}", f"{each['found_percent']:.0f} %")
+            ),
+        ]
+        for name, row in record["results"].items()
+    ]
+    return markdown(("score", *head), rows) + origin(found, "strange_pictures")
+
+
 def curves(found: Records) -> dict[str, list[float]]:
     """Top-1 of `val` after each epoch, of each trial's first seed."""
     trials = found.get("cars_search", {}).get("results", {})

@@ -54,6 +54,7 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "search": partial(cars_tables.search, found),
         "first-answer": partial(cars_tables.answers, found),
         "shipped": partial(cars_tables.shipped, found),
+        "strange": partial(cars_tables.strange, found),
     }
 
 

@@ -38,7 +38,7 @@ def test_calibrated_weights(finished, drawn):
     assert trained.model.familiarity is not None
     torch.testing.assert_close(trained.model.state_dict(), weights, rtol=0, atol=0)
     features = features_of(trained, val, batch_size=3)
-    assert features.shape == (len(val.labels), trained.model.config.feature_channels)
+    assert features.shape == (len(val.labels), sum(info.channels for info in trained.model.feature_info))
     torch.testing.assert_close(features, features_of(trained, val), rtol=1e-4, atol=1e-5)
 
 
@@ -57,9 +57,13 @@ def test_predict_says_what_calibrated_weights_say(finished, drawn, tmp_path):
 @pytest.mark.parametrize(("limit", "familiar"), [(1e9, True), (1e-9, False)])
 def test_predict_says_what_looks_familiar(finished, drawn, tmp_path, limit, familiar):
     model = load(finished.run / "best")
-    features = model.config.feature_channels
-    zeros = {"mean": torch.zeros(features), "directions": torch.zeros(features, 1)}
-    model.familiarity = Familiarity(**zeros, limit=limit)
+    features = sum(info.channels for info in model.feature_info)
+    parts = {
+        "mean": torch.zeros(features),
+        "directions": torch.ones(features, 1),
+        "centres": torch.zeros(2, 1),
+    }
+    model.familiarity = Familiarity(**parts, limit=limit)
     (prediction,) = predict(save(model, tmp_path / "model"), drawn / "val" / "Bus" / "0000.png")
     assert prediction.familiar is familiar
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from lightcars import Preprocessing, count_params, evaluate, ghostnet, predict
@@ -91,9 +92,23 @@ def test_its_probabilities_mean_what_they_say(shared, figures):
 def test_photographs_of_cars_look_familiar(shared):
     photos = sorted((shared / "val").glob("*/*.webp"))[::20]
     found = predict("cars196", photos)
-    assert sum(prediction.familiar for prediction in found) >= 0.9 * len(photos)
+    assert sum(prediction.familiar for prediction in found) >= 0.95 * len(photos)
     right = [class_key(p.guesses[0].name) == class_key(p.path.parent.name) for p in found]
     assert sum(right) > 0.4 * len(photos)
+
+
+def test_pictures_of_nothing_look_strange(tmp_path):
+    stripes = Image.new("RGB", (200, 200))
+    for left in range(0, 200, 20):
+        ImageDraw.Draw(stripes).rectangle((left, 0, left + 10, 200), fill=(250, 200, 20))
+    pictures = {
+        "grey": Image.new("RGB", (200, 150), (120, 120, 120)),
+        "slope": Image.linear_gradient("L").convert("RGB"),
+        "stripes": stripes,
+    }
+    for name, picture in pictures.items():
+        picture.save(tmp_path / f"{name}.png")
+    assert not any(prediction.familiar for prediction in predict("cars196", tmp_path.iterdir()))
 
 
 def test_other_preprocessing_would_be_noticed(shared):

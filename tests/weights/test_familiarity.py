@@ -19,9 +19,11 @@ CHANGES = {"width": 0.1, "num_classes": 5, "out_channels": 16}
 def model():
     made = ghostnet(**CHANGES)
     made.classes, made.temperature = ("a", "b", "c", "d", "e"), 0.75
-    features = made.config.feature_channels
-    directions = torch.linalg.qr(torch.randn(features, 3))[0].half().contiguous()
-    made.familiarity = Familiarity(mean=torch.rand(features).half(), directions=directions, limit=1.5)
+    features = sum(info.channels for info in made.feature_info)
+    parts = {"mean": (features,), "directions": (features, 3), "centres": (5, 3)}
+    made.familiarity = Familiarity(
+        **{name: torch.rand(size).half() for name, size in parts.items()}, limit=1.5
+    )
     return made
 
 
@@ -35,6 +37,7 @@ def assert_same(ours, theirs):
     assert ours.familiarity.limit == theirs.familiarity.limit
     assert torch.equal(ours.familiarity.mean, theirs.familiarity.mean)
     assert torch.equal(ours.familiarity.directions, theirs.familiarity.directions)
+    assert torch.equal(ours.familiarity.centres, theirs.familiarity.centres)
 
 
 def test_they_come_back(model, folder):
@@ -69,6 +72,9 @@ def test_another_classifier_takes_neither(model, folder):
     [
         ("mean", torch.zeros(7)),
         ("directions", torch.zeros(7, 3)),
+        ("centres", torch.zeros(5, 2)),
+        ("centres", torch.zeros(0, 3)),
+        ("centres", torch.zeros(3)),
         ("limit", torch.tensor(float("nan"))),
         ("limit", torch.zeros(2)),
         ("more", torch.zeros(1)),

@@ -698,8 +698,10 @@ def test_there_and_back(hub, model):
 
 def test_what_looks_familiar_goes_there_and_back(hub):
     ours = ghostnet(width=0.1, out_channels=16, num_classes=5).eval()
-    size = ours.config.feature_channels
-    ours.familiarity = Familiarity(mean=torch.zeros(size), directions=torch.zeros(size, 1), limit=2.0)
+    size = sum(info.channels for info in ours.feature_info)
+    ours.familiarity = Familiarity(
+        mean=torch.zeros(size), directions=torch.zeros(size, 1), centres=torch.zeros(5, 1), limit=2.0
+    )
     ours.temperature = 0.5
     push_to_hub(ours, "owner/calibrated", token=hub.write_token)
     again = from_pretrained("owner/calibrated")

@@ -13,7 +13,7 @@ from lightcars.cars.dataset import CarsDataset, DecodedPhotos
 from lightcars.cars.evaluate import logits_of
 from lightcars.cars.pixels import normalize
 from lightcars.cars.trained import TrainedModel
-from lightcars.models.familiarity import fit_familiarity
+from lightcars.models.familiarity import fit_familiarity, pooled
 
 SEARCHED = (math.log(0.05), math.log(20.0))
 """Logarithms of the temperatures that are looked at; their loss has one minimum."""
@@ -29,7 +29,9 @@ def calibrate(trained: TrainedModel, train: DecodedPhotos, val: DecodedPhotos) -
     """
     labels = torch.from_numpy(val.labels)
     trained.model.temperature = fit_temperature(logits_of(trained, CarsDataset(val), 64), labels)
-    trained.model.familiarity = fit_familiarity(features_of(trained, train), features_of(trained, val))
+    trained.model.familiarity = fit_familiarity(
+        features_of(trained, train), torch.from_numpy(train.labels), features_of(trained, val)
+    )
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
@@ -52,9 +54,9 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 @torch.inference_mode()
 def features_of(trained: TrainedModel, photos: DecodedPhotos, batch_size: int = 64) -> Tensor:
-    """(N, F): the last map's means, in the order of the photographs."""
+    """(N, F): the means of the maps at each stride, in the order of the photographs."""
     maps = (
-        trained.model.forward_features(normalize(images.to(trained.device), trained.preprocessing))
+        trained.model.features(normalize(images.to(trained.device), trained.preprocessing))
         for images, _ in DataLoader(CarsDataset(photos), batch_size)
     )
-    return torch.cat([last_map.mean((2, 3)).float().cpu() for last_map in maps])
+    return torch.cat([pooled(of_batch).cpu() for of_batch in maps])

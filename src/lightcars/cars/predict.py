@@ -76,13 +76,13 @@ def predict(
 def _predict_one(trained: TrainedModel, path: Path, top: int) -> Prediction:
     image = fit_square(trained.preprocessing)(read_image(path, len(trained.preprocessing.mean)))
     pixels = to_pixels(image)[None].to(trained.device)
-    last_map = trained.model.forward_features(normalize(pixels, trained.preprocessing))
-    logits = trained.model.forward_head(last_map).float().cpu()
+    model = trained.model
+    maps = model.features(normalize(pixels, trained.preprocessing))
+    logits = model.forward_head(model.head(maps[-1])).float().cpu()
     best = trained.probabilities(logits)[0].topk(min(top, len(trained.classes)))
-    familiarity = trained.model.familiarity
     guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return Prediction(
         path,
         tuple(Guess(trained.classes[position], probability) for position, probability in guesses),
-        familiarity is None or bool(familiarity.is_familiar(last_map)),
+        model.familiarity is None or bool(model.familiarity.is_familiar(maps)),
     )

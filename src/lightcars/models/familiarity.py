@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,54 +11,71 @@ from torch import Tensor
 NUM_DIRECTIONS = 64
 FAMILIAR_SHARE = 0.98
 """Of the images that the limit is fitted to, so many count as familiar."""
+LEAST_DEVIATION = 1e-4
+"""A feature that varies less over the training's images says nothing."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Familiarity:
-    """The subspace in which a model's features of known images lie: what leaves it far is something else.
+    """Where the features of a model's known images lie: what is far from every class is something else.
 
-    Features are the last map's means. Source: the residual of Wang et al., "ViM: Out-Of-Distribution with
-    Virtual-logit Matching", arXiv 2203.10807, section 4.1, around the mean and without the logits.
+    Features are the means of the maps that `ImageModel.features` returns, one after the other. Source: Lee et
+    al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",
+    arXiv 1807.03888, section 2.1, with the covariance of all images instead of that inside the classes.
 
     Attributes:
         mean: (F,), of the features.
-        directions: (F, K), their main directions, orthonormal.
-        limit: distances from the subspace above it are unfamiliar.
+        directions: (F, K), their main directions, scaled so that the training's images vary by one in each.
+        centres: (C, K), the mean image of each class in these directions.
+        limit: distances from the nearest centre above it are unfamiliar.
     """
 
     mean: Tensor
     directions: Tensor
+    centres: Tensor
     limit: float
 
-    def distance(self, last_map: Tensor) -> Tensor:
-        """The last map, (N, F, h, w) -> (N,): how far each image's features are from the subspace."""
-        return distance(last_map.mean((2, 3)), self.mean, self.directions)
+    def distance(self, maps: Sequence[Tensor]) -> Tensor:
+        """What `features` returns, each (N, C, h, w) -> (N,): how far from the nearest class each is."""
+        return distance(pooled(maps), self.mean, self.directions, self.centres)
 
-    def is_familiar(self, last_map: Tensor) -> Tensor:
-        """The last map, (N, F, h, w) -> (N,): whether each image looks like those of the training."""
-        return self.distance(last_map) <= self.limit
+    def is_familiar(self, maps: Sequence[Tensor]) -> Tensor:
+        """What `features` returns -> (N,): whether each image looks like those of the training."""
+        return self.distance(maps) <= self.limit
 
 
-def distance(features: Tensor, mean: Tensor, directions: Tensor) -> Tensor:
-    """(N, F), (F,), (F, K) -> (N,): Euclidean distance from the subspace."""
-    centre, basis = (part.to(features.device, torch.float32) for part in (mean, directions))
-    values = features.float() - centre
-    outside: Tensor = values - values @ basis @ basis.T
-    found: Tensor = torch.linalg.vector_norm(outside, dim=1)
+def pooled(maps: Sequence[Tensor]) -> Tensor:
+    """Maps, each (N, C, h, w) -> (N, sum of C): their means."""
+    return torch.cat([each.mean((2, 3)).float() for each in maps], dim=1)
+
+
+def distance(features: Tensor, mean: Tensor, directions: Tensor, centres: Tensor) -> Tensor:
+    """(N, F), (F,), (F, K), (C, K) -> (N,): Euclidean distance from the nearest centre."""
+    middle, basis, known = (part.to(features.device, torch.float32) for part in (mean, directions, centres))
+    found: Tensor = torch.cdist((features.float() - middle) @ basis, known).amin(1)
     return found
 
 
-def fit_familiarity(trained: Tensor, others: Tensor, dtype: torch.dtype = torch.float16) -> Familiarity:
-    """The subspace of images that were trained on, and the distance that 98 % of other known images keep.
+def fit_familiarity(
+    trained: Tensor, labels: Tensor, others: Tensor, dtype: torch.dtype = torch.float16
+) -> Familiarity:
+    """The directions and classes of images that were trained on, and how near 98 % of others come.
 
     Args:
         trained: (N, F) features of the training's images, without augmentation.
+        labels: (N,), their classes.
         others: (M, F) features of images of the same classes that were not trained on.
-        dtype: in which the subspace is kept.
+        dtype: in which all is kept but the limit.
     """
     mean = trained.double().mean(0)
     values = trained.double() - mean
-    directions = torch.linalg.eigh(values.T @ values).eigenvectors.flip(1)[:, :NUM_DIRECTIONS]
-    kept = mean.to(dtype), directions.to(dtype).contiguous()
+    deviations = values.std(0, correction=0)
+    scale = torch.where(deviations > LEAST_DEVIATION, 1 / deviations, 0.0)
+    variances, basis = torch.linalg.eigh((values * scale).T @ (values * scale) / len(values))
+    main = variances > variances[-1] * 1e-6
+    main[:-NUM_DIRECTIONS] = False
+    directions = scale[:, None] * basis[:, main] / variances[main].sqrt()
+    centres = torch.stack([values[labels == label].mean(0) for label in labels.unique()]) @ directions
+    kept = [part.to(dtype).contiguous() for part in (mean, directions, centres)]
     limit = distance(others, *kept).quantile(FAMILIAR_SHARE).item()
-    return Familiarity(mean=kept[0], directions=kept[1], limit=limit)
+    return Familiarity(mean=kept[0], directions=kept[1], centres=kept[2], limit=limit)

@@ -141,7 +141,8 @@ def take_card(model: ImageModel, card: Card, folder: Path) -> None:
     model.classes, model.temperature = card.classes, card.temperature
     if card.familiar:
         device = next(model.parameters()).device
-        model.familiarity = load_familiarity(folder, device, model.config.feature_channels)
+        num_features = sum(info.channels for info in model.feature_info)
+        model.familiarity = load_familiarity(folder, device, num_features)
 
 
 def read_card(folder: str | Path) -> Card:

@@ -19,8 +19,8 @@ def save_familiarity(familiarity: Familiarity | None, folder: Path) -> None:
     if familiarity is None:
         path.unlink(missing_ok=True)
         return
-    limit = torch.tensor(familiarity.limit)
-    write_tensors(path, {"mean": familiarity.mean, "directions": familiarity.directions, "limit": limit})
+    parts = {name: getattr(familiarity, name) for name in ("mean", "directions", "centres")}
+    write_tensors(path, {**parts, "limit": torch.tensor(familiarity.limit)})
 
 
 def load_familiarity(folder: Path, device: torch.device, num_features: int) -> Familiarity:
@@ -32,10 +32,16 @@ def load_familiarity(folder: Path, device: torch.device, num_features: int) -> F
     path = folder / FAMILIARITY_FILE
     tensors = read_tensors(path, device)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    count = shapes.get("directions", (0, 0))[-1]
-    if shapes != {"mean": (num_features,), "directions": (num_features, count), "limit": ()}:
+    classes, directions = shapes.get("centres", (0,))[0], shapes.get("directions", (0,))[-1]
+    wanted = {
+        "mean": (num_features,),
+        "directions": (num_features, directions),
+        "centres": (classes, directions),
+        "limit": (),
+    }
+    if shapes != wanted or not classes:
         raise CheckpointError(f"{path} does not fit the model beside it ({shapes}); copy it again.")
-    limit = tensors["limit"].item()
+    limit = tensors.pop("limit").item()
     if not math.isfinite(limit):
         raise CheckpointError(f"{path} has no limit ({limit}); copy it again.")
-    return Familiarity(mean=tensors["mean"], directions=tensors["directions"], limit=limit)
+    return Familiarity(**tensors, limit=limit)
