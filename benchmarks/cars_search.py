@@ -6,7 +6,8 @@ together.
 
 Method: whole fine-tunes with `lightcars.finetune`, at 112 px if the trial does not say otherwise, one process
 of one thread for each, several at a time (`--jobs`). The figure is `val` top-1 of the epoch that `val` chose.
-What is in the folder of the runs already is not done again, and what was stopped goes on.
+What is in the folder of the runs already is not done again, and what was stopped goes on. Figures of earlier
+runs, of which the folder has nothing, stay in the results.
 `python benchmarks/cars_search.py --data cars196 --runs runs/search` does what is missing; a quarter of an
 hour of a core for each trial and seed. `--only` picks trials.
 
@@ -16,6 +17,7 @@ Reading: seeds differ by a few points; a smaller difference of single runs means
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from lightcars.cars.recipe_file import load_recipe
 from ratios import table
 from record import RESULTS, write
 
+SEED = itemgetter("seed")
 MIXES = "augment.batches=[{MixUp: {alpha: 0.2}}, {CutMix: {alpha: 1.0}}]"
 ERASING = "augment.tensors=[{RandomErasing: {p: 0.25}}]"
 
@@ -101,6 +105,7 @@ TRIALS = {
         ),
     ),
     "decay-20": Trial(says="weight decay 0.2 instead of 0.05", changes=("optimizer.weight_decay=0.2",)),
+    "decay-50": Trial(says="weight decay 0.5", changes=("optimizer.weight_decay=0.5",)),
     "progressive": Trial(says="photographs grow from 64 px", changes=("progressive={start_resolution: 64}",)),
     "px-144": Trial(says="144 px", changes=("resolution=144", "decode_resolution=160")),
     "epochs-60": Trial(says="60 epochs", changes=("epochs=60",)),
@@ -188,8 +193,12 @@ def train_all(given: argparse.Namespace, wanted: Sequence[tuple[str, int]]) -> N
 
 
 def collected(given: argparse.Namespace) -> dict[str, Any]:
-    """The figures of every trial of which a run has ended, whatever was asked for now."""
+    """The figures of every trial of which a run has ended, whatever was asked for now.
+
+    Runs of earlier results stay, where the folder has none of that seed and the trial is still the same.
+    """
     found: dict[str, Any] = {}
+    earlier = earlier_results(given)
     for name, trial in TRIALS.items():
         ended = sorted(path.parent for path in given.runs.glob(f"{name}-s*/metrics.json"))
         seeds = [int(folder.name.rpartition("-s")[2]) for folder in ended]
@@ -197,10 +206,22 @@ def collected(given: argparse.Namespace) -> dict[str, Any]:
             run(given.data, folder, recipe_of(given.runs, name, seed, given.changes))
             for seed, folder in zip(seeds, ended, strict=True)
         ]
+        changes = [change for change in trial.changes if trial.start == START]
+        before = earlier.get(name, {"changes": changes, "runs": []})
+        if before["changes"] == changes:
+            runs = sorted([*runs, *(run for run in before["runs"] if run["seed"] not in seeds)], key=SEED)
         if runs:
-            changes = [change for change in trial.changes if trial.start == START]
             found[name] = {"says": trial.says, "changes": changes, "runs": runs, **summary(runs)}
     return found
+
+
+def earlier_results(given: argparse.Namespace) -> dict[str, Any]:
+    """What the file has, if it is of the same photographs and changes."""
+    if not given.out.is_file():
+        return {}
+    there = json.loads(given.out.read_text(encoding="utf-8"))
+    same = (there["data"], there["changes"]) == (given.data.name, given.changes)
+    return there["results"] if same else {}
 
 
 def main() -> None:

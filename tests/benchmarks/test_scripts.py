@@ -62,6 +62,30 @@ def test_every_trial_is_a_recipe(tmp_path):
     assert recipes["steps"].schedule.name == "MultiStepLR"
 
 
+def test_runs_of_earlier_results_stay_while_the_trial_is_the_same(tmp_path, monkeypatch):
+    import cars_search
+
+    def figures(seed, top1):
+        return {"seed": seed, "val_top1_percent": top1}
+
+    kept = {"says": "old words", "changes": [], "runs": [figures(0, 50.0), figures(1, 40.0)]}
+    other = {"says": "other", "changes": ["ema_decay=0.9"], "runs": [figures(0, 60.0)]}
+    out = tmp_path / "cars_search.json"
+    given = Namespace(data=Path("cars"), runs=tmp_path / "runs", changes=[], out=out)
+    write = {"data": "cars", "changes": [], "results": {"start": kept, "ema": other, "gone": kept}}
+    out.write_text(json.dumps(write))
+    (given.runs / "start-s1").mkdir(parents=True)
+    (given.runs / "start-s1" / "metrics.json").touch()
+    monkeypatch.setattr(cars_search, "run", lambda data, folder, recipe: figures(recipe.seed, 44.0))
+    found = cars_search.collected(given)
+    assert list(found) == ["start"]
+    assert [run["val_top1_percent"] for run in found["start"]["runs"]] == [50.0, 44.0]
+    assert found["start"]["val_top1_percent_mean"] == 47.0
+    assert found["start"]["says"] != "old words"
+    given.data = Path("other-cars")
+    assert [run["val_top1_percent"] for run in cars_search.collected(given)["start"]["runs"]] == [44.0]
+
+
 def test_the_weights_that_ship_are_trained_in_turn(tmp_path):
     from train_cars196 import described, hours_of, trained_in_turn
 
