@@ -44,6 +44,7 @@ from lightcars.cars.predictions import Predictions, judge
 from lightcars.cars.recipe import flat
 from lightcars.cars.recipe_file import load_recipe
 from lightcars.cars.trained import TrainedModel, load_trained
+from lightcars.models.validation import change_config
 from lightcars.weights.locate import SHIPPED
 from ratios import rounded
 from record import RESULTS, machine, write
@@ -51,7 +52,7 @@ from record import RESULTS, machine, write
 RESOLUTIONS = (1.0, 1.125, 1.25, 1.375, 1.5)
 """Tried on `val`, as parts of the training's."""
 MULTIPLE_OF = 16
-LICENCE = "other"
+LICENCE = "non-commercial"
 STATISTICS = {
     False: "kept (new ones were no better there on val)",
     True: "taken anew, from the whole photographs of the training at the resolution of use",
@@ -206,6 +207,7 @@ def main() -> None:
         "worst_classes": worst,
     }
     trained.model.preprocessing = trained.preprocessing
+    trained.model.config = change_config(trained.model.config, {"resolution": choice.side})
     card = lightcars.Training(
         data=f"Stanford Cars: {len(train.labels)} of the training photographs, cut to their boxes;"
         f" {len(val.labels)} others (val) chose epoch and resolution and fitted the temperature.",

@@ -51,11 +51,29 @@ def test_a_card_that_the_hub_reads(model, tmp_path):
         assert text in card.text, text
 
 
+def test_the_licence_of_weights_goes_on_with_them(tmp_path):
+    ours = lightcars.ghostnet(weights="cars196")
+    assert ours.origin.licence == "non-commercial"
+    ours.reset_classifier(3)
+    card = ModelCard.load(lightcars.save_pretrained(ours, tmp_path / "m") / "README.md")
+    assert (card.data.license, card.data.license_name) == ("other", "non-commercial")
+    assert "for non-commercial research only" in card.text
+    said = Training(licence="mit")
+    card = ModelCard.load(lightcars.save_pretrained(ours, tmp_path / "m", training=said) / "README.md")
+    assert (card.data.license, card.data.license_name) == ("mit", None)
+
+
+def test_a_card_says_the_temperature(model, tmp_path):
+    model.temperature = 0.61234
+    text = (lightcars.save_pretrained(model, tmp_path / "m") / "README.md").read_text()
+    assert "by the temperature 0.6123 before the softmax" in text
+
+
 def test_a_card_says_nothing_that_is_not_known(model, tmp_path):
     card = ModelCard.load(lightcars.save_pretrained(model, tmp_path / "m") / "README.md")
     assert card.data.license is None
     assert "Not stated." in card.text
-    for section in ("## Classes", "## Metrics", "## Training recipe", "## Data", "None"):
+    for section in ("## Classes", "## Metrics", "## Training recipe", "## Data", "## Calibration", "None"):
         assert section not in card.text
 
 

@@ -25,6 +25,9 @@ from lightcars.weights.pretrained import load_pretrained
 
 CARD_FILE = "README.md"
 SHOWN_CLASSES = 10
+NON_COMMERCIAL = "non-commercial"
+"""A licence of the catalogue's that the Hub has no name for."""
+LICENCES = {NON_COMMERCIAL: "The weights are for non-commercial research only."}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,8 @@ class Training:
         data: the data set and split.
         recipe: settings of the training.
         metrics: figures, by name with their unit ("val_top1_percent"), such as `FinetuneResult.metrics`.
-        licence: of the weights, as the Hub names it ("apache-2.0", "cc-by-nc-4.0").
+        licence: of the weights, as the Hub names it ("apache-2.0", "cc-by-nc-4.0"); None takes that of the
+            catalogue's weights that the model has (`model.origin`).
         notes: anything that a user should know, in Markdown.
     """
 
@@ -151,8 +155,12 @@ def model_card(model: ImageModel, config: Mapping[str, Any], training: Training)
     """The card in Markdown, with the header that the Hub reads. `config` is the content of `config.json`."""
     from huggingface_hub import ModelCardData
 
+    own = None if model.origin is None else model.origin.licence
+    licence = training.licence or own
+    special = licence == NON_COMMERCIAL
     header = ModelCardData(
-        license=training.licence,
+        license="other" if special else licence,
+        license_name=licence if special else None,
         library_name="lightcars",
         pipeline_tag="image-classification",
         tags=["image-classification", "lightcars", str(config["family"])],
@@ -165,6 +173,8 @@ def model_card(model: ImageModel, config: Mapping[str, Any], training: Training)
         "transform = lightcars.transforms_for(model)\n```",
         _section("Preprocessing", _pairs(config["preprocessing"]) or "Not stated."),
         _section("Classes", _classes(config["classes"])),
+        _section("Calibration", _calibration(model)),
+        _section("Licence", LICENCES.get(licence or "")),
         _section("Data", training.data),
         _section("Training recipe", _pairs(training.recipe)),
         _section("Metrics", _metrics(training)),
@@ -184,6 +194,12 @@ def _figures(model: ImageModel, config: Mapping[str, Any]) -> list[tuple[str, ..
         ("image channels", str(model.config.img_channels)),
         ("classes", str(model.config.num_classes)),
     ]
+
+
+def _calibration(model: ImageModel) -> str | None:
+    if model.temperature == 1.0:
+        return None
+    return f"Divide logits by the temperature {model.temperature:.4g} before the softmax for probabilities."
 
 
 def _section(title: str, text: str | None) -> str | None:

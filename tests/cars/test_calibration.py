@@ -46,7 +46,7 @@ def test_predict_says_what_calibrated_weights_say(finished, drawn, tmp_path):
     photo = drawn / "val" / "Bus" / "0000.png"
     model = load(finished.run / "best")
     (plain,) = predict(finished.run, photo, top=8)
-    assert plain.familiar, "what cannot tell does not warn"
+    assert plain.familiar is None, "what cannot tell says so"
     model.temperature = 0.5
     (sharp,) = predict(save(model, tmp_path / "sharp"), photo, top=8)
     expected = torch.tensor([guess.probability for guess in plain.guesses]).double() ** 2

@@ -670,6 +670,40 @@ def test_one_picture_for_one_photograph(lightcars, cars, finished, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("option", ["--picture", "--cam"])
+def test_a_picture_never_takes_the_photographs_place(lightcars, cars, finished, tmp_path, option):
+    photo = tmp_path / "car.png"
+    photo.write_bytes((cars / "val" / "Bus" / "0000.png").read_bytes())
+    before = photo.read_bytes()
+    error = lightcars("predict", finished, photo, option, tmp_path / ".." / tmp_path.name / "car.png").error
+    assert f"{option} would overwrite the photograph" in error
+    assert photo.read_bytes() == before
+    error = lightcars("predict", finished, photo, option, tmp_path / "drawn.jpg").error
+    assert f"{option} draws a PNG file, which ends in .png" in error
+    assert list(tmp_path.iterdir()) == [photo]
+
+
+def test_what_is_no_photograph(lightcars, finished):
+    assert "name is empty" in lightcars("predict", "").error
+    address = "https://example.org/car.jpg"
+    assert f"download {address} first" in lightcars("predict", finished, address).error
+
+
+@pytest.mark.parametrize(
+    ("weights", "advice"),
+    [
+        ("cars197", "Did you mean cars196?"),
+        ("Cars196", "Did you mean cars196?"),
+        ("ghostnet_100", "`lightcars weights ghostnet_100` lists"),
+    ],
+)
+def test_misspelt_weights(lightcars, cars, weights, advice):
+    photo = cars / "val" / "Bus" / "0000.png"
+    error = lightcars("predict", weights, photo).error
+    assert f"there is no run or checkpoint folder {weights}." in error
+    assert advice in error
+
+
 def test_runs_and_checkpoints_that_are_none(lightcars, cars, finished, tmp_path):
     assert "there is no run or checkpoint folder" in lightcars("evaluate", tmp_path / "x", cars).error
     assert "holds no run" in lightcars("evaluate", tmp_path, cars).error

@@ -94,6 +94,12 @@ def test_weights_that_do_not_say_what_they_are(tmp_path):
         export(model, tmp_path / "b.pt2", standalone=True)
 
 
+def test_the_licence_of_weights_goes_on_with_them(tmp_path):
+    done = export(ghostnet(weights="cars196"), tmp_path / "cars.pt2", size=InputSize(resolution=64))
+    assert done.description.licence == "non-commercial"
+    assert FORMATS["torch-export"].artefact.read_entries(done.path)["licence"] == '"non-commercial"'
+
+
 def test_the_steps_are_said(classifier, tmp_path):
     steps = []
     export(classifier, tmp_path / "a.pt2", say=steps.append)

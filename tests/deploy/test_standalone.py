@@ -13,6 +13,8 @@ from PIL import Image, PngImagePlugin
 from lightcars import Preprocessing, predict, save
 from lightcars.cars.drawing import draw_cars
 from lightcars.cars.pixels import normalize, to_pixels
+from lightcars.deploy.description import Description
+from lightcars.deploy.standalone import write_companions
 from lightcars.deploy.standalone.predict import Classifier, PredictionError
 from lightcars.models.images import read_image
 from lightcars.models.transforms import fit_square
@@ -118,6 +120,14 @@ def test_what_is_in_it(folder):
     assert [line.split()[0] for line in needs] == ["numpy", "onnxruntime", "pillow"]
     assert all(importlib.metadata.version(line.split()[0]) in line for line in needs)
     assert "5 classes" in (folder / "README.md").read_text()
+    assert "Licence" not in (folder / "README.md").read_text()
+
+
+def test_it_says_the_licence_that_is_known(tmp_path):
+    preprocessing = Preprocessing(resolution=48, mean=(0.5,) * 3, std=(0.25,) * 3)
+    said = {"model": "GhostNet", "classes": ("a", "b"), "preprocessing": preprocessing}
+    write_companions(tmp_path, Description(**said, licence="non-commercial"))
+    assert "\nLicence of the weights: non-commercial.\n" in (tmp_path / "README.md").read_text()
 
 
 def test_same_answers_as_lightcars(folder, classifier, photos, tmp_path):
@@ -145,11 +155,13 @@ def test_as_a_module(folder, photos):
     assert guesses[0][1] >= guesses[1][1]
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder", "cut off"])
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder", "cut off", "float"])
 def test_a_bad_photograph_is_named(folder, photos, tmp_path, kind):
     bad = tmp_path / "bad.png"
     if kind == "folder":
         bad.mkdir()
+    elif kind == "float":
+        Image.new("F", (8, 8)).save(bad, format="TIFF")
     elif kind == "cut off":
         bad.write_bytes(photos[0].read_bytes()[:200])
     elif kind != "missing":

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lightcars.errors import InputError
 from lightcars.models.familiarity import FAMILIAR_SHARE, NUM_DIRECTIONS, Familiarity, fit_familiarity, pooled
 
 CHANNELS = (30, 70)
@@ -86,6 +87,22 @@ def test_a_feature_that_never_varies_says_nothing():
     awake = features.clone()
     awake[:, 7] = 1000.0
     torch.testing.assert_close(one.distance(as_maps(awake)), one.distance(as_maps(features)))
+    assert one.directions.shape == (FEATURES, NUM_DIRECTIONS)
+    assert not one.is_familiar(as_maps(features + 50)).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda features: features.index_fill(1, torch.tensor(3), float("nan")), "are not finite"),
+        (lambda features: features * 0 + 2, "all images have the same features"),
+        (lambda features: features + 1e6, r"too large for torch\.float16"),
+    ],
+)
+def test_features_that_tell_nothing(change, reason):
+    features, labels = known(400, 2)
+    with pytest.raises(InputError, match=reason):
+        fit_familiarity(change(features), labels, change(features))
 
 
 def test_fewer_images_than_directions():

@@ -58,6 +58,13 @@ def test_sixteen_bits_keep_their_shades(tmp_path, channels):
     assert near(read_image(path, channels), expected, 2)
 
 
+def test_floating_point_pixels_say_not_what_is_white(tmp_path):
+    path = tmp_path / "float.tif"
+    Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)).save(path)
+    with pytest.raises(DataError, match=r"float\.tif cannot be read .*floating-point .* 8 or 16 bits"):
+        read_image(path, 3)
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 def test_a_photograph_taken_upright_is_upright(tmp_path, suffix):
     path = tmp_path / f"photo.{suffix}"

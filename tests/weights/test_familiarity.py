@@ -13,14 +13,15 @@ from lightcars.weights.conversion import convert_weights
 from lightcars.weights.hub import CONFIG_FILE, FAMILIARITY_FILE
 
 CHANGES = {"width": 0.1, "num_classes": 5, "out_channels": 16}
+FEATURES = 40
 
 
 @pytest.fixture
 def model():
     made = ghostnet(**CHANGES)
     made.classes, made.temperature = ("a", "b", "c", "d", "e"), 0.75
-    features = sum(info.channels for info in made.feature_info)
-    parts = {"mean": (features,), "directions": (features, 3), "centres": (5, 3)}
+    assert sum(info.channels for info in made.feature_info) == FEATURES
+    parts = {"mean": (FEATURES,), "directions": (FEATURES, 3), "centres": (5, 3)}
     made.familiarity = Familiarity(
         **{name: torch.rand(size).half() for name, size in parts.items()}, limit=1.5
     )
@@ -75,7 +76,13 @@ def test_another_classifier_takes_neither(model, folder):
         ("centres", torch.zeros(5, 2)),
         ("centres", torch.zeros(0, 3)),
         ("centres", torch.zeros(3)),
+        ("centres", torch.tensor(1.0)),
+        ("directions", torch.tensor(1.0)),
+        ("mean", torch.zeros(FEATURES, dtype=torch.int64)),
+        ("mean", torch.full((FEATURES,), float("nan"))),
         ("limit", torch.tensor(float("nan"))),
+        ("limit", torch.tensor(2)),
+        ("limit", torch.tensor(-1.0)),
         ("limit", torch.zeros(2)),
         ("more", torch.zeros(1)),
     ],
@@ -84,6 +91,14 @@ def test_a_file_that_does_not_fit(folder, name, tensor):
     path = folder / FAMILIARITY_FILE
     save_file({**load_file(path), name: tensor}, path)
     with pytest.raises(CheckpointError, match=r"familiarity\.safetensors .*copy it again"):
+        load(folder)
+
+
+def test_a_file_without_directions(folder):
+    path = folder / FAMILIARITY_FILE
+    empty = {"directions": torch.zeros(FEATURES, 0), "centres": torch.zeros(5, 0)}
+    save_file({**load_file(path), **empty}, path)
+    with pytest.raises(CheckpointError, match="does not fit the model"):
         load(folder)
 
 

@@ -33,13 +33,13 @@ class Prediction:
     Attributes:
         path: of the photograph.
         guesses: the most likely classes, the first one first.
-        familiar: whether the photograph looks like those that the model was trained on; true where its
+        familiar: whether the photograph looks like those that the model was trained on; None where its
             weights cannot tell (see `ImageModel.familiarity`).
     """
 
     path: Path
     guesses: tuple[Guess, ...]
-    familiar: bool = True
+    familiar: bool | None = None
 
 
 def predict(
@@ -84,5 +84,5 @@ def _predict_one(trained: TrainedModel, path: Path, top: int) -> Prediction:
     return Prediction(
         path,
         tuple(Guess(trained.classes[position], probability) for position, probability in guesses),
-        model.familiarity is None or bool(model.familiarity.is_familiar(maps)),
+        None if model.familiarity is None else bool(model.familiarity.is_familiar(maps)),
     )

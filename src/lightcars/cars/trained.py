@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from lightcars.cars.run import RunFolder
-from lightcars.errors import CheckpointError, DownloadError
+from lightcars.errors import CheckpointError, DownloadError, did_you_mean
 from lightcars.models.build import resolve_device
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.models.registry import MODELS
 from lightcars.sharing import from_pretrained
-from lightcars.weights.catalog import find_tag
+from lightcars.weights.catalog import ENTRIES, find_tag
 from lightcars.weights.hub import CONFIG_FILE, split_hub_id
 from lightcars.weights.locate import is_local_path
 from lightcars.weights.pretrained import load_pretrained
@@ -70,7 +71,7 @@ def load_model(weights: str | Path, device: torch.device) -> ImageModel:
         return load_pretrained(entry.model, entry.tag, {}, device=device)
     if not path.is_dir():
         if split_hub_id(str(weights)) is None or path.exists() or is_local_path(str(weights)):
-            raise CheckpointError(f"there is no run or checkpoint folder {path}.")
+            raise CheckpointError(f"there is no run or checkpoint folder {path}.{_meant(str(weights))}")
     elif not (path / CONFIG_FILE).is_file():
         path = best_of_run(path)
     if path.is_dir():
@@ -79,6 +80,14 @@ def load_model(weights: str | Path, device: torch.device) -> ImageModel:
         return from_pretrained(str(weights), device=device, dtype=torch.float32)
     except DownloadError as error:
         raise DownloadError(f"there is no folder {weights} here; on the Hub: {error}") from error
+
+
+def _meant(text: str) -> str:
+    """What somebody who wrote `text` for weights may have wanted."""
+    if text in MODELS:
+        return f" It is a model without weights; `lightcars weights {text}` lists those that it can have."
+    tags = {entry.tag for entry in ENTRIES} | {entry.packaged for entry in ENTRIES if entry.packaged}
+    return did_you_mean(text.rstrip("/"), tags)
 
 
 def best_of_run(folder: Path) -> Path:

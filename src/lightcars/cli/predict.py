@@ -61,13 +61,18 @@ def run_and_photos(arguments: list[str]) -> tuple[str, list[Path]]:
     """What to predict with, and what of.
 
     Raises:
-        InputError: no photographs.
+        InputError: no photographs, or what cannot be one.
     """
     from lightcars.cars.predict import OWN_WEIGHTS
     from lightcars.cars.trained import holds_model
     from lightcars.models.images import IMAGE_SUFFIXES
     from lightcars.weights.catalog import find_tag
 
+    if "" in arguments:
+        raise InputError("a photograph's name is empty; is a variable of the shell unset?")
+    for argument in arguments:
+        if "://" in argument:
+            raise InputError(f"photographs are files on this machine; download {argument} first.")
     paths = [Path(argument) for argument in arguments]
     runs = [holds_model(path) or find_tag(str(path)) is not None for path in paths]
     first, rest = paths[0], paths[1:]
@@ -97,8 +102,14 @@ def predict_all(
     from lightcars.cars.predict import predict as run_predict
 
     for option, path in (("--picture", picture), ("--cam", cam)):
-        if path is not None and len(images) != 1:
+        if path is None:
+            continue
+        if len(images) != 1:
             raise InputError(f"{option} draws one photograph, not {len(images)}.")
+        if path.resolve() == images[0].resolve():
+            raise InputError(f"{option} would overwrite the photograph {path}; name another file.")
+        if path.suffix.lower() != ".png":
+            raise InputError(f"{option} draws a PNG file, which ends in .png, not as {path}.")
     if picture is not None and cam is not None and picture.resolve() == cam.resolve():
         raise InputError(f"--picture and --cam are two pictures; {cam} cannot be both.")
     predictions = run_predict(run, images, top=top, device=device)
@@ -132,6 +143,6 @@ def say_predictions(predictions: list[Prediction]) -> None:
     for prediction in predictions:
         rows = [(f"{guess.probability:.1%}", guess.name) for guess in prediction.guesses]
         typer.echo(prediction.path)
-        if not prediction.familiar:
-            typer.echo("hardly looks like any of the classes; the car should fill the picture")
+        if prediction.familiar is False:
+            typer.echo("hardly looks like any of the classes; the car should fill the picture and be sharp")
         print_table(("probability", "class"), rows, right="probability")

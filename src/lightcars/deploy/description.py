@@ -19,6 +19,7 @@ class Description:
         classes: names of the outputs in order, if known.
         preprocessing: from a photograph to the input, if known.
         temperature: what logits are divided by for probabilities.
+        licence: of the weights, if they are the catalogue's and it is known.
         lightcars_version: that made the artefact.
     """
 
@@ -26,6 +27,7 @@ class Description:
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
     temperature: float = 1.0
+    licence: str | None = None
     lightcars_version: str = __version__
 
     def entries(self) -> dict[str, str]:

@@ -161,6 +161,7 @@ class _Plan:
             classes=ready.classes,
             preprocessing=preprocessing,
             temperature=ready.temperature,
+            licence=None if ready.origin is None else ready.origin.licence,
         )
         return cls(model=ready, format=format, size=size, resolution=resolution, description=description)
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lightcars.errors import InputError
+
 NUM_DIRECTIONS = 64
 FAMILIAR_SHARE = 0.98
 """Of the images that the limit is fitted to, so many count as familiar."""
@@ -66,16 +68,25 @@ def fit_familiarity(
         labels: (N,), their classes.
         others: (M, F) features of images of the same classes that were not trained on.
         dtype: in which all is kept but the limit.
+
+    Raises:
+        InputError: features that are not finite, too large for `dtype`, or the same for all images.
     """
+    if not (trained.isfinite().all() and others.isfinite().all()):
+        raise InputError("what looks familiar cannot be fitted: the model's features are not finite.")
     mean = trained.double().mean(0)
     values = trained.double() - mean
     deviations = values.std(0, correction=0)
     scale = torch.where(deviations > LEAST_DEVIATION, 1 / deviations, 0.0)
     variances, basis = torch.linalg.eigh((values * scale).T @ (values * scale) / len(values))
-    main = variances > variances[-1] * 1e-6
+    main = (variances > variances[-1] * 1e-6) & (variances > 0)
     main[:-NUM_DIRECTIONS] = False
     directions = scale[:, None] * basis[:, main] / variances[main].sqrt()
     centres = torch.stack([values[labels == label].mean(0) for label in labels.unique()]) @ directions
     kept = [part.to(dtype).contiguous() for part in (mean, directions, centres)]
+    if not main.any():
+        raise InputError("what looks familiar cannot be fitted: all images have the same features.")
+    if not all(part.isfinite().all() for part in kept):
+        raise InputError(f"what looks familiar cannot be fitted: the features are too large for {dtype}.")
     limit = distance(others, *kept).quantile(FAMILIAR_SHARE).item()
     return Familiarity(mean=kept[0], directions=kept[1], centres=kept[2], limit=limit)

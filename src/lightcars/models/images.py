@@ -58,7 +58,13 @@ def without_advice() -> Iterator[None]:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Sixteen-bit grayscale in 256 shades; converting it directly would cut every bright one to white."""
+    """Sixteen-bit grayscale in 256 shades; converting it directly would cut every bright one to white.
+
+    Raises:
+        ValueError: floating-point values, which say nowhere what is white.
+    """
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
     if not image.mode.startswith("I"):
         return image
     return Image.fromarray((np.asarray(image, dtype=np.int64).clip(0, 65535) // 257).astype(np.uint8))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import torch
@@ -32,16 +31,23 @@ def load_familiarity(folder: Path, device: torch.device, num_features: int) -> F
     path = folder / FAMILIARITY_FILE
     tensors = read_tensors(path, device)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    classes, directions = shapes.get("centres", (0,))[0], shapes.get("directions", (0,))[-1]
+    classes, directions = (*shapes.get("centres", ()), 0, 0)[:2]
     wanted = {
         "mean": (num_features,),
         "directions": (num_features, directions),
         "centres": (classes, directions),
         "limit": (),
     }
-    if shapes != wanted or not classes:
+    if shapes != wanted or not classes * directions:
         raise CheckpointError(f"{path} does not fit the model beside it ({shapes}); copy it again.")
+    broken = [name for name, tensor in tensors.items() if not _holds_numbers(tensor)]
+    if broken:
+        raise CheckpointError(f"{path} has no numbers as {', '.join(broken)}; copy it again.")
     limit = tensors.pop("limit").item()
-    if not math.isfinite(limit):
-        raise CheckpointError(f"{path} has no limit ({limit}); copy it again.")
+    if limit < 0:
+        raise CheckpointError(f"{path} has a limit below zero ({limit}); copy it again.")
     return Familiarity(**tensors, limit=limit)
+
+
+def _holds_numbers(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() and bool(tensor.isfinite().all())

@@ -48,6 +48,7 @@ class Located:
         architecture: the model that a timm `config.json` names, without its `tf_`.
         exact: whether padding and batch norms are known, not guessed.
         imagenet: whether its outputs are those of ImageNet-1k.
+        licence: as the catalogue states it; None if unknown.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Located:
     architecture: str | None = None
     exact: bool = False
     imagenet: bool = False
+    licence: str | None = None
 
     def classes(self) -> tuple[str, ...] | None:
         """Names of the outputs, if they are ImageNet-1k's."""
@@ -102,7 +104,7 @@ def is_local_path(text: str) -> bool:
 
 def _from_catalog(entry: WeightsEntry) -> Located:
     if entry.packaged is not None:
-        return replace(in_folder(SHIPPED / entry.packaged), origin=entry.tag)
+        return replace(in_folder(SHIPPED / entry.packaged), origin=entry.tag, licence=entry.licence)
     if entry.hub_id is not None:
         path = hub_file(entry.hub_id, WEIGHTS_FILE, sha256=entry.sha256)
     else:
@@ -118,6 +120,7 @@ def _from_catalog(entry: WeightsEntry) -> Located:
         preprocessing=entry.preprocessing,
         exact=True,
         imagenet=entry.num_classes == IMAGENET_CLASSES,
+        licence=entry.licence,
     )
 
 
@@ -145,6 +148,7 @@ def _file(path: Path) -> Located:
             architecture=entry.model,
             exact=True,
             imagenet=entry.num_classes == IMAGENET_CLASSES,
+            licence=entry.licence,
         )
     config = path.with_name(CONFIG_FILE)
     return _with_config(path, str(path), config if config.is_file() else None)

@@ -159,6 +159,7 @@ def _finish(
         adapted=fitted.adapted,
         initialized=fitted.initialized,
         guess=guess,
+        licence=located.licence,
     )
     card = located.card
     preprocessing = card.preprocessing if card else located.preprocessing

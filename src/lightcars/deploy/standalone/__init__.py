@@ -50,6 +50,7 @@ def write_companions(folder: Path, description: Description) -> None:
 def _readme(description: Description) -> str:
     assert description.classes is not None
     assert description.preprocessing is not None
+    licence = f"Licence of the weights: {description.licence}.\n" if description.licence else ""
     side, channels = description.preprocessing.resolution, len(description.preprocessing.mean)
     return f"""# {description.model}, {len(description.classes)} classes
 
@@ -66,6 +67,8 @@ From Python, in this folder:
     print(classifier.predict("photo.jpg", top=3))
 
 `{MODEL_FILE}` takes `images` (N, {channels}, {side}, {side}), normalised float32, and gives `logits`
-(N, {len(description.classes)}). Its metadata hold the class names and the preprocessing (JSON).
-Made by lightcars {description.lightcars_version}.
+(N, {len(description.classes)}). Its metadata hold the class names, the preprocessing and the
+temperature that logits are divided by for probabilities (JSON). It does not warn of pictures that look like
+none of the classes.
+{licence}Made by lightcars {description.lightcars_version}.
 """

@@ -77,6 +77,8 @@ def read_image(path: Path, channels: int) -> Image.Image:
         with Image.open(path) as image:
             image.load()
             photo = ImageOps.exif_transpose(image)
+            if photo.mode == "F":
+                raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
             if photo.mode.startswith("I"):  # 16 bits in 256 shades
                 shades = np.asarray(photo, np.int64).clip(0, 65535) // 257
                 photo = Image.fromarray(shades.astype(np.uint8))
