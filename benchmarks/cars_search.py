@@ -17,6 +17,7 @@ Reading: seeds differ by a few points; a smaller difference of single runs means
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -24,18 +25,19 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from graphlib import TopologicalSorter
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from cars_recipes import FRESH, LAST, LONGER, PINNED, SCALED, START, run, summary
-from lightcars.cars.recipe import Recipe
+from lightcars.cars.recipe import Recipe, flat
 from lightcars.cars.recipe_file import load_recipe
 from ratios import table
 from record import RESULTS, write
 
-SEED = itemgetter("seed")
+NOT_COMPARED = ("seed", "model.weights", "distillation.teacher")
 MIXES = "augment.batches=[{MixUp: {alpha: 0.2}}, {CutMix: {alpha: 1.0}}]"
 ERASING = "augment.tensors=[{RandomErasing: {p: 0.25}}]"
 
@@ -195,24 +197,42 @@ def train_all(given: argparse.Namespace, wanted: Sequence[tuple[str, int]]) -> N
 def collected(given: argparse.Namespace) -> dict[str, Any]:
     """The figures of every trial of which a run has ended, whatever was asked for now.
 
-    Runs of earlier results stay, where the folder has none of that seed and the trial is still the same.
+    Runs of earlier results stay, where the folder has none of that seed and the recipe is still the same.
     """
     found: dict[str, Any] = {}
     earlier = earlier_results(given)
     for name, trial in TRIALS.items():
         ended = sorted(path.parent for path in given.runs.glob(f"{name}-s*/metrics.json"))
         seeds = [int(folder.name.rpartition("-s")[2]) for folder in ended]
-        runs = [
-            run(given.data, folder, recipe_of(given.runs, name, seed, given.changes))
-            for seed, folder in zip(seeds, ended, strict=True)
-        ]
+        runs = []
+        for seed, folder in zip(seeds, ended, strict=True):
+            recipe = recipe_of(given.runs, name, seed, given.changes)
+            figures = run(given.data, folder, recipe)
+            day = datetime.fromtimestamp((folder / "metrics.json").stat().st_mtime, UTC)
+            runs.append({**figures, "date": day.strftime("%Y-%m-%d"), "recipe": digest(recipe)})
+        for figures in earlier.get(name, {"runs": []})["runs"]:
+            if figures["seed"] in seeds:
+                continue
+            if figures["recipe"] == digest(recipe_of(given.runs, name, figures["seed"], given.changes)):
+                runs.append(figures)
+            else:
+                print(f"left out, as its recipe is another one now: {name}, seed {figures['seed']}")
+        runs.sort(key=itemgetter("seed"))
         changes = [change for change in trial.changes if trial.start == START]
-        before = earlier.get(name, {"changes": changes, "runs": []})
-        if before["changes"] == changes:
-            runs = sorted([*runs, *(run for run in before["runs"] if run["seed"] not in seeds)], key=SEED)
         if runs:
             found[name] = {"says": trial.says, "changes": changes, "runs": runs, **summary(runs)}
     return found
+
+
+def digest(recipe: Recipe) -> str:
+    """Of all settings that are not everybody's own, but the seed and where other runs lie."""
+    usual = flat(Recipe().to_dict())
+    own = {
+        key: value
+        for key, value in flat(recipe.to_dict()).items()
+        if key not in NOT_COMPARED and (key not in usual or usual[key] != value)
+    }
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def earlier_results(given: argparse.Namespace) -> dict[str, Any]:

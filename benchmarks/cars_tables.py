@@ -29,7 +29,9 @@ def search(found: Records) -> str:
         hours = f"{sum(run['hours'] for run in runs) / len(runs):.2f}"
         rows.append([f"`{name}`", trial["says"], seeds, gain, hours])
     head = ("trial", "what is changed", "val top-1 %, each seed", "against `start`", "hours")
-    return markdown(head, rows, texts=2) + origin(found, "cars_search")
+    days = sorted(run["date"] for trial in trials.values() for run in trial["runs"] if "date" in run)
+    record = {**found["cars_search"], "date": " to ".join(dict.fromkeys((days[0], days[-1])))}
+    return markdown(head, rows, texts=2) + origin({"cars_search": record}, "cars_search")
 
 
 def shipped(found: Records) -> str:

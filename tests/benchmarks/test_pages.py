@@ -1,5 +1,6 @@
 """Tables and pictures made of results."""
 
+import copy
 import json
 
 import pytest
@@ -150,24 +151,25 @@ MADE_BY_A_RUN = {
 
 @pytest.fixture
 def searched():
-    longer = {"says": "longer", "runs": [{**TRIAL["runs"][0], "val_top1_percent": 44.5}], "hours": 1.0}
+    run = {**TRIAL["runs"][0], "val_top1_percent": 44.5, "date": "2026-01-03"}
+    longer = {"says": "longer", "runs": [run], "hours": 1.0}
     trials = {
         "start": {**TRIAL, "val_top1_percent_mean": 40.0},
         "longer": {**longer, "val_top1_percent_mean": 44.5},
     }
     c50 = {**TRIAL, "val_top1_percent_mean": 10.0}
     del c50["says"]
-    return {
-        "cars_search": {**MADE_BY_A_RUN, "results": trials},
-        "cars_recipes": {**MADE_BY_A_RUN, "results": {"c-50": c50}},
-    }
+    found = {"cars_search": {"results": trials}, "cars_recipes": {"results": {"c-50": c50}}}
+    return {name: copy.deepcopy({**MADE_BY_A_RUN, **record}) for name, record in found.items()}
 
 
 def test_the_search_says_what_each_trial_gives(searched):
     text = cars_tables.search(searched)
     assert [row[0] for row in rows(text)] == ["`c-50`", "`start`", "`longer`"]
     assert [row[3] for row in rows(text)] == ["", "", "+4.5"]
-    assert "2026-01-02: a processor, 2 cores; torch 9.9.\n" in text
+    assert "2026-01-03: a processor, 2 cores; torch 9.9.\n" in text
+    searched["cars_search"]["results"]["start"]["runs"][0]["date"] = "2026-01-01"
+    assert "2026-01-01 to 2026-01-03: a processor" in cars_tables.search(searched)
 
 
 def test_the_curves_hold_the_digest_of_what_they_show(searched, tmp_path):

@@ -62,16 +62,17 @@ def test_every_trial_is_a_recipe(tmp_path):
     assert recipes["steps"].schedule.name == "MultiStepLR"
 
 
-def test_runs_of_earlier_results_stay_while_the_trial_is_the_same(tmp_path, monkeypatch):
+def test_runs_of_earlier_results_stay_while_the_recipe_is_the_same(tmp_path, monkeypatch, capsys):
     import cars_search
 
     def figures(seed, top1):
         return {"seed": seed, "val_top1_percent": top1}
 
-    kept = {"says": "old words", "changes": [], "runs": [figures(0, 50.0), figures(1, 40.0)]}
-    other = {"says": "other", "changes": ["ema_decay=0.9"], "runs": [figures(0, 60.0)]}
     out = tmp_path / "cars_search.json"
     given = Namespace(data=Path("cars"), runs=tmp_path / "runs", changes=[], out=out)
+    same = cars_search.digest(cars_search.recipe_of(Path("elsewhere"), "start", 7, []))
+    kept = {"says": "old words", "runs": [{**figures(seed, 50.0), "recipe": same} for seed in (0, 1)]}
+    other = {"says": "other", "runs": [{**figures(0, 60.0), "recipe": "another"}]}
     write = {"data": "cars", "changes": [], "results": {"start": kept, "ema": other, "gone": kept}}
     out.write_text(json.dumps(write))
     (given.runs / "start-s1").mkdir(parents=True)
@@ -82,6 +83,9 @@ def test_runs_of_earlier_results_stay_while_the_trial_is_the_same(tmp_path, monk
     assert [run["val_top1_percent"] for run in found["start"]["runs"]] == [50.0, 44.0]
     assert found["start"]["val_top1_percent_mean"] == 47.0
     assert found["start"]["says"] != "old words"
+    assert {run["recipe"] for run in found["start"]["runs"]} == {same}
+    assert "another one now: ema, seed 0" in capsys.readouterr().out
+    assert len({cars_search.digest(cars_search.recipe_of(tmp_path, n, 0, [])) for n in ("b0", "ema")}) == 2
     given.data = Path("other-cars")
     assert [run["val_top1_percent"] for run in cars_search.collected(given)["start"]["runs"]] == [44.0]
 
