@@ -39,6 +39,7 @@ def shipped(found: Records) -> str:
     card = found.get("train_cars196")
     if card is None:
         return not_yet("train_cars196")
+    threads = f"{card['threads']} thread{'s' if card['threads'] > 1 else ''}"
     rows = [
         ["top-1 on `val`", f"{card['val_top1_percent']:.2f} %"],
         ["top-5 on `val`", f"{card['val_top5_percent']:.2f} %"],
@@ -48,7 +49,7 @@ def shipped(found: Records) -> str:
             f"{100 * card['val_calibration_error_before']:.1f} %",
         ],
         ["resolution", f"{card['resolution']} px"],
-        ["training", f"{card['epochs']} epochs, {card['hours']:.1f} hours, seed {card['seed']}"],
+        ["training", f"{card['epochs']} epochs, {card['hours']:.1f} hours, {threads}, seed {card['seed']}"],
     ]
     kinds = card["val_top1_percent_by_resolution"]
     sides = list(next(iter(kinds.values())))
@@ -93,6 +94,22 @@ def strange(found: Records) -> str:
         for name, row in record["results"].items()
     ]
     return markdown(("score", *head), rows) + origin(found, "strange_pictures")
+
+
+def changed(found: Records) -> str:
+    """What is made of worse photographs."""
+    record = found.get("changed_photographs")
+    if record is None:
+        return not_yet("changed_photographs")
+    rows = [
+        [
+            name,
+            *(f"{row[f'{figure}_percent']:.1f} %" for figure in ("top1", "strange", "strange_of_right")),
+        ]
+        for name, row in record["results"].items()
+    ]
+    head = ("photographs of `val`", "top-1", "called strange", "of those named right")
+    return markdown(head, rows) + origin(found, "changed_photographs")
 
 
 def curves(found: Records) -> dict[str, list[float]]:

@@ -55,6 +55,7 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "first-answer": partial(cars_tables.answers, found),
         "shipped": partial(cars_tables.shipped, found),
         "strange": partial(cars_tables.strange, found),
+        "changed": partial(cars_tables.changed, found),
     }
 
 

@@ -187,8 +187,14 @@ def test_first_answers_are_in_seconds():
     assert "; 2 rounds." in text
 
 
+def test_worse_photographs_are_a_row_each():
+    row = {"top1_percent": 80.04, "strange_percent": 2.0, "strange_of_right_percent": 1.5}
+    text = cars_tables.changed({"changed_photographs": {**MADE_BY_A_RUN, "results": {"blurred": row}}})
+    assert rows(text) == [["blurred", "80.0 %", "2.0 %", "1.5 %"]]
+
+
 def test_without_a_search_there_is_neither_table_nor_picture(tmp_path):
-    for table in (cars_tables.search, cars_tables.shipped, cars_tables.answers):
+    for table in (cars_tables.search, cars_tables.shipped, cars_tables.answers, cars_tables.changed):
         assert table({}).startswith("Not measured yet; `python benchmarks/")
     cars_tables.draw_curves({}, tmp_path / "search.png")
     assert not (tmp_path / "search.png").exists()

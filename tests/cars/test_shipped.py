@@ -56,7 +56,7 @@ def test_the_catalogue_says_what_the_folder_says(figures):
     card = read_card(FOLDER)
     assert ENTRY.preprocessing == card.preprocessing
     assert ENTRY.num_classes == card.config.num_classes == len(card.classes) == 196
-    assert ENTRY.preprocessing.resolution == figures["resolution"]
+    assert ENTRY.preprocessing.resolution == card.config.resolution == figures["resolution"]
     assert ENTRY.top1_percent == figures["val_top1_percent"]
     assert ENTRY.top5_percent == figures["val_top5_percent"]
     assert card.temperature == pytest.approx(figures["temperature"])
@@ -66,7 +66,8 @@ def test_the_catalogue_says_what_the_folder_says(figures):
 
 def test_its_card_says_what_a_user_must_know(figures):
     text = (FOLDER / "README.md").read_text()
-    assert "non-commercial" in text
+    assert "license_name: non-commercial\n" in text
+    assert f"by the temperature {figures['temperature']:.4g} before" in text
     for figure in ("val_top1_percent", "val_top5_percent", "val_calibration_error"):
         assert f"| {figure} | {figures[figure]} |" in text
     assert all(row["name"] in text for row in figures["worst_classes"])
@@ -94,7 +95,7 @@ def test_photographs_of_cars_look_familiar(shared):
     found = predict("cars196", photos)
     assert sum(prediction.familiar for prediction in found) >= 0.95 * len(photos)
     right = [class_key(p.guesses[0].name) == class_key(p.path.parent.name) for p in found]
-    assert sum(right) > 0.4 * len(photos)
+    assert sum(right) > 0.7 * len(photos)
 
 
 def test_pictures_of_nothing_look_strange(tmp_path):

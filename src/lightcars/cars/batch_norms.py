@@ -22,7 +22,7 @@ def settle_batch_norms(
     Those of the training are of crops, colours and mixes at another size, and run behind averaged weights
     (Wu and Johnson, "Rethinking Batch in BatchNorm", arXiv 2105.07576, section 3). A channel whose variance
     over all photographs is below the norm's epsilon carries nothing, but what wakes it is multiplied by
-    hundreds; from now on it always gives its mean answer.
+    hundreds; from now on it always gives its bias.
 
     Args:
         trained: whose model is changed; in evaluation mode afterwards.
