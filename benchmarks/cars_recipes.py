@@ -35,7 +35,7 @@ PINNED = ["precision=32-true", "memory_format=channels_last", "photos_on_device=
 """What is measured otherwise, and might not be the same on another machine."""
 
 RECIPES = Path(__file__).parent / "recipes"
-START, LONGER, LAST = (str(RECIPES / f"{name}.yaml") for name in ("search-start", "cars-longer", "cars-last"))
+START = str(RECIPES / "search-start.yaml")
 FRESH = {
     "c-50": ("c-50", [f"epochs={EPOCHS}", "resolution=112", f"schedule.settings.milestones={SCALED}"]),
     "search-start": (START, []),

@@ -31,7 +31,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from cars_recipes import FRESH, LAST, LONGER, PINNED, SCALED, START, run, summary
+from cars_recipes import FRESH, PINNED, SCALED, START, run, summary
 from lightcars.cars.recipe import Recipe, flat
 from lightcars.cars.recipe_file import load_recipe
 from ratios import table
@@ -120,21 +120,21 @@ TRIALS = {
     ),
     "cars-scratch": Trial(
         start="cars-scratch",
-        says="the recipe that ships: crops from 30 %, stronger colours, erasing, mixes, average of weights,"
-        " growing photographs, 130 epochs",
+        says="the first of the three runs of the weights that ship: crops from 30 %, stronger colours,"
+        " erasing, mixes, average of weights, growing photographs, 130 epochs",
     ),
     "cars-longer": Trial(
-        start=LONGER,
+        start="cars-longer",
         says="goes on from the weights of `cars-scratch`: 120 epochs, photographs up to 128 px",
         goes_on_from="cars-scratch",
     ),
     "cars-last": Trial(
-        start=LAST,
+        start="cars-last",
         says="goes on from the weights of `cars-longer`: 50 epochs, weight decay 0.2",
         goes_on_from="cars-longer",
     ),
     "b0-longer": Trial(
-        start=LONGER,
+        start="cars-longer",
         says="EfficientNet-B0, from the weights of `b0`, by the recipe of `cars-longer` in 70 epochs: both"
         " runs together as many hours as the GhostNet's",
         changes=("model.name=efficientnet_b0", "model.settings={dropout: 0.2}", "epochs=70"),

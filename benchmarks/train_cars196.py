@@ -1,9 +1,8 @@
 """Trains the weights that ship with lightcars, and writes them with their card.
 
 `OMP_NUM_THREADS=1 python benchmarks/train_cars196.py --data cars196 --runs runs/cars196` trains the recipe
-`cars-scratch` with its seed, then `recipes/cars-longer.yaml` from the weights of that run and
-`recipes/cars-last.yaml` from the weights of this one (or goes on where it was stopped), and then, on `val`
-where nothing else is said:
+`cars-scratch` with its seed, then `cars-longer` from the weights of that run and `cars-last` from the weights
+of this one (or goes on where it was stopped), and then, on `val` where nothing else is said:
 
 * picks the resolution: crops make cars look larger in training than they are in whole photographs, so a
   larger one is better there (Touvron et al., "Fixing the train-test resolution discrepancy", arXiv
@@ -34,7 +33,7 @@ from typing import Any
 import torch
 
 import lightcars
-from cars_recipes import LAST, LONGER, hours
+from cars_recipes import hours
 from lightcars.cars.analysis import calibration, classes_by_difficulty
 from lightcars.cars.batch_norms import settle_batch_norms
 from lightcars.cars.calibration import calibrate
@@ -166,7 +165,7 @@ def main() -> None:
     options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
     options.add_argument("--runs", type=Path, required=True, help="folder of the training's runs")
     options.add_argument(
-        "--recipes", nargs="+", default=["cars-scratch", LONGER, LAST], help="one after the other"
+        "--recipes", nargs="+", default=["cars-scratch", "cars-longer", "cars-last"], help="in turn"
     )
     options.add_argument("--set", dest="changes", action="append", default=[], help="change all recipes")
     options.add_argument("--out", type=Path, default=SHIPPED / "cars196")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from cars_recipes import LONGER
 from lightcars.cars.drawing import draw_cars
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -96,7 +95,9 @@ def test_the_weights_that_ship_are_trained_in_turn(tmp_path):
     data = draw_cars(tmp_path / "cars", train=2, val=1)
     tiny = ["resolution=32", "decode_resolution=32", "progressive=null", "epochs=1", "batch_size=16"]
     plain = [*tiny, "augment.tensors=[]", "precision=32-true", "workers=0", "model.name=ghostnet_050"]
-    given = Namespace(data=data, runs=tmp_path / "runs", recipes=["cars-scratch", LONGER], changes=plain)
+    given = Namespace(
+        data=data, runs=tmp_path / "runs", recipes=["cars-scratch", "cars-longer"], changes=plain
+    )
     first, second = trained_in_turn(given)
     assert (first.name, second.name) == ("1-cars-scratch", "2-cars-longer")
     assert json.loads((second / "run.json").read_text())["recipe"]["model"]["weights"] == str(first)

@@ -16,7 +16,7 @@ from lightcars.cars.transforms import augmentation
 from lightcars.errors import ConfigError
 from lightcars.models.preprocessing import Preprocessing
 
-OWN = ("cars-finetune", "cars-scratch")
+OWN = ("cars-finetune", "cars-last", "cars-longer", "cars-scratch")
 EFFICIENTNET = (
     "efficientnet-thesis-frozen",
     "efficientnet-thesis-gray",

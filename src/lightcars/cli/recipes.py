@@ -23,7 +23,7 @@ def recipes(
     """List the recipes for `lightcars finetune --recipe`; show or copy one of them.
 
     A recipe is everything that determines a fine-tune besides the photographs. Those of the theses are
-    exactly theirs; cars-scratch and cars-finetune are our own.
+    exactly theirs; those that are called cars-... are our own.
 
     Example: lightcars recipes show c-50
     """
