@@ -133,6 +133,12 @@ TRIALS = {
         says="goes on from the weights of `cars-longer`: 50 epochs, weight decay 0.2",
         goes_on_from="cars-longer",
     ),
+    "easy-first": Trial(
+        start="cars-longer",
+        says="the recipe of `cars-longer` from the weights of `decay-50`, with its weight decay",
+        changes=("optimizer.weight_decay=0.5",),
+        goes_on_from="decay-50",
+    ),
     "b0-longer": Trial(
         start="cars-longer",
         says="EfficientNet-B0, from the weights of `b0`, by the recipe of `cars-longer` in 70 epochs: both"

@@ -78,8 +78,8 @@ def strange(found: Records) -> str:
     if record is None:
         return not_yet("strange_pictures")
     head = [
-        f"{folder} {number}: {figure}"
-        for folder, number in record["pictures"].items()
+        f"{folder} {len(names)}: {figure}"
+        for folder, names in record["pictures"].items()
         for figure in ("area", "found")
     ]
     rows = [

@@ -85,8 +85,11 @@ def judged(known: Tensor, strange: Tensor) -> dict[str, float]:
     }
 
 
-def photos_in(folder: Path, trained: TrainedModel) -> DecodedPhotos:
-    files = sorted(path for path in folder.rglob("*") if is_image(path))
+def pictures_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if is_image(path))
+
+
+def decoded(files: list[Path], trained: TrainedModel) -> DecodedPhotos:
     return decode([Sample(path=path, label=0) for path in files], trained.preprocessing)
 
 
@@ -102,7 +105,8 @@ def main() -> None:
     trained, cars = load_trained(given.weights), find_data(given.data)
     train, val = (decode(cars.split(split), trained.preprocessing) for split in ("train", "val"))
     known, ours = answers(trained, train), answers(trained, val)
-    strange = {folder.name: answers(trained, photos_in(folder, trained)) for folder in given.pictures}
+    files = {folder.name: pictures_in(folder) for folder in given.pictures}
+    strange = {folder: answers(trained, decoded(found, trained)) for folder, found in files.items()}
     results = {
         name: {folder: judged(score(ours), score(others)) for folder, others in strange.items()}
         for name, score in scores(known, torch.from_numpy(train.labels)).items()
@@ -116,7 +120,8 @@ def main() -> None:
         for name, each in results.items()
     ]
     print(table(["score", *header], rows))
-    write(given.out, "strange_pictures", weights=given.weights, pictures=sizes, results=results)
+    names = {folder: [path.name for path in found] for folder, found in files.items()}
+    write(given.out, "strange_pictures", weights=given.weights, pictures=names, results=results)
 
 
 if __name__ == "__main__":

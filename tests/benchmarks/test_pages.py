@@ -187,6 +187,14 @@ def test_first_answers_are_in_seconds():
     assert "; 2 rounds." in text
 
 
+def test_strange_pictures_are_two_columns_a_folder():
+    row = {"first": {"area": 0.995, "found_percent": 85.71}}
+    record = {**MADE_BY_A_RUN, "pictures": {"first": ["a.png", "b.png"]}, "results": {"energy": row}}
+    text = cars_tables.strange({"strange_pictures": record})
+    assert rows(text) == [["energy", "0.99", "86 %"]]
+    assert "| first 2: area | first 2: found |" in text
+
+
 def test_worse_photographs_are_a_row_each():
     row = {"top1_percent": 80.04, "strange_percent": 2.0, "strange_of_right_percent": 1.5}
     text = cars_tables.changed({"changed_photographs": {**MADE_BY_A_RUN, "results": {"blurred": row}}})
