@@ -34,8 +34,7 @@ SCALED = [round(epoch * EPOCHS / LAST_EPOCH_OF_C50) for epoch in (67, 82, 95, 10
 PINNED = ["precision=32-true", "memory_format=channels_last", "photos_on_device=false"]
 """What is measured otherwise, and might not be the same on another machine."""
 
-RECIPES = Path(__file__).parent / "recipes"
-START = str(RECIPES / "search-start.yaml")
+START = str(Path(__file__).parent / "recipes" / "search-start.yaml")
 FRESH = {
     "c-50": ("c-50", [f"epochs={EPOCHS}", "resolution=112", f"schedule.settings.milestones={SCALED}"]),
     "search-start": (START, []),

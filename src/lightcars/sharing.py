@@ -27,7 +27,6 @@ CARD_FILE = "README.md"
 SHOWN_CLASSES = 10
 NON_COMMERCIAL = "non-commercial"
 """A licence of the catalogue's that the Hub has no name for."""
-LICENCES = {NON_COMMERCIAL: "The weights are for non-commercial research only."}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,12 +154,11 @@ def model_card(model: ImageModel, config: Mapping[str, Any], training: Training)
     """The card in Markdown, with the header that the Hub reads. `config` is the content of `config.json`."""
     from huggingface_hub import ModelCardData
 
-    own = None if model.origin is None else model.origin.licence
-    licence = training.licence or own
-    special = licence == NON_COMMERCIAL
+    licence = training.licence or (None if model.origin is None else model.origin.licence)
+    unnamed = licence == NON_COMMERCIAL
     header = ModelCardData(
-        license="other" if special else licence,
-        license_name=licence if special else None,
+        license="other" if unnamed else licence,
+        license_name=licence if unnamed else None,
         library_name="lightcars",
         pipeline_tag="image-classification",
         tags=["image-classification", "lightcars", str(config["family"])],
@@ -174,7 +172,7 @@ def model_card(model: ImageModel, config: Mapping[str, Any], training: Training)
         _section("Preprocessing", _pairs(config["preprocessing"]) or "Not stated."),
         _section("Classes", _classes(config["classes"])),
         _section("Calibration", _calibration(model)),
-        _section("Licence", LICENCES.get(licence or "")),
+        _section("Licence", "The weights are for non-commercial research only." if unnamed else None),
         _section("Data", training.data),
         _section("Training recipe", _pairs(training.recipe)),
         _section("Metrics", _metrics(training)),

@@ -7,8 +7,8 @@ from PIL import Image
 
 from lightcars import Accuracy, BenchResult, BenchRow
 from lightcars.benching import plot
-from lightcars.benching.plot import check_plot
 from lightcars.errors import ConfigError, MissingExtraError, RunError
+from lightcars.plots import check_picture
 
 IMAGENET = Accuracy(top1_percent=74.0, data="ImageNet-1k, as published", resolution=224)
 CARS = Accuracy(top1_percent=50.0, data="val of $cars$", resolution=224)
@@ -99,7 +99,7 @@ def test_training_steps_are_drawn_as_throughput(drawn):
 
 def test_what_cannot_be_drawn(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"ends in \.png, not as speed\.jpg"):
-        check_plot(tmp_path.with_name("speed.jpg").relative_to(tmp_path.parent))
+        check_picture(tmp_path.with_name("speed.jpg").relative_to(tmp_path.parent))
     with pytest.raises(ConfigError, match="nothing could be measured"):
         result(row("ghost", "torch", None, problem="crashed")).draw(tmp_path / "a.png")
     (tmp_path / "file").write_text("")
@@ -107,7 +107,7 @@ def test_what_cannot_be_drawn(tmp_path, monkeypatch):
         result(row("ghost", "torch", 1.0)).draw(tmp_path / "file" / "a.png")
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'lightcars\[cars\]'"):
-        check_plot(tmp_path / "a.png")
+        check_picture(tmp_path / "a.png")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -116,5 +116,5 @@ def test_a_plot_that_cannot_be_written_is_told_before(tmp_path):
     (tmp_path / "folder.png").mkdir()
     for path in (tmp_path / "file" / "a.png", tmp_path / "folder.png"):
         with pytest.raises(RunError, match="cannot write to"):
-            check_plot(path)
-    check_plot(tmp_path / "new" / "a.png")
+            check_picture(path)
+    check_picture(tmp_path / "new" / "a.png")

@@ -136,7 +136,7 @@ MISTAKES = {
     "weights of a run": (["RUN", "--weights", "imagenet"], "--weights goes with names from `lightcars list`"),
     "no such weights": (["ghostnet_050", "--weights", "nowhere"], "nowhere"),
     "no weights": (["ghostnet_thesis"], "Untrained ones need no file: --weights fresh."),
-    "no picture": (["RUN", "--plot", "a.jpg"], "the plot is a PNG file and ends in .png, not as a.jpg."),
+    "no picture": (["RUN", "--plot", "a.jpg"], "a picture is a PNG file and ends in .png, not as a.jpg."),
 }
 
 

@@ -679,7 +679,7 @@ def test_a_picture_never_takes_the_photographs_place(lightcars, cars, finished, 
     assert f"{option} would overwrite the photograph" in error
     assert photo.read_bytes() == before
     error = lightcars("predict", finished, photo, option, tmp_path / "drawn.jpg").error
-    assert f"{option} draws a PNG file, which ends in .png" in error
+    assert "a picture is a PNG file and ends in .png" in error
     assert list(tmp_path.iterdir()) == [photo]
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightcars.errors import ConfigError, RunError
-from lightcars.plots import new_figure, write_figure
+from lightcars.errors import ConfigError
+from lightcars.plots import check_picture, new_figure, write_figure
 
 if TYPE_CHECKING:
     from lightcars.benching.results import BenchResult, BenchRow
 
-SUFFIX = ".png"
 WIDTH, HEIGHT = 7.0, 4.5
 """Inches of one panel."""
 MARKERS = "os^Dv<>P*X"
@@ -21,25 +19,9 @@ COLORS = 10
 """Of matplotlib's cycle, C0 to C9."""
 
 
-def check_plot(path: Path) -> None:
-    """What can be known before anything is measured.
-
-    Raises:
-        ConfigError: another ending than .png.
-        RunError: a place that cannot be written to.
-        MissingExtraError: matplotlib is not installed.
-    """
-    if path.suffix.lower() != SUFFIX:
-        raise ConfigError(f"the plot is a PNG file and ends in {SUFFIX}, not as {path}.")
-    there = next(folder for folder in path.absolute().parents if folder.exists())
-    if path.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
-        raise RunError(f"cannot write to {path}; name a file in a folder that is yours.")
-    new_figure(width=1, height=1)
-
-
 def draw_bench(result: BenchResult, path: Path) -> Path:
     """Top-1 over latency, a panel for each data set and batch; or images per second over latency."""
-    check_plot(path)
+    check_picture(path)
     rows = [row for row in result.rows if row.latency_ms is not None and row.problem is None]
     if not rows:
         raise ConfigError("nothing could be measured, so there is nothing to draw.")

@@ -69,7 +69,7 @@ def bench(
 
     Example: lightcars bench ghostnet_100 efficientnet_b0 --batch 1,16 --plot speed.png
     """
-    from lightcars.benching.plot import check_plot
+    from lightcars.plots import check_picture
 
     settings = BenchSettings(
         engines=_list(engines),
@@ -83,7 +83,7 @@ def bench(
         seconds=seconds,
     )
     if plot is not None:
-        check_plot(plot)
+        check_picture(plot)
     try:
         result = _run(list(dict.fromkeys(sources)), weights, settings)
     except KeyboardInterrupt:

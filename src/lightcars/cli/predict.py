@@ -100,6 +100,7 @@ def predict_all(
 ) -> list[Prediction]:
     """Predicts, and draws the pictures that are wanted."""
     from lightcars.cars.predict import predict as run_predict
+    from lightcars.plots import check_picture
 
     for option, path in (("--picture", picture), ("--cam", cam)):
         if path is None:
@@ -108,8 +109,7 @@ def predict_all(
             raise InputError(f"{option} draws one photograph, not {len(images)}.")
         if path.resolve() == images[0].resolve():
             raise InputError(f"{option} would overwrite the photograph {path}; name another file.")
-        if path.suffix.lower() != ".png":
-            raise InputError(f"{option} draws a PNG file, which ends in .png, not as {path}.")
+        check_picture(path)
     if picture is not None and cam is not None and picture.resolve() == cam.resolve():
         raise InputError(f"--picture and --cam are two pictures; {cam} cannot be both.")
     predictions = run_predict(run, images, top=top, device=device)
