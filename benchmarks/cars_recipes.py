@@ -22,8 +22,8 @@ from statistics import mean, median, stdev
 from typing import Any
 
 from lightcars import finetune
-from lightcars.cars.recipe import Recipe
-from lightcars.cars.recipe_file import load_recipe, recipe_from
+from lightcars.recipes.files import load_recipe, recipe_from
+from lightcars.recipes.recipe import Recipe
 from ratios import rounded, table
 from record import RESULTS, write
 

@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from cars_recipes import FRESH, PINNED, SCALED, START, run, summary
-from lightcars.cars.recipe import Recipe, flat
-from lightcars.cars.recipe_file import load_recipe
+from lightcars.recipes.files import load_recipe
+from lightcars.recipes.recipe import Recipe, flat
 from ratios import table
 from record import RESULTS, write
 

@@ -22,11 +22,11 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from lightcars.cars.layouts import Sample, find_data
-from lightcars.cars.pixels import normalize, to_pixels
-from lightcars.cars.trained import TrainedModel, load_trained
+from lightcars.data.layouts import Sample, find_data
+from lightcars.data.pixels import normalize, to_pixels
 from lightcars.models.images import read_image, without_advice
 from lightcars.models.transforms import fit_square
+from lightcars.runs.trained import TrainedModel, load_trained
 from ratios import rounded, table
 from record import RESULTS, write
 

@@ -26,14 +26,14 @@ from torch import nn
 
 from harness import parser
 from lightcars import create_model
-from lightcars.cars.dataset import DecodedPhotos, decode
-from lightcars.cars.drawing import draw_cars
-from lightcars.cars.layouts import find_data
-from lightcars.cars.loaders import CarsLoaders
-from lightcars.cars.module import CarsModule
-from lightcars.cars.pixels import normalize
-from lightcars.cars.recipe import RGB_MEAN, RGB_STD, Recipe
+from lightcars.data.dataset import DecodedPhotos, decode
+from lightcars.data.drawn_cars import draw_cars
+from lightcars.data.layouts import find_data
+from lightcars.data.pixels import normalize
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.recipes.recipe import RGB_MEAN, RGB_STD, Recipe
+from lightcars.training.loaders import CarsLoaders
+from lightcars.training.module import CarsModule
 from neighbours import Neighbours
 from ratios import rounded, table
 from record import finish

@@ -17,7 +17,7 @@ from pathlib import Path
 import lightcars
 from harness import parser, rotated
 from import_time import wall_ms, works
-from lightcars.cars.drawing import draw_cars
+from lightcars.data.drawn_cars import draw_cars
 from lightcars.deploy.export import export
 from neighbours import Neighbours
 from ratios import summary, table

@@ -33,16 +33,16 @@ from torch import nn
 
 from harness import parser, seconds
 from lightcars import create_model
-from lightcars.cars.dataset import DecodedPhotos, decode
-from lightcars.cars.drawing import draw_cars
-from lightcars.cars.layouts import Sample, find_data
-from lightcars.cars.loaders import CarsLoaders
-from lightcars.cars.optimization import make_optimizer
-from lightcars.cars.pixels import normalize
-from lightcars.cars.recipe import RGB_MEAN, RGB_STD, Recipe
-from lightcars.cars.recipe_file import load_recipe
-from lightcars.cars.transforms import Augmentation, augmentation
+from lightcars.augmentation.photo import Augmentation, augmentation
+from lightcars.data.dataset import DecodedPhotos, decode
+from lightcars.data.drawn_cars import draw_cars
+from lightcars.data.layouts import Sample, find_data
+from lightcars.data.pixels import normalize
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.recipes.files import load_recipe
+from lightcars.recipes.recipe import RGB_MEAN, RGB_STD, Recipe
+from lightcars.training.loaders import CarsLoaders
+from lightcars.training.optim.optimizers import make_optimizer
 from neighbours import Neighbours
 from ratios import rounded, table
 from record import finish

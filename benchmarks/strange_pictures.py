@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightcars.cars.dataset import CarsDataset, DecodedPhotos, decode
-from lightcars.cars.layouts import Sample, find_data
-from lightcars.cars.pixels import normalize
-from lightcars.cars.trained import TrainedModel, load_trained
+from lightcars.data.dataset import CarsDataset, DecodedPhotos, decode
+from lightcars.data.layouts import Sample, find_data
+from lightcars.data.pixels import normalize
 from lightcars.models.familiarity import FAMILIAR_SHARE, NUM_DIRECTIONS, distance, fit_familiarity, pooled
 from lightcars.models.images import is_image
+from lightcars.runs.trained import TrainedModel, load_trained
 from ratios import rounded, table
 from record import RESULTS, write
 

@@ -34,16 +34,16 @@ import torch
 
 import lightcars
 from cars_recipes import hours
-from lightcars.cars.analysis import calibration, classes_by_difficulty
-from lightcars.cars.batch_norms import settle_batch_norms
-from lightcars.cars.calibration import calibrate
-from lightcars.cars.dataset import DecodedPhotos, decode
-from lightcars.cars.layouts import CarsData, find_data
-from lightcars.cars.predictions import Predictions, judge
-from lightcars.cars.recipe import flat
-from lightcars.cars.recipe_file import load_recipe
-from lightcars.cars.trained import TrainedModel, load_trained
+from lightcars.data.dataset import DecodedPhotos, decode
+from lightcars.data.layouts import CarsData, find_data
+from lightcars.evaluation.analysis import calibration, classes_by_difficulty
+from lightcars.evaluation.batch_norms import settle_batch_norms
+from lightcars.evaluation.predictions import Predictions, judge
+from lightcars.evaluation.temperature import calibrate
 from lightcars.models.validation import change_config
+from lightcars.recipes.files import load_recipe
+from lightcars.recipes.recipe import flat
+from lightcars.runs.trained import TrainedModel, load_trained
 from lightcars.weights.locate import SHIPPED
 from ratios import rounded
 from record import RESULTS, machine, write
@@ -61,7 +61,7 @@ The car should fill the picture: these weights have seen photographs that were c
 photographs of the same cars were not at hand, so what they do there was not measured.
 
 After the training the batch norms' statistics were {statistics}, and channels
-that had died were silenced (`lightcars.cars.batch_norms`).
+that had died were silenced (`lightcars.evaluation.batch_norms`).
 
 Use: non-commercial research only, as the photographs of Stanford Cars that they were trained on. The code is
 under the Apache License 2.0.

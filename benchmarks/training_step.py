@@ -60,7 +60,7 @@ def open_side(task: dict[str, Any]) -> Side:
     images = made_images(task["batch"], task["resolution"]).to(memory_format=torch.channels_last)
     optimizer = optimizer_of(library, model)
     if library == OURS or task["side"].endswith(MEMORY_KEPT):
-        from lightcars.cars.memory import memory_kept
+        from lightcars.training.malloc import memory_kept
 
         KEPT.enter_context(memory_kept(torch.device("cpu")))  # as `finetune` does
     trained = torch.compile(model) if task["side"].endswith(COMPILED) else model
@@ -72,8 +72,8 @@ def open_side(task: dict[str, Any]) -> Side:
 def optimizer_of(library: str, model: nn.Module) -> Optimizer:
     """AdamW as the library's users have it: lightcars' recipe, or PyTorch's own defaults."""
     if library == OURS:
-        from lightcars.cars.optimization import make_optimizer
-        from lightcars.cars.recipe import OptimizerRecipe
+        from lightcars.recipes.recipe import OptimizerRecipe
+        from lightcars.training.optim.optimizers import make_optimizer
 
         return make_optimizer(model, OptimizerRecipe(name="AdamW"))
     import torch

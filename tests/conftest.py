@@ -12,6 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 ROOT = Path(__file__).parent.parent
 
+pytest_plugins = ["tests.fixtures.training_runs"]
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():

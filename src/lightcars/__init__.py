@@ -15,12 +15,6 @@ if TYPE_CHECKING:
     from lightcars.benching.results import Accuracy, BenchResult, BenchRow, published_accuracy
     from lightcars.benching.run import bench
     from lightcars.benching.settings import BenchSettings
-    from lightcars.cars.activation_map import activation_map
-    from lightcars.cars.evaluate import Evaluation, evaluate
-    from lightcars.cars.finetune import FinetuneResult, finetune
-    from lightcars.cars.predict import Prediction, predict
-    from lightcars.cars.recipe import Recipe
-    from lightcars.cars.report import report
     from lightcars.counters.flops import count_flops
     from lightcars.counters.params import count_params
     from lightcars.counters.profile import Profile, profile
@@ -31,11 +25,17 @@ if TYPE_CHECKING:
     from lightcars.deploy.optimize import optimize
     from lightcars.deploy.optimized import OptimizedModel
     from lightcars.errors import LightcarsError
+    from lightcars.evaluation.activation_map import activation_map
+    from lightcars.evaluation.evaluate import Evaluation, evaluate
+    from lightcars.evaluation.predict import Prediction, predict
     from lightcars.models.preprocessing import Preprocessing
     from lightcars.models.registry import list_models
     from lightcars.models.scaling import compound_scale
     from lightcars.models.transforms import transforms_for
+    from lightcars.recipes.recipe import Recipe
+    from lightcars.reports import report
     from lightcars.sharing import Training, from_pretrained, push_to_hub, save_pretrained
+    from lightcars.training.finetune import FinetuneResult, finetune
     from lightcars.weights.catalog import WeightsEntry, list_weights
     from lightcars.weights.checkpoint import load, save
     from lightcars.weights.convert.export import state_dict_for
@@ -47,30 +47,30 @@ _MODULES = {
     "BenchRow": "benching.results",
     "BenchSettings": "benching.settings",
     "Calibration": "deploy.calibration",
-    "Evaluation": "cars.evaluate",
+    "Evaluation": "evaluation.evaluate",
     "Exported": "deploy.export",
-    "FinetuneResult": "cars.finetune",
+    "FinetuneResult": "training.finetune",
     "InputSize": "deploy.export",
     "LightcarsError": "errors",
     "Measurement": "deploy.measuring",
     "Measurements": "deploy.measuring",
     "OptimizedModel": "deploy.optimized",
-    "Prediction": "cars.predict",
+    "Prediction": "evaluation.predict",
     "Preprocessing": "models.preprocessing",
     "Profile": "counters.profile",
-    "Recipe": "cars.recipe",
+    "Recipe": "recipes.recipe",
     "Training": "sharing",
     "WeightsEntry": "weights.catalog",
-    "activation_map": "cars.activation_map",
+    "activation_map": "evaluation.activation_map",
     "bench": "benching.run",
     "compound_scale": "models.scaling",
     "count_flops": "counters.flops",
     "count_params": "counters.params",
     "create_model": "zoo",
     "efficientnet": "zoo",
-    "evaluate": "cars.evaluate",
+    "evaluate": "evaluation.evaluate",
     "export": "deploy.export",
-    "finetune": "cars.finetune",
+    "finetune": "training.finetune",
     "from_pretrained": "sharing",
     "fuse": "deploy.fuse",
     "ghostnet": "zoo",
@@ -78,11 +78,11 @@ _MODULES = {
     "list_weights": "weights.catalog",
     "load": "weights.checkpoint",
     "optimize": "deploy.optimize",
-    "predict": "cars.predict",
+    "predict": "evaluation.predict",
     "profile": "counters.profile",
     "published_accuracy": "benching.results",
     "push_to_hub": "sharing",
-    "report": "cars.report",
+    "report": "reports",
     "save": "weights.checkpoint",
     "save_pretrained": "sharing",
     "state_dict_for": "weights.convert.export",

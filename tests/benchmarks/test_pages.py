@@ -9,8 +9,7 @@ from PIL import Image
 import cars_tables
 import plots
 import speed_tables
-
-from .made_records import made_records
+from tests.benchmarks.made_records import made_records
 
 
 @pytest.fixture

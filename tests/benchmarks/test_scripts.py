@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lightcars.cars.drawing import draw_cars
+from lightcars.data.drawn_cars import draw_cars
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = sorted(path.stem for path in BENCHMARKS.glob("*.py") if "def main()" in path.read_text())

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from lightcars import Recipe, finetune
-from lightcars.cars.drawing import draw_cars
-from lightcars.cars.recipe import ModelRecipe
 from lightcars.cli.main import run
+from lightcars.data.drawn_cars import draw_cars
+from lightcars.recipes.recipe import ModelRecipe
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,9 @@ def test_names_and_folders_together(lightcars, elsewhere, answers):
 
 
 def test_a_name_needs_no_extra(lightcars, elsewhere, answers, monkeypatch):
-    for module in ("yaml", "lightning", "matplotlib", "scipy", "lightcars.cars.run"):
+    for module in ("yaml", "lightning", "matplotlib", "scipy", "lightcars.runs.folder"):
         monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.delitem(sys.modules, "lightcars.cars.accuracy", raising=False)
+    monkeypatch.delitem(sys.modules, "lightcars.runs.accuracy", raising=False)
     shown = lightcars("bench", "ghostnet_050", *FRESH, "--engines", "eager")
     assert shown.code == 0, shown.err
 

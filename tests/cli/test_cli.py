@@ -17,12 +17,12 @@ import torch
 from PIL import Image
 
 import lightcars as library
-from lightcars.cars import finetune as finetuning
-from lightcars.cars import training
-from lightcars.cars.recipe import Recipe
 from lightcars.cli import demo as demonstration
 from lightcars.counters.latency import Latency
 from lightcars.models.registry import MODELS
+from lightcars.recipes.recipe import Recipe
+from lightcars.training import finetune as finetuning
+from lightcars.training import trainer as training
 
 DEMO_EPOCHS = f"{demonstration.DRAWN_RECIPE.epochs} drawn, {demonstration.PHOTO_RECIPE.epochs} photographs"
 COMMANDS = (
@@ -771,7 +771,7 @@ STALLED = """
 import signal, sys, threading
 from pathlib import Path
 import torch
-from lightcars.cars import training
+from lightcars.training import trainer as training
 from lightcars.cli.main import run
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs are started without

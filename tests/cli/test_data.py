@@ -10,9 +10,9 @@ import sys
 import pytest
 from PIL import Image
 
-from lightcars.cars.classes import CLASS_NAMES
-from lightcars.cars.layouts import find_data
-from lightcars.cars.layouts.boxes import ANNOTATIONS_HEAD
+from lightcars.data.layouts import find_data
+from lightcars.data.layouts.boxes import ANNOTATIONS_HEAD
+from lightcars.data.stanford_cars import CLASS_NAMES
 
 COMMANDS = ("inspect", "prepare", "stats")
 NAME = CLASS_NAMES[0]
@@ -152,7 +152,7 @@ def test_prepare_a_broken_archive(lightcars, tmp_path):
 
 
 def test_prepare_stopped_by_the_user(lightcars, photos, tmp_path, monkeypatch):
-    from lightcars.cars import preparation
+    from lightcars.data import preparation
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -212,7 +212,7 @@ def test_help_and_reading_load_no_torch(photos):
         "import sys; from lightcars.cli.main import app\n"
         "heavy = ('torch', 'numpy', 'PIL', 'scipy', 'pyarrow', 'huggingface_hub')\n"
         "assert not [name for name in heavy if name in sys.modules]\n"
-        "from lightcars.cars.inspection import inspect_data\n"
+        "from lightcars.data.inspection import inspect_data\n"
         "inspect_data(sys.argv[1])\n"
         "assert not [name for name in ('torch', 'scipy', 'pyarrow') if name in sys.modules]\n"
     )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lightcars.cars.recipe_file import load_recipe, recipe_names, recipe_text
+from lightcars.recipes.files import load_recipe, recipe_names, recipe_text
 
 SMALL = ("--epochs", 1, "--resolution", 32, "--batch-size", 8, "--width", 0.1, "--out-channels", 16)
 SMALL += ("--precision", "32-true", "--memory-format", "channels_last")

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 
 from lightcars import finetune, load, save_pretrained
-from lightcars.cars.recipe import CHOSEN_ON_TEST, ModelRecipe, Recipe
-from lightcars.cars.recording import EpochBar
-from lightcars.cars.report import pictures
+from lightcars.recipes.recipe import CHOSEN_ON_TEST, ModelRecipe, Recipe
+from lightcars.reports import pictures
 from lightcars.sharing import Training
+from lightcars.training.callbacks.recording import EpochBar
 
 RECIPE = Recipe(
     model=ModelRecipe(name="ghostnet_050", settings={"width": 0.1, "out_channels": 16}),

@@ -18,8 +18,7 @@ from lightcars.deploy.formats import FORMATS, find_format, format_of
 from lightcars.deploy.graphs import to_program
 from lightcars.deploy.measuring import TOLERANCES
 from lightcars.errors import ConfigError, ExportError, MissingExtraError, RunError
-
-from .conftest import CLASSES, settle
+from tests.deploy.conftest import CLASSES, settle
 
 every_format = pytest.mark.parametrize("name", FORMATS)
 

@@ -12,11 +12,11 @@ from torch._subclasses import FakeTensorMode
 
 import lightcars
 from lightcars import count_flops, count_params, efficientnet, fuse, ghostnet
-from lightcars.cars.activation_map import activation_map
 from lightcars.deploy import onednn
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
 from lightcars.deploy.onednn import kernel
 from lightcars.errors import CheckpointError, FusionError, LightcarsError
+from lightcars.evaluation.activation_map import activation_map
 from lightcars.layers import ConvNormAct, ConvStyle, DropPath, GhostModule, SameConv2d
 from lightcars.layers.activation import SiLU
 from lightcars.models.origin import WeightsOrigin

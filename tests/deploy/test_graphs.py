@@ -21,8 +21,7 @@ from lightcars.deploy.graphs import (
     to_program,
 )
 from lightcars.errors import ConfigError, ExportError
-
-from .conftest import settle
+from tests.deploy.conftest import settle
 
 SMALL = {"efficientnet": {"width": 0.1, "depth": 0.2}, "ghostnet": {"width": 0.1, "out_channels": 16}}
 

@@ -23,8 +23,7 @@ from lightcars.deploy.processor import has_bf16
 from lightcars.deploy.runners import ENGINES, EngineEntry
 from lightcars.deploy.source import use_threads
 from lightcars.errors import ConfigError, InputError, MissingExtraError, OptimizationError
-
-from .conftest import settle
+from tests.deploy.conftest import settle
 
 optimizing = sys.modules["lightcars.deploy.optimize"]
 SIZE = 48

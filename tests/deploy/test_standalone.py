@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from lightcars import Preprocessing, predict, save
-from lightcars.cars.drawing import draw_cars
-from lightcars.cars.pixels import normalize, to_pixels
+from lightcars.data.drawn_cars import draw_cars
+from lightcars.data.pixels import normalize, to_pixels
 from lightcars.deploy.description import Description
 from lightcars.deploy.standalone import write_companions
 from lightcars.deploy.standalone.predict import Classifier, PredictionError

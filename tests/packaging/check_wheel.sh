@@ -18,7 +18,7 @@ from lightcars import count_flops, ghostnet
 where = pathlib.Path(lightcars.__file__)
 assert "empty" in where.parts, where
 assert (where.parent / "py.typed").is_file()
-assert (where.parent / "cars" / "recipes" / "c-50.yaml").is_file()
+assert (where.parent / "recipes" / "named" / "c-50.yaml").is_file()
 assert (where.parent / "deploy" / "standalone" / "predict.py").is_file()
 assert count_flops(ghostnet()) == 141_150_512
 PY

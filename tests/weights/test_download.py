@@ -15,8 +15,7 @@ import torch
 from lightcars.errors import DownloadError
 from lightcars.weights import download as module
 from lightcars.weights.download import cache_folder, download, file_digest, file_name
-
-from .loopback import Answer, Loopback, serving, sha256
+from tests.weights.loopback import Answer, Loopback, serving, sha256
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = sha256(CONTENT)

@@ -24,8 +24,7 @@ from lightcars.weights.download import file_digest
 from lightcars.weights.hub import hub_file, hub_weights, split_hub_id
 from lightcars.weights.locate import locate
 from lightcars.zoo import ghostnet
-
-from .loopback import Answer, Hub, Loopback, Repository, refusal, serving, sha256
+from tests.weights.loopback import Answer, Hub, Loopback, Repository, refusal, serving, sha256
 
 NAME = "owner/model"
 WEIGHTS = bytes(range(256)) * 1024

@@ -121,7 +121,7 @@ def _accuracy(source: str, model: ImageModel) -> Accuracy | None:
     known = published_accuracy(model.origin)
     if known is not None or not Path(source).is_dir():
         return known
-    from lightcars.cars.accuracy import recorded_accuracy  # needs the extra, as a run folder does anyway
+    from lightcars.runs.accuracy import recorded_accuracy  # needs the extra, as a run folder does anyway
 
     return recorded_accuracy(source)
 

@@ -13,8 +13,8 @@ import typer
 from lightcars.cli.output import INTERRUPTED, complain, print_table
 
 if TYPE_CHECKING:
-    from lightcars.cars.inspection import Inspection
-    from lightcars.cars.preparation import Prepared
+    from lightcars.data.inspection import Inspection
+    from lightcars.data.preparation import Prepared
 
 SHOWN = 10
 """Lines of a list that are printed; --json has all of them."""
@@ -38,7 +38,7 @@ def inspect(
 
     Example: lightcars data inspect cars
     """
-    from lightcars.cars.inspection import inspect_data
+    from lightcars.data.inspection import inspect_data
 
     found = inspect_data(path, progress=True)
     if as_json:
@@ -65,7 +65,7 @@ def prepare(
 
     Example: lightcars data prepare cars.zip cars
     """
-    from lightcars.cars.preparation import prepare as run_prepare
+    from lightcars.data.preparation import prepare as run_prepare
 
     try:
         made = run_prepare(source, target, progress=True)
@@ -94,8 +94,8 @@ def stats(
 
     Example: lightcars data stats cars --split train --gray
     """
-    from lightcars.cars.inspection import channel_statistics
-    from lightcars.cars.layouts import find_data
+    from lightcars.data.inspection import channel_statistics
+    from lightcars.data.layouts import find_data
 
     found = channel_statistics(
         find_data(path).split(split),

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightcars.cars.recipe import AugmentRecipe, OptimizerRecipe, Recipe
 from lightcars.cli.finetune import as_plain, say, start
 from lightcars.cli.output import complain
 from lightcars.cli.predict import predict_all, predictions_as_plain, say_predictions
 from lightcars.errors import DataError
+from lightcars.recipes.recipe import AugmentRecipe, OptimizerRecipe, Recipe
 
 if TYPE_CHECKING:
-    from lightcars.cars.layouts import Sample
+    from lightcars.data.layouts import Sample
 
 DRAWN_TRAIN, DRAWN_VAL = 300, 25
 """Pictures of each kind."""
@@ -48,9 +48,9 @@ def demo(
     """
     from dataclasses import replace
 
-    from lightcars.cars.drawing import draw_cars
-    from lightcars.cars.layouts import find_data, with_validation
-    from lightcars.cars.run import check_free
+    from lightcars.data.drawn_cars import draw_cars
+    from lightcars.data.layouts import find_data, with_validation
+    from lightcars.runs.folder import check_free
 
     folder = out or Path("runs") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
     recipe = DRAWN_RECIPE if data is None else PHOTO_RECIPE

@@ -28,7 +28,7 @@ def evaluate(
 
     Example: lightcars evaluate runs/first cars --split val --json
     """
-    from lightcars.cars.evaluate import evaluate as run_evaluate
+    from lightcars.evaluation.evaluate import evaluate as run_evaluate
 
     figures = run_evaluate(run, data, split=split, batch_size=batch_size, device=device, progress=True)
     for problem in figures.broken:

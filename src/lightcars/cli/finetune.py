@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lightcars.cars.processes import is_first_process, started_by_torchrun
-from lightcars.cars.recipe import STEPWISE, Recipe, shown_split
 from lightcars.cli.output import INTERRUPTED, complain, complete_model, complete_recipe, complete_tracker
 from lightcars.errors import ConfigError
+from lightcars.recipes.recipe import STEPWISE, Recipe, shown_split
+from lightcars.training.distributed.processes import is_first_process, started_by_torchrun
 
 if TYPE_CHECKING:
-    from lightcars.cars.finetune import FinetuneResult
+    from lightcars.training.finetune import FinetuneResult
 
 PLAIN = (
     "epochs",
@@ -166,8 +166,8 @@ def finetune(
 
 def _recipe(given: dict[str, Any], name: str | None, settings: list[str], resumed: Path | None) -> Recipe:
     """The recipe that the options make: from the named one, the resumed run's, or the defaults."""
-    from lightcars.cars.recipe_file import load_recipe, parse_recipe
-    from lightcars.cars.run import RunFolder
+    from lightcars.recipes.files import load_recipe, parse_recipe
+    from lightcars.runs.folder import RunFolder
 
     changes = [f"{KEYS[key]}={json.dumps(value)}" for key, value in given.items() if key in KEYS]
     changes += ["augment.photos=[]"] if given.get("augment") is False else []
@@ -182,7 +182,7 @@ def _recipe(given: dict[str, Any], name: str | None, settings: list[str], resume
 
 def _cleared(given: dict[str, Any], name: str | None) -> list[str]:
     """What another model or schedule than the recipe's cannot take over from it."""
-    from lightcars.cars.recipe_file import load_recipe
+    from lightcars.recipes.files import load_recipe
 
     base = Recipe() if name is None else load_recipe(name)
     cleared = []
@@ -203,8 +203,8 @@ def start(
     trackers: list[str] | None = None,
 ) -> FinetuneResult:
     """Fine-tunes; Ctrl-C ends with the line that goes on."""
-    from lightcars.cars.finetune import finetune as run_finetune
-    from lightcars.cars.run import default_folder
+    from lightcars.runs.folder import default_folder
+    from lightcars.training.finetune import finetune as run_finetune
 
     folder = out if out or resume else default_folder(recipe.name or recipe.model.name)
     try:

@@ -41,7 +41,7 @@ def load_source(source: str, weights: str | None) -> ImageModel:
             f"{source} is neither a folder here nor a model.{did_you_mean(source, MODELS)}"
             " See lightcars list."
         )
-    from lightcars.cars.trained import load_model
+    from lightcars.runs.trained import load_model
 
     return load_model(source, torch.device("cpu"))
 

@@ -10,7 +10,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from lightcars import __version__
-from lightcars.cars.processes import is_first_process
 from lightcars.cli.bench import bench
 from lightcars.cli.convert import convert
 from lightcars.cli.data import data
@@ -26,6 +25,7 @@ from lightcars.cli.recipes import app as recipes
 from lightcars.cli.report import report
 from lightcars.cli.weights import weights
 from lightcars.errors import LightcarsError
+from lightcars.training.distributed.processes import is_first_process
 
 USER_ERROR = 2
 FIRST_SPEAKS_S = 5.0

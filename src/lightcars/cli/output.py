@@ -32,14 +32,14 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: st
 
 def complete_recipe(incomplete: str) -> list[str]:
     """Recipes for tab completion."""
-    from lightcars.cars.recipe_file import recipe_names
+    from lightcars.recipes.files import recipe_names
 
     return [name for name in recipe_names() if name.startswith(incomplete)]
 
 
 def complete_tracker(incomplete: str) -> list[str]:
     """Trackers for tab completion."""
-    from lightcars.cars.trackers import NO_TRACKER, TRACKER_EXTRAS
+    from lightcars.training.callbacks.trackers import NO_TRACKER, TRACKER_EXTRAS
 
     return [name for name in (*TRACKER_EXTRAS, NO_TRACKER) if name.startswith(incomplete)]
 

@@ -12,7 +12,7 @@ from lightcars.cli.output import print_table
 from lightcars.errors import InputError
 
 if TYPE_CHECKING:
-    from lightcars.cars.predict import Prediction
+    from lightcars.evaluation.predict import Prediction
 
 
 MORE_SUFFIXES = {".gif", ".tif", ".tiff", ".avif", ".heic"}
@@ -63,9 +63,9 @@ def run_and_photos(arguments: list[str]) -> tuple[str, list[Path]]:
     Raises:
         InputError: no photographs, or what cannot be one.
     """
-    from lightcars.cars.predict import OWN_WEIGHTS
-    from lightcars.cars.trained import holds_model
+    from lightcars.evaluation.predict import OWN_WEIGHTS
     from lightcars.models.images import IMAGE_SUFFIXES
+    from lightcars.runs.trained import holds_model
     from lightcars.weights.catalog import find_tag
 
     if "" in arguments:
@@ -99,7 +99,7 @@ def predict_all(
     device: str | None = None,
 ) -> list[Prediction]:
     """Predicts, and draws the pictures that are wanted."""
-    from lightcars.cars.predict import predict as run_predict
+    from lightcars.evaluation.predict import predict as run_predict
     from lightcars.plots import check_picture
 
     for option, path in (("--picture", picture), ("--cam", cam)):
@@ -114,13 +114,13 @@ def predict_all(
         raise InputError(f"--picture and --cam are two pictures; {cam} cannot be both.")
     predictions = run_predict(run, images, top=top, device=device)
     if picture is not None:
-        from lightcars.cars.report import draw_prediction
         from lightcars.models.images import read_image
+        from lightcars.reports import draw_prediction
 
         draw_prediction(read_image(images[0], 3), predictions[0], picture)
     if cam is not None:
-        from lightcars.cars.activation_map import explain
-        from lightcars.cars.report import draw_activation_map
+        from lightcars.evaluation.activation_map import explain
+        from lightcars.reports import draw_activation_map
 
         draw_activation_map(explain(run, images[0], device=device), cam)
     return predictions

@@ -29,7 +29,7 @@ def recipes(
     """
     if context.invoked_subcommand is not None:
         return
-    from lightcars.cars.recipe_file import load_recipe, recipe_names
+    from lightcars.recipes.files import load_recipe, recipe_names
 
     found = {name: load_recipe(name) for name in recipe_names()}
     if as_json:
@@ -44,7 +44,7 @@ def show(
     name: Annotated[str, typer.Argument(help="Of the recipe.", autocompletion=complete_recipe)],
 ) -> None:
     """Print a recipe as YAML."""
-    from lightcars.cars.recipe_file import recipe_text
+    from lightcars.recipes.files import recipe_text
 
     typer.echo(recipe_text(name), nl=False)
 
@@ -55,7 +55,7 @@ def copy(
     target: Annotated[Path, typer.Argument(help="YAML file to write, for editing.")],
 ) -> None:
     """Copy a recipe into a file of your own."""
-    from lightcars.cars.recipe_file import recipe_text
+    from lightcars.recipes.files import recipe_text
 
     text = recipe_text(name)
     if target.exists():

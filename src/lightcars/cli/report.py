@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightcars.cars.recipe import shown_split
 from lightcars.cli.output import complain
+from lightcars.recipes.recipe import shown_split
 
 if TYPE_CHECKING:
-    from lightcars.cars.report import Report
+    from lightcars.reports import Report
 
 
 def report(
@@ -36,8 +36,8 @@ def report(
 
     Example: lightcars report runs/first runs/second --out compared.html
     """
-    from lightcars.cars.report import write_report
-    from lightcars.cars.report.figures import Source
+    from lightcars.reports import write_report
+    from lightcars.reports.run_metrics import Source
 
     done = write_report(runs, out, Source(data=data, device=device, progress=True))
     for note in done.notes:

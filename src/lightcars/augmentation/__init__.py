@@ -1,0 +1,1 @@
+"""Augmentation of training images: one by one, and in batches on the training device."""

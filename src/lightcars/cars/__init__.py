@@ -1,1 +1,0 @@
-"""Stanford Cars: finding the photographs, fine-tuning, evaluating, predicting. Needs the extra `cars`."""

@@ -1,0 +1,1 @@
+"""Data sets: layouts on disk, records, decoded images, Stanford Cars."""

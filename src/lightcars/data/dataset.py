@@ -1,0 +1,218 @@
+"""Photographs in memory: each decoded and scaled once, then augmented as often as wanted."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from tqdm import tqdm
+
+from lightcars.augmentation.photo import PhotoAugmentation
+from lightcars.data.layouts import Sample
+from lightcars.data.pixels import as_image, to_pixels
+from lightcars.data.regions import check_region, read_sample
+from lightcars.errors import DataError
+from lightcars.models.images import without_advice
+from lightcars.models.preprocessing import Preprocessing
+from lightcars.models.transforms import fit_square
+from lightcars.recipes.recipe import Region
+
+MEMORY_SHARE = 0.5
+"""Part of the free memory that decoded photographs may take; beyond it they go to a temporary file."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPhotos:
+    """Photographs of one size.
+
+    Attributes:
+        pixels: (N, H, W, C) of uint8.
+        labels: (N,) of int64.
+        broken: what is wrong with each file that could not be read and was left out.
+        samples: the N photographs as they lie on disk.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    broken: tuple[str, ...]
+    samples: tuple[Sample, ...]
+
+    def image(self, position: int) -> Image.Image:
+        """One photograph as PIL image, without copying."""
+        return as_image(self.pixels[position])
+
+
+def decode(
+    samples: Sequence[Sample],
+    preprocessing: Preprocessing,
+    *,
+    region: Region = "whole",
+    name: str = "",
+    progress: bool = False,
+) -> DecodedPhotos:
+    """Reads and scales every photograph, on all cores.
+
+    Args:
+        samples: what to read.
+        preprocessing: gives the size and, by its mean, the number of channels.
+        region: "box" cuts each photograph to its box before scaling, "masked" paints the rest of it white.
+        name: shown beside the progress bar.
+        progress: show one.
+
+    Raises:
+        DataError: not one of them can be read, or one has no box where the region needs it.
+    """
+    check_region(samples, region, name)
+    side, channels = preprocessing.resolution, len(preprocessing.mean)
+    pixels = _room((len(samples), side, side, channels))
+    fit = fit_square(preprocessing)
+
+    def work(position: int) -> str | None:
+        try:
+            image = fit(read_sample(samples[position], channels, region))
+        except DataError as error:
+            return str(error)
+        pixels[position] = np.asarray(image).reshape(side, side, channels)
+        return None
+
+    with without_advice(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        outcomes = pool.map(work, range(len(samples)))
+        bar = tqdm(
+            outcomes,
+            f"reading {name}".strip(),
+            len(samples),
+            disable=not (progress and sys.stderr.isatty()),
+            leave=False,
+        )
+        problems = list(bar)
+    good = [position for position, problem in enumerate(problems) if problem is None]
+    broken = tuple(problem for problem in problems if problem is not None)
+    if not good:
+        raise DataError(broken[0] if broken else f"there are no photographs in {name or 'the data'}.")
+    kept = tuple(samples[position] for position in good)
+    labels = np.array([sample.label for sample in kept], dtype=np.int64)
+    for position, source in enumerate(good):  # in place: they may not fit into memory twice
+        if position != source:
+            pixels[position] = pixels[source]
+    return DecodedPhotos(pixels[: len(good)], labels, broken, kept)
+
+
+def _room(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    size_bytes = int(np.prod(shape))
+    if size_bytes <= MEMORY_SHARE * _free_bytes():
+        return np.empty(shape, dtype=np.uint8)
+    try:
+        with tempfile.TemporaryFile() as file:  # the map keeps it alive
+            _reserve(file.fileno(), size_bytes)
+            return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
+    except OSError as error:
+        raise DataError(
+            f"the decoded photographs need {size_bytes / 2**30:.1f} GiB, more than memory or the temporary"
+            f" folder {tempfile.gettempdir()} have ({error.strerror}); lower the resolution."
+        ) from error
+
+
+def _reserve(handle: int, size_bytes: int) -> None:
+    """Makes the file that large, with its room on the disk taken now where the system can do that."""
+    os.ftruncate(handle, size_bytes)
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(handle, 0, size_bytes)
+
+
+def _free_bytes() -> float:
+    """Free memory; where the system does not tell, as much as is asked for."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return float("inf")
+
+
+class Draw(NamedTuple):
+    """A photograph in an epoch: which one, the seed of its augmentation, and the size that it gets."""
+
+    position: int
+    seed: int | None = None
+    resolution: int | None = None
+
+
+@final
+class CarsDataset(Dataset[tuple[Tensor, int]]):
+    """Photographs with labels: ((C, H, W) of uint8, label).
+
+    It is indexed by position, or by `Draw`: then the augmentation is drawn from the seed, so that it is the
+    same in whatever process and order, and gives the size.
+    """
+
+    def __init__(self, photos: DecodedPhotos, augmentation: PhotoAugmentation | None = None) -> None:
+        self.photos = photos
+        self.augmentation = augmentation
+
+    def __len__(self) -> int:
+        return len(self.photos.labels)
+
+    def __getitem__(self, key: int | Draw) -> tuple[Tensor, int]:
+        draw = Draw(key) if isinstance(key, int) else Draw(*key)
+        image = self.photos.image(draw.position)
+        if self.augmentation is not None:
+            with random_state(draw.seed):
+                image = self.augmentation(image, draw.resolution)
+        return to_pixels(image), int(self.photos.labels[draw.position])
+
+
+@contextmanager
+def random_state(seed: int | None) -> Iterator[None]:
+    """Torch's CPU generator at `seed`, afterwards as it was; much cheaper than `torch.random.fork_rng`."""
+    if seed is None:
+        yield
+        return
+    generator = torch.default_generator
+    before = generator.get_state()
+    generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        generator.set_state(before)
+
+
+@final
+class SeededSampler(Sampler[Draw]):
+    """A new order and new augmentation seeds every epoch, from the seed and the epoch alone.
+
+    So a run that is resumed sees what it would have seen. With several processes each takes its own part;
+    surplus photographs are left out, differently each epoch. `resolutions` are those of the epochs, the last
+    one for all that follow; it travels with each draw, so that workers that live on get it too.
+    """
+
+    def __init__(
+        self, size: int, seed: int, resolutions: Sequence[int] = (), *, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.size, self.seed, self.rank, self.world_size = size, seed, rank, world_size
+        self.resolutions = resolutions
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size // self.world_size
+
+    def __iter__(self) -> Iterator[Draw]:
+        generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % 2**63)
+        order = torch.randperm(self.size, generator=generator).tolist()
+        seeds = torch.randint(2**62, (self.size,), generator=generator).tolist()
+        part = range(self.rank, len(self) * self.world_size, self.world_size)
+        side = self.resolutions[min(self.epoch, len(self.resolutions) - 1)] if self.resolutions else None
+        return (Draw(order[i], seeds[i], side) for i in part)

@@ -1,0 +1,110 @@
+"""A folder for each split, in it a folder for each class.
+
+    train/<class>/*.jpg, and val/ or test/ beside it
+    classes.txt                   classes of one's own, one a line
+    annotations.csv               boxes, as `lightcars data prepare` writes them
+    anno_train.csv, names.csv     boxes, as a copy on Kaggle has them, with car_data/car_data/{train,test}/
+
+A "/" in a class may be any other mark in its folder's name, or a folder in a folder ("Ram C/V Cargo ...").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from lightcars.data.layouts.boxes import add_boxes, listed_classes
+from lightcars.data.layouts.folders import CLASSES_FILE, images, own_classes, subfolders, unnested
+from lightcars.data.records import CarsData, Sample, Split
+from lightcars.data.stanford_cars import CLASS_NAMES, class_index
+from lightcars.errors import DataError
+
+NAME = "class folders"
+_SPLIT_FOLDERS: Mapping[str, Split] = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+_NESTED = ("", "car_data", "car_data/car_data")
+
+
+def recognises(root: Path) -> bool:
+    """Whether this is how `root` is arranged."""
+    return _home(root) is not None
+
+
+def read(root: Path) -> CarsData:
+    """The photographs in the class folders, with boxes if a table gives them.
+
+    Raises:
+        DataError: a class folder that is empty or of no known class, a table that is broken or contradicts
+            the folders.
+    """
+    home = _home(root) or root
+    classes = own_classes(root) or own_classes(home) or listed_classes((home, root)) or CLASS_NAMES
+    splits: dict[Split, tuple[Sample, ...]] = {}
+    for name, split in _SPLIT_FOLDERS.items():
+        if (home / name).is_dir():
+            if split in splits:
+                raise DataError(f"{home} has more than one folder for {split}; remove {name}.")
+            splits[split] = tuple(_labelled(unnested(home / name), classes, root))
+    if "train" in splits:
+        _check_train_covers(splits, classes, home)
+    splits, notes = add_boxes(splits, home, root, classes)
+    return CarsData(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
+
+
+def _home(root: Path) -> Path | None:
+    """The folder with the splits: `root`, or the one to which a Kaggle archive unpacks in it."""
+    for inner in _NESTED:
+        if any((root / inner / name).is_dir() for name in _SPLIT_FOLDERS):
+            return root / inner
+    return None
+
+
+def _labelled(folder: Path, classes: tuple[str, ...], root: Path) -> list[Sample]:
+    if not subfolders(folder):
+        raise DataError(f"{folder} holds no class folder; the copy may be incomplete.")
+    samples: list[Sample] = []
+    for class_folder, label in _class_folders(folder, classes, root):
+        found = images(class_folder)
+        if not found:
+            raise DataError(f"{class_folder} holds no image; the copy may be incomplete.")
+        samples.extend(Sample(path, label) for path in found)
+    return samples
+
+
+def _class_folders(folder: Path, classes: tuple[str, ...], root: Path) -> Iterator[tuple[Path, int]]:
+    for outer in subfolders(folder):
+        try:
+            yield outer, class_index(outer.name, classes)
+        except DataError as error:
+            halves = [(inner, _index_of_halves(outer, inner, classes)) for inner in subfolders(outer)]
+            if halves and not images(outer) and all(label is not None for _, label in halves):
+                yield from ((inner, label) for inner, label in halves if label is not None)
+                continue
+            hint = f"For classes of your own, list them in {root / CLASSES_FILE}, one a line."
+            raise DataError(f"{outer}: {error} {hint}") from error
+
+
+def _index_of_halves(outer: Path, inner: Path, classes: tuple[str, ...]) -> int | None:
+    """The label of a class whose "/" made two folders of it."""
+    try:
+        return class_index(f"{outer.name}/{inner.name}", classes)
+    except DataError:
+        return None
+
+
+def _check_train_covers(
+    splits: Mapping[Split, tuple[Sample, ...]], classes: tuple[str, ...], root: Path
+) -> None:
+    trained = {sample.label for sample in splits["train"]}
+    for split, samples in splits.items():
+        missing = sorted({sample.label for sample in samples} - trained)
+        if missing:
+            raise DataError(
+                f"{root}/train lacks {len(missing)} classes that {split} has (first: {classes[missing[0]]});"
+                " the copy may be incomplete."
+            )

@@ -1,0 +1,45 @@
+"""Cutting a validation split from the training photographs."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lightcars.data.records import CarsData, Sample
+from lightcars.errors import DataError
+
+VALIDATION_FRACTION = 0.12
+
+
+def with_validation(data: CarsData, seed: int, fraction: float = VALIDATION_FRACTION) -> CarsData:
+    """The same data with a validation split, cut from the training photographs if there is none.
+
+    From each class `fraction` of the photographs (at least one where there are two) goes to `val`. The
+    choice depends on the seed and the file names alone.
+    """
+    if "val" in data.splits:
+        return data
+    train, val = split_stratified(data.split("train"), seed, fraction)
+    if not val:
+        raise DataError(f"{data.root} has too few photographs per class to cut a validation split from.")
+    return replace(data, splits={**data.splits, "train": train, "val": val}, validation_seed=seed)
+
+
+def split_stratified(
+    samples: Sequence[Sample], seed: int, fraction: float
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Two parts of `samples`, the second with `fraction` of each class; both keep the order."""
+    by_class: defaultdict[int, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_class[sample.label].append(sample)
+    chosen: set[Path] = set()
+    for label in sorted(by_class):
+        members = sorted(by_class[label], key=lambda sample: (sample.path.parent.name, sample.path.name))
+        number = max(1, round(len(members) * fraction)) if len(members) > 1 else 0
+        random.Random(f"{seed}/{label}").shuffle(members)
+        chosen.update(member.path for member in members[:number])
+    kept = tuple(sample for sample in samples if sample.path not in chosen)
+    return kept, tuple(sample for sample in samples if sample.path in chosen)

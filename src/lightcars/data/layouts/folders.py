@@ -1,0 +1,80 @@
+"""What the layouts share: image files of a folder, nested folders, classes of one's own, missing files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from lightcars.data.records import Sample
+from lightcars.data.stanford_cars import CLASS_NAMES, class_key
+from lightcars.errors import DataError
+from lightcars.models.images import is_image
+
+CLASSES_FILE = "classes.txt"
+
+
+def images(folder: Path) -> list[Path]:
+    """The image files in a folder, in the order of their names; hidden ones are left out."""
+    return sorted(path for path in folder.iterdir() if is_image(path))
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder, in the order of their names, without hidden ones and what macOS leaves."""
+    return sorted(
+        entry
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith(".") and entry.name != "__MACOSX"
+    )
+
+
+def unnested(folder: Path) -> Path:
+    """`cars_train/cars_train/`, as Kaggle unpacks it, for `cars_train/`."""
+    inner = folder / folder.name
+    return inner if inner.is_dir() else folder
+
+
+def own_classes(root: Path) -> tuple[str, ...] | None:
+    """The classes that the user listed in `classes.txt`, if there is one."""
+    path = root / CLASSES_FILE
+    if not path.is_file():
+        return None
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text; save it as that.") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names or len({class_key(name) for name in names}) < len(names):
+        raise DataError(f"{path} must name each class once, one a line; letters and digits tell them apart.")
+    return tuple(names)
+
+
+def known_classes(names: Iterable[str]) -> tuple[str, ...]:
+    """`names`, and `CLASS_NAMES` itself if they are those in that order, however written."""
+    listed = tuple(names)
+    same = [class_key(name) for name in listed] == [class_key(name) for name in CLASS_NAMES]
+    return CLASS_NAMES if same else listed
+
+
+def check_present(samples: Sequence[Sample], folder: Path) -> None:
+    """Annotated photographs of `folder` that are not there, or are named twice, are an error."""
+    names = Counter(sample.path.name for sample in samples)
+    twice = [name for name, times in names.items() if times > 1]
+    if twice:
+        raise DataError(f"the annotations of {folder} name {twice[0]} a second time.")
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    missing = [sample.path.name for sample in samples if sample.path.name not in there]
+    if missing:
+        raise DataError(
+            f"{folder} lacks {len(missing)} of {len(samples)} annotated photographs (first: {missing[0]});"
+            " the copy may be incomplete."
+        )
+
+
+def unannotated(samples: Sequence[Sample], folder: Path) -> tuple[str, ...]:
+    """A note if `folder` has photographs that no annotation names."""
+    named = {sample.path.name for sample in samples}
+    extra = [path.name for path in images(folder) if path.name not in named]
+    if not extra:
+        return ()
+    return (f"{folder} has {len(extra)} photographs without annotation, left out (first: {extra[0]})",)

@@ -1,0 +1,235 @@
+"""Making class folders of whatever people have: any layout, archives, parquet files. No torch."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from lightcars.data.archives import SUFFIXES, is_archive, unpack
+from lightcars.data.hub import PREFIX, fetch_dataset
+from lightcars.data.layouts import CLASSES_FILE, Box, CarsData, Split, find_data
+from lightcars.data.layouts import parquet as parquet_layout
+from lightcars.data.layouts.boxes import ANNOTATIONS_FILE, ANNOTATIONS_HEAD
+from lightcars.data.layouts.find import recognise
+from lightcars.data.stanford_cars import CLASS_NAMES
+from lightcars.errors import DataError, LightcarsError
+
+_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_Placed = dict[tuple[Split, str], tuple[int, Box | None]]
+"""Split and path below the made folder -> label and box."""
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What was made.
+
+    Attributes:
+        root: the new folder.
+        layout: how the source was arranged.
+        num_classes: of the list of classes.
+        num_images: photographs of each split.
+        num_boxes: photographs with a box.
+        mismatches: where the counts are not those of Stanford Cars.
+        notes: what was left out or assumed.
+    """
+
+    root: Path
+    layout: str
+    num_classes: int
+    num_images: dict[str, int]
+    num_boxes: int
+    mismatches: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def prepare(source: str | Path, target: str | Path, *, progress: bool = False) -> Prepared:
+    """Makes a folder with `train/<class>/`, ... of photographs in any layout; boxes go to `annotations.csv`.
+
+    Image files stay as they are, byte for byte. Those of a folder are hard links where the file system can do
+    that, else copies. The new folder is there when it is complete, and not before.
+
+    Args:
+        source: a folder, an archive (.tgz, .tar.gz, .tar, .zip), a folder with archives, or "hf:owner/name"
+            for the parquet files of a data set on the Hugging Face Hub.
+        target: a new folder.
+        progress: show bars.
+
+    Raises:
+        DataError: the source has no known layout, is broken or incomplete; the target is taken or cannot be
+            written.
+        DownloadError: the data set cannot be fetched.
+        MissingExtraError: pyarrow or scipy is needed and not installed.
+    """
+    target = Path(target)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise DataError(f"{target} is there already; name a new folder.")
+    with _workshop(target) as work:
+        folder, notes = _folder(source, work, progress=progress)
+        with _shown_as(folder, source):
+            made = work / "made"
+            found = recognise(folder)
+            if found is not None and found[0] == parquet_layout.NAME:
+                layout, placed, told = _from_parquet(found[1], made, progress=progress)
+            else:
+                layout, placed, told = _from_samples(find_data(folder), made, progress=progress)
+        with _shown_as(made, target):
+            again = _read_back(made, placed)
+        with suppress(FileNotFoundError):
+            target.rmdir()  # an empty one may be there
+        made.rename(target)
+    return Prepared(
+        root=target,
+        layout=layout,
+        num_classes=len(again.classes),
+        num_images=again.num_images,
+        num_boxes=sum(box is not None for _, box in placed.values()),
+        mismatches=again.mismatches,
+        notes=(*notes, *told),
+    )
+
+
+@contextmanager
+def _workshop(target: Path) -> Iterator[Path]:
+    """A folder beside the target, removed in the end, whatever happens."""
+    work = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part"))
+        yield work
+    except LightcarsError:  # a DownloadError is an OSError too
+        raise
+    except OSError as error:
+        named = str(error.filename or "")
+        ours = not named or work is None or named.startswith(str(work))
+        place = f"cannot write {target}" if ours else f"cannot read {named}"
+        raise DataError(f"{place}: {error.strerror or error}.") from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def _shown_as(folder: Path, known: str | Path) -> Iterator[None]:
+    """Errors name what the user named, not our folder for the time being."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error).replace(str(folder), str(known))) from error
+
+
+def _folder(source: str | Path, work: Path, *, progress: bool) -> tuple[Path, tuple[str, ...]]:
+    """The folder that holds the photographs, unpacked if need be; and notes."""
+    if str(source).startswith(PREFIX):
+        return fetch_dataset(str(source)), ()
+    source = Path(source)
+    if source.is_file() and not is_archive(source):
+        raise DataError(f"{source} is neither a folder nor an archive ({', '.join(SUFFIXES)}).")
+    if not source.exists():
+        raise DataError(f"there is no {source}.")
+    unpacked = work / "unpacked"
+    if source.is_file():
+        unpacked.mkdir()
+        unpack(source, unpacked, progress=progress)
+        return unpacked, ()
+    archives = sorted(path for path in source.iterdir() if is_archive(path))
+    if not archives:
+        return source, ()
+    if recognise(source) is not None:
+        return source, (f"archives in {source} are left out: {', '.join(path.name for path in archives)}",)
+    unpacked.mkdir()
+    for archive in archives:
+        unpack(archive, unpacked, progress=progress)
+    for other in source.iterdir():
+        if other not in archives and not (unpacked / other.name).exists():
+            (unpacked / other.name).symlink_to(other.resolve())
+    return unpacked, ()
+
+
+def _from_samples(data: CarsData, made: Path, *, progress: bool) -> tuple[str, _Placed, tuple[str, ...]]:
+    made.mkdir()
+    placed: _Placed = {}
+    for split, samples in data.splits.items():
+        for sample in _bar(samples, f"preparing {split}", len(samples), progress=progress):
+            inside = f"{split}/{folder_name(data.classes[sample.label])}/{sample.path.name}"
+            (made / inside).parent.mkdir(parents=True, exist_ok=True)
+            _link(sample.path, made / inside)
+            placed[split, inside] = sample.label, sample.box
+    _write_tables(made, placed, data.classes)
+    return data.layout, placed, data.notes
+
+
+def _from_parquet(root: Path, made: Path, *, progress: bool) -> tuple[str, _Placed, tuple[str, ...]]:
+    data = parquet_layout.open_parquet(root)
+    made.mkdir()
+    placed: _Placed = {}
+    for split, number_of_rows in data.num_rows.items():
+        rows = parquet_layout.photographs(data, split)
+        for number, row in enumerate(_bar(rows, f"preparing {split}", number_of_rows, progress=progress), 1):
+            inside = f"{split}/{folder_name(data.classes[row.label])}/{number:05d}{row.suffix}"
+            (made / inside).parent.mkdir(parents=True, exist_ok=True)
+            (made / inside).write_bytes(row.content)
+            placed[split, inside] = row.label, None
+    _write_tables(made, placed, data.classes)
+    return parquet_layout.NAME, placed, data.notes
+
+
+def folder_name(name: str) -> str:
+    """A class as the name of a folder, on any system.
+
+    >>> folder_name("Ram C/V Cargo Van Minivan 2012")
+    'Ram C-V Cargo Van Minivan 2012'
+    """
+    return _NOT_IN_NAMES.sub("-", name).strip(". ") or "-"
+
+
+def _link(source: Path, target: Path) -> None:
+    source = source.resolve()
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def _write_tables(made: Path, placed: _Placed, classes: tuple[str, ...]) -> None:
+    if classes != CLASS_NAMES:
+        (made / CLASSES_FILE).write_text("\n".join(classes) + "\n", encoding="utf-8")
+    if all(box is None for _, box in placed.values()):
+        return
+    with (made / ANNOTATIONS_FILE).open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(ANNOTATIONS_HEAD)
+        for (_, inside), (label, box) in placed.items():
+            table.writerow((inside, classes[label], *(box or ("", "", "", ""))))
+
+
+def _read_back(made: Path, placed: _Placed) -> CarsData:
+    """What was made, read as it will be; it must be what was meant."""
+    again = find_data(made)
+    read: _Placed = {
+        (split, sample.path.relative_to(made).as_posix()): (sample.label, sample.box)
+        for split, samples in again.splits.items()
+        for sample in samples
+    }
+    if read != placed:
+        wrong = sorted(inside for _, inside in placed.keys() ^ read.keys()) or ["a label or a box"]
+        raise DataError(f"{made} would not be read as it was meant (first: {wrong[0]}); nothing was made.")
+    return again
+
+
+def _bar(items: Iterable[_T], name: str, total: int, *, progress: bool) -> Iterable[_T]:
+    bar: Iterable[_T] = tqdm(items, name, total, disable=not (progress and sys.stderr.isatty()), leave=False)
+    return bar

@@ -1,0 +1,1 @@
+"""Evaluation, prediction, and what is fitted after training."""

@@ -1,0 +1,171 @@
+"""What can be learnt from predictions: hard classes, confusions, calibration, agreement of several models.
+
+Only figures and positions of photographs; how they look on a page is the business of `report`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightcars.evaluation.evaluate import ClassFigures
+from lightcars.evaluation.predictions import Predictions
+
+NUM_BINS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class HardClass:
+    """A class that the model often gets wrong.
+
+    Attributes:
+        label: of the class.
+        figures: its name, how many photographs it has, how many of them are recognised.
+        mistakes: positions of the photographs that are not, the most confident mistake first.
+    """
+
+    label: int
+    figures: ClassFigures
+    mistakes: tuple[int, ...]
+
+
+def classes_by_difficulty(predictions: Predictions) -> list[HardClass]:
+    """Every class that has photographs: the lowest top-1 first, of equals by name."""
+    hits, found = predictions.hits, []
+    for label in np.unique(predictions.labels).tolist():
+        members = predictions.labels == label
+        figures = ClassFigures(
+            predictions.classes[label], int(members.sum()), 100.0 * float(hits[members].mean())
+        )
+        found.append(HardClass(label, figures, _most_confident_first(predictions, members & ~hits)))
+    return sorted(found, key=lambda one: (one.figures.top1_percent, one.figures.name))
+
+
+def confident_mistakes(predictions: Predictions) -> tuple[int, ...]:
+    """Positions of all photographs whose first guess is wrong, the most confident one first."""
+    return _most_confident_first(predictions, ~predictions.hits)
+
+
+def _most_confident_first(predictions: Predictions, chosen: NDArray[np.bool_]) -> tuple[int, ...]:
+    positions = np.flatnonzero(chosen)
+    order = np.argsort(-predictions.confidences[positions], kind="stable")
+    return tuple(positions[order].tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """A part of the confusion matrix.
+
+    Attributes:
+        rows: labels of the true classes.
+        columns: labels of the guessed classes; the first ones are those of `rows`.
+        counts: (rows, columns), photographs.
+        others: (rows,), photographs that were given a class without a column.
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    counts: NDArray[np.int64]
+    others: NDArray[np.int64]
+
+
+def worst_confusions(predictions: Predictions, *, rows: int = 15, columns: int = 25) -> Confusion:
+    """Of the classes with the lowest top-1, with the classes they are most often taken for.
+
+    Args:
+        predictions: what a model says.
+        rows: how many classes.
+        columns: how many guessed classes at most, the rows' own classes among them.
+    """
+    worst = tuple(one.label for one in classes_by_difficulty(predictions)[:rows])
+    guesses = {label: predictions.guesses[predictions.labels == label, 0] for label in worst}
+    elsewhere = Counter(guess for label in worst for guess in guesses[label].tolist() if guess not in worst)
+    ranked = sorted(elsewhere, key=lambda label: (-elsewhere[label], predictions.classes[label]))
+    shown = (*worst, *ranked[: max(columns - len(worst), 0)])
+    counts = np.array([[int((guesses[row] == column).sum()) for column in shown] for row in worst])
+    totals = np.array([len(guesses[row]) for row in worst])
+    return Confusion(worst, shown, counts, totals - counts.sum(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Whether probabilities mean what they say: bins of the first guess's probability, from 0 to 1.
+
+    Attributes:
+        counts: photographs in each bin.
+        confidences: mean probability in each bin; 0 in an empty one.
+        accuracies: share of right guesses in each bin; 0 in an empty one.
+    """
+
+    counts: NDArray[np.int64]
+    confidences: NDArray[np.float64]
+    accuracies: NDArray[np.float64]
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: mean distance of confidence and accuracy, weighted by the counts."""
+        distances = np.abs(self.confidences - self.accuracies)
+        return float((self.counts * distances).sum() / self.counts.sum())
+
+
+def calibration(predictions: Predictions, num_bins: int = NUM_BINS) -> Calibration:
+    """In bins of equal width, each with its upper edge: Guo et al. 2017, arXiv 1706.04599, section 2."""
+    bins = np.clip(np.ceil(predictions.confidences * num_bins).astype(np.int64) - 1, 0, num_bins - 1)
+    counts = np.bincount(bins, minlength=num_bins)
+    divisor = np.maximum(counts, 1)
+    return Calibration(
+        counts,
+        np.bincount(bins, predictions.confidences, num_bins) / divisor,
+        np.bincount(bins, predictions.hits, num_bins) / divisor,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Which photographs several runs get right. Positions are those of the first run's predictions.
+
+    Attributes:
+        hits: (N, runs), whether the first guess is right.
+        missed_by_all: positions, those first of which the runs are on average surest.
+        found_by_one: for each run, how many photographs it alone gets right.
+    """
+
+    hits: NDArray[np.bool_]
+    missed_by_all: tuple[int, ...]
+    found_by_one: tuple[int, ...]
+
+    @property
+    def found_by_all(self) -> int:
+        """How many photographs every run gets right."""
+        return int(self.hits.all(axis=1).sum())
+
+
+def agreement(runs: Sequence[Predictions]) -> Agreement | None:
+    """Compares runs photograph by photograph; None if they did not see the same ones.
+
+    Photographs are the same if path and class are.
+    """
+    first = runs[0]
+    wanted = _keys(first)
+    hits, confidences = [], []
+    for predictions in runs:
+        place = {key: position for position, key in enumerate(_keys(predictions))}
+        if place.keys() != set(wanted):
+            return None
+        order = np.array([place[key] for key in wanted])
+        hits.append(predictions.hits[order])
+        confidences.append(predictions.confidences[order])
+    right, certainty = np.stack(hits, axis=1), np.mean(confidences, axis=0)
+    missed = np.flatnonzero(~right.any(axis=1))
+    missed = missed[np.argsort(-certainty[missed], kind="stable")]
+    alone = right[right.sum(axis=1) == 1].sum(axis=0)
+    return Agreement(right, tuple(missed.tolist()), tuple(alone.tolist()))
+
+
+def _keys(predictions: Predictions) -> list[tuple[str, str]]:
+    names = (predictions.classes[label] for label in predictions.labels)
+    return list(zip(predictions.paths, names, strict=True))

@@ -1,0 +1,186 @@
+"""What the best model of a run says of each validation photograph: `predictions.csv`.
+
+One row per photograph: its path below the data folder, its class, and the five likeliest classes with their
+probabilities. All that the report analyses comes from here. Where the test split chose the epoch, a last
+column says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lightcars.data.dataset import CarsDataset, DecodedPhotos, decode
+from lightcars.errors import RunError
+from lightcars.evaluation.evaluate import data_for, logits_of, validation_region
+from lightcars.files import write_text
+from lightcars.recipes.recipe import note_on
+from lightcars.runs.folder import RunFolder, selecting_split
+from lightcars.runs.trained import TrainedModel, load_trained
+
+TOP = 5
+NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Predictions:
+    """The likeliest classes of N photographs, K of each (five, or all if there are fewer).
+
+    Attributes:
+        classes: names of the labels in order.
+        paths: of the photographs, below the data folder, with forward slashes.
+        labels: (N,) of int64, the true classes.
+        guesses: (N, K) of int64, the likeliest class first.
+        probabilities: (N, K), what the model gives them.
+        note: "chosen on test: too good" where the photographs are the test split, and it chose the epoch.
+    """
+
+    classes: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+    guesses: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    note: str | None = None
+
+    @property
+    def hits(self) -> NDArray[np.bool_]:
+        """(N,): whether the first guess is right."""
+        hits: NDArray[np.bool_] = self.guesses[:, 0] == self.labels
+        return hits
+
+    @property
+    def confidences(self) -> NDArray[np.float64]:
+        """(N,): the probability of the first guess."""
+        return self.probabilities[:, 0]
+
+    @property
+    def top1_percent(self) -> float:
+        """Photographs whose class is the first guess."""
+        return 100.0 * float(self.hits.mean())
+
+    @property
+    def top5_percent(self) -> float:
+        """Photographs whose class is among the guesses."""
+        return 100.0 * float((self.guesses == self.labels[:, None]).any(axis=1).mean())
+
+
+def judge(trained: TrainedModel, photos: DecodedPhotos, root: Path, batch_size: int = 64) -> Predictions:
+    """What the model says of photographs that are in memory; `root` is the data folder."""
+    logits = logits_of(trained, CarsDataset(photos), batch_size)
+    likeliest = trained.probabilities(logits).topk(min(TOP, logits.shape[1]), dim=1)
+    return Predictions(
+        classes=trained.classes,
+        paths=tuple(_below(root, sample.path) for sample in photos.samples),
+        labels=photos.labels,
+        guesses=likeliest.indices.numpy(),
+        probabilities=likeliest.values.numpy(),
+    )
+
+
+def judge_run(
+    run: Path,
+    data: str | Path,
+    *,
+    split: str = "val",
+    device: str | torch.device | None = None,
+    progress: bool = False,
+) -> tuple[Predictions, tuple[str, ...]]:
+    """The same for the photographs of one split in a folder, and what is wrong with unreadable ones.
+
+    Raises:
+        CheckpointError, DataError: no finished epoch, no such data, or data of other classes.
+    """
+    trained = load_trained(run, device)
+    cars = data_for(trained, run, data, split)
+    photos = decode(
+        cars.split(split),
+        trained.preprocessing,
+        region=validation_region(run),
+        name=split,
+        progress=progress,
+    )
+    note = note_on(split, selecting_split(run))
+    return replace(judge(trained, photos, cars.root), note=note), photos.broken
+
+
+def _below(root: Path, path: Path) -> str:
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Writes predictions.csv."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    number = predictions.guesses.shape[1]
+    said = [predictions.note] if predictions.note else []
+    writer.writerow(_head(number) + [NOTE] * len(said))
+    names = predictions.classes
+    for position, photograph in enumerate(predictions.paths):
+        row = [photograph, names[predictions.labels[position]]]
+        for rank in range(number):
+            row.append(names[predictions.guesses[position, rank]])
+            row.append(f"{predictions.probabilities[position, rank]:.6g}")
+        writer.writerow(row + said)
+    write_text(path, buffer.getvalue())
+
+
+def _head(number: int) -> list[str]:
+    ranks = range(1, number + 1)
+    return ["path", "class", *(f"{kind}_{rank}" for rank in ranks for kind in ("guess", "probability"))]
+
+
+def read_predictions(run: RunFolder, classes: tuple[str, ...]) -> Predictions | None:
+    """What predictions.csv says; None if there is none.
+
+    Raises:
+        RunError: it cannot be read; the message names the row.
+    """
+    path = run.predictions
+    if not path.is_file():
+        return None
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = list(csv.reader(file))
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"{path} cannot be read ({error}); remove it and use --data.") from error
+    head, rows = table[0] if table else [], table[1:]
+    note = rows[0][-1] if rows and head[-1:] == [NOTE] else None
+    if note is not None:
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    number = len(head) // 2 - 1
+    if head != _head(number) or number < 1 or not rows:
+        raise RunError(f"{path} is no table of predictions; remove it and use --data.")
+    labels, guesses, probabilities = [], [], []
+    index = {name: label for label, name in enumerate(classes)}
+    for line, row in enumerate(rows, start=2):
+        try:
+            _, label, *pairs = row
+            labels.append(index[label])
+            guesses.append([index[name] for name in pairs[::2]])
+            probabilities.append([_probability(text) for text in pairs[1::2]])
+            if len(row) != len(head):
+                raise ValueError(f"{len(row)} values, not {len(head)}")  # noqa: TRY301
+        except (ValueError, KeyError) as error:
+            reason = f"no class {error}" if isinstance(error, KeyError) else str(error)
+            raise RunError(f"{path}, row {line}: {reason}; remove it and use --data.") from error
+    return Predictions(
+        classes=classes,
+        paths=tuple(row[0] for row in rows),
+        labels=np.array(labels, dtype=np.int64),
+        guesses=np.array(guesses, dtype=np.int64),
+        probabilities=np.array(probabilities, dtype=np.float64),
+        note=note,
+    )
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{text} is no probability")
+    return value

@@ -1,0 +1,1 @@
+"""Recipes: everything that determines a training run besides its data."""

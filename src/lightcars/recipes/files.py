@@ -1,0 +1,187 @@
+"""Recipes as YAML: those that ship, files of one's own, and changes on the command line. No torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from lightcars.errors import ConfigError, MissingExtraError, did_you_mean
+from lightcars.recipes.recipe import DistillationRecipe, ProgressiveRecipe, Recipe
+
+SUFFIXES = (".yaml", ".yml")
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+"""Numbers such as 3e-4, which YAML 1.1 takes for text."""
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship, in the order of their numbers."""
+    names = [path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml")]
+    return sorted(names, key=_natural)
+
+
+def recipe_text(name: str) -> str:
+    """The YAML of a recipe that ships.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in recipe_names():
+        raise ConfigError(
+            f"there is no recipe {name!r}.{did_you_mean(name, recipe_names())} See `lightcars recipes`."
+        )
+    return str((_folder() / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """A recipe that ships, by name, or one from a YAML file.
+
+    Args:
+        name: of the recipe, or the path of a file ending in .yaml.
+        changes: "key=value", keys with dots ("optimizer.lr=3e-4"), values in YAML; they win.
+
+    Raises:
+        ConfigError: no such recipe; an unknown key, a wrong type or an impossible value, with its line.
+    """
+    path = Path(name)
+    if path.suffix in SUFFIXES:
+        try:
+            text, origin = path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"the recipe {path} cannot be read ({error}).") from error
+    else:
+        text, origin = recipe_text(str(name)), f"recipe {name}"
+    return parse_recipe(text, origin, changes)
+
+
+def parse_recipe(text: str, origin: str, changes: Sequence[str] = ()) -> Recipe:
+    """A recipe from YAML; `origin` is named in errors. See `load_recipe`."""
+    content = _yaml(text, origin)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{origin} must hold names with values, not {type(content).__name__}.")
+    lines = _lines(text)
+    for change in changes:
+        keys, value = _parse_change(change)
+        _put(content, keys, value, change)
+        lines[tuple(keys)] = f"--set {change}"
+    return _validated(content, origin, lines)
+
+
+def recipe_from(data: Mapping[str, Any], origin: str) -> Recipe:
+    """A recipe from plain data, as in `run.json`."""
+    return _validated(dict(data), origin, {})
+
+
+def _folder() -> Any:
+    return files("lightcars.recipes") / "named"
+
+
+def _natural(name: str) -> tuple[str, int]:
+    stem, _, number = name.rpartition("-")
+    return (stem, int(number)) if number.isdigit() else (name, 0)
+
+
+def _import(name: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"recipes need {name}, which is missing: pip install 'lightcars[cars]'"
+        ) from error
+
+
+def _yaml(text: str, origin: str) -> Any:
+    yaml = _import("yaml")
+    loader: Any = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
+    try:
+        return yaml.load(text, loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise ConfigError(f"{origin}{where}: no YAML ({reason}).") from error
+
+
+def _lines(text: str) -> dict[tuple[str | int, ...], str]:
+    """Where each key is: "line 3"."""
+    yaml = _import("yaml")
+    found: dict[tuple[str | int, ...], str] = {}
+
+    def walk(node: Any, path: tuple[str | int, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                found[*path, key.value] = f"line {key.start_mark.line + 1}"
+                walk(value, (*path, key.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for position, value in enumerate(node.value):
+                found[*path, position] = f"line {value.start_mark.line + 1}"
+                walk(value, (*path, position))
+
+    walk(yaml.compose(text), ())
+    return found
+
+
+def _parse_change(change: str) -> tuple[list[str], Any]:
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {change}: write key=value, such as optimizer.lr=3e-4.")
+    return key.split("."), _yaml(value, f"--set {change}")
+
+
+def _put(content: dict[str, Any], keys: Sequence[str], value: Any, change: str) -> None:
+    for key in keys[:-1]:
+        inside = content.get(key)
+        if inside is None:
+            inside = content[key] = {}
+        if not isinstance(inside, dict):
+            raise ConfigError(f"--set {change}: {key} has no settings of its own.")
+        content = inside
+    content[keys[-1]] = value
+
+
+def _validated(content: dict[str, Any], origin: str, lines: Mapping[tuple[str | int, ...], str]) -> Recipe:
+    pydantic = _import("pydantic")
+    try:
+        recipe = pydantic.TypeAdapter(Recipe).validate_json(json.dumps(content, default=str))
+    except pydantic.ValidationError as error:
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")  # misspelt first
+        raise ConfigError(_explain(problems[0], origin, lines)) from error
+    assert isinstance(recipe, Recipe)
+    return recipe
+
+
+def _explain(problem: Mapping[str, Any], origin: str, lines: Mapping[tuple[str | int, ...], str]) -> str:
+    """One line: file, line, key, and what is wrong with it."""
+    place = tuple(problem["loc"])
+    cause = problem.get("ctx", {}).get("error")
+    text = str(cause) if isinstance(cause, ConfigError) else str(problem["msg"])
+    named = (*place, *text.split(" ", 1)[0].rstrip(":").split("."))
+    if isinstance(cause, ConfigError) and named in lines:
+        place = named
+    key = ".".join(str(part) for part in place)
+    where = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None)
+    if problem["type"] == "unexpected_keyword_argument":
+        known = _known_keys(place[:-1])
+        text = f"there is no such setting.{did_you_mean(place[-1], known)}"
+    elif problem["type"] == "missing":
+        text = "it is missing."
+    elif not isinstance(cause, ConfigError):
+        text = f"{text[0].lower()}{text[1:]}, not {problem['input']!r}."
+    return f"{origin}{f', {where}' if where else ''}: {key}: {text}" if key else f"{origin}: {text}"
+
+
+def _known_keys(place: Sequence[str | int]) -> list[str]:
+    from dataclasses import fields, is_dataclass
+
+    value: Any = Recipe(
+        progressive=ProgressiveRecipe(start_resolution=32), distillation=DistillationRecipe(teacher="")
+    )
+    for part in place:
+        value = getattr(value, str(part), None)
+    return [known.name for known in fields(value)] if is_dataclass(value) else []

@@ -1,0 +1,282 @@
+"""Everything that determines a fine-tune besides the data: model, training, augmentation. No torch.
+
+A recipe is plain data: a YAML file (`recipe_file.py`), and what `run.json` keeps. What torch, torchvision and
+Lightning do is passed through under their own names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Literal, get_args
+
+from lightcars.errors import ConfigError
+from lightcars.models.validation import (
+    MIN_RESOLUTION,
+    require_int,
+    require_one_of,
+    require_positive,
+    require_probability,
+)
+from lightcars.recipes.sections import (
+    DEFAULT_MODEL,
+    NO_AUGMENTATION,
+    OPTIMIZERS,
+    SCHEDULES,
+    STEPWISE,
+    STRICT,
+    THESIS_STEPS,
+    AugmentRecipe,
+    DistillationRecipe,
+    ModelRecipe,
+    OptimizerRecipe,
+    ProgressiveRecipe,
+    ScheduleRecipe,
+    Step,
+    require_not_negative,
+)
+from lightcars.training.optim.schedule import resolution_at
+
+__all__ = [
+    "ACCELERATORS",
+    "AUTO",
+    "CHOSEN_ON_TEST",
+    "DEFAULT_MODEL",
+    "GRAY_MEAN",
+    "GRAY_STD",
+    "MEASURED",
+    "MEMORY_FORMATS",
+    "NO_AUGMENTATION",
+    "OPTIMIZERS",
+    "PRECISIONS",
+    "REGIONS",
+    "RGB_MEAN",
+    "RGB_STD",
+    "SCHEDULES",
+    "STEPWISE",
+    "THESIS_STEPS",
+    "AugmentRecipe",
+    "DistillationRecipe",
+    "MemoryFormat",
+    "ModelRecipe",
+    "OptimizerRecipe",
+    "Precision",
+    "ProgressiveRecipe",
+    "Recipe",
+    "Region",
+    "ScheduleRecipe",
+    "Step",
+    "flat",
+    "note_on",
+    "note_on_choice",
+    "shown_split",
+]
+
+RGB_MEAN, RGB_STD = (0.4707, 0.4602, 0.4550), (0.2594, 0.2585, 0.2635)
+GRAY_MEAN, GRAY_STD = (0.4627,), (0.2545,)
+"""Of the uncut training photographs: GhostNet thesis, section 3.3."""
+
+Region = Literal["whole", "box", "masked"]
+REGIONS: tuple[Region, ...] = get_args(Region)
+"""Of a photograph, as `regions.py` reads it: as it is; cut to the box (GhostNet thesis, C-10); the rest
+painted white, at the same size (C-11)."""
+
+CHOSEN_ON_TEST = "chosen on test: too good"
+"""What every output says of figures on the split that chose the epoch, where that is the test split."""
+
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+AUTO = "auto"
+"""What is settled before the run; what was chosen takes its place in the recipe that the run keeps."""
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+MemoryFormat = Literal["auto", "channels_last", "contiguous"]
+MEMORY_FORMATS: tuple[MemoryFormat, ...] = get_args(MemoryFormat)
+OnDevice = Literal["auto", True, False]
+MEASURED = ("precision", "memory_format", "photos_on_device")
+"""Settings that may be AUTO."""
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings in one mapping; those inside others as `outer.inner`."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def note_on(split: str | None, select_on: str | None) -> str | None:
+    """What the reader has to know about figures on `split` of a model whose epoch `select_on` chose."""
+    return CHOSEN_ON_TEST if split == select_on == "test" else None
+
+
+def note_on_choice(select_on: str | None) -> str | None:
+    """What the reader has to know about the figures of an epoch on the split that chose it."""
+    return note_on(select_on, select_on)
+
+
+def shown_split(select_on: str) -> str:
+    """The split that chooses the epoch, as outputs name it: "val", or test with what that means."""
+    return f"test ({CHOSEN_ON_TEST})" if select_on == "test" else select_on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How to fine-tune.
+
+    Attributes:
+        name: of the recipe.
+        source: where it comes from.
+        model: what is trained.
+        epochs: at most; early stopping may end before.
+        resolution: pixels of the square; None is the model's own.
+        decode_resolution: pixels of the square in which training photographs are kept, for crops to be cut
+            from; None is `resolution`.
+        progressive: train on smaller photographs at first; None trains on `resolution` throughout. Validation
+            is at `resolution` in any case.
+        region: of training photographs: "whole" takes them as they are, "box" cuts them to the annotated
+            box, "masked" paints the rest white.
+        val_region: the same for the photographs that select and for those of the test split.
+        select_on: the split that chooses the best epoch. "test" is there to redo the theses, which did that;
+            its accuracies are too good, and every output says so.
+        mean, std: per channel, of pixel values in [0, 1]; None takes those of the weights that are started
+            from, else of Stanford Cars.
+        batch_size: photographs per batch and device.
+        accumulate: batches per optimizer step.
+        test: evaluate the best model on the test split once, when all is done.
+        seed: of the weights, the order, the augmentation and the validation split.
+        optimizer, schedule, augment: see there.
+        distillation: a teacher whose answers are learnt too; None for none.
+        label_smoothing: of the cross-entropy; the theses' 0.1.
+        ema_decay: an exponential moving average of the weights, updated each step, is what is validated and
+            kept; None for none.
+        clip_norm: largest norm of the gradient; None for any.
+        patience: early stopping after so many epochs without a lower validation loss; the GhostNet thesis's
+            15. None never stops early.
+        min_delta: how much lower the loss must be to count.
+        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them; "auto" is the faster one of
+            the first two on this machine, measured before the run.
+        memory_format: of the images, "channels_last" or "contiguous"; "auto" is the faster one, likewise.
+        photos_on_device: keep all photographs in the memory of the device that trains, and augment them there
+            in batches; "auto" does so on a CUDA device where they take little of its free memory and every
+            step of the augmentation can be done in batches.
+        compile: train through `torch.compile`; validation is not compiled.
+        gradient_checkpointing: compute activations inside the blocks again in the backward pass: less
+            memory, about a third more time.
+        accelerator: "auto", "cpu", "gpu", "cuda" or "mps".
+        devices: how many of them on each machine.
+        num_nodes: machines.
+        workers: processes that augment; 0 does it in the training process. None are needed, and none started,
+            where photographs are on the device.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+
+    name: str | None = None
+    source: str | None = None
+    model: ModelRecipe = ModelRecipe()
+    epochs: int = 30
+    resolution: int | None = None
+    decode_resolution: int | None = None
+    progressive: ProgressiveRecipe | None = None
+    region: Region = "whole"
+    val_region: Region = "whole"
+    select_on: Literal["val", "test"] = "val"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    batch_size: int = 64
+    accumulate: int = 1
+    test: bool = False
+    seed: int = 0
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    schedule: ScheduleRecipe = ScheduleRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    distillation: DistillationRecipe | None = None
+    label_smoothing: float = 0.1
+    ema_decay: float | None = None
+    clip_norm: float | None = None
+    patience: int | None = 15
+    min_delta: float = 0.0
+    precision: Precision = "auto"
+    memory_format: MemoryFormat = "auto"
+    photos_on_device: OnDevice = "auto"
+    compile: bool = False
+    gradient_checkpointing: bool = False
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate", "devices", "num_nodes"):
+            require_int(name, getattr(self, name), at_least=1)
+        require_int("seed", self.seed, at_least=0)
+        require_int("workers", self.workers, at_least=0)
+        require_probability("label_smoothing", self.label_smoothing)
+        for name in ("region", "val_region"):
+            require_one_of(name, getattr(self, name), REGIONS)
+        require_one_of("select_on", self.select_on, ("val", "test"))
+        if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
+            raise ConfigError("mean and std go together, one value of each for every channel.")
+        if self.ema_decay is not None:
+            require_probability("ema_decay", self.ema_decay)
+        if self.clip_norm is not None:
+            require_positive("clip_norm", self.clip_norm)
+        if self.patience is not None:
+            require_int("patience", self.patience, at_least=1)
+        require_not_negative("min_delta", self.min_delta)
+        require_one_of("precision", self.precision, PRECISIONS)
+        require_one_of("memory_format", self.memory_format, MEMORY_FORMATS)
+        if self.photos_on_device != AUTO and not isinstance(self.photos_on_device, bool):
+            raise ConfigError(f"photos_on_device must be auto, true or false, not {self.photos_on_device!r}.")
+        require_one_of("accelerator", self.accelerator, ACCELERATORS)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        for name in ("resolution", "decode_resolution"):
+            if getattr(self, name) is not None:
+                require_int(name, getattr(self, name), at_least=MIN_RESOLUTION)
+        cropped = any("RandomResizedCrop" in step for step in self.augment.photos)
+        if self.decode_resolution is not None and not cropped:
+            raise ConfigError("decode_resolution needs a RandomResizedCrop that cuts to the resolution.")
+        if self.resolution is not None:
+            self.resolutions(self.resolution)
+
+    def resolutions(self, full: int) -> tuple[int, ...]:
+        """Pixels of the training photographs' square in each epoch; `full` where the recipe leaves it open.
+
+        Raises:
+            ConfigError: it does not start below the full resolution.
+        """
+        growth, full = self.progressive, self.resolution or full
+        if growth is None:
+            return (full,) * self.epochs
+        if growth.start_resolution >= full:
+            raise ConfigError(
+                f"progressive.start_resolution must be less than the resolution ({full}),"
+                f" not {growth.start_resolution}."
+            )
+        last = growth.full_from * (self.epochs - 1)
+        return tuple(
+            resolution_at(epoch, last, (growth.start_resolution, full), growth.multiple_of)
+            for epoch in range(self.epochs)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for YAML and `run.json`."""
+        return asdict(self)
+
+    def settled_by(self, chosen: Recipe) -> Recipe:
+        """The recipe with what `chosen` has where this one leaves the choice to a measurement."""
+        taken = {name: getattr(chosen, name) for name in MEASURED if getattr(self, name) == AUTO}
+        return replace(self, **taken)
+
+    def differences(self, other: Recipe) -> list[str]:
+        """What `other` has otherwise: "optimizer.lr 0.001 -> 0.01"."""
+        ours, theirs = flat(self.to_dict()), flat(other.to_dict())
+        keys = [*ours, *(key for key in theirs if key not in ours)]
+        return [
+            f"{key} {ours.get(key)} -> {theirs.get(key)}" for key in keys if ours.get(key) != theirs.get(key)
+        ]

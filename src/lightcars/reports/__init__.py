@@ -1,0 +1,16 @@
+"""Pictures of runs and predictions, and the report: one page with all that a run or several show."""
+
+from lightcars.reports.pictures import draw_activation_map, draw_curves, draw_prediction
+from lightcars.reports.run_metrics import Comparison, RunFigures
+from lightcars.reports.write import Report, report, write_report
+
+__all__ = [
+    "Comparison",
+    "Report",
+    "RunFigures",
+    "draw_activation_map",
+    "draw_curves",
+    "draw_prediction",
+    "report",
+    "write_report",
+]

@@ -1,0 +1,40 @@
+"""What a run says of how good its model is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lightcars.benching.results import Accuracy
+from lightcars.recipes.recipe import shown_split
+from lightcars.runs.folder import RunFolder
+from lightcars.errors import RunError
+from lightcars.weights.checkpoint import read_card
+
+
+def recorded_accuracy(model: str | Path) -> Accuracy | None:
+    """Of the best model of a finished run; None where nothing tells.
+
+    Args:
+        model: a run folder, or the folder `best` in one.
+
+    Raises:
+        RunError: a damaged file in the run folder.
+    """
+    path = Path(model).resolve()
+    run = RunFolder(path)
+    if path == RunFolder(path.parent).best:
+        run = RunFolder(path.parent)
+    if not run.description.is_file() or not run.summary.is_file():
+        return None
+    description = run.read()
+    preprocessing = read_card(run.best).preprocessing
+    try:
+        top1_percent = float(json.loads(run.summary.read_text(encoding="utf-8"))["val_top1_percent"])
+        data = Path(description["data"]["root"]).name
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{run.summary} or {run.description} cannot be read ({error!r}).") from error
+    if preprocessing is None:
+        return None
+    split = shown_split(description["recipe"].get("select_on", "val"))
+    return Accuracy(top1_percent=top1_percent, data=f"{split} of {data}", resolution=preprocessing.resolution)

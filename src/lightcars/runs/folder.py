@@ -1,0 +1,211 @@
+"""The run folder: what is in it, and how it is claimed, read and resumed.
+
+run.json            model, recipe, data, versions: all that is needed to do it again
+metrics.csv         one row per epoch; with a column that says so if the test split chose the best
+metrics.json        the figures of the best epoch
+curves.png          loss, accuracy and learning rate
+predictions.csv     what the best model says of each validation photograph
+report.html         all of it to look at
+best/  last/        checkpoints for `lightcars.load` (best on the validation split; after the last epoch)
+checkpoints/        Lightning's state, for resuming
+tensorboard/        event files, unless that tracker was left out
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+from zipfile import is_zipfile
+
+from lightcars.data.layouts import CarsData
+from lightcars.training.distributed.processes import is_first_process, started_by_torchrun
+from lightcars.recipes.recipe import Recipe
+from lightcars.recipes.files import recipe_from
+from lightcars.training.speed import Speed
+from lightcars.errors import ConfigError, RunError
+from lightcars.files import write_text
+from lightcars.models.image_model import ImageModel
+from lightcars.models.preprocessing import Preprocessing
+
+_DEFAULT_FOLDER = "LIGHTCARS_RUN_FOLDER"
+
+Row: TypeAlias = dict[str, float]
+"""One epoch's figures, as in metrics.csv."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths inside one run folder."""
+
+    path: Path
+
+    @property
+    def description(self) -> Path:
+        """run.json."""
+        return self.path / "run.json"
+
+    @property
+    def table(self) -> Path:
+        """metrics.csv."""
+        return self.path / "metrics.csv"
+
+    @property
+    def summary(self) -> Path:
+        """metrics.json."""
+        return self.path / "metrics.json"
+
+    @property
+    def curves(self) -> Path:
+        """curves.png."""
+        return self.path / "curves.png"
+
+    @property
+    def predictions(self) -> Path:
+        """predictions.csv."""
+        return self.path / "predictions.csv"
+
+    @property
+    def report(self) -> Path:
+        """report.html."""
+        return self.path / "report.html"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the best epoch."""
+        return self.path / "best"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint after the last epoch."""
+        return self.path / "last"
+
+    @property
+    def initial(self) -> Path:
+        """Checkpoint of the weights that the run starts from, until it is done."""
+        return self.path / "initial"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of Lightning's checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def resumable(self) -> Path:
+        """Lightning's checkpoint after the last whole epoch."""
+        return self.checkpoints / "last.ckpt"
+
+    def read(self) -> dict[str, Any]:
+        """What run.json says."""
+        if not self.description.is_file():
+            raise RunError(f"{self.path} holds no run (no {self.description.name}).")
+        try:
+            content = json.loads(self.description.read_text(encoding="utf-8"))
+            recipe_from(content["recipe"], str(self.description))
+            list(content.get("trackers", ())), dict(content.get("tracker_runs", {}))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"{self.description} cannot be read ({error}).") from error
+        assert isinstance(content, dict)
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A fine-tune ready to go.
+
+    `speed` is what was measured to settle the recipe, if anything was; `place` says where photographs are.
+    """
+
+    name: str
+    network: ImageModel
+    recipe: Recipe
+    preprocessing: Preprocessing
+    cars: CarsData
+    run: RunFolder
+    speed: Speed | None = None
+    place: str = ""
+    teacher: ImageModel | None = None
+
+
+def selecting_split(model: Path) -> str | None:
+    """The split that chose the epoch of a run folder, or of a checkpoint in one; None for other models."""
+    path = model.resolve()
+    run = RunFolder(path)
+    if not run.description.is_file() and path in (RunFolder(path.parent).best, RunFolder(path.parent).last):
+        run = RunFolder(path.parent)
+    return str(run.read()["recipe"].get("select_on", "val")) if run.description.is_file() else None
+
+
+def best_row(rows: Sequence[Row]) -> Row:
+    """The epoch with the highest validation top-1; of equals, the one with the lower loss."""
+    return max(rows, key=lambda row: (row["val_top1_percent"], -row["val_loss"]))
+
+
+def default_folder(model_name: str) -> Path:
+    """runs/<model>-<date>-<time>, in the current folder; the first process tells those that it starts."""
+    if started_by_torchrun() or (not is_first_process() and _DEFAULT_FOLDER not in os.environ):
+        raise ConfigError("with processes started from outside give the run folder (--out).")
+    if not is_first_process():
+        return Path(os.environ[_DEFAULT_FOLDER])
+    folder = Path("runs") / f"{model_name}-{datetime.now():%Y%m%d-%H%M%S}"
+    os.environ[_DEFAULT_FOLDER] = str(folder)
+    return folder
+
+
+def check_free(path: Path) -> None:
+    """An error if something is in the folder already."""
+    if RunFolder(path).description.exists():
+        raise RunError(f"{path} already holds a run; give another folder, or resume it (--resume).")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(f"{path} is not an empty folder; give another one for the run.")
+
+
+def claim(path: Path) -> RunFolder:
+    """A new run folder, or an error if something is in it."""
+    check_free(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot make the run folder {path}: {error.strerror}.") from error
+    return RunFolder(path)
+
+
+def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, dict[str, Any]]:
+    """A run to be resumed, with its description; a recipe other than its own is an error.
+
+    The number of workers may change: it has no influence on the figures. What the recipe leaves to a
+    measurement is what the run has.
+    """
+    run = RunFolder(path)
+    content = run.read()
+    stored = recipe_from(content["recipe"], str(run.description))
+    asked = stored if recipe is None else replace(recipe.settled_by(stored), workers=stored.workers)
+    changed = stored.differences(asked)
+    if changed:
+        raise ConfigError(
+            f"{path} was started with another recipe ({', '.join(changed)}); resume it as it was."
+        )
+    return run, content
+
+
+def check_resumable(run: RunFolder) -> None:
+    """An error if Lightning's checkpoint is there but not whole: a truncated archive has no directory."""
+    if run.resumable.exists() and not is_zipfile(run.resumable):
+        raise RunError(
+            f"{run.resumable} is damaged, so the run cannot go on; start anew in another folder"
+            f" ({run.best} holds the best model so far)."
+        )
+
+
+def describe(run: RunFolder, content: dict[str, Any]) -> None:
+    """Writes run.json."""
+    write_text(run.description, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,103 @@
+"""A trained model as `evaluate` and `predict` want it: from a run folder or a checkpoint folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lightcars.runs.folder import RunFolder
+from lightcars.errors import CheckpointError, DownloadError, did_you_mean
+from lightcars.models.build import resolve_device
+from lightcars.models.image_model import ImageModel
+from lightcars.models.preprocessing import Preprocessing
+from lightcars.models.registry import MODELS
+from lightcars.sharing import from_pretrained
+from lightcars.weights.catalog import ENTRIES, find_tag
+from lightcars.weights.hub import CONFIG_FILE, split_hub_id
+from lightcars.weights.locate import is_local_path
+from lightcars.weights.pretrained import load_pretrained
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A model in evaluation mode with what belongs to its weights."""
+
+    model: ImageModel
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    device: torch.device
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """(N, num_classes) logits -> probabilities of that shape, on the processor; calibrated if fitted."""
+        return (logits.cpu().double() / self.model.temperature).softmax(dim=1)
+
+
+def load_trained(weights: str | Path, device: str | torch.device | None = None) -> TrainedModel:
+    """The best model of a run folder, the model of a checkpoint folder, or published weights.
+
+    Args:
+        weights: a run of `finetune`, what `save` wrote, a tag of `list_weights()` such as "cars196" or
+            "timm/efficientnet_b0.ra_in1k", or a repository on the Hugging Face Hub.
+        device: None takes CUDA if it is there.
+
+    Raises:
+        CheckpointError: none of them, or a checkpoint without class names or preprocessing.
+        DownloadError: published weights that cannot be fetched.
+    """
+    target = resolve_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model = load_model(weights, target)
+    classes, preprocessing = model.classes, model.preprocessing
+    if classes is None or preprocessing is None:
+        raise CheckpointError(
+            f"{weights} does not say its class names and preprocessing; save it with both to predict."
+        )
+    model = model.to(memory_format=torch.channels_last)
+    return TrainedModel(model, classes, preprocessing, target)
+
+
+def holds_model(path: Path) -> bool:
+    """Whether it is a run folder or a checkpoint folder."""
+    return (path / CONFIG_FILE).is_file() or RunFolder(path).description.is_file()
+
+
+def load_model(weights: str | Path, device: torch.device) -> ImageModel:
+    """As `load_trained`, for those who can do without class names and preprocessing; in float32."""
+    path = Path(weights)
+    entry = find_tag(str(weights))
+    if entry is not None and not holds_model(path):
+        return load_pretrained(entry.model, entry.tag, {}, device=device)
+    if not path.is_dir():
+        if split_hub_id(str(weights)) is None or path.exists() or is_local_path(str(weights)):
+            raise CheckpointError(f"there is no run or checkpoint folder {path}.{_meant(str(weights))}")
+    elif not (path / CONFIG_FILE).is_file():
+        path = best_of_run(path)
+    if path.is_dir():
+        return from_pretrained(path, device=device, dtype=torch.float32)
+    try:
+        return from_pretrained(str(weights), device=device, dtype=torch.float32)
+    except DownloadError as error:
+        raise DownloadError(f"there is no folder {weights} here; on the Hub: {error}") from error
+
+
+def _meant(text: str) -> str:
+    """What somebody who wrote `text` for weights may have wanted."""
+    if text in MODELS:
+        return f" It is a model without weights; `lightcars weights {text}` lists those that it can have."
+    tags = {entry.tag for entry in ENTRIES} | {entry.packaged for entry in ENTRIES if entry.packaged}
+    return did_you_mean(text.rstrip("/"), tags)
+
+
+def best_of_run(folder: Path) -> Path:
+    """The checkpoint folder of a run's best epoch.
+
+    Raises:
+        CheckpointError: it is no run folder, or the run has no finished epoch.
+    """
+    run = RunFolder(folder)
+    run.read()
+    if not run.best.is_dir():
+        raise CheckpointError(f"{folder} has no finished epoch yet; resume the run first (--resume).")
+    return run.best

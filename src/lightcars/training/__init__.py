@@ -1,0 +1,1 @@
+"""Training: the job, Lightning's module and callbacks, data loaders, optimizers, DDP."""

@@ -1,0 +1,242 @@
+"""Lightning's loggers beside a run: opened before it, told while it goes on, closed after it.
+
+The trainer itself has no logger: what a tracker does wrong must not stop the training.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
+from uuid import uuid4
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+
+from lightcars.errors import RunError
+from lightcars.recipes.recipe import flat
+from lightcars.runs.folder import Job, describe
+from lightcars.training.callbacks.recording import RunRecorder
+from lightcars.training.callbacks.workers import is_dead_worker
+
+if TYPE_CHECKING:
+    from lightcars.training.module import CarsModule
+
+STEPS_BETWEEN = 50
+"""Optimizer steps between two values of the training loss."""
+
+PROJECT = "lightcars"
+"""The project or experiment in which runs are filed, unless the tracker's own variable names one."""
+
+Loggers: TypeAlias = dict[str, Logger]
+"""Tracker -> its logger; a tracker that fails is taken out."""
+
+
+def open_trackers(job: Job, ids: Mapping[str, str | None]) -> tuple[Loggers, dict[str, str]]:
+    """The loggers of a run, and under what each of them keeps it; those that have nothing yet get the recipe.
+
+    Args:
+        job: the fine-tune, its run folder in place.
+        ids: tracker -> under what it keeps the run; None where it begins.
+
+    Raises:
+        RunError: a tracker cannot begin, or cannot go on with its run.
+    """
+    loggers: Loggers = {}
+    runs: dict[str, str] = {}
+    for name, run_id in ids.items():
+        if name not in _OPENERS:
+            continue
+        try:
+            loggers[name], runs[name] = _OPENERS[name](job, run_id)
+        except Exception as error:
+            close_trackers(loggers, failed=True)
+            raise RunError(
+                f"tracker {name} cannot start ({_reason(error)}); mend it, or choose others with --tracker."
+            ) from error
+    return loggers, runs
+
+
+def resume_trackers(job: Job, names: Sequence[str]) -> Loggers:
+    """The loggers for going on with a run, each in the run that it has; `run.json` remembers the choice."""
+    content = job.run.read()
+    before = content.get("tracker_runs", {})
+    loggers, runs = open_trackers(job, {name: before.get(name) for name in names})
+    now = {
+        "recipe": {**content["recipe"], "workers": job.recipe.workers},
+        "trackers": list(names),
+        "tracker_runs": {**before, **runs},
+    }
+    if {**content, **now} != content:
+        describe(job.run, {**content, **now})
+    return loggers
+
+
+def close_trackers(loggers: Loggers, *, failed: bool) -> None:
+    """Ends what was opened; one that cannot is a warning."""
+    tell(loggers, lambda logger: logger.finalize("failed" if failed else "success"))
+    wandb = loggers.get("wandb")
+    if wandb is not None:  # the next run of this process would go on in the same one
+        tell({"wandb": wandb}, lambda logger: logger.experiment.finish(exit_code=int(failed)))
+
+
+def tell(loggers: Loggers, say: Callable[[Any], object]) -> None:
+    """Says something to each logger; one that fails is taken out, with a warning.
+
+    The death of a worker process, which may be reported while a logger works, is no failure of the logger.
+    """
+    for name, logger in list(loggers.items()):
+        try:
+            say(logger)
+        except Exception as error:
+            if is_dead_worker(error):
+                raise
+            del loggers[name]
+            warnings.warn(
+                f"tracker {name} failed ({_reason(error)}) and is left out from here on; the run goes on,"
+                " its figures are in metrics.csv.",
+                stacklevel=2,
+            )
+
+
+@contextmanager
+def closing(loggers: Loggers) -> Iterator[None]:
+    """Closes the trackers at the end, whatever it is, and keeps TensorBoard's thread from printing."""
+    usual = threading.excepthook
+
+    def hook(caught: threading.ExceptHookArgs) -> None:
+        if not type(caught.thread).__module__.startswith("tensorboard."):  # its error comes again, to us
+            usual(caught)
+
+    threading.excepthook = hook
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        close_trackers(loggers, failed=failed)
+        threading.excepthook = usual
+
+
+def tracked_name(column: str, select_on: str) -> str:
+    """A column of metrics.csv as trackers have it: figures of the test split that chooses say so."""
+    chosen = select_on == "test" and column.startswith("val_")
+    return f"{column}_chosen_on_test" if chosen else column
+
+
+@final
+class Tracking(L.Callback):
+    """Tells the trackers each row of metrics.csv, and the training loss every few steps."""
+
+    def __init__(self, loggers: Loggers, recorder: RunRecorder) -> None:
+        self.loggers = loggers
+        self.recorder = recorder
+        self._last_step = 0
+
+    def on_train_start(self, trainer: L.Trainer, *_: Any) -> None:
+        self._last_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, _module: L.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        step = trainer.global_step
+        if not self.loggers or step == self._last_step:  # none, or a batch without an optimizer step
+            return
+        self._last_step = step
+        if step % STEPS_BETWEEN == 0:  # Lightning divides the loss of each batch that is accumulated
+            loss = float(outputs["loss"]) * trainer.accumulate_grad_batches
+            self._log({"train_loss_step": loss}, step)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.loggers:
+            select_on = cast("CarsModule", pl_module).recipe.select_on
+            row = {tracked_name(name, select_on): value for name, value in self.recorder.rows[-1].items()}
+            self._log(row, trainer.global_step)
+
+    def _log(self, figures: Mapping[str, float], step: int) -> None:
+        def say(logger: Logger) -> None:
+            logger.log_metrics(dict(figures), step)
+            logger.save()
+
+        tell(self.loggers, say)
+
+
+def _tensorboard(job: Job, run_id: str | None) -> tuple[Logger, str]:
+    """Event files in the run folder; a resumed run voids what came after the state that it goes on from."""
+    purge = None if run_id is None else _steps_done(job) + 1
+    folder = job.run.tensorboard
+    logger = TensorBoardLogger(
+        job.run.path, folder.name, version="", default_hp_metric=False, purge_step=purge
+    )
+    writer = logger.experiment
+    if run_id is None:
+        from torch.utils.tensorboard.summary import hparams
+
+        figures = [tracked_name(name, job.recipe.select_on) for name in ("val_top1_percent", "val_loss")]
+        settings = {key: _plain(value) for key, value in flat(job.recipe.to_dict()).items()}
+        logger.log_hyperparams(settings)
+        for summary in hparams(settings, dict.fromkeys(figures)):
+            writer.file_writer.add_summary(summary)
+    logger.save()
+    return logger, folder.name
+
+
+def _wandb(job: Job, run_id: str | None) -> tuple[Logger, str]:
+    known = run_id or uuid4().hex[:8]
+    logger = WandbLogger(
+        name=job.run.path.name,
+        save_dir=job.run.path,
+        id=known,
+        project=os.environ.get("WANDB_PROJECT") or PROJECT,
+    )
+    if run_id is None:
+        logger.log_hyperparams(job.recipe.to_dict())
+    return logger, str(logger.experiment.id)
+
+
+def _mlflow(job: Job, run_id: str | None) -> tuple[Logger, str]:
+    import mlflow
+
+    logger = MLFlowLogger(
+        os.environ.get("MLFLOW_EXPERIMENT_NAME") or PROJECT,
+        run_name=job.run.path.name,
+        tracking_uri=mlflow.get_tracking_uri(),  # MLFLOW_TRACKING_URI, or where MLflow keeps runs itself
+        run_id=run_id,
+    )
+    if run_id is None:
+        logger.log_hyperparams(flat(job.recipe.to_dict()))
+    else:
+        logger.experiment.update_run(run_id, status="RUNNING")
+    return logger, str(logger.run_id)
+
+
+_OPENERS: Mapping[str, Callable[[Job, str | None], tuple[Logger, str]]] = {
+    "tensorboard": _tensorboard,
+    "wandb": _wandb,
+    "mlflow": _mlflow,
+}
+
+
+def _steps_done(job: Job) -> int:
+    """Optimizer steps in the state that the run goes on from."""
+    if not job.run.resumable.is_file():
+        return -1
+    state = torch.load(job.run.resumable, map_location="cpu", mmap=True, weights_only=True)
+    return int(state["global_step"])
+
+
+def _plain(value: Any) -> str | int | float | None:
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what went wrong first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    return shorten(line, 200, placeholder=" ...")

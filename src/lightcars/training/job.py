@@ -1,0 +1,227 @@
+"""From what a caller asks for to a job: recipe, data, network and run folder, all checked."""
+
+from __future__ import annotations
+
+import copy
+import platform
+import warnings
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from lightcars import __version__
+from lightcars.augmentation.photo import augmentation
+from lightcars.data.layouts import CLASSES_FILE, CarsData, find_data, with_validation
+from lightcars.deploy.processor import computes_bf16
+from lightcars.errors import ConfigError, DataError
+from lightcars.models.build import build_model, resolve_device
+from lightcars.models.image_model import ImageModel
+from lightcars.models.preprocessing import Preprocessing
+from lightcars.models.registry import AnyConfig, find_model
+from lightcars.models.validation import change_config
+from lightcars.recipes.files import load_recipe, recipe_from
+from lightcars.recipes.recipe import AUTO, GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, ModelRecipe, Recipe
+from lightcars.runs.folder import Job, RunFolder, check_free, check_resumable, default_folder, reopen
+from lightcars.runs.trained import best_of_run
+from lightcars.training.distillation import load_teacher
+from lightcars.training.distributed.processes import check_processes, is_first_process, with_started
+from lightcars.training.optim.optimizers import check_optimization
+from lightcars.training.speed import device_of
+from lightcars.weights.checkpoint import describe_config, load, read_card
+from lightcars.weights.pretrained import load_pretrained
+
+
+def chosen_recipe(
+    recipe: Recipe | str | Path | None, model: str | ImageModel | None, *, test: bool, required: bool
+) -> Recipe | None:
+    """The recipe with what the other arguments change; None if nothing is said and none is required."""
+    chosen = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
+    if chosen is None and not required:
+        if isinstance(model, str) or test:
+            raise ConfigError(
+                "a resumed run keeps its model and test; leave them out, or give its recipe too."
+            )
+        return None
+    chosen = chosen or Recipe()
+    chosen = for_model(chosen, model) if isinstance(model, str) else chosen
+    return with_started(replace(chosen, test=True) if test else chosen)
+
+
+def for_model(recipe: Recipe, name: str) -> Recipe:
+    """The recipe for another model: its settings and weights were for the one that it names."""
+    if name == recipe.model.name:
+        return recipe
+    return replace(recipe, name=None, model=ModelRecipe(name=name, freeze_epochs=recipe.model.freeze_epochs))
+
+
+def new_job(data: str | Path, model: ImageModel | None, recipe: Recipe, out: str | Path | None) -> Job:
+    """A run from its beginning; nothing is written yet.
+
+    Raises:
+        ConfigError, DataError, DeviceError, UnknownModelError: something that cannot be.
+        RunError: the folder is taken.
+    """
+    _check_accelerator(recipe)
+    cars = _split(data, recipe)
+    _check_classes(cars)
+    for line in (*cars.notes, *cars.mismatches) if is_first_process() else ():
+        warnings.warn(line, stacklevel=4)
+    name, network = _network(model, recipe, len(cars.classes))
+    preprocessing = _preprocessing(network, recipe)
+    augmentation(recipe.augment, preprocessing.resolution, len(cars.classes))
+    recipe.resolutions(preprocessing.resolution)
+    teacher = _teacher(recipe, cars, network)
+    check_optimization(network, recipe)
+    folder = default_folder(name) if out is None else Path(out)
+    if is_first_process():
+        check_free(folder)
+    return Job(name, network, recipe, preprocessing, cars, RunFolder(folder), teacher=teacher)
+
+
+def resumed_job(data: str | Path, recipe: Recipe | None, out: str | Path | None) -> Job:
+    """A run that goes on.
+
+    Raises:
+        ConfigError, DataError: other settings or data than it was started with.
+        RunError: there is no run, or nothing to resume from.
+    """
+    if out is None:
+        raise ConfigError("resuming needs the run folder (out).")
+    run, before = reopen(Path(out), recipe)
+    check_resumable(run)
+    own = recipe_from(before["recipe"], str(run.description))
+    check_processes(own)
+    if own.photos_on_device == AUTO:  # of a run that was begun before there was a choice
+        own = replace(own, photos_on_device=False)
+    recipe = own if recipe is None else replace(own, workers=recipe.workers)  # nothing is left to measure
+    _check_accelerator(recipe)
+    cars = _split(data, recipe)
+    start = run.best if run.summary.is_file() else run.initial
+    network = copy.deepcopy(load(start))  # in memory of its own, aligned as in a first run
+    counts = cars.num_images
+    then = before["data"]["num_images"]
+    if read_card(start).classes != cars.classes or then != counts:
+        raise DataError(f"{data} is not the data that {out} was started with ({counts}, then {then}).")
+    name = str(before["model"]["name"])
+    teacher = None if run.summary.is_file() else _teacher(recipe, cars, network)
+    return Job(name, network, recipe, _preprocessing(network, recipe), cars, run, teacher=teacher)
+
+
+def description(job: Job) -> dict[str, Any]:
+    """What `run.json` keeps: all that is needed to do it again."""
+    cars = job.cars
+    return {
+        "lightcars_version": __version__,
+        "model": {"name": job.name, **describe_config(cast(AnyConfig, job.network.config))},
+        "weights": None if job.network.origin is None else str(job.network.origin),
+        "recipe": job.recipe.to_dict(),
+        **_growth(job),
+        **({} if job.speed is None else {"training_speed": job.speed.to_dict()}),
+        "data": {
+            "root": str(cars.root.absolute()),
+            "layout": cars.layout,
+            "num_classes": len(cars.classes),
+            "num_images": cars.num_images,
+            "validation_seed": cars.validation_seed,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in ("torch", "torchvision", "lightning")},
+        },
+        "machine": platform.machine(),
+    }
+
+
+def _split(data: str | Path, recipe: Recipe) -> CarsData:
+    """The data with a validation split; where test selects, as in the theses, all of train is trained on."""
+    cars = find_data(data)
+    cars = cars if recipe.select_on == "test" else with_validation(cars, recipe.seed)
+    for split in ("test",) if recipe.test else ():
+        cars.split(split)
+    cars.split(recipe.select_on)
+    return cars
+
+
+def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tuple[str, ImageModel]:
+    torch.manual_seed(recipe.seed)
+    if model is None:
+        name, weights, settings = recipe.model.name, recipe.model.weights, recipe.model.settings
+        config = change_config(find_model(name).config, settings)
+        ends = {"num_classes": num_classes, "resolution": recipe.resolution or config.resolution}
+        if weights is None:
+            return name, build_model(change_config(config, ends))
+        if RunFolder(Path(weights)).description.is_file():
+            weights = str(best_of_run(Path(weights)))
+        loaded = load_pretrained(name, weights, {**settings, **ends})
+        return name, _to_train(copy.deepcopy(loaded))  # in memory of its own, aligned as fresh weights are
+    if recipe.model.settings or recipe.model.weights is not None:
+        raise ConfigError(
+            "a recipe with settings or weights of a model cannot train the module that was given."
+        )
+    if model.config.num_classes != num_classes:
+        model.reset_classifier(num_classes)
+    return type(model).__name__.lower(), _to_train(model)
+
+
+def _to_train(model: ImageModel) -> ImageModel:
+    """Without what was fitted to the weights as they were."""
+    model.temperature, model.familiarity = 1.0, None
+    return model
+
+
+def _teacher(recipe: Recipe, cars: CarsData, network: ImageModel) -> ImageModel | None:
+    if recipe.distillation is None:
+        return None
+    return load_teacher(recipe.distillation, cars.classes, network.config.img_channels)
+
+
+def _preprocessing(network: ImageModel, recipe: Recipe) -> Preprocessing:
+    channels = network.config.img_channels
+    if channels not in (1, 3):
+        raise ConfigError(f"photographs have 1 or 3 channels, the model takes {channels}.")
+    resolution = recipe.resolution or network.config.resolution
+    mean: tuple[float, ...] = RGB_MEAN if channels == 3 else GRAY_MEAN
+    std: tuple[float, ...] = RGB_STD if channels == 3 else GRAY_STD
+    if recipe.mean is not None and recipe.std is not None:
+        mean, std = recipe.mean, recipe.std
+    elif network.preprocessing is not None:
+        mean, std = network.preprocessing.mean, network.preprocessing.std
+    if len(mean) != channels:
+        raise ConfigError(f"mean and std have {len(mean)} channels, the model takes {channels}.")
+    return Preprocessing(resolution=resolution, mean=mean, std=std)
+
+
+def _growth(job: Job) -> dict[str, Any]:
+    """Where photographs grow: the first epoch of each size, and the size."""
+    if job.recipe.progressive is None:
+        return {}
+    sizes = job.recipe.resolutions(job.preprocessing.resolution)
+    return {"training_resolutions": {str(sizes.index(size) + 1): size for size in sorted(set(sizes))}}
+
+
+def _check_classes(cars: CarsData) -> None:
+    missing = sorted(set(range(len(cars.classes))) - {sample.label for sample in cars.split("train")})
+    if missing:
+        raise DataError(
+            f"{cars.root} has training photographs of {len(cars.classes) - len(missing)} of"
+            f" {len(cars.classes)} classes (first missing: {cars.classes[missing[0]]}); the copy may be"
+            f" incomplete. To train on fewer classes, list them in {cars.root / CLASSES_FILE}, one a line."
+        )
+
+
+def _check_accelerator(recipe: Recipe) -> None:
+    gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if recipe.precision == "16-mixed" and (recipe.accelerator == "cpu" or not gpu):
+        raise ConfigError("precision 16-mixed needs a GPU; on a processor take bf16-mixed or 32-true.")
+    if recipe.precision == "bf16-mixed" and not computes_bf16(device_of(recipe)):
+        raise ConfigError("this device does not compute in bf16; take precision auto or 32-true.")
+    if recipe.accelerator == "mps" or (recipe.accelerator == "gpu" and torch.backends.mps.is_available()):
+        resolve_device("mps")
+    elif recipe.accelerator in ("gpu", "cuda") or (
+        recipe.accelerator == "auto" and torch.cuda.is_available()
+    ):
+        resolve_device("cuda")
+        resolve_device(f"cuda:{recipe.devices - 1}")

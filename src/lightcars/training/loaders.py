@@ -1,0 +1,105 @@
+"""Batches for Lightning's loop."""
+
+from __future__ import annotations
+
+from typing import Any, cast, final
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from lightcars.augmentation.batch import BatchAugmentation
+from lightcars.augmentation.photo import PhotoAugmentation
+from lightcars.data.dataset import CarsDataset, DecodedPhotos, SeededSampler
+from lightcars.recipes.recipe import Recipe
+from lightcars.training.resident import DevicePhotos, DrawnOnly, Draws, together
+
+
+@final
+class CarsLoaders(L.LightningDataModule):
+    """Batches of augmented training photographs and of plain validation photographs.
+
+    Where the recipe has them on the device, what is loaded is only which ones: they become a batch when
+    Lightning brings it to the device.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        train: DecodedPhotos,
+        val: DecodedPhotos,
+        augmentation: PhotoAugmentation | None = None,
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.resolutions = recipe.resolutions(augmentation.resolution) if augmentation else ()
+        self.train_set = CarsDataset(train, augmentation)
+        self.val_set = CarsDataset(val)
+        self._epoch = 0
+        self._batched = BatchAugmentation(augmentation) if augmentation else None
+        self._on_device: tuple[DevicePhotos, DevicePhotos] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The next epoch: workers of a resumed run begin with it before the trainer knows it."""
+        assert self.trainer is not None
+        return {"epoch": self.trainer.current_epoch + 1}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._epoch = state_dict["epoch"]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        assert self.trainer is not None
+        sampler = SeededSampler(
+            len(self.train_set),
+            self.recipe.seed,
+            self.resolutions,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+        sampler.set_epoch(self._epoch)
+        whole: dict[str, Any] = {"sampler": sampler, "drop_last": len(sampler) >= self.recipe.batch_size}
+        pinned = self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator"
+        if self.recipe.photos_on_device is True:
+            drawn = DrawnOnly(len(self.train_set))
+            return DataLoader(drawn, self.recipe.batch_size, collate_fn=together, pin_memory=pinned, **whole)
+        return DataLoader(
+            self.train_set,
+            self.recipe.batch_size,
+            num_workers=self.recipe.workers,
+            persistent_workers=self.recipe.workers > 0,
+            pin_memory=pinned,
+            **whole,
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Each device's own part; an empty batch where it has none, since all devices meet at the end."""
+        assert self.trainer is not None
+        part = range(self.trainer.global_rank, len(self.val_set), self.trainer.world_size)
+        if self.recipe.photos_on_device is True:
+            return DataLoader(
+                cast(Any, torch.tensor(part).long().split(self.recipe.batch_size)), batch_size=None
+            )
+        if not part:
+            shape = self.val_set[0][0].shape
+            nothing = (torch.empty(0, *shape, dtype=torch.uint8), torch.empty(0, dtype=torch.int64))
+            return DataLoader(cast(Any, [nothing]), batch_size=None)
+        return DataLoader(Subset(self.val_set, part), self.recipe.batch_size)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Draws and positions -> the photographs themselves, on the device, augmented; others as they are."""
+        if isinstance(batch, Draws):
+            pixels, labels = self._photos_on(device)[0].take(batch.positions)
+            if self._batched is not None:
+                pixels = self._batched(pixels, batch.seeds, batch.resolution)
+            return pixels, labels
+        if isinstance(batch, Tensor):
+            return self._photos_on(device)[1].take(batch)
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def _photos_on(self, device: torch.device) -> tuple[DevicePhotos, DevicePhotos]:
+        """Training and validation photographs; brought there when they are first asked for."""
+        if self._on_device is None:
+            train, val = (DevicePhotos(part.photos, device) for part in (self.train_set, self.val_set))
+            self._on_device = (train, val)
+        return self._on_device

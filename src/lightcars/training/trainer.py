@@ -1,0 +1,217 @@
+"""The trainer with its callbacks; the loop itself is Lightning's."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, final
+
+import lightning as L
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
+from torch._dynamo.exc import TorchDynamoException
+
+from lightcars.data.dataset import DecodedPhotos
+from lightcars.errors import DeviceError, LightcarsError, RunError
+from lightcars.files import replacing
+from lightcars.recipes.recipe import Recipe
+from lightcars.runs.folder import Job, Row
+from lightcars.training.callbacks.pace import Pace, Stopwatch
+from lightcars.training.callbacks.recording import EpochBar, EpochLines, RunRecorder
+from lightcars.training.callbacks.tracking import Loggers, Tracking
+from lightcars.training.callbacks.workers import WorkerWatch
+from lightcars.training.distributed.ddp import (
+    SameEverywhere,
+    SameSpeed,
+    can_share_batch_norms,
+    end_others,
+    lost_process,
+    share_gradients_anew,
+    strategy_for,
+)
+from lightcars.training.loaders import CarsLoaders
+from lightcars.training.module import CarsModule
+
+
+def train(
+    job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, loggers: Loggers, progress: bool
+) -> list[Row]:
+    """Runs or goes on with a job; the rows of its table, one per epoch.
+
+    Raises:
+        NonFiniteLossError, RunError, KeyboardInterrupt: stopped before the end; what the last whole epoch
+            wrote is in the run folder.
+    """
+    recipe = job.recipe
+    recorder = RunRecorder(job.run, job.cars.classes)
+    watch = WorkerWatch()
+    stopwatch = Stopwatch()
+    pace = Pace(stopwatch)
+    callbacks: list[L.Callback] = [pace, recorder, Tracking(loggers, recorder), watch]
+    if recipe.devices * recipe.num_nodes > 1:
+        callbacks += [SameEverywhere(job.run, photos, val), SameSpeed()]
+    if recipe.patience is not None:
+        callbacks.append(StopsEarly("val_loss", patience=recipe.patience, min_delta=recipe.min_delta))
+    if recipe.model.freeze_epochs != 0:
+        callbacks.append(FrozenTrunk(recipe.model.freeze_epochs))
+    bar = progress and sys.stderr.isatty()
+    if progress:
+        callbacks.append(EpochLines(recorder, pace, (str(job.speed or ""), job.place)))
+    if bar:
+        callbacks.append(EpochBar())
+    callbacks.append(
+        ModelCheckpoint(
+            dirpath=job.run.checkpoints,
+            filename=job.run.resumable.stem,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
+    )
+    module = CarsModule(job.network.train(), recipe, job.preprocessing, job.teacher)
+    loaders = CarsLoaders(recipe, photos, val, module.augmentation.photo)
+    resumable = str(job.run.resumable) if job.run.resumable.exists() else None
+    with _quiet():
+        trainer = _trainer(job, callbacks, stopwatch, bar=bar)
+        _fit(trainer, module, loaders, resumable, watch)
+    return recorder.rows
+
+
+@final
+class StopsEarly(EarlyStopping):
+    """Lightning's, for which a resumed run that had stopped stays stopped."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+@final
+class FrozenTrunk(L.Callback):
+    """Trains the classifier alone for the first epochs (None: for all), the trunk's batch norms at rest."""
+
+    def __init__(self, epochs: int | None) -> None:
+        self.epochs = epochs
+        self.trunk = nn.ModuleList()
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
+        assert isinstance(pl_module, CarsModule)
+        children = pl_module.model.named_children()
+        self.trunk.extend(child for name, child in children if name != "classifier")
+        self.trunk.requires_grad_(False)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        frozen = self.epochs is None or trainer.current_epoch < self.epochs
+        self.trunk.train(not frozen)
+        if not frozen and not all(weight.requires_grad for weight in self.trunk.parameters()):
+            self.trunk.requires_grad_(True)
+            share_gradients_anew(trainer.strategy)
+
+
+@final
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Lightning's checkpoints, written beside the one that they replace, whole or not at all."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        assert storage_options is None
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+def _trainer(job: Job, callbacks: list[L.Callback], stopwatch: Stopwatch, *, bar: bool) -> L.Trainer:
+    recipe = job.recipe
+    try:
+        return L.Trainer(
+            max_epochs=recipe.epochs,
+            accelerator=recipe.accelerator,
+            devices=recipe.devices,
+            num_nodes=recipe.num_nodes,
+            strategy=strategy_for(recipe),
+            sync_batchnorm=can_share_batch_norms(recipe),
+            accumulate_grad_batches=recipe.accumulate,
+            gradient_clip_val=recipe.clip_norm,
+            precision="32-true" if recipe.precision == "auto" else recipe.precision,  # see SameSpeed
+            callbacks=callbacks,
+            plugins=[AtomicCheckpoints()],
+            profiler=stopwatch,
+            logger=False,
+            default_root_dir=job.run.path,
+            enable_model_summary=False,
+            enable_progress_bar=bar,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except MisconfigurationException as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DeviceError(
+            f"{recipe.devices} x {recipe.accelerator} are not to be had here ({reason})"
+        ) from error
+
+
+def _fit(
+    trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable: str | None, watch: WorkerWatch
+) -> None:
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, loaders, ckpt_path=resumable)
+    except SystemExit as stop:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from stop
+    except Exception as error:
+        end_others(trainer)
+        said = _said(error, trainer, module.recipe, watch)
+        if said is None:
+            raise
+        raise said from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, on_interrupt)
+
+
+def _said(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: WorkerWatch) -> RunError | None:
+    """What to say of an error that is not ours; None if it has to speak for itself."""
+    if isinstance(error, LightcarsError):
+        return None
+    if watch.explains(error):
+        return RunError(
+            "a worker process died, most often for want of memory; --resume goes on after the last whole"
+            f" epoch, with fewer --workers (now {recipe.workers}) if it happens again."
+        )
+    if recipe.compile and isinstance(error, TorchDynamoException):
+        reason = str(error).strip().partition("\n")[0]
+        return RunError(f"torch.compile failed ({reason}); start anew without compile.")
+    if isinstance(error, OSError):
+        return RunError(f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'}).")
+    return lost_process(trainer, error)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning without its tips and its advice on workers."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning, module="lightning|torch")
+            for message in (
+                ".*does not have many workers.*",
+                ".*number of training batches.*",
+                ".*exists and is not empty.*",
+                "Grad strides do not match bucket view strides",  # channels_last; it costs a copy
+                ".*sync_dist=True.*",  # figures come reduced
+            ):
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,97 @@
+"""Prediction: names and probabilities, the best model's own, and an error that names the bad file."""
+
+import math
+
+import pytest
+import torch
+from PIL import Image
+
+from lightcars import ghostnet, predict, save
+from lightcars.data.pixels import normalize, to_pixels
+from lightcars.errors import CheckpointError, DataError, InputError
+from lightcars.models.images import read_image
+from lightcars.models.transforms import fit_square
+from lightcars.weights.checkpoint import read_card
+from tests.training.tiny_settings import TINY_MODEL
+
+
+@pytest.fixture
+def photo(drawn):
+    return drawn / "val" / "Bus" / "0000.png"
+
+
+def test_it_is_what_the_best_model_says(finished, photo):
+    card = read_card(finished.run / "best")
+    pixels = to_pixels(fit_square(card.preprocessing)(read_image(photo, 3)))[None]
+    with torch.no_grad():
+        expected = finished.result.model(normalize(pixels, card.preprocessing)).softmax(1)[0]
+    (prediction,) = predict(finished.run, photo, top=8)
+    assert prediction.path == photo
+    for guess in prediction.guesses:
+        position = card.classes.index(guess.name)
+        assert guess.probability == pytest.approx(expected[position].item(), rel=1e-4)
+
+
+def test_the_most_likely_comes_first_and_all_add_up_to_one(finished, photo):
+    (prediction,) = predict(finished.run, photo, top=8)
+    probabilities = [guess.probability for guess in prediction.guesses]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert math.fsum(probabilities) == pytest.approx(1.0, abs=1e-5)
+    assert {guess.name for guess in prediction.guesses} == set(read_card(finished.run / "best").classes)
+
+
+@pytest.mark.parametrize(("top", "number"), [(1, 1), (3, 3), (5, 5), (100, 8)])
+def test_top(finished, photo, top, number):
+    assert len(predict(finished.run, photo, top=top)[0].guesses) == number
+
+
+def test_several_photographs_keep_their_order(finished, drawn):
+    paths = [drawn / "val" / kind / "0001.png" for kind in ("Van", "Bus", "SUV")]
+    together = predict(finished.run, paths)
+    assert [prediction.path for prediction in together] == paths
+    assert together == [predict(finished.run, str(path))[0] for path in paths]
+    assert predict(finished.run, (path for path in paths)) == together
+
+
+def test_a_checkpoint_folder_will_do(finished, photo):
+    assert predict(finished.run / "best", photo) == predict(finished.run, photo)
+
+
+def test_any_kind_of_picture(finished, tmp_path):
+    gray = tmp_path / "gray.png"
+    Image.new("L", (300, 20), 80).save(gray)
+    assert len(predict(finished.run, gray)[0].guesses) == 5
+
+
+def test_warnings_about_readable_photographs_are_nobodys_business(finished, photo, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 96 * 96 - 1)  # Pillow warns up to twice as many
+    assert len(predict(finished.run, photo)) == 1
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder"])
+def test_a_bad_file_is_named(finished, photo, tmp_path, kind):
+    bad = tmp_path / "bad.jpg"
+    if kind == "folder":
+        bad.mkdir()
+    elif kind != "missing":
+        bad.write_bytes(b"" if kind == "empty" else b"not a picture")
+    with pytest.raises(DataError) as caught:
+        predict(finished.run, [photo, bad])
+    assert str(bad) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_at_least_one_class(finished, photo):
+    with pytest.raises(InputError, match="top must be at least 1, not 0"):
+        predict(finished.run, photo, top=0)
+
+
+def test_no_such_run(photo, tmp_path):
+    with pytest.raises(CheckpointError, match="there is no run or checkpoint folder"):
+        predict(tmp_path / "nowhere", photo)
+
+
+def test_a_checkpoint_that_does_not_say_its_classes(photo, tmp_path):
+    save(ghostnet(num_classes=8, **TINY_MODEL), tmp_path)
+    with pytest.raises(CheckpointError, match="does not say its class names"):
+        predict(tmp_path, photo)
