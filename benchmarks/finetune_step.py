@@ -30,8 +30,9 @@ from lightcars.data.dataset import DecodedPhotos, decode
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.data.layouts import find_data
 from lightcars.data.pixels import normalize
+from lightcars.data.stanford_cars import RGB_MEAN, RGB_STD
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.recipes.recipe import RGB_MEAN, RGB_STD, Recipe
+from lightcars.recipes.recipe import Recipe
 from lightcars.training.loaders import CarsLoaders
 from lightcars.training.module import CarsModule
 from neighbours import Neighbours

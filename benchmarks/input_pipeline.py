@@ -33,14 +33,16 @@ from torch import nn
 
 from harness import parser, seconds
 from lightcars import create_model
+from lightcars.augmentation.color_jitter import jittered
 from lightcars.augmentation.photo import Augmentation, augmentation
 from lightcars.data.dataset import DecodedPhotos, decode
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.data.layouts import Sample, find_data
 from lightcars.data.pixels import normalize
+from lightcars.data.stanford_cars import RGB_MEAN, RGB_STD
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.files import load_recipe
-from lightcars.recipes.recipe import RGB_MEAN, RGB_STD, Recipe
+from lightcars.recipes.recipe import Recipe
 from lightcars.training.loaders import CarsLoaders
 from lightcars.training.optim.optimizers import make_optimizer
 from neighbours import Neighbours
@@ -73,7 +75,8 @@ def batches(recipe: Recipe, photos: DecodedPhotos) -> tuple[Any, Augmentation]:
 def feed(loader: Any, made: Augmentation, like: Preprocessing) -> None:
     """An epoch of batches, each up to the tensor that the model takes."""
     for pixels, labels in loader:
-        images = normalize(pixels, like, made.jitter)
+        images = pixels if made.jitter is None else jittered(pixels, made.jitter)
+        images = normalize(images, like)
         for erase in made.erasing:
             images = erase(images)
             images = images.to(memory_format=torch.channels_last)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from lightcars.version import __version__
 
 if TYPE_CHECKING:
-    from lightcars.benching.results import Accuracy, BenchResult, BenchRow, published_accuracy
+    from lightcars.benching.results import BenchResult
+    from lightcars.benching.rows import Accuracy, BenchRow, published_accuracy
     from lightcars.benching.run import bench
     from lightcars.benching.settings import BenchSettings
     from lightcars.counters.flops import count_flops

@@ -7,9 +7,10 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from lightcars.augmentation.photo import augmentation
+from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square
-from lightcars.recipes.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, AugmentRecipe
+from lightcars.recipes.recipe import AugmentRecipe
 
 RGB = Preprocessing(resolution=32, mean=RGB_MEAN, std=RGB_STD)
 GRAY = Preprocessing(resolution=32, mean=GRAY_MEAN, std=GRAY_STD)

@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 from lightcars import finetune, load, save_pretrained
-from lightcars.recipes.recipe import CHOSEN_ON_TEST, ModelRecipe, Recipe
+from lightcars.recipes.recipe import ModelRecipe, Recipe
 from lightcars.reports import pictures
+from lightcars.runs.selection import CHOSEN_ON_TEST
 from lightcars.sharing import Training
 from lightcars.training.callbacks.recording import EpochBar
 

@@ -14,11 +14,12 @@ from lightcars.augmentation.photo import augmentation
 from lightcars.data import dataset
 from lightcars.data.dataset import CarsDataset, DecodedPhotos, SeededSampler, decode
 from lightcars.data.layouts import Sample, find_data
+from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.errors import DataError
 from lightcars.models.images import read_image
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square
-from lightcars.recipes.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, AugmentRecipe
+from lightcars.recipes.recipe import AugmentRecipe
 
 RGB = Preprocessing(resolution=16, mean=RGB_MEAN, std=RGB_STD)
 GRAY = Preprocessing(resolution=16, mean=GRAY_MEAN, std=GRAY_STD)

@@ -7,9 +7,9 @@ from PIL import Image
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import Sample
 from lightcars.data.regions import check_region, read_sample
+from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.errors import ConfigError, DataError
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.recipes.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 
 RGB = Preprocessing(resolution=8, mean=RGB_MEAN, std=RGB_STD)
 GRAY = Preprocessing(resolution=8, mean=GRAY_MEAN, std=GRAY_STD)

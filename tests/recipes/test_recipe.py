@@ -5,13 +5,10 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
+from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.errors import ConfigError
 from lightcars.recipes.files import recipe_from
 from lightcars.recipes.recipe import (
-    GRAY_MEAN,
-    GRAY_STD,
-    RGB_MEAN,
-    RGB_STD,
     THESIS_STEPS,
     AugmentRecipe,
     ModelRecipe,

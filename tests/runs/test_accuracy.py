@@ -5,8 +5,8 @@ import json
 import pytest
 
 from lightcars import Preprocessing, Recipe, ghostnet, save
-from lightcars.runs.accuracy import recorded_accuracy
 from lightcars.errors import RunError
+from lightcars.runs.accuracy import recorded_accuracy
 
 
 @pytest.fixture

@@ -5,17 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from lightcars.recipes.recipe import Recipe
-from lightcars.runs.folder import (
-    RunFolder,
-    best_row,
-    claim,
-    default_folder,
-    describe,
-    is_first_process,
-    reopen,
-)
 from lightcars.errors import ConfigError, RunError
+from lightcars.recipes.recipe import Recipe
+from lightcars.runs.folder import RunFolder, best_row, claim, describe, is_first_process, reopen
+from lightcars.training.job import default_folder
 
 
 def row(top1, loss):

@@ -20,6 +20,7 @@ from PIL import Image
 from lightcars import Recipe, evaluate, finetune, ghostnet, load, predict
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data, with_validation
+from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.errors import (
     CheckpointError,
     ConfigError,
@@ -33,11 +34,7 @@ from lightcars.errors import (
 )
 from lightcars.recipes.files import recipe_from
 from lightcars.recipes.recipe import (
-    GRAY_MEAN,
-    GRAY_STD,
     NO_AUGMENTATION,
-    RGB_MEAN,
-    RGB_STD,
     AugmentRecipe,
     ModelRecipe,
     OptimizerRecipe,

@@ -7,10 +7,9 @@ import pytest
 from lightcars import evaluate
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data
-from lightcars.data.stanford_cars import CLASS_NAMES
+from lightcars.data.stanford_cars import CLASS_NAMES, GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.errors import DataError
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.recipes.recipe import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from tests.training.tiny_settings import TINY_RECIPE
 
 FEW = (0, 77, 118, 195)

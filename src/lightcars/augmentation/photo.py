@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms import v2
 
+from lightcars.augmentation.color_jitter import ColorJitter
 from lightcars.augmentation.erasing import BatchErasing
-from lightcars.data.pixels import ColorJitter, as_image
+from lightcars.data.pixels import as_image
 from lightcars.errors import ConfigError
 from lightcars.recipes.recipe import AugmentRecipe, Step
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lightcars.benching.rows import BenchRow
 from lightcars.errors import ConfigError
 from lightcars.plots import check_picture, new_figure, write_figure
-
-if TYPE_CHECKING:
-    from lightcars.benching.results import BenchResult, BenchRow
 
 WIDTH, HEIGHT = 7.0, 4.5
 """Inches of one panel."""
@@ -19,21 +17,21 @@ COLORS = 10
 """Of matplotlib's cycle, C0 to C9."""
 
 
-def draw_bench(result: BenchResult, path: Path) -> Path:
+def draw_bench(rows: Sequence[BenchRow], path: Path, *, machine: str, train: bool) -> Path:
     """Top-1 over latency, a panel for each data set and batch; or images per second over latency."""
     check_picture(path)
-    rows = [row for row in result.rows if row.latency_ms is not None and row.problem is None]
+    rows = [row for row in rows if row.latency_ms is not None and row.problem is None]
     if not rows:
         raise ConfigError("nothing could be measured, so there is nothing to draw.")
     known = [row for row in rows if row.accuracy is not None]
-    if known and not result.train:
+    if known and not train:
         figure = _accuracies(known)
         unknown = sorted({row.model for row in rows} - {row.model for row in known})
         note = f"accuracy unknown: {', '.join(unknown)}" if unknown else ""
     else:
-        figure = _throughputs(rows, result)
-        note = "" if result.train else "no accuracy is known"
-    figure.suptitle("\n".join(part for part in (result.machine, note) if part), fontsize="small")
+        figure = _throughputs(rows, train=train)
+        note = "" if train else "no accuracy is known"
+    figure.suptitle("\n".join(part for part in (machine, note) if part), fontsize="small")
     write_figure(figure, path)
     return path
 
@@ -70,7 +68,7 @@ def _accuracy_panel(panel: Any, rows: Sequence[BenchRow], engines: Sequence[str]
     _finish(panel)
 
 
-def _throughputs(rows: Sequence[BenchRow], result: BenchResult) -> Any:
+def _throughputs(rows: Sequence[BenchRow], *, train: bool) -> Any:
     figure = new_figure(width=WIDTH, height=HEIGHT)
     panel = figure.subplots()
     models = list(dict.fromkeys(row.model for row in rows))
@@ -82,7 +80,7 @@ def _throughputs(rows: Sequence[BenchRow], result: BenchResult) -> Any:
             style = {**_style(engine, engines), "marker": MARKERS[models.index(model) % len(MARKERS)]}
             if own:
                 panel.plot(xs, ys, label=_plain(f"{model}, {engine}"), **style)
-    what = "training step" if result.train else "batch"
+    what = "training step" if train else "batch"
     panel.set_xlabel(f"median latency of a {what} (ms)")
     panel.set_ylabel("images per second")
     _finish(panel)

@@ -13,15 +13,16 @@ from typing import Any
 
 import torch
 
-from lightcars import __version__
 from lightcars.benching.jobs import Job, plan
 from lightcars.benching.process import Answer, call_elsewhere
-from lightcars.benching.results import Accuracy, BenchResult, BenchRow
+from lightcars.benching.results import BenchResult
+from lightcars.benching.rows import Accuracy, BenchRow
 from lightcars.benching.settings import EAGER, BenchSettings, known_engines
 from lightcars.deploy.calibration import Calibration, as_calibration
 from lightcars.deploy.processor import processor
 from lightcars.deploy.runners import installed_version
 from lightcars.models.image_model import ImageModel
+from lightcars.version import __version__
 from lightcars.weights.checkpoint import save
 
 _CHILD = "lightcars.benching.child"

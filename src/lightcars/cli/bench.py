@@ -14,7 +14,8 @@ from lightcars.deploy.runners import PRECISIONS
 from lightcars.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lightcars.benching.results import Accuracy, BenchResult
+    from lightcars.benching.results import BenchResult
+    from lightcars.benching.rows import Accuracy
     from lightcars.models.image_model import ImageModel
 
 NO_FIGURES = 1
@@ -116,7 +117,7 @@ def _run(sources: list[str], weights: str | None, settings: BenchSettings) -> Be
 
 
 def _accuracy(source: str, model: ImageModel) -> Accuracy | None:
-    from lightcars.benching.results import published_accuracy
+    from lightcars.benching.rows import published_accuracy
 
     known = published_accuracy(model.origin)
     if known is not None or not Path(source).is_dir():

@@ -11,7 +11,8 @@ import typer
 
 from lightcars.cli.output import INTERRUPTED, complain, complete_model, complete_recipe, complete_tracker
 from lightcars.errors import ConfigError
-from lightcars.recipes.recipe import STEPWISE, Recipe, shown_split
+from lightcars.recipes.recipe import STEPWISE, Recipe
+from lightcars.runs.selection import shown_split
 from lightcars.training.distributed.processes import is_first_process, started_by_torchrun
 
 if TYPE_CHECKING:
@@ -203,8 +204,8 @@ def start(
     trackers: list[str] | None = None,
 ) -> FinetuneResult:
     """Fine-tunes; Ctrl-C ends with the line that goes on."""
-    from lightcars.runs.folder import default_folder
     from lightcars.training.finetune import finetune as run_finetune
+    from lightcars.training.job import default_folder
 
     folder = out if out or resume else default_folder(recipe.name or recipe.model.name)
     try:

@@ -9,7 +9,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from lightcars import __version__
 from lightcars.cli.bench import bench
 from lightcars.cli.convert import convert
 from lightcars.cli.data import data
@@ -26,6 +25,7 @@ from lightcars.cli.report import report
 from lightcars.cli.weights import weights
 from lightcars.errors import LightcarsError
 from lightcars.training.distributed.processes import is_first_process
+from lightcars.version import __version__
 
 USER_ERROR = 2
 FIRST_SPEAKS_S = 5.0

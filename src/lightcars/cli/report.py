@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lightcars.cli.output import complain
-from lightcars.recipes.recipe import shown_split
+from lightcars.runs.selection import shown_split
 
 if TYPE_CHECKING:
     from lightcars.reports import Report

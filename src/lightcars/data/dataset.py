@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import NamedTuple, TypeAlias, final
 
 import numpy as np
 import torch
@@ -19,15 +19,14 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from tqdm import tqdm
 
-from lightcars.augmentation.photo import PhotoAugmentation
 from lightcars.data.layouts import Sample
 from lightcars.data.pixels import as_image, to_pixels
+from lightcars.data.records import Region
 from lightcars.data.regions import check_region, read_sample
 from lightcars.errors import DataError
 from lightcars.models.images import without_advice
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square
-from lightcars.recipes.recipe import Region
 
 MEMORY_SHARE = 0.5
 """Part of the free memory that decoded photographs may take; beyond it they go to a temporary file."""
@@ -139,6 +138,10 @@ def _free_bytes() -> float:
         return float("inf")
 
 
+Augment: TypeAlias = Callable[[Image.Image, int | None], Image.Image]
+"""An image and the resolution that it gets (None: the augmentation's own) -> the image, augmented."""
+
+
 class Draw(NamedTuple):
     """A photograph in an epoch: which one, the seed of its augmentation, and the size that it gets."""
 
@@ -155,7 +158,7 @@ class CarsDataset(Dataset[tuple[Tensor, int]]):
     same in whatever process and order, and gives the size.
     """
 
-    def __init__(self, photos: DecodedPhotos, augmentation: PhotoAugmentation | None = None) -> None:
+    def __init__(self, photos: DecodedPhotos, augmentation: Augment | None = None) -> None:
         self.photos = photos
         self.augmentation = augmentation
 

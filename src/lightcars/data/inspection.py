@@ -19,10 +19,10 @@ from PIL import Image, ImageChops
 from tqdm import tqdm
 
 from lightcars.data.layouts import CarsData, Sample, Split, find_data
+from lightcars.data.records import Region
 from lightcars.data.regions import check_region, read_sample
 from lightcars.errors import DataError
 from lightcars.models.images import without_advice
-from lightcars.recipes.recipe import Region
 
 THIN_CLASS = 10
 """Training classes with fewer photographs are thin."""

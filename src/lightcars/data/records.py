@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from lightcars.data.stanford_cars import CLASS_NAMES
+from lightcars.data.stanford_cars import CLASS_NAMES, OFFICIAL_IMAGES
 from lightcars.errors import DataError
+
+Region = Literal["whole", "box", "masked"]
+REGIONS: tuple[Region, ...] = get_args(Region)
+"""Of a photograph, as `regions.py` reads it: as it is; cut to the box (GhostNet thesis, C-10); the rest
+painted white, at the same size (C-11)."""
 
 Split = Literal["train", "val", "test"]
 Box = tuple[int, int, int, int]
-
-OFFICIAL_IMAGES: Mapping[str, int] = {"train": 8144, "test": 8041}
-"""Photographs of Stanford Cars' own splits; the 196 classes are `CLASS_NAMES`."""
 
 
 @dataclass(frozen=True, slots=True)

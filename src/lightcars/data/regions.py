@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from PIL import Image
 
 from lightcars.data.layouts import Sample
+from lightcars.data.records import REGIONS, Region
 from lightcars.errors import DataError
 from lightcars.models.images import read_image
 from lightcars.models.validation import require_one_of
-from lightcars.recipes.recipe import REGIONS, Region
 
 
 def check_region(samples: Sequence[Sample], region: Region, name: str = "") -> None:

@@ -6,9 +6,16 @@ Source: `cars_meta.mat` of the devkit (Krause et al., 3dRR-13, 2013). The devkit
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lightcars.errors import DataError, did_you_mean
+
+RGB_MEAN, RGB_STD = (0.4707, 0.4602, 0.4550), (0.2594, 0.2585, 0.2635)
+GRAY_MEAN, GRAY_STD = (0.4627,), (0.2545,)
+"""Of the uncut training photographs: GhostNet thesis, section 3.3."""
+
+OFFICIAL_IMAGES: Mapping[str, int] = {"train": 8144, "test": 8041}
+"""Photographs of Stanford Cars' own splits; the 196 classes are `CLASS_NAMES`."""
 
 CLASS_NAMES: tuple[str, ...] = (
     "AM General Hummer SUV 2000",

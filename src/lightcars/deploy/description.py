@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from lightcars import __version__
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.version import __version__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

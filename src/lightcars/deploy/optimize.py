@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import torch
 
-from lightcars import __version__
 from lightcars.deploy.cache import Cache, Entry
 from lightcars.deploy.calibration import Calibration, as_calibration
 from lightcars.deploy.engines import Engine, quietly
@@ -30,6 +29,7 @@ from lightcars.errors import ConfigError, LightcarsError, OptimizationError, did
 from lightcars.models.image_model import ImageModel
 from lightcars.models.transforms import preprocessing_of
 from lightcars.models.validation import MIN_RESOLUTION, require_int
+from lightcars.version import __version__
 
 AUTO = "auto"
 

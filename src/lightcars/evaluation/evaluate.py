@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 from lightcars.data.dataset import CarsDataset, decode
 from lightcars.data.layouts import CarsData, find_data, with_validation
 from lightcars.data.pixels import normalize
+from lightcars.data.records import Region
 from lightcars.errors import DataError
-from lightcars.recipes.recipe import Region, note_on
 from lightcars.runs.folder import RunFolder, selecting_split
+from lightcars.runs.selection import note_on
 from lightcars.runs.trained import TrainedModel, load_trained
 
 

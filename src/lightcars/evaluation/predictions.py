@@ -20,8 +20,8 @@ from lightcars.data.dataset import CarsDataset, DecodedPhotos, decode
 from lightcars.errors import RunError
 from lightcars.evaluation.evaluate import data_for, logits_of, validation_region
 from lightcars.files import write_text
-from lightcars.recipes.recipe import note_on
 from lightcars.runs.folder import RunFolder, selecting_split
+from lightcars.runs.selection import note_on
 from lightcars.runs.trained import TrainedModel, load_trained
 
 TOP = 5

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
+from lightcars.data.records import REGIONS, Region
 from lightcars.errors import ConfigError
 from lightcars.models.validation import (
     MIN_RESOLUTION,
@@ -34,24 +35,18 @@ from lightcars.recipes.sections import (
     ScheduleRecipe,
     Step,
     require_not_negative,
+    resolution_at,
 )
-from lightcars.training.optim.schedule import resolution_at
 
 __all__ = [
     "ACCELERATORS",
     "AUTO",
-    "CHOSEN_ON_TEST",
     "DEFAULT_MODEL",
-    "GRAY_MEAN",
-    "GRAY_STD",
     "MEASURED",
     "MEMORY_FORMATS",
     "NO_AUGMENTATION",
     "OPTIMIZERS",
     "PRECISIONS",
-    "REGIONS",
-    "RGB_MEAN",
-    "RGB_STD",
     "SCHEDULES",
     "STEPWISE",
     "THESIS_STEPS",
@@ -63,26 +58,11 @@ __all__ = [
     "Precision",
     "ProgressiveRecipe",
     "Recipe",
-    "Region",
     "ScheduleRecipe",
     "Step",
     "flat",
-    "note_on",
-    "note_on_choice",
-    "shown_split",
 ]
 
-RGB_MEAN, RGB_STD = (0.4707, 0.4602, 0.4550), (0.2594, 0.2585, 0.2635)
-GRAY_MEAN, GRAY_STD = (0.4627,), (0.2545,)
-"""Of the uncut training photographs: GhostNet thesis, section 3.3."""
-
-Region = Literal["whole", "box", "masked"]
-REGIONS: tuple[Region, ...] = get_args(Region)
-"""Of a photograph, as `regions.py` reads it: as it is; cut to the box (GhostNet thesis, C-10); the rest
-painted white, at the same size (C-11)."""
-
-CHOSEN_ON_TEST = "chosen on test: too good"
-"""What every output says of figures on the split that chose the epoch, where that is the test split."""
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 AUTO = "auto"
@@ -105,21 +85,6 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[prefix + key] = list(value) if isinstance(value, tuple) else value
     return found
-
-
-def note_on(split: str | None, select_on: str | None) -> str | None:
-    """What the reader has to know about figures on `split` of a model whose epoch `select_on` chose."""
-    return CHOSEN_ON_TEST if split == select_on == "test" else None
-
-
-def note_on_choice(select_on: str | None) -> str | None:
-    """What the reader has to know about the figures of an epoch on the split that chose it."""
-    return note_on(select_on, select_on)
-
-
-def shown_split(select_on: str) -> str:
-    """The split that chooses the epoch, as outputs name it: "val", or test with what that means."""
-    return f"test ({CHOSEN_ON_TEST})" if select_on == "test" else select_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

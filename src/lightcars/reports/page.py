@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from lightcars import __version__
 from lightcars.recipes.recipe import flat
 from lightcars.reports.style import STYLE
+from lightcars.version import __version__
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """What a browser may load: nothing but what the page holds."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightcars.plots import new_figure, write_figure
-from lightcars.recipes.recipe import shown_split
 from lightcars.runs.folder import Row
+from lightcars.runs.selection import shown_split
 
 if TYPE_CHECKING:
     from PIL import Image

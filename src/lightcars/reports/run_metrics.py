@@ -17,8 +17,8 @@ from lightcars.errors import DataError, LightcarsError, RunError
 from lightcars.evaluation.analysis import calibration
 from lightcars.evaluation.predictions import Predictions, judge_run, read_predictions, write_predictions
 from lightcars.models.build import build_skeleton
-from lightcars.recipes.recipe import note_on_choice
 from lightcars.runs.folder import Row, RunFolder, best_row
+from lightcars.runs.selection import note_on_choice
 from lightcars.weights.checkpoint import read_card, read_config
 
 CURVES = (

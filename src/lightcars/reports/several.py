@@ -8,11 +8,11 @@ from pathlib import Path
 
 from lightcars.evaluation.analysis import Agreement, agreement
 from lightcars.evaluation.predictions import Predictions
-from lightcars.recipes.recipe import note_on_choice, shown_split
 from lightcars.reports import page
 from lightcars.reports.charts import Line, line_chart
 from lightcars.reports.photographs import Photographs, grid_of
 from lightcars.reports.run_metrics import Comparison, RunContent, RunFigures
+from lightcars.runs.selection import note_on_choice, shown_split
 
 NUM_MISSED = 48
 

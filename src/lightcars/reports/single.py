@@ -16,11 +16,11 @@ from lightcars.evaluation.analysis import (
     worst_confusions,
 )
 from lightcars.evaluation.predictions import Predictions
-from lightcars.recipes.recipe import shown_split
 from lightcars.reports import page
 from lightcars.reports.charts import Line, line_chart, reliability_diagram
 from lightcars.reports.photographs import Photographs
 from lightcars.reports.run_metrics import RunContent
+from lightcars.runs.selection import shown_split
 
 NUM_HARDEST, NUM_PHOTOS, NUM_MISTAKES, NUM_CONFUSED = 15, 4, 12, 15
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lightcars.benching.results import Accuracy
-from lightcars.recipes.recipe import shown_split
-from lightcars.runs.folder import RunFolder
+from lightcars.benching.rows import Accuracy
 from lightcars.errors import RunError
+from lightcars.runs.folder import RunFolder
+from lightcars.runs.selection import shown_split
 from lightcars.weights.checkpoint import read_card
 
 

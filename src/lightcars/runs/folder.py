@@ -14,25 +14,16 @@ tensorboard/        event files, unless that tracker was left out
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import is_zipfile
 
-from lightcars.data.layouts import CarsData
-from lightcars.training.distributed.processes import is_first_process, started_by_torchrun
-from lightcars.recipes.recipe import Recipe
-from lightcars.recipes.files import recipe_from
-from lightcars.training.speed import Speed
 from lightcars.errors import ConfigError, RunError
 from lightcars.files import write_text
-from lightcars.models.image_model import ImageModel
-from lightcars.models.preprocessing import Preprocessing
-
-_DEFAULT_FOLDER = "LIGHTCARS_RUN_FOLDER"
+from lightcars.recipes.files import recipe_from
+from lightcars.recipes.recipe import Recipe
 
 Row: TypeAlias = dict[str, float]
 """One epoch's figures, as in metrics.csv."""
@@ -118,24 +109,6 @@ class RunFolder:
         return content
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A fine-tune ready to go.
-
-    `speed` is what was measured to settle the recipe, if anything was; `place` says where photographs are.
-    """
-
-    name: str
-    network: ImageModel
-    recipe: Recipe
-    preprocessing: Preprocessing
-    cars: CarsData
-    run: RunFolder
-    speed: Speed | None = None
-    place: str = ""
-    teacher: ImageModel | None = None
-
-
 def selecting_split(model: Path) -> str | None:
     """The split that chose the epoch of a run folder, or of a checkpoint in one; None for other models."""
     path = model.resolve()
@@ -148,17 +121,6 @@ def selecting_split(model: Path) -> str | None:
 def best_row(rows: Sequence[Row]) -> Row:
     """The epoch with the highest validation top-1; of equals, the one with the lower loss."""
     return max(rows, key=lambda row: (row["val_top1_percent"], -row["val_loss"]))
-
-
-def default_folder(model_name: str) -> Path:
-    """runs/<model>-<date>-<time>, in the current folder; the first process tells those that it starts."""
-    if started_by_torchrun() or (not is_first_process() and _DEFAULT_FOLDER not in os.environ):
-        raise ConfigError("with processes started from outside give the run folder (--out).")
-    if not is_first_process():
-        return Path(os.environ[_DEFAULT_FOLDER])
-    folder = Path("runs") / f"{model_name}-{datetime.now():%Y%m%d-%H%M%S}"
-    os.environ[_DEFAULT_FOLDER] = str(folder)
-    return folder
 
 
 def check_free(path: Path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lightcars.runs.folder import RunFolder
 from lightcars.errors import CheckpointError, DownloadError, did_you_mean
 from lightcars.models.build import resolve_device
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS
+from lightcars.runs.folder import RunFolder
 from lightcars.sharing import from_pretrained
 from lightcars.weights.catalog import ENTRIES, find_tag
 from lightcars.weights.hub import CONFIG_FILE, split_hub_id

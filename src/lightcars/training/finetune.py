@@ -18,23 +18,14 @@ from lightcars.evaluation.evaluate import evaluate
 from lightcars.evaluation.predictions import judge, write_predictions
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
-from lightcars.recipes.recipe import (
-    CHOSEN_ON_TEST,
-    Recipe,
-    note_on_choice,
-)
+from lightcars.recipes.recipe import Recipe
 from lightcars.reports import draw_curves, report
-from lightcars.runs.folder import (
-    Job,
-    Row,
-    best_row,
-    claim,
-    describe,
-)
+from lightcars.runs.folder import Row, best_row, claim, describe
+from lightcars.runs.selection import CHOSEN_ON_TEST, note_on_choice
 from lightcars.runs.trained import load_trained
 from lightcars.training.callbacks.trackers import DEFAULT_TRACKERS, check_trackers
 from lightcars.training.distributed.processes import is_first_process
-from lightcars.training.job import chosen_recipe, description, new_job, resumed_job
+from lightcars.training.job import Job, chosen_recipe, description, new_job, resumed_job
 from lightcars.training.malloc import memory_kept
 from lightcars.training.resident import place
 from lightcars.training.speed import device_of, settle

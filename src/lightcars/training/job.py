@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
+import os
 import platform
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from lightcars import __version__
 from lightcars.augmentation.photo import augmentation
 from lightcars.data.layouts import CLASSES_FILE, CarsData, find_data, with_validation
+from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.deploy.processor import computes_bf16
 from lightcars.errors import ConfigError, DataError
 from lightcars.models.build import build_model, resolve_device
@@ -23,13 +25,19 @@ from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import AnyConfig, find_model
 from lightcars.models.validation import change_config
 from lightcars.recipes.files import load_recipe, recipe_from
-from lightcars.recipes.recipe import AUTO, GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD, ModelRecipe, Recipe
-from lightcars.runs.folder import Job, RunFolder, check_free, check_resumable, default_folder, reopen
+from lightcars.recipes.recipe import AUTO, ModelRecipe, Recipe
+from lightcars.runs.folder import RunFolder, check_free, check_resumable, reopen
 from lightcars.runs.trained import best_of_run
 from lightcars.training.distillation import load_teacher
-from lightcars.training.distributed.processes import check_processes, is_first_process, with_started
+from lightcars.training.distributed.processes import (
+    check_processes,
+    is_first_process,
+    started_by_torchrun,
+    with_started,
+)
 from lightcars.training.optim.optimizers import check_optimization
-from lightcars.training.speed import device_of
+from lightcars.training.speed import Speed, device_of
+from lightcars.version import __version__
 from lightcars.weights.checkpoint import describe_config, load, read_card
 from lightcars.weights.pretrained import load_pretrained
 
@@ -225,3 +233,35 @@ def _check_accelerator(recipe: Recipe) -> None:
     ):
         resolve_device("cuda")
         resolve_device(f"cuda:{recipe.devices - 1}")
+
+
+_DEFAULT_FOLDER = "LIGHTCARS_RUN_FOLDER"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A fine-tune ready to go.
+
+    `speed` is what was measured to settle the recipe, if anything was; `place` says where photographs are.
+    """
+
+    name: str
+    network: ImageModel
+    recipe: Recipe
+    preprocessing: Preprocessing
+    cars: CarsData
+    run: RunFolder
+    speed: Speed | None = None
+    place: str = ""
+    teacher: ImageModel | None = None
+
+
+def default_folder(model_name: str) -> Path:
+    """runs/<model>-<date>-<time>, in the current folder; the first process tells those that it starts."""
+    if started_by_torchrun() or (not is_first_process() and _DEFAULT_FOLDER not in os.environ):
+        raise ConfigError("with processes started from outside give the run folder (--out).")
+    if not is_first_process():
+        return Path(os.environ[_DEFAULT_FOLDER])
+    folder = Path("runs") / f"{model_name}-{datetime.now():%Y%m%d-%H%M%S}"
+    os.environ[_DEFAULT_FOLDER] = str(folder)
+    return folder

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from lightcars.augmentation.color_jitter import jittered
 from lightcars.augmentation.photo import augmentation
 from lightcars.data.pixels import normalize
 from lightcars.errors import NonFiniteLossError
@@ -85,7 +86,8 @@ class CarsModule(L.LightningModule):
 
     def _augmented(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         change = self.augmentation
-        images = normalize(pixels, self.preprocessing, change.jitter)
+        images = pixels if change.jitter is None else jittered(pixels, change.jitter)
+        images = normalize(images, self.preprocessing)
         for erase in change.erasing:
             images = erase(images)
         if change.mix is not None:

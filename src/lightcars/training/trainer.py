@@ -15,29 +15,28 @@ from typing import Any, final
 import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from torch import nn
 from torch._dynamo.exc import TorchDynamoException
 
 from lightcars.data.dataset import DecodedPhotos
 from lightcars.errors import DeviceError, LightcarsError, RunError
 from lightcars.files import replacing
 from lightcars.recipes.recipe import Recipe
-from lightcars.runs.folder import Job, Row
+from lightcars.runs.folder import Row
+from lightcars.training.callbacks.agreement import SameEverywhere, SameSpeed
 from lightcars.training.callbacks.pace import Pace, Stopwatch
 from lightcars.training.callbacks.recording import EpochBar, EpochLines, RunRecorder
+from lightcars.training.callbacks.stopping import FrozenTrunk, StopsEarly
 from lightcars.training.callbacks.tracking import Loggers, Tracking
 from lightcars.training.callbacks.workers import WorkerWatch
 from lightcars.training.distributed.ddp import (
-    SameEverywhere,
-    SameSpeed,
     can_share_batch_norms,
     end_others,
     lost_process,
-    share_gradients_anew,
     strategy_for,
 )
+from lightcars.training.job import Job
 from lightcars.training.loaders import CarsLoaders
 from lightcars.training.module import CarsModule
 
@@ -83,38 +82,6 @@ def train(
         trainer = _trainer(job, callbacks, stopwatch, bar=bar)
         _fit(trainer, module, loaders, resumable, watch)
     return recorder.rows
-
-
-@final
-class StopsEarly(EarlyStopping):
-    """Lightning's, for which a resumed run that had stopped stays stopped."""
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
-
-
-@final
-class FrozenTrunk(L.Callback):
-    """Trains the classifier alone for the first epochs (None: for all), the trunk's batch norms at rest."""
-
-    def __init__(self, epochs: int | None) -> None:
-        self.epochs = epochs
-        self.trunk = nn.ModuleList()
-
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
-        assert isinstance(pl_module, CarsModule)
-        children = pl_module.model.named_children()
-        self.trunk.extend(child for name, child in children if name != "classifier")
-        self.trunk.requires_grad_(False)
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        frozen = self.epochs is None or trainer.current_epoch < self.epochs
-        self.trunk.train(not frozen)
-        if not frozen and not all(weight.requires_grad for weight in self.trunk.parameters()):
-            self.trunk.requires_grad_(True)
-            share_gradients_anew(trainer.strategy)
 
 
 @final

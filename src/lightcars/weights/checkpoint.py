@@ -10,7 +10,6 @@ from typing import Any, cast
 
 import torch
 
-from lightcars import __version__
 from lightcars.errors import CheckpointError, ConfigError
 from lightcars.files import write_text
 from lightcars.models.build import resolve_device
@@ -21,6 +20,7 @@ from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import AnyConfig
 from lightcars.models.validation import require_positive
+from lightcars.version import __version__
 from lightcars.weights.adapt import fit
 from lightcars.weights.familiarity import load_familiarity, save_familiarity
 from lightcars.weights.hub import CONFIG_FILE

@@ -23,7 +23,6 @@ from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data
 from lightcars.errors import ConfigError, DataError, DeviceError
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.runs.folder import default_folder
 from lightcars.training import trainer as training
 from lightcars.training.callbacks.pace import Stopwatch
 from lightcars.training.distributed.ddp import end_others, strategy_for
@@ -34,6 +33,7 @@ from lightcars.training.distributed.processes import (
     with_started,
 )
 from lightcars.training.epoch_metrics import EpochFigures
+from lightcars.training.job import default_folder
 from lightcars.training.loaders import CarsLoaders
 from tests.training.distributed.device_scenarios import play
 

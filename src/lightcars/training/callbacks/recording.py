@@ -15,8 +15,8 @@ from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from tqdm import tqdm
 
 from lightcars.files import write_text
-from lightcars.recipes.recipe import note_on_choice, shown_split
 from lightcars.runs.folder import Row, RunFolder, best_row
+from lightcars.runs.selection import note_on_choice, shown_split
 from lightcars.training.callbacks.pace import Pace, verdict
 from lightcars.weights.checkpoint import save
 

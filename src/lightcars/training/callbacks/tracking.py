@@ -20,9 +20,10 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 
 from lightcars.errors import RunError
 from lightcars.recipes.recipe import flat
-from lightcars.runs.folder import Job, describe
+from lightcars.runs.folder import describe
 from lightcars.training.callbacks.recording import RunRecorder
 from lightcars.training.callbacks.workers import is_dead_worker
+from lightcars.training.job import Job
 
 if TYPE_CHECKING:
     from lightcars.training.module import CarsModule
