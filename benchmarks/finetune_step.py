@@ -26,15 +26,15 @@ from torch import nn
 
 from harness import parser
 from lightcars import create_model
-from lightcars.data.dataset import DecodedPhotos, decode
+from lightcars.data.dataset import DecodedImages, decode
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.data.layouts import find_data
 from lightcars.data.pixels import normalize
 from lightcars.data.stanford_cars import RGB_MEAN, RGB_STD
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.recipe import Recipe
-from lightcars.training.loaders import CarsLoaders
-from lightcars.training.module import CarsModule
+from lightcars.training.loaders import ImageDataModule
+from lightcars.training.module import ClassifierModule
 from neighbours import Neighbours
 from ratios import rounded, table
 from record import finish
@@ -56,7 +56,7 @@ class StepTimes(L.Callback):
         return steps[WARM_STEPS:]
 
 
-def real_steps(model: nn.Module, recipe: Recipe, photos: DecodedPhotos, like: Preprocessing) -> list[float]:
+def real_steps(model: nn.Module, recipe: Recipe, photos: DecodedImages, like: Preprocessing) -> list[float]:
     times = StepTimes()
     trainer = L.Trainer(
         max_epochs=1,
@@ -69,12 +69,12 @@ def real_steps(model: nn.Module, recipe: Recipe, photos: DecodedPhotos, like: Pr
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    module = CarsModule(model, recipe, like)
-    trainer.fit(module, CarsLoaders(recipe, photos, photos, module.augmentation.photo))
+    module = ClassifierModule(model, recipe, like)
+    trainer.fit(module, ImageDataModule(recipe, photos, photos, module.augmentation.photo))
     return times.seconds()
 
 
-def bare_steps(model: nn.Module, photos: DecodedPhotos, like: Preprocessing, recipe: Recipe) -> list[float]:
+def bare_steps(model: nn.Module, photos: DecodedImages, like: Preprocessing, recipe: Recipe) -> list[float]:
     pixels = torch.from_numpy(photos.pixels[: recipe.batch_size].copy()).permute(0, 3, 1, 2)
     images, labels = normalize(pixels, like), torch.from_numpy(photos.labels[: recipe.batch_size])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)

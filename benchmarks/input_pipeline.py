@@ -35,7 +35,7 @@ from harness import parser, seconds
 from lightcars import create_model
 from lightcars.augmentation.color_jitter import jittered
 from lightcars.augmentation.photo import Augmentation, augmentation
-from lightcars.data.dataset import DecodedPhotos, decode
+from lightcars.data.dataset import DecodedImages, decode
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.data.layouts import Sample, find_data
 from lightcars.data.pixels import normalize
@@ -43,7 +43,7 @@ from lightcars.data.stanford_cars import RGB_MEAN, RGB_STD
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.files import load_recipe
 from lightcars.recipes.recipe import Recipe
-from lightcars.training.loaders import CarsLoaders
+from lightcars.training.loaders import ImageDataModule
 from lightcars.training.optim.optimizers import make_optimizer
 from neighbours import Neighbours
 from ratios import rounded, table
@@ -63,11 +63,11 @@ def recipe_of(name: str, resolution: int, workers: int) -> Recipe:
     return replace(recipe, resolution=resolution, decode_resolution=kept, workers=workers, progressive=None)
 
 
-def batches(recipe: Recipe, photos: DecodedPhotos) -> tuple[Any, Augmentation]:
+def batches(recipe: Recipe, photos: DecodedImages) -> tuple[Any, Augmentation]:
     """The loader of a fine-tune, outside of one."""
     assert recipe.resolution is not None
     made = augmentation(recipe.augment, recipe.resolution, NUM_CLASSES)
-    loaders = CarsLoaders(recipe, photos, photos, made.photo)
+    loaders = ImageDataModule(recipe, photos, photos, made.photo)
     loaders.trainer = SimpleNamespace(global_rank=0, world_size=1, accelerator=None)
     return loaders.train_dataloader(), made
 

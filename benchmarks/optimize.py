@@ -108,7 +108,7 @@ def _photographs(folder: str, model: ImageModel) -> dict[str, Any]:
 
 def sides_here(model: str, arguments: Any) -> list[str]:
     """What is compared: all that was asked for and that this processor can do."""
-    from lightcars.deploy.processor import has_bf16
+    from lightcars.deploy.cpu import has_bf16
 
     int8 = [INT8] if arguments.calibration else []
     engines = [side for side in arguments.engines if side != COMPILE_BF16 or has_bf16()]

@@ -62,7 +62,7 @@ def with_openvino(model: nn.Module, images: Tensor, task: Mapping[str, Any]) -> 
     """OpenVINO on what its converter makes for this shape, with the latency hint, in bf16 where it can."""
     import openvino
 
-    from lightcars.deploy.processor import has_bf16
+    from lightcars.deploy.cpu import has_bf16
 
     file = _artefact(task, "timm.xml")
     if not file.exists():

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightcars.data.dataset import CarsDataset, DecodedPhotos, decode
+from lightcars.data.dataset import DecodedImages, ImageDataset, decode
 from lightcars.data.layouts import Sample, find_data
 from lightcars.data.pixels import normalize
 from lightcars.models.familiarity import FAMILIAR_SHARE, NUM_DIRECTIONS, distance, fit_familiarity, pooled
@@ -34,10 +34,10 @@ Answers = dict[str, Tensor]
 
 
 @torch.inference_mode()
-def answers(trained: TrainedModel, photos: DecodedPhotos) -> Answers:
+def answers(trained: TrainedModel, photos: DecodedImages) -> Answers:
     found: dict[str, list[Tensor]] = {"logits": [], "last map": [], "maps": []}
     model = trained.model
-    for images, _ in DataLoader(CarsDataset(photos), 64):
+    for images, _ in DataLoader(ImageDataset(photos), 64):
         maps = model.features(normalize(images.to(trained.device), trained.preprocessing))
         last = model.head(maps[-1])
         found["logits"].append(model.forward_head(last).cpu())
@@ -89,7 +89,7 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if is_image(path))
 
 
-def decoded(files: list[Path], trained: TrainedModel) -> DecodedPhotos:
+def decoded(files: list[Path], trained: TrainedModel) -> DecodedImages:
     return decode([Sample(path=path, label=0) for path in files], trained.preprocessing)
 
 

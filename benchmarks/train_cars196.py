@@ -34,8 +34,8 @@ import torch
 
 import lightcars
 from cars_recipes import hours
-from lightcars.data.dataset import DecodedPhotos, decode
-from lightcars.data.layouts import CarsData, find_data
+from lightcars.data.dataset import DecodedImages, decode
+from lightcars.data.layouts import DatasetRecords, find_data
 from lightcars.evaluation.analysis import calibration, classes_by_difficulty
 from lightcars.evaluation.batch_norms import settle_batch_norms
 from lightcars.evaluation.predictions import Predictions, judge
@@ -70,7 +70,7 @@ under the Apache License 2.0.
 """
 
 
-def photos_at(trained: TrainedModel, cars: CarsData, split: str, side: int) -> DecodedPhotos:
+def photos_at(trained: TrainedModel, cars: DatasetRecords, split: str, side: int) -> DecodedImages:
     return decode(
         cars.split(split), replace(trained.preprocessing, resolution=side), name=split, progress=True
     )
@@ -86,7 +86,7 @@ class Choice:
 
 
 def settled(
-    trained: TrainedModel, train: DecodedPhotos, side: int, *, anew: bool
+    trained: TrainedModel, train: DecodedImages, side: int, *, anew: bool
 ) -> tuple[TrainedModel, int]:
     """A copy for one side with one kind of statistics, and how many channels were silenced."""
     preprocessing = replace(trained.preprocessing, resolution=side)
@@ -94,7 +94,7 @@ def settled(
     return copied, settle_batch_norms(copied, train, statistics=anew)
 
 
-def choices(trained: TrainedModel, cars: CarsData) -> list[Choice]:
+def choices(trained: TrainedModel, cars: DatasetRecords) -> list[Choice]:
     """What each side and each kind of statistics give."""
     own = trained.preprocessing.resolution
     found = []

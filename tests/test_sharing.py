@@ -23,7 +23,7 @@ def test_a_card_that_the_hub_reads(model, tmp_path):
         data="eight drawn cars",
         recipe={"epochs": 3},
         metrics={"val_top1_percent": 91.5},
-        licence="apache-2.0",
+        license="apache-2.0",
         notes="For tests.",
     )
     folder = lightcars.save_pretrained(
@@ -51,14 +51,14 @@ def test_a_card_that_the_hub_reads(model, tmp_path):
         assert text in card.text, text
 
 
-def test_the_licence_of_weights_goes_on_with_them(tmp_path):
+def test_the_license_of_weights_goes_on_with_them(tmp_path):
     ours = lightcars.ghostnet(weights="cars196")
-    assert ours.origin.licence == "non-commercial"
+    assert ours.origin.license == "non-commercial"
     ours.reset_classifier(3)
     card = ModelCard.load(lightcars.save_pretrained(ours, tmp_path / "m") / "README.md")
     assert (card.data.license, card.data.license_name) == ("other", "non-commercial")
     assert "for non-commercial research only" in card.text
-    said = Training(licence="mit")
+    said = Training(license="mit")
     card = ModelCard.load(lightcars.save_pretrained(ours, tmp_path / "m", training=said) / "README.md")
     assert (card.data.license, card.data.license_name) == ("mit", None)
 

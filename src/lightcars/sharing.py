@@ -26,7 +26,7 @@ from lightcars.weights.pretrained import load_pretrained
 CARD_FILE = "README.md"
 SHOWN_CLASSES = 10
 NON_COMMERCIAL = "non-commercial"
-"""A licence of the catalogue's that the Hub has no name for."""
+"""A license of the catalog's that the Hub has no name for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +37,15 @@ class Training:
         data: the data set and split.
         recipe: settings of the training.
         metrics: figures, by name with their unit ("val_top1_percent"), such as `FinetuneResult.metrics`.
-        licence: of the weights, as the Hub names it ("apache-2.0", "cc-by-nc-4.0"); None takes that of the
-            catalogue's weights that the model has (`model.origin`).
+        license: of the weights, as the Hub names it ("apache-2.0", "cc-by-nc-4.0"); None takes that of the
+            catalog's weights that the model has (`model.origin`).
         notes: anything that a user should know, in Markdown.
     """
 
     data: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    licence: str | None = None
+    license: str | None = None
     notes: str | None = None
 
 
@@ -154,11 +154,11 @@ def model_card(model: ImageModel, config: Mapping[str, Any], training: Training)
     """The card in Markdown, with the header that the Hub reads. `config` is the content of `config.json`."""
     from huggingface_hub import ModelCardData
 
-    licence = training.licence or (None if model.origin is None else model.origin.licence)
-    unnamed = licence == NON_COMMERCIAL
+    terms = training.license or (None if model.origin is None else model.origin.license)
+    unnamed = terms == NON_COMMERCIAL
     header = ModelCardData(
-        license="other" if unnamed else licence,
-        license_name=licence if unnamed else None,
+        license="other" if unnamed else terms,
+        license_name=terms if unnamed else None,
         library_name="lightcars",
         pipeline_tag="image-classification",
         tags=["image-classification", "lightcars", str(config["family"])],
@@ -172,7 +172,7 @@ def model_card(model: ImageModel, config: Mapping[str, Any], training: Training)
         _section("Preprocessing", _pairs(config["preprocessing"]) or "Not stated."),
         _section("Classes", _classes(config["classes"])),
         _section("Calibration", _calibration(model)),
-        _section("Licence", "The weights are for non-commercial research only." if unnamed else None),
+        _section("License", "The weights are for non-commercial research only." if unnamed else None),
         _section("Data", training.data),
         _section("Training recipe", _pairs(training.recipe)),
         _section("Metrics", _metrics(training)),

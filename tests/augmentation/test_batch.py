@@ -102,8 +102,8 @@ def test_a_step_that_has_no_form_for_batches_is_done_one_by_one():
     assert change.one_by_one == ("RandomGrayscale", "GaussianBlur")
     assert made(*EVERYTHING[:5]).one_by_one == ()
     found = made(gray, resolution=40)(pixels(), SEEDS)
-    without_colour = (found[:, 0] == found[:, 1]).flatten(1).all(1)
-    assert 0 < without_colour.sum() < 8
+    without_color = (found[:, 0] == found[:, 1]).flatten(1).all(1)
+    assert 0 < without_color.sum() < 8
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 @pytest.mark.parametrize("value", [-0.1, 0.0, 0.07, 0.1])
-def test_each_change_of_colour_is_torchvisions(change, value):
+def test_each_change_of_color_is_torchvisions(change, value):
     images = torch.rand(3, 3, 9, 7, generator=torch.Generator().manual_seed(0))
     images[0, :, :3] = 0.4  # gray pixels have no hue
     images[1, 1] = images[1, 2]  # two channels equal

@@ -151,7 +151,7 @@ def test_accuracy_goes_to_the_rows_of_its_resolution(tiny, asked):
     assert row.accuracy is None, "at other sizes it is not known"
 
 
-def test_published_accuracy_is_the_catalogues():
+def test_published_accuracy_is_the_catalogs():
     from lightcars import published_accuracy
 
     def origin(tag: str, **changed) -> WeightsOrigin:

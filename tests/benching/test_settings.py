@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lightcars import BenchSettings, fuse, ghostnet
-from lightcars.benching.jobs import kinds_here, plan
+from lightcars.benching.cases import kinds_here, plan
 from lightcars.deploy import processor
 from lightcars.deploy.runners import ENGINES, EngineEntry
 from lightcars.errors import (

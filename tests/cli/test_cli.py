@@ -333,7 +333,7 @@ def test_finetune_with_a_tracker_that_is_not_to_be_had(lightcars, cars, tmp_path
 
 
 def test_finetune_resumes_with_its_trackers_after_a_worker_died(lightcars, cars, tmp_path, monkeypatch):
-    run, step = tmp_path / "run", training.CarsModule.training_step
+    run, step = tmp_path / "run", training.ClassifierModule.training_step
 
     def training_step(self, batch, batch_idx):
         if self.current_epoch == 1:
@@ -341,7 +341,7 @@ def test_finetune_resumes_with_its_trackers_after_a_worker_died(lightcars, cars,
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.CarsModule, "training_step", training_step)
+        patch.setattr(training.ClassifierModule, "training_step", training_step)
         arguments = ("--epochs", 2, "--workers", 1, "--tracker", "csv", "--out", run)
         shown = lightcars("finetune", cars, *SMALL, *arguments)
     assert shown.code == 2
@@ -776,7 +776,7 @@ from lightcars.cli.main import run
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs are started without
 torch.set_num_threads(1)
-step, marker = training.CarsModule.training_step, Path(sys.argv.pop())
+step, marker = training.ClassifierModule.training_step, Path(sys.argv.pop())
 
 def training_step(self, batch, batch_idx):
     if self.current_epoch == 1 and batch_idx == 2:
@@ -784,7 +784,7 @@ def training_step(self, batch, batch_idx):
         threading.Event().wait(60)
     return step(self, batch, batch_idx)
 
-training.CarsModule.training_step = training_step
+training.ClassifierModule.training_step = training_step
 run()
 """
 

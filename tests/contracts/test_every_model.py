@@ -329,9 +329,9 @@ def exported_equals_eager(model: ImageModel, folder: Path, *, resolution: int | 
         shapes += [(1, 3, 33, 47), (2, 3, 75, 61), (1, 3, 128, 50)]
     program = to_program(model, resolution=resolution)
     for name in ("onnx", "openvino", "torch-export"):
-        artefact, path = FORMATS[name].artefact, folder / f"model{FORMATS[name].suffix}"
-        artefact.write(program, path, {})
-        assert largest_difference(model, artefact.run(path), shapes) <= TOLERANCES["fp32"], name
+        artifact, path = FORMATS[name].artifact, folder / f"model{FORMATS[name].suffix}"
+        artifact.write(program, path, {})
+        assert largest_difference(model, artifact.run(path), shapes) <= TOLERANCES["fp32"], name
 
 
 @pytest.mark.parametrize(

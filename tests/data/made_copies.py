@@ -1,6 +1,6 @@
 """Small copies of Stanford Cars in every layout in which people have it.
 
-The colour of each photograph tells which record it is of, so that a label or a box that drifted shows.
+The color of each photograph tells which record it is of, so that a label or a box that drifted shows.
 """
 
 import csv
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightcars.data.layouts import CarsData
+from lightcars.data.layouts import DatasetRecords
 from lightcars.data.stanford_cars import CLASS_NAMES
 
 SIZE = (24, 16)
@@ -178,7 +178,7 @@ def parquet(
     return root
 
 
-def found(data: CarsData) -> set[tuple[int, str, int, tuple[int, int, int, int] | None]]:
+def found(data: DatasetRecords) -> set[tuple[int, str, int, tuple[int, int, int, int] | None]]:
     """Number, split, label and box of each sample; the number is read off the photograph."""
     return {
         (Image.open(sample.path).getpixel((0, 0))[0], split, sample.label, sample.box)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lightcars.augmentation.photo import augmentation
 from lightcars.data import dataset
-from lightcars.data.dataset import CarsDataset, DecodedPhotos, SeededSampler, decode
+from lightcars.data.dataset import DecodedImages, ImageDataset, SeededSampler, decode
 from lightcars.data.layouts import Sample, find_data
 from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.errors import DataError
@@ -38,7 +38,7 @@ def samples(tmp_path) -> list[Sample]:
 
 
 @pytest.fixture
-def photos(samples) -> DecodedPhotos:
+def photos(samples) -> DecodedImages:
     return decode(samples, RGB)
 
 
@@ -48,7 +48,7 @@ def little_memory(monkeypatch) -> None:
     monkeypatch.setattr(dataset, "MEMORY_SHARE", 0)
 
 
-@pytest.mark.parametrize("preprocessing", [RGB, GRAY], ids=["colour", "gray"])
+@pytest.mark.parametrize("preprocessing", [RGB, GRAY], ids=["color", "gray"])
 def test_decoding_reads_and_scales_in_order(samples, preprocessing):
     channels = len(preprocessing.mean)
     decoded = decode(samples, preprocessing)
@@ -105,14 +105,14 @@ def test_beyond_the_memory_photographs_go_to_a_file(samples, photos, monkeypatch
     assert isinstance(decoded.pixels, np.memmap)
     monkeypatch.undo()
     assert np.array_equal(decode(samples, RGB).pixels, decoded.pixels)
-    assert CarsDataset(decoded)[3][0].shape == (3, 16, 16)
+    assert ImageDataset(decoded)[3][0].shape == (3, 16, 16)
 
 
 @pytest.mark.usefixtures("little_memory")
 def test_a_broken_photograph_does_not_bring_the_file_back_into_memory(samples):
     samples[2].path.write_bytes(b"")
     decoded = decode(samples, RGB)
-    assert len(CarsDataset(decoded)) == 8
+    assert len(ImageDataset(decoded)) == 8
     owner = decoded.pixels
     while owner.base is not None and not isinstance(owner, np.memmap):
         owner = owner.base
@@ -139,18 +139,18 @@ def test_a_machine_that_does_not_tell_its_free_memory(samples, monkeypatch):
 
 
 def test_a_dataset_gives_pixels_and_label(photos):
-    data = CarsDataset(photos)
+    data = ImageDataset(photos)
     image, label = data[4]
     assert len(data) == 9
     assert (image.shape, image.dtype, label) == ((3, 16, 16), torch.uint8, 1)
     assert torch.equal(image, torch.from_numpy(photos.pixels[4]).permute(2, 0, 1))
 
 
-@pytest.mark.parametrize("preprocessing", [RGB, GRAY], ids=["colour", "gray"])
+@pytest.mark.parametrize("preprocessing", [RGB, GRAY], ids=["color", "gray"])
 def test_augmentation_depends_on_the_seed_alone(samples, preprocessing):
-    data = CarsDataset(decode(samples, preprocessing), augmentation(AugmentRecipe(), 32, 8).photo)
+    data = ImageDataset(decode(samples, preprocessing), augmentation(AugmentRecipe(), 32, 8).photo)
     torch.manual_seed(1)
-    first, plain = data[4, 77][0], CarsDataset(data.photos)[4][0]
+    first, plain = data[4, 77][0], ImageDataset(data.photos)[4][0]
     torch.manual_seed(2)
     torch.rand(5)
     assert torch.equal(data[4, 77][0], first)
@@ -159,7 +159,7 @@ def test_augmentation_depends_on_the_seed_alone(samples, preprocessing):
 
 
 def test_augmentation_leaves_the_random_state(photos):
-    data = CarsDataset(photos, augmentation(AugmentRecipe(), 32, 8).photo)
+    data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).photo)
     torch.manual_seed(3)
     before = torch.get_rng_state()
     for seed in range(5):
@@ -174,13 +174,13 @@ def test_augmentation_that_fails_leaves_the_random_state(photos):
 
     before = torch.get_rng_state()
     with pytest.raises(RuntimeError):
-        CarsDataset(photos, fail)[0, 5]
+        ImageDataset(photos, fail)[0, 5]
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_augmentation_leaves_the_photographs(photos):
     before = photos.pixels.copy()
-    data = CarsDataset(photos, augmentation(AugmentRecipe(), 32, 8).photo)
+    data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).photo)
     for seed in range(20):
         data[seed % 9, seed]
     assert np.array_equal(photos.pixels, before)

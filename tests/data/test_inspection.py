@@ -92,7 +92,7 @@ def test_empty_files_are_broken_and_no_duplicates(tmp_path):
     assert inspect_data(tmp_path).duplicates == ()
 
 
-def test_gray_is_what_has_no_colour_however_it_is_stored(tmp_path):
+def test_gray_is_what_has_no_color_however_it_is_stored(tmp_path):
     folder = tmp_path / "train" / CLASS_NAMES[0]
     folder.mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)

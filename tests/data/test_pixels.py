@@ -1,4 +1,4 @@
-"""Pixels: colours changed in batches as torchvision changes photographs, and normalisation."""
+"""Pixels: colors changed in batches as torchvision changes photographs, and normalization."""
 
 import numpy as np
 import pytest

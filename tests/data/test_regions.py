@@ -18,7 +18,7 @@ BOX = (4, 3, 9, 5)  # columns 3 to 8 and rows 2 to 4, counted from 0
 
 @pytest.fixture
 def photo(tmp_path):
-    """Twelve by ten pixels of which each is another colour; and a function that gives it a box."""
+    """Twelve by ten pixels of which each is another color; and a function that gives it a box."""
     values = np.arange(10 * 12 * 3, dtype=np.uint16).reshape(10, 12, 3) % 251
     path = tmp_path / "photo.png"
     Image.fromarray(values.astype(np.uint8)).save(path)
@@ -70,7 +70,7 @@ def test_a_box_outside_names_file_box_and_size(photo, box, region):
     assert f"its box {box} is outside of its 12 x 10 pixels" in str(caught.value)
 
 
-@pytest.mark.parametrize("preprocessing", [RGB, GRAY], ids=["colour", "gray"])
+@pytest.mark.parametrize("preprocessing", [RGB, GRAY], ids=["color", "gray"])
 def test_decode_cuts_before_it_scales(photo, preprocessing):
     values, sample = photo
     whole = decode([sample(BOX)], preprocessing)

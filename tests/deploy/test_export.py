@@ -30,13 +30,13 @@ def test_it_agrees_with_pytorch(name, classifier, exported):
     assert done.compared == ((1, 3, 48, 48), (3, 3, 48, 48))
     assert done.size_bytes == sum(file.stat().st_size for file in FORMATS[name].files(done.path))
     assert done.format == name
-    engine = FORMATS[name].artefact.run(done.path)
+    engine = FORMATS[name].artifact.run(done.path)
     assert largest_difference(classifier, engine, [(1, 3, 48, 48), (5, 3, 48, 48)]) <= TOLERANCES["fp32"]
 
 
 @every_format
 def test_class_names_and_preprocessing_are_inside(name, classifier, exported):
-    entries = FORMATS[name].artefact.read_entries(exported(name).path)
+    entries = FORMATS[name].artifact.read_entries(exported(name).path)
     description = Description.from_entries(entries)
     assert description == exported(name).description
     assert description.classes == CLASSES
@@ -73,7 +73,7 @@ def test_a_program_needs_no_lightcars(exported):
 def test_any_size(classifier, tmp_path):
     done = export(classifier, tmp_path / "any.onnx", size=InputSize(any_size=True, batch=2))
     assert done.compared == ((2, 3, 48, 48), (2, 3, 37, 43))
-    engine = FORMATS["onnx"].artefact.run(done.path)
+    engine = FORMATS["onnx"].artifact.run(done.path)
     assert largest_difference(classifier, engine, [(2, 3, 90, 33), (2, 3, 32, 64)]) <= TOLERANCES["fp32"]
 
 
@@ -87,16 +87,16 @@ def test_weights_that_do_not_say_what_they_are(tmp_path):
     model = settle(ghostnet(num_classes=5, width=0.1, resolution=40))
     done = export(model, tmp_path / "a.pt2")
     assert done.compared[0] == (1, 3, 40, 40)
-    entries = FORMATS["torch-export"].artefact.read_entries(done.path)
+    entries = FORMATS["torch-export"].artifact.read_entries(done.path)
     assert entries.keys() == {"model", "lightcars_version", "temperature"}
     with pytest.raises(ExportError, match="do not say their class names"):
         export(model, tmp_path / "b.pt2", standalone=True)
 
 
-def test_the_licence_of_weights_goes_on_with_them(tmp_path):
+def test_the_license_of_weights_goes_on_with_them(tmp_path):
     done = export(ghostnet(weights="cars196"), tmp_path / "cars.pt2", size=InputSize(resolution=64))
-    assert done.description.licence == "non-commercial"
-    assert FORMATS["torch-export"].artefact.read_entries(done.path)["licence"] == '"non-commercial"'
+    assert done.description.license == "non-commercial"
+    assert FORMATS["torch-export"].artifact.read_entries(done.path)["license"] == '"non-commercial"'
 
 
 def test_the_steps_are_said(classifier, tmp_path):
@@ -106,7 +106,7 @@ def test_the_steps_are_said(classifier, tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["", "new/folder"])
-def test_an_artefact_that_answers_otherwise_is_not_written(classifier, tmp_path, monkeypatch, folder):
+def test_an_artifact_that_answers_otherwise_is_not_written(classifier, tmp_path, monkeypatch, folder):
     other = ghostnet("thesis", num_classes=5, width=0.1, out_channels=16).eval()
     monkeypatch.setattr(exporting, "to_program", lambda _, **settings: to_program(other, **settings))
     target = tmp_path / folder / "a.pt2"
@@ -126,7 +126,7 @@ def test_a_slight_difference_counts(classifier):
     assert math.isnan(nan)
 
 
-def test_an_artefact_of_no_numbers_is_not_written(classifier, tmp_path, monkeypatch):
+def test_an_artifact_of_no_numbers_is_not_written(classifier, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "largest_difference", lambda *_: float("nan"))
     with pytest.raises(ExportError, match="answers otherwise"):
         export(classifier, tmp_path / "a.pt2")

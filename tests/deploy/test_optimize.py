@@ -17,9 +17,9 @@ from lightcars import ghostnet, optimize
 from lightcars.deploy import measuring
 from lightcars.deploy import processor as processors
 from lightcars.deploy.cache import MOST_ENTRIES, RECORD_FILE, Cache
+from lightcars.deploy.cpu import has_bf16
 from lightcars.deploy.measuring import Measurements
 from lightcars.deploy.optimize import cache_folder
-from lightcars.deploy.processor import has_bf16
 from lightcars.deploy.runners import ENGINES, EngineEntry
 from lightcars.deploy.source import use_threads
 from lightcars.errors import ConfigError, InputError, MissingExtraError, OptimizationError
@@ -77,11 +77,11 @@ class Fake:
 
     def prepare(self, source, precision, folder):
         self.prepared += 1
-        (folder / "artefact").write_text("made")
+        (folder / "artifact").write_text("made")
 
     def start(self, source, precision, folder):
-        if (folder / "artefact").read_text() != "made":
-            raise RuntimeError("this is no artefact")
+        if (folder / "artifact").read_text() != "made":
+            raise RuntimeError("this is no artifact")
         self.started += 1
 
         def call(images):
@@ -423,7 +423,7 @@ def test_what_it_is_remembered_for(classifier, other, install, monkeypatch):
 
 
 def damage_file(entry):
-    (entry / "artefact").write_text("mode")
+    (entry / "artifact").write_text("mode")
 
 
 def damage_record(entry):
@@ -431,7 +431,7 @@ def damage_record(entry):
 
 
 def lose_file(entry):
-    (entry / "artefact").unlink()
+    (entry / "artifact").unlink()
 
 
 def lose_record(entry):
@@ -491,7 +491,7 @@ def test_a_damaged_entry_is_made_anew(classifier, install, cache, damage):
     assert optimize(classifier, engine="fake", precision="fp32").from_cache
 
 
-def test_an_artefact_that_its_engine_refuses_is_made_anew(classifier, install, monkeypatch):
+def test_an_artifact_that_its_engine_refuses_is_made_anew(classifier, install, monkeypatch):
     fake = install(Fake())
     optimize(classifier, engine="fake", precision="fp32")
     start, attempts = fake.start, []
@@ -530,13 +530,13 @@ def test_a_read_only_cache(classifier, install, cache):
 
 
 def test_a_changed_file_is_not_given_out(tmp_path):
-    cache, file = Cache(tmp_path / "cache"), tmp_path / "artefact"
+    cache, file = Cache(tmp_path / "cache"), tmp_path / "artifact"
     file.write_text("made")
     cache.store({"a": 1}, {"b": 2}, [file])
     entry = cache.find({"a": 1})
     assert entry.record == {"b": 2}
     assert cache.find({"a": 2}) is None
-    (entry.folder / "artefact").write_text("mode")
+    (entry.folder / "artifact").write_text("mode")
     assert cache.find({"a": 1}) is None
     cache.forget({"a": 1})
     assert not entry.folder.exists()

@@ -32,7 +32,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def photos(tmp_path):
-    """Eight coloured noises in a folder for each class."""
+    """Eight colored noises in a folder for each class."""
     generator = np.random.default_rng(0)
     for number, name in enumerate(FOLDERS):
         folder = tmp_path / "photos" / name

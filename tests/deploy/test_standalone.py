@@ -120,14 +120,14 @@ def test_what_is_in_it(folder):
     assert [line.split()[0] for line in needs] == ["numpy", "onnxruntime", "pillow"]
     assert all(importlib.metadata.version(line.split()[0]) in line for line in needs)
     assert "5 classes" in (folder / "README.md").read_text()
-    assert "Licence" not in (folder / "README.md").read_text()
+    assert "License" not in (folder / "README.md").read_text()
 
 
-def test_it_says_the_licence_that_is_known(tmp_path):
+def test_it_says_the_license_that_is_known(tmp_path):
     preprocessing = Preprocessing(resolution=48, mean=(0.5,) * 3, std=(0.25,) * 3)
     said = {"model": "GhostNet", "classes": ("a", "b"), "preprocessing": preprocessing}
-    write_companions(tmp_path, Description(**said, licence="non-commercial"))
-    assert "\nLicence of the weights: non-commercial.\n" in (tmp_path / "README.md").read_text()
+    write_companions(tmp_path, Description(**said, license="non-commercial"))
+    assert "\nLicense of the weights: non-commercial.\n" in (tmp_path / "README.md").read_text()
 
 
 def test_same_answers_as_lightcars(folder, classifier, photos, tmp_path):

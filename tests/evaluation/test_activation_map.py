@@ -168,7 +168,7 @@ def test_a_cropped_photograph_shows_what_the_model_sees(tmp_path):
     assert load(tmp_path / "cut").classes == tuple("abcd")
 
 
-def test_a_grayscale_model_shows_the_photograph_in_colour(tmp_path):
+def test_a_grayscale_model_shows_the_photograph_in_color(tmp_path):
     model = small("ghostnet_050", img_channels=1)
     gray = Preprocessing(resolution=64, mean=(0.5,), std=(0.5,))
     save(model, tmp_path / "gray", classes=tuple("abcd"), preprocessing=gray)

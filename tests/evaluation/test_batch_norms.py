@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightcars.data.dataset import CarsDataset, decode
+from lightcars.data.dataset import ImageDataset, decode
 from lightcars.data.layouts import find_data
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.evaluation.batch_norms import settle_batch_norms
@@ -44,7 +44,7 @@ def test_the_first_norm_has_the_statistics_of_all_photographs(trained, photos):
 def test_batches_mix_the_classes(trained, photos, monkeypatch):
     """Of one class each, their variances would leave out what tells classes apart."""
     seen = []
-    monkeypatch.setattr(CarsDataset, "__getitem__", watched(CarsDataset.__getitem__, seen))
+    monkeypatch.setattr(ImageDataset, "__getitem__", watched(ImageDataset.__getitem__, seen))
     settle_batch_norms(trained, photos, batch_size=8)
     assert len(set(seen)) == len(seen) == len(photos.labels) // 8 * 8
     assert len({int(photos.labels[position]) for position in seen[:8]}) > 2
@@ -69,7 +69,7 @@ def test_a_dead_channel_says_always_the_same(trained, photos):
     assert silenced >= 1
     assert after[0] == 0.0
     assert torch.equal(after[1:], before[1:]), "living ones keep their weight"
-    logits = logits_of(trained, CarsDataset(photos), 8)
+    logits = logits_of(trained, ImageDataset(photos), 8)
     assert torch.isfinite(logits).all()
 
 

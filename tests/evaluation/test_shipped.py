@@ -1,4 +1,4 @@
-"""The weights in the package: what their card and the catalogue say of them is what they do."""
+"""The weights in the package: what their card and the catalog say of them is what they do."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def figures():
     return json.loads((RESULTS / "train_cars196.json").read_text())
 
 
-def test_all_that_ships_is_in_the_catalogue():
+def test_all_that_ships_is_in_the_catalog():
     folders = {path.name for path in SHIPPED.iterdir() if path.is_dir()}
     assert {entry.packaged for entry in ENTRIES if entry.packaged} == folders
     assert sum(path.stat().st_size for path in SHIPPED.rglob("*")) < 18e6, "the wheel stays under 20 MB"
@@ -52,7 +52,7 @@ def test_it_opens_in_single_precision_unless_asked():
     assert {parameter.dtype for parameter in half.parameters()} == {torch.float16}
 
 
-def test_the_catalogue_says_what_the_folder_says(figures):
+def test_the_catalog_says_what_the_folder_says(figures):
     card = read_card(FOLDER)
     assert ENTRY.preprocessing == card.preprocessing
     assert ENTRY.num_classes == card.config.num_classes == len(card.classes) == 196
@@ -103,7 +103,7 @@ def test_pictures_of_nothing_look_strange(tmp_path):
     for left in range(0, 200, 20):
         ImageDraw.Draw(stripes).rectangle((left, 0, left + 10, 200), fill=(250, 200, 20))
     pictures = {
-        "grey": Image.new("RGB", (200, 150), (120, 120, 120)),
+        "gray": Image.new("RGB", (200, 150), (120, 120, 120)),
         "slope": Image.linear_gradient("L").convert("RGB"),
         "stripes": stripes,
     }

@@ -60,7 +60,7 @@ def test_predict_says_what_looks_familiar(finished, drawn, tmp_path, limit, fami
     parts = {
         "mean": torch.zeros(features),
         "directions": torch.ones(features, 1),
-        "centres": torch.zeros(2, 1),
+        "centers": torch.zeros(2, 1),
     }
     model.familiarity = Familiarity(**parts, limit=limit)
     (prediction,) = predict(save(model, tmp_path / "model"), drawn / "val" / "Bus" / "0000.png")

@@ -13,7 +13,7 @@ ROTATE_90 = 6  # EXIF: the camera was held upright
 
 
 def photo(width: int = 40, height: int = 24) -> Image.Image:
-    """Smooth colours that every format keeps about as they are: red grows to the right, green downwards."""
+    """Smooth colors that every format keeps about as they are: red grows to the right, green downwards."""
     x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     return Image.fromarray(np.stack([x, y, np.full_like(x, 90)], axis=-1).astype(np.uint8))
 
@@ -88,7 +88,7 @@ def test_what_is_transparent_is_white(tmp_path, mode):
     assert set(read_image(path, 3).get_flattened_data()) == {(255, 255, 255)}
 
 
-def test_grayscale_of_colour_is_the_usual_one(tmp_path):
+def test_grayscale_of_color_is_the_usual_one(tmp_path):
     path = tmp_path / "photo.png"
     photo().save(path)
     assert read_image(path, 1).tobytes() == photo().convert("L").tobytes()

@@ -62,7 +62,7 @@ def test_timm(entry, photo):
 
 @pytest.mark.parametrize("source", ["lukemelas", "huawei"])
 def test_sources_that_only_show_an_example(source, photo):
-    """Resize, centre crop, normalise: lukemelas's `examples/imagenet/main.py`, Huawei's `validate.py`."""
+    """Resize, center crop, normalize: lukemelas's `examples/imagenet/main.py`, Huawei's `validate.py`."""
     from torchvision import transforms
 
     entry = distinct(source)[0]
@@ -119,7 +119,7 @@ def test_other_numbers_of_channels_are_the_photographs_own():
 def test_each_channel_has_its_own_mean_and_std():
     mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
     x = transforms_for(Preprocessing(resolution=32, mean=mean, std=std))(Image.new("RGB", (9, 9), "white"))
-    expected = [(1 - centre) / spread for centre, spread in zip(mean, std, strict=True)]
+    expected = [(1 - center) / spread for center, spread in zip(mean, std, strict=True)]
     assert x.amax((1, 2)).tolist() == pytest.approx(expected)
     assert torch.equal(x.amin((1, 2)), x.amax((1, 2)))
 

@@ -13,7 +13,7 @@ from lightcars.augmentation.photo import augmentation
 from lightcars.errors import ConfigError
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.files import load_recipe, parse_recipe, recipe_names, recipe_text
-from lightcars.training.module import CarsModule
+from lightcars.training.module import ClassifierModule
 from lightcars.training.optim.optimizers import averaged, check_optimization
 
 OWN = ("cars-finetune", "cars-last", "cars-longer", "cars-scratch")
@@ -149,7 +149,7 @@ def test_everything_a_recipe_names_can_be_made(name):
     made = augmentation(recipe.augment, recipe.resolution, 8)
     jitters = [step for step in recipe.augment.photos if "ColorJitter" in step]
     assert bool(made.photo.steps) == (len(recipe.augment.photos) > len(jitters))
-    CarsModule(model, recipe, like)
+    ClassifierModule(model, recipe, like)
     check_optimization(create_model("ghostnet_050", width=0.1, out_channels=8), recipe)
 
 

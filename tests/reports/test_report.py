@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lightcars.errors import MissingExtraError, RunError
-from lightcars.evaluation.activation_map import SeenPhoto
+from lightcars.evaluation.activation_map import ExplainedImage
 from lightcars.evaluation.predict import Guess, Prediction
 from lightcars.reports import draw_activation_map, draw_curves, draw_prediction
 
@@ -72,7 +72,7 @@ def test_an_activation_map(tmp_path, size):
     heat = torch.zeros(8, 8)
     photo = Image.new("RGB", size, "gray")
     for name, values in (("nothing", heat), ("something", heat + 1)):
-        seen = SeenPhoto(photo, values, Guess("Bus $5 $6", 0.5))
+        seen = ExplainedImage(photo, values, Guess("Bus $5 $6", 0.5))
         draw_activation_map(seen, tmp_path / f"{name}.png")
     assert not np.array_equal(read(tmp_path / "nothing.png"), read(tmp_path / "something.png"))
 

@@ -146,13 +146,15 @@ def taught(finished, **settings) -> Recipe:
 def test_a_stopped_run_goes_on_with_its_teacher_which_no_checkpoint_has(
     finished, tiny, tmp_path, monkeypatch, table, same_weights
 ):
-    seen, step = [], training.CarsModule.training_step
+    seen, step = [], training.ClassifierModule.training_step
     mixed = AugmentRecipe(batches=({"MixUp": {}},))
     recipe = replace(taught(finished), augment=mixed, ema_decay=0.9)
-    logits, eager = Teacher.logits, training.CarsModule._eager_logits
+    logits, eager = Teacher.logits, training.ClassifierModule._eager_logits
     monkeypatch.setattr(Teacher, "logits", lambda self, x: seen.append(("teacher", x)) or logits(self, x))
     monkeypatch.setattr(
-        training.CarsModule, "_eager_logits", lambda self, x: seen.append(("model", x)) or eager(self, x)
+        training.ClassifierModule,
+        "_eager_logits",
+        lambda self, x: seen.append(("model", x)) or eager(self, x),
     )
     whole = tiny(finished.data, tmp_path / "whole", recipe=recipe)
     assert [who for who, _ in seen[:4]] == ["model", "teacher"] * 2
@@ -164,7 +166,7 @@ def test_a_stopped_run_goes_on_with_its_teacher_which_no_checkpoint_has(
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.CarsModule, "training_step", stop)
+        patch.setattr(training.ClassifierModule, "training_step", stop)
         with pytest.raises(KeyboardInterrupt):
             tiny(finished.data, tmp_path / "run", recipe=recipe)
     state = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]
@@ -177,7 +179,7 @@ def test_a_stopped_run_goes_on_with_its_teacher_which_no_checkpoint_has(
 def test_a_model_comes_to_answer_as_its_teacher(finished, images):
     """Twenty steps on the same images: nearer to the teacher's answers."""
     job = new_job(finished.data, None, taught(finished), finished.run.parent / "never")
-    module = training.CarsModule(job.network, job.recipe, job.preprocessing, job.teacher)
+    module = training.ClassifierModule(job.network, job.recipe, job.preprocessing, job.teacher)
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.01)
     losses = []
     for _ in range(20):

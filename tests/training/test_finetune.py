@@ -73,14 +73,14 @@ def files(folder: Path) -> set[str]:
 
 def in_epoch(monkeypatch, epoch: int, happen, *, at_step: int = 1) -> None:
     """Calls `happen(module)` before one training step; epochs and steps count from 1."""
-    step = training.CarsModule.training_step
+    step = training.ClassifierModule.training_step
 
     def training_step(self, batch, batch_idx):
         if (self.current_epoch + 1, batch_idx + 1) == (epoch, at_step):
             happen(self)
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(training.CarsModule, "training_step", training_step)
+    monkeypatch.setattr(training.ClassifierModule, "training_step", training_step)
 
 
 def interrupt(_module) -> None:
@@ -201,7 +201,7 @@ def test_its_metrics_are_what_evaluate_measures(finished):
 
 
 def test_best_is_of_the_best_epoch_not_of_the_last(drawn, tiny, tmp_path, monkeypatch, same_weights):
-    log = training.CarsModule.log
+    log = training.ClassifierModule.log
     first = []
 
     def worse_and_worse(self, name, value, **settings):
@@ -209,7 +209,7 @@ def test_best_is_of_the_best_epoch_not_of_the_last(drawn, tiny, tmp_path, monkey
         if self.current_epoch == 0:
             first[:] = [{name: tensor.clone() for name, tensor in self.model.state_dict().items()}]
 
-    monkeypatch.setattr(training.CarsModule, "log", worse_and_worse)
+    monkeypatch.setattr(training.ClassifierModule, "log", worse_and_worse)
     result = tiny(drawn, tmp_path / "run")
     assert result.metrics["best_epoch"] == 1
     assert all(torch.equal(first[0][name], tensor) for name, tensor in result.model.state_dict().items())
@@ -673,7 +673,7 @@ from lightcars import finetune
 from lightcars.training import trainer as training
 
 torch.set_num_threads(1)
-step = training.CarsModule.training_step
+step = training.ClassifierModule.training_step
 
 def training_step(self, batch, batch_idx):
     if self.current_epoch == 1 and batch_idx == 2:
@@ -681,7 +681,7 @@ def training_step(self, batch, batch_idx):
         threading.Event().wait(60)
     return step(self, batch, batch_idx)
 
-training.CarsModule.training_step = training_step
+training.ClassifierModule.training_step = training_step
 finetune(sys.argv[1], recipe=TINY_RECIPE, out=sys.argv[2])
 """
 
@@ -716,12 +716,12 @@ def test_resuming_a_finished_run_changes_nothing(drawn, tiny, finished, tmp_path
 @pytest.fixture
 def stale(monkeypatch):
     """A validation loss that never falls, so that early stopping has its reason."""
-    log = training.CarsModule.log
+    log = training.ClassifierModule.log
 
     def constant(self, name, value, **settings):
         log(self, name, torch.tensor(2.0) if name == "val_loss" else value, **settings)
 
-    monkeypatch.setattr(training.CarsModule, "log", constant)
+    monkeypatch.setattr(training.ClassifierModule, "log", constant)
 
 
 @pytest.mark.usefixtures("stale")
@@ -867,14 +867,14 @@ def test_a_learning_rate_without_measure(drawn, tiny, tmp_path):
 
 
 def test_a_validation_loss_that_is_not_finite_is_no_success(drawn, tiny, tmp_path, monkeypatch):
-    step = training.CarsModule.validation_step
+    step = training.ClassifierModule.validation_step
 
     def spoilt(self, batch, batch_idx):
         if self.current_epoch == 1:
             spoil(self)
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(training.CarsModule, "validation_step", spoilt)
+    monkeypatch.setattr(training.ClassifierModule, "validation_step", spoilt)
     with pytest.raises(NonFiniteLossError):
         tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, patience=5))
     assert all(tensor.isfinite().all() for tensor in load(tmp_path / "run" / "last").state_dict().values())

@@ -10,9 +10,9 @@ from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
 
 from lightcars import finetune
-from lightcars.augmentation.photo import PhotoAugmentation, augmentation, scaled_down
+from lightcars.augmentation.photo import ImageAugmentation, augmentation, scaled_down
 from lightcars.data import dataset, regions
-from lightcars.data.dataset import CarsDataset, Draw, SeededSampler, decode
+from lightcars.data.dataset import Draw, ImageDataset, SeededSampler, decode
 from lightcars.data.layouts import find_data
 from lightcars.errors import ConfigError
 from lightcars.models import images
@@ -38,7 +38,7 @@ def seen(monkeypatch):
     found = {"training": [], "validation": []}
 
     def spied(kind):
-        original = getattr(training.CarsModule, f"{kind}_step")
+        original = getattr(training.ClassifierModule, f"{kind}_step")
 
         def step(self, batch, batch_idx):
             found[kind].append((self.current_epoch, tuple(batch[0].shape)))
@@ -47,7 +47,7 @@ def seen(monkeypatch):
         return step
 
     for kind in found:
-        monkeypatch.setattr(training.CarsModule, f"{kind}_step", spied(kind))
+        monkeypatch.setattr(training.ClassifierModule, f"{kind}_step", spied(kind))
     return found
 
 
@@ -171,7 +171,7 @@ def test_a_stopped_run_goes_on_at_the_size_of_its_epoch(
 ):
     whole = tiny(drawn, tmp_path / "whole", recipe=GROWING)
     seen["training"].clear()
-    original = training.CarsModule.training_step
+    original = training.ClassifierModule.training_step
 
     def stop(self, batch, batch_idx):
         if (self.current_epoch, batch_idx) == (2, 3):
@@ -179,7 +179,7 @@ def test_a_stopped_run_goes_on_at_the_size_of_its_epoch(
         return original(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.CarsModule, "training_step", stop)
+        patch.setattr(training.ClassifierModule, "training_step", stop)
         with pytest.raises(KeyboardInterrupt):
             tiny(drawn, tmp_path / "run", recipe=GROWING)
     assert seen["training"][-1] == (2, (8, 3, 48, 48))
@@ -211,16 +211,16 @@ from pathlib import Path
 import torch
 from cars.test_progressive import GROWING
 from lightcars import finetune
-from lightcars.training.trainer import CarsModule
+from lightcars.training.trainer import ClassifierModule
 
-step = CarsModule.training_step
+step = ClassifierModule.training_step
 
 def training_step(self, batch, batch_idx):
     with (Path(sys.argv[2]).parent / f"seen-{self.global_rank}").open("a") as file:
         print(self.current_epoch, batch[0].shape[-1], file=file)
     return step(self, batch, batch_idx)
 
-CarsModule.training_step = training_step
+ClassifierModule.training_step = training_step
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
@@ -269,7 +269,7 @@ def test_a_smaller_photograph_is_changed_as_a_larger_one():
 
 
 def test_the_full_size_is_what_it_was_without_growth():
-    photo, image = PhotoAugmentation(AugmentRecipe().photos[:2], 64), Image.effect_noise((64, 64), 80)
+    photo, image = ImageAugmentation(AugmentRecipe().photos[:2], 64), Image.effect_noise((64, 64), 80)
     torch.manual_seed(0)
     one = photo(image)
     torch.manual_seed(0)
@@ -280,7 +280,7 @@ def test_the_size_travels_with_each_draw_into_workers_that_live_on(drawn):
     like = Preprocessing(resolution=64, mean=(0.5,) * 3, std=(0.5,) * 3)
     photos = decode(find_data(drawn).split("train")[:8], like)
     sampler = SeededSampler(8, 0, SIZES)
-    data = CarsDataset(photos, augmentation(AugmentRecipe(), 64, 8).photo)
+    data = ImageDataset(photos, augmentation(AugmentRecipe(), 64, 8).photo)
     loader = DataLoader(data, 4, sampler=sampler, num_workers=1, persistent_workers=True)
     for epoch, size in enumerate([*SIZES, 64]):
         sampler.set_epoch(epoch)

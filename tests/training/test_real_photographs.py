@@ -1,4 +1,4 @@
-"""The real photographs, where they are: found as documented, labelled as the devkit says, and trained on."""
+"""The real photographs, where they are: found as documented, labeled as the devkit says, and trained on."""
 
 from dataclasses import replace
 

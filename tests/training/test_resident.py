@@ -21,8 +21,8 @@ from lightcars.recipes.recipe import THESIS_STEPS, AugmentRecipe, ModelRecipe, P
 from lightcars.training import resident
 from lightcars.training import trainer as training
 from lightcars.training.job import resumed_job
-from lightcars.training.loaders import CarsLoaders
-from lightcars.training.resident import DevicePhotos, Draws, place, together
+from lightcars.training.loaders import ImageDataModule
+from lightcars.training.resident import DeviceImages, Draws, place, together
 from tests.training.tiny_settings import TINY_MODEL, TINY_RECIPE
 
 CPU = torch.device("cpu")
@@ -57,9 +57,9 @@ def photos(drawn):
     return {split: decode(cars.split(split), like) for split in ("train", "val")}
 
 
-def loaders(photos, recipe, *, rank=0, world_size=1) -> CarsLoaders:
+def loaders(photos, recipe, *, rank=0, world_size=1) -> ImageDataModule:
     photo = augmentation(recipe.augment, 32, 8).photo
-    made = CarsLoaders(recipe, photos["train"], photos["val"], photo)
+    made = ImageDataModule(recipe, photos["train"], photos["val"], photo)
     made.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, accelerator=None)
     return made
 
@@ -128,14 +128,14 @@ def test_a_device_that_is_too_small_is_one_line(photos, monkeypatch):
 
     monkeypatch.setattr(torch.Tensor, "to", full)
     with pytest.raises(DeviceError, match="do not fit into the memory of cpu; set photos_on_device"):
-        DevicePhotos(photos["train"], CPU)
+        DeviceImages(photos["train"], CPU)
 
 
 # What a step gets
 
 
 def test_photographs_come_with_their_labels(photos):
-    there = DevicePhotos(photos["train"], CPU)
+    there = DeviceImages(photos["train"], CPU)
     pixels, labels = there.take(torch.tensor([5, 0]))
     assert torch.equal(pixels, torch.from_numpy(photos["train"].pixels[[5, 0]]).permute(0, 3, 1, 2))
     assert labels.tolist() == photos["train"].labels[[5, 0]].tolist()
@@ -204,7 +204,7 @@ def test_two_devices_augment_as_one_does(photos):
         return [made.transfer_batch_to_device(batch, CPU, 0)[0] for batch in made.train_dataloader()]
 
     draws = together([*SeededSampler(48, recipe.seed, (32,))][:8])
-    there = DevicePhotos(photos["train"], CPU).take(draws.positions)[0]
+    there = DeviceImages(photos["train"], CPU).take(draws.positions)[0]
     own_seeds = BatchAugmentation(augmentation(recipe.augment, 32, 8).photo)(there, draws.seeds, 32)
     assert torch.equal(images(alone)[0], own_seeds)
     for whole, first, second in zip(images(alone), images(parts[0]), images(parts[1]), strict=True):
@@ -218,13 +218,13 @@ def test_two_devices_augment_as_one_does(photos):
 def test_a_run_has_the_promised_sizes_and_says_where_its_photographs_are(
     drawn, tiny, tmp_path, monkeypatch, capsys
 ):
-    seen, step = [], training.CarsModule.training_step
+    seen, step = [], training.ClassifierModule.training_step
 
     def spied(self, batch, batch_idx):
         seen.append((self.current_epoch, tuple(batch[0].shape), batch[0].dtype))
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(training.CarsModule, "training_step", spied)
+    monkeypatch.setattr(training.ClassifierModule, "training_step", spied)
     tiny(drawn, tmp_path / "run", recipe=ALL_OF_IT, progress=True)
     sizes = list(enumerate([32, 48]))
     assert sorted(set(seen), key=str) == [(e, (8, 1, size, size), torch.uint8) for e, size in sizes]
@@ -242,7 +242,7 @@ def test_what_auto_chose_is_kept(drawn, finished):
 
 def test_a_stopped_run_ends_as_one_that_was_not(drawn, tiny, tmp_path, monkeypatch, table, same_weights):
     whole = tiny(drawn, tmp_path / "whole", recipe=ALL_OF_IT)
-    step = training.CarsModule.training_step
+    step = training.ClassifierModule.training_step
 
     def stop(self, batch, batch_idx):
         if (self.current_epoch, batch_idx) == (1, 3):
@@ -250,7 +250,7 @@ def test_a_stopped_run_ends_as_one_that_was_not(drawn, tiny, tmp_path, monkeypat
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.CarsModule, "training_step", stop)
+        patch.setattr(training.ClassifierModule, "training_step", stop)
         with pytest.raises(KeyboardInterrupt):
             tiny(drawn, tmp_path / "run", recipe=ALL_OF_IT)
     result = finetune(drawn, out=tmp_path / "run", resume=True)

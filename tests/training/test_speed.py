@@ -17,7 +17,7 @@ from lightcars.recipes.recipe import MEMORY_FORMATS, ProgressiveRecipe
 from lightcars.training import finetune as finetuning
 from lightcars.training import speed
 from lightcars.training import trainer as training
-from lightcars.training.module import CarsModule
+from lightcars.training.module import ClassifierModule
 from lightcars.training.speed import Speed, Way, fastest, possible_ways, settle
 from tests.training.tiny_settings import TINY_MODEL, TINY_RECIPE
 
@@ -212,7 +212,7 @@ def test_the_run_is_the_one_with_what_was_chosen(drawn, tiny, tmp_path, capsys, 
 
 
 def interrupted(monkeypatch, start) -> None:
-    step = training.CarsModule.training_step
+    step = training.ClassifierModule.training_step
 
     def training_step(self, batch, batch_idx):
         if (self.current_epoch, batch_idx) == (1, 1):
@@ -220,7 +220,7 @@ def interrupted(monkeypatch, start) -> None:
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.CarsModule, "training_step", training_step)
+        patch.setattr(training.ClassifierModule, "training_step", training_step)
         with pytest.raises(KeyboardInterrupt):
             start()
 
@@ -249,13 +249,13 @@ def test_the_full_resolution_is_measured(drawn, tiny, tmp_path, monkeypatch):
 @pytest.mark.parametrize("memory_format", LAYOUTS)
 def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memory_format):
     seen = []
-    make = CarsModule.__init__
+    make = ClassifierModule.__init__
 
     def made(self, *arguments):
         make(self, *arguments)
         self.model.stem.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
 
-    monkeypatch.setattr(CarsModule, "__init__", made)
+    monkeypatch.setattr(ClassifierModule, "__init__", made)
     tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, memory_format=memory_format))
     layout = LAYOUTS[memory_format]
     assert len(seen) == 6 + 3  # training and validation
@@ -267,13 +267,13 @@ def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memor
 
 def test_gradient_checkpointing_changes_no_figure(drawn, tiny, finished, tmp_path, monkeypatch, table):
     recomputes = []
-    step = training.CarsModule.training_step
+    step = training.ClassifierModule.training_step
 
     def training_step(self, batch, batch_idx):
         recomputes.append(self.model.blocks.recompute)
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(training.CarsModule, "training_step", training_step)
+    monkeypatch.setattr(training.ClassifierModule, "training_step", training_step)
     result = tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, gradient_checkpointing=True))
     assert recomputes
     assert all(recomputes)
@@ -341,7 +341,7 @@ def test_the_real_compiler(drawn, tiny, tmp_path, table):
 def test_compiled_layers_may_still_be_replaced():
     """As Lightning does with batch norms on several GPUs, after the module is made."""
     like = Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.5,) * 3)
-    module = CarsModule(network(), COMPILED, like)
+    module = ClassifierModule(network(), COMPILED, like)
     assert not [name for name, _ in module.named_modules() if "_orig_mod" in name]
     converted = torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
     assert isinstance(converted.model.stem.norm, torch.nn.SyncBatchNorm)

@@ -1,4 +1,4 @@
-"""The catalogue says what the packages that publish the weights say, entry by entry and both ways."""
+"""The catalog says what the packages that publish the weights say, entry by entry and both ways."""
 
 import csv
 import importlib.metadata
@@ -123,7 +123,7 @@ def test_timm(entry):
     assert (theirs.mean, theirs.std) == (ours.mean, ours.std)
     assert theirs.num_classes == entry.num_classes
     assert theirs.hf_hub_id == entry.hub_id
-    assert theirs.license == entry.licence
+    assert theirs.license == entry.license
 
 
 def test_timm_is_complete():
@@ -240,7 +240,7 @@ def test_lukemelas(entry):
     assert entry.url.endswith(f"-{entry.sha256}.pth")
     assert len(entry.sha256) == 8
     assert entry.preprocessing.resolution == EfficientNet.get_image_size(name)
-    assert entry.licence == importlib.metadata.metadata("efficientnet_pytorch")["License"]
+    assert entry.license == importlib.metadata.metadata("efficientnet_pytorch")["License"]
     assert entry.settings == TENSORFLOW
     assert (entry.top1_percent, entry.size_mb) == (None, None)
 
@@ -270,7 +270,7 @@ def test_huawei():
     ours = entry.preprocessing
     assert (ours.resolution, ours.shorter_side, ours.interpolation) == (224, 256, "bilinear")
     assert f"state_dict_{entry.top1_percent}.pth" == entry.url.rpartition("/")[2]
-    assert (entry.sha256, entry.licence) == (None, None), "no source states them"
+    assert (entry.sha256, entry.license) == (None, None), "no source states them"
 
 
 # Preprocessing

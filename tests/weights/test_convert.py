@@ -16,7 +16,7 @@ from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
 from lightcars.models.registry import MODELS, AnyConfig
 from lightcars.models.validation import change_config
 from lightcars.weights.convert.export import state_dict_for
-from lightcars.weights.convert.translate import from_lightcars, recognise, sources, to_lightcars
+from lightcars.weights.convert.translate import from_lightcars, recognize, sources, to_lightcars
 from lightcars.weights.identify import identify
 from lightcars.zoo import create_model, efficientnet, ghostnet
 
@@ -89,7 +89,7 @@ def test_names_and_shapes_are_the_peers(name, source, build, theirs):
         peer = build(theirs).state_dict()
     ours = skeleton(config)
     assert described(from_lightcars(ours, config, source)) == described(peer)
-    assert recognise(peer) == source
+    assert recognize(peer) == source
     assert described(to_lightcars(peer, config, source)) == described(ours)
 
 
@@ -205,7 +205,7 @@ def test_names_of_the_thesis(thesis):
     }
     translated = from_lightcars(without_counters, config, "thesis")
     assert sorted(described(translated)) == sorted(described(state))
-    assert recognise(state) == "thesis"
+    assert recognize(state) == "thesis"
 
 
 def test_logits_of_the_thesis_through_its_names(thesis):
@@ -266,7 +266,7 @@ def test_ones_own_sizes_back_again(config):
     for source in sources(config):
         theirs = from_lightcars(ours, config, source)
         assert len(theirs) == len(ours)
-        assert recognise(theirs) == ("timm" if source == "huawei" else source)
+        assert recognize(theirs) == ("timm" if source == "huawei" else source)
         again = to_lightcars(theirs, config, source)
         assert list(again) == list(ours)
         assert all(again[name] is tensor for name, tensor in ours.items())
@@ -355,25 +355,25 @@ def test_sources():
 
 
 @pytest.mark.parametrize(("name", "source"), every_source(list(MODELS)))
-def test_every_source_is_recognised(name, source):
+def test_every_source_is_recognized(name, source):
     config = MODELS[name].config
     names = from_lightcars(skeleton(config), config, source)
     expected = "timm" if source == "huawei" else source
-    assert recognise(names) == expected
-    assert recognise(reversed(list(names))) == expected, "whatever their order"
+    assert recognize(names) == expected
+    assert recognize(reversed(list(names))) == expected, "whatever their order"
 
 
 @pytest.mark.parametrize(
     "names", [[], ["a"], ["conv1.weight", "bn1.weight"], ["model.stem.conv.weight"], [""]]
 )
-def test_other_names_are_not_recognised(names):
-    assert recognise(names) is None
+def test_other_names_are_not_recognized(names):
+    assert recognize(names) is None
 
 
-def test_other_architectures_are_not_recognised():
+def test_other_architectures_are_not_recognized():
     with META:
-        assert recognise(torchvision_model("resnet18").state_dict()) is None
-        assert recognise(torchvision_model("vit_b_16").state_dict()) is None
+        assert recognize(torchvision_model("resnet18").state_dict()) is None
+        assert recognize(torchvision_model("vit_b_16").state_dict()) is None
 
 
 @pytest.mark.parametrize(

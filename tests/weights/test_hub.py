@@ -679,7 +679,7 @@ def assert_equal(ours, theirs) -> None:
 
 def test_there_and_back(hub, model):
     address = push_to_hub(
-        model, "owner/new", training=Training(licence="mit"), token=hub.write_token, message="First"
+        model, "owner/new", training=Training(license="mit"), token=hub.write_token, message="First"
     )
     assert address == f"{hub.url}/owner/new"
     repository = hub.repositories["owner/new"]
@@ -699,7 +699,7 @@ def test_what_looks_familiar_goes_there_and_back(hub):
     ours = ghostnet(width=0.1, out_channels=16, num_classes=5).eval()
     size = sum(info.channels for info in ours.feature_info)
     ours.familiarity = Familiarity(
-        mean=torch.zeros(size), directions=torch.zeros(size, 1), centres=torch.zeros(5, 1), limit=2.0
+        mean=torch.zeros(size), directions=torch.zeros(size, 1), centers=torch.zeros(5, 1), limit=2.0
     )
     ours.temperature = 0.5
     push_to_hub(ours, "owner/calibrated", token=hub.write_token)
@@ -760,7 +760,7 @@ def test_card_that_the_hub_does_not_accept(hub, model):
     answer = Answer(status=400, body=error.encode(), headers={"Content-Type": "application/json"})
     hub.prepare("/api/validate-yaml", answer, method="POST")
     text = message(
-        model, "owner/new", call=push_to_hub, training=Training(licence="mine"), token=hub.write_token
+        model, "owner/new", call=push_to_hub, training=Training(license="mine"), token=hub.write_token
     )
     assert '400 ("license" must be one of mit)' in text
 

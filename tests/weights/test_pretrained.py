@@ -118,7 +118,7 @@ def test_no_classifier(folder):
 
 
 def test_gray_sees_what_three_equal_channels_would_give(folder, trained):
-    """The sum over the colours, so a gray image gives the same logits as the same image in RGB."""
+    """The sum over the colors, so a gray image gives the same logits as the same image in RGB."""
     gray = torch.randn(2, 1, 64, 64)
     model = ghostnet(weights=folder, img_channels=1, **SMALL)
     wanted = logits(trained, gray.expand(-1, 3, -1, -1))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
-from lightcars.augmentation.photo import PhotoAugmentation
+from lightcars.augmentation.photo import ImageAugmentation
 from lightcars.augmentation.resampling import (
     BOX_CHANCES,
     affine_matrix,
@@ -42,13 +42,13 @@ class BatchStep(Protocol):
 
 @final
 class BatchAugmentation:
-    """What `PhotoAugmentation` does to photographs one by one, for batches of them.
+    """What `ImageAugmentation` does to photographs one by one, for batches of them.
 
     Attributes:
         one_by_one: names of the steps that have no form for batches: each photograph has its turn.
     """
 
-    def __init__(self, photo: PhotoAugmentation) -> None:
+    def __init__(self, photo: ImageAugmentation) -> None:
         self._photo = photo
         self._made: dict[int, tuple[BatchStep, ...]] = {}
         self.one_by_one = tuple(name for step in photo.steps for name in step if not in_batches(step))

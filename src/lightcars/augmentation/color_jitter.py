@@ -14,7 +14,7 @@ from lightcars.models.device import sent
 Change: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(N, C, H, W) images and (N, 1, 1, 1) values -> the images, changed."""
 CACHED_VALUES = 600_000
-"""Of images whose colours are changed at once: 2.4 MB, four photographs of 224 pixels."""
+"""Of images whose colors are changed at once: 2.4 MB, four photographs of 224 pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class ColorJitter:
 
     Attributes:
         brightness, contrast, saturation: factors are drawn from 1 - value (at least 0) to 1 + value.
-        hue: shifts are drawn from -hue to hue, in turns of the colour circle; at most 0.5.
+        hue: shifts are drawn from -hue to hue, in turns of the color circle; at most 0.5.
     """
 
     brightness: float = 0.0
@@ -54,9 +54,9 @@ class ColorJitter:
             changes += [(change_saturation, 1, self.saturation), (change_hue, 0, self.hue)]
         drawn = []
         for position in torch.randperm(len(changes)).tolist():
-            change, centre, spread = changes[position]
-            low = centre - spread if centre == 0 else max(0.0, centre - spread)
-            drawn.append((change, low + (centre + spread - low) * torch.rand(number, 1, 1, 1)))
+            change, center, spread = changes[position]
+            low = center - spread if center == 0 else max(0.0, center - spread)
+            drawn.append((change, low + (center + spread - low) * torch.rand(number, 1, 1, 1)))
         return drawn
 
 
@@ -87,8 +87,8 @@ def change_hue(images: Tensor, turns: Tensor) -> Tensor:
     hue = torch.where(value == red, green - blue, torch.where(value == green, of_green, of_blue))
     hue = hue.div_(divisor).add_(6 * turns[:, 0])  # in sixths of a turn
     turned = torch.empty_like(images)
-    for channel, centre in enumerate((0, 2, 4)):
-        distance = (hue + (3 - centre)).remainder_(6).sub_(3).abs_()
+    for channel, center in enumerate((0, 2, 4)):
+        distance = (hue + (3 - center)).remainder_(6).sub_(3).abs_()
         torch.addcmul(value, distance.sub_(1).clamp_(0, 1), chroma, value=-1, out=turned[:, channel])
     return turned
 

@@ -25,12 +25,12 @@ class Augmentation:
 
     Attributes:
         photo: of each photograph.
-        jitter: of a batch's colours; None leaves them.
-        erasing: of a normalised batch, one after the other.
+        jitter: of a batch's colors; None leaves them.
+        erasing: of a normalized batch, one after the other.
         mix: (N, C, H, W), (N,) labels -> the same, (N, classes) shares of the labels; None mixes nothing.
     """
 
-    photo: PhotoAugmentation
+    photo: ImageAugmentation
     jitter: ColorJitter | None
     erasing: tuple[BatchErasing, ...]
     mix: v2.Transform | None
@@ -52,7 +52,7 @@ def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Au
     erasing = tuple(BatchErasing(_transform(step, {})) for step in recipe.tensors)
     mixes = [_transform(step, classes) for step in recipe.batches]
     return Augmentation(
-        photo=PhotoAugmentation(photos, resolution),
+        photo=ImageAugmentation(photos, resolution),
         jitter=jitter,
         erasing=erasing,
         mix=v2.RandomChoice(mixes) if mixes else None,
@@ -60,7 +60,7 @@ def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Au
 
 
 @final
-class PhotoAugmentation:
+class ImageAugmentation:
     """A recipe's changes of one photograph: PIL image -> PIL image, at the resolution or a smaller one.
 
     Smaller is what a `RandomResizedCrop` cuts; without one the photograph is scaled down before all else.

@@ -86,8 +86,8 @@ def _weights(start: Tensor, length: Tensor, size: int, side: int) -> Tensor:
     start, length = start[:, None, None], length[:, None, None]
     step = length / side
     pixels = torch.arange(size, device=start.device) + 0.5
-    centres = start + (torch.arange(side, device=start.device)[:, None] + 0.5) * step
-    weights = (1 - (pixels - centres).abs() / step.clamp(min=1)).clamp_(min=0)
+    centers = start + (torch.arange(side, device=start.device)[:, None] + 0.5) * step
+    weights = (1 - (pixels - centers).abs() / step.clamp(min=1)).clamp_(min=0)
     weights = weights * ((pixels > start) & (pixels < start + length))
     return weights / weights.sum(2, keepdim=True)
 

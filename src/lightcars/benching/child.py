@@ -17,10 +17,10 @@ from lightcars.benching.settings import known_engines
 from lightcars.counters.timing import time_calls
 from lightcars.deploy.calibration import Calibration
 from lightcars.deploy.engines import quietly
-from lightcars.deploy.judging import judge
 from lightcars.deploy.measuring import Check
 from lightcars.deploy.runners import EngineEntry, Precision
 from lightcars.deploy.source import Source
+from lightcars.deploy.verification import judge
 from lightcars.errors import ConfigError
 from lightcars.models.memory_format import LAYOUTS
 from lightcars.weights.checkpoint import load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lightcars.benching.jobs import Job
+from lightcars.benching.cases import BenchCase
 from lightcars.models.origin import WeightsOrigin
 from lightcars.weights.catalog import find_tag
 
@@ -26,11 +26,11 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRow(Job):
+class BenchRow(BenchCase):
     """One engine in one precision with one batch, or one kind of training step.
 
     Attributes:
-        model, engine, precision, batch, resolution, threads, device, layout: what was measured, as in `Job`.
+        model, engine, precision, batch, resolution, threads, device, layout: what was measured (`BenchCase`).
         latency_ms: of one batch: half of the calls took no longer.
         p95_ms: 95 % of the calls took no longer.
         calls: so many.
@@ -63,7 +63,7 @@ class BenchRow(Job):
         return f"{self.precision} {self.layout}" if self.layout else f"{self.engine} {self.precision}"
 
     @classmethod
-    def of(cls, job: Job, found: dict[str, Any], accuracy: Accuracy | None) -> BenchRow:
+    def of(cls, job: BenchCase, found: dict[str, Any], accuracy: Accuracy | None) -> BenchRow:
         """From what the job's processes answered."""
         latency_ms = found.get("latency_ms")
         as_measured = job.precision != "int8"  # whose accuracy is another one
@@ -78,7 +78,7 @@ class BenchRow(Job):
 
 
 def published_accuracy(origin: WeightsOrigin | None) -> Accuracy | None:
-    """What the catalogue says of weights that were taken from it whole.
+    """What the catalog says of weights that were taken from it whole.
 
     It holds as long as nobody trained them since.
     """

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from lightcars.benching.jobs import Job, plan
+from lightcars.benching.cases import BenchCase, plan
 from lightcars.benching.process import Answer, call_elsewhere
 from lightcars.benching.results import BenchResult
 from lightcars.benching.rows import Accuracy, BenchRow
 from lightcars.benching.settings import EAGER, BenchSettings, known_engines
 from lightcars.deploy.calibration import Calibration, as_calibration
-from lightcars.deploy.processor import processor
+from lightcars.deploy.cpu import processor
 from lightcars.deploy.runners import installed_version
 from lightcars.models.image_model import ImageModel
 from lightcars.version import __version__
@@ -48,7 +48,7 @@ def bench(
         models: of this library, by the names that the rows shall have.
         settings: what is measured.
         accuracies: of the weights, if known, by the same names: for the plot. `published_accuracy` knows
-            those of the catalogue.
+            those of the catalog.
         progress: show a bar.
 
     Raises:
@@ -70,7 +70,7 @@ def bench(
     )
 
 
-def _measure(job: Job, weights: Path, model: ImageModel, settings: BenchSettings) -> dict[str, Any]:
+def _measure(job: BenchCase, weights: Path, model: ImageModel, settings: BenchSettings) -> dict[str, Any]:
     """What the processes of one job answer."""
     with tempfile.TemporaryDirectory(prefix="lightcars-bench-") as work:
         folder = Path(work) / "engine"
@@ -127,27 +127,27 @@ def _sorted(rows: list[BenchRow]) -> list[BenchRow]:
 
 
 @contextmanager
-def _bar(jobs: list[Job], progress: bool) -> Iterator[Callable[[Job], None]]:
+def _bar(jobs: list[BenchCase], progress: bool) -> Iterator[Callable[[BenchCase], None]]:
     from tqdm import tqdm
 
     with tqdm(total=len(jobs), disable=not (progress and sys.stderr.isatty()), leave=False) as bar:
         started = iter(range(len(jobs)))
 
-        def show(job: Job) -> None:
+        def show(job: BenchCase) -> None:
             bar.update(1 if next(started) else 0)
             bar.set_description(f"{job.model}, {job.engine} {job.precision}, batch {job.batch}")
 
         yield show
 
 
-def _machine(job: Job) -> str:
+def _machine(job: BenchCase) -> str:
     """Without the list of what the processor can do."""
     name = processor().partition(": ")[0]
     gpu = f"; {torch.cuda.get_device_name(job.device)}" if job.device != "cpu" else ""
     return f"{name}{gpu}; {job.threads} thread{'' if job.threads == 1 else 's'}"
 
 
-def _versions(jobs: list[Job]) -> dict[str, str | None]:
+def _versions(jobs: list[BenchCase]) -> dict[str, str | None]:
     found: dict[str, str | None] = {"lightcars": __version__, "python": platform.python_version()}
     for entry in (known_engines()[job.engine] for job in jobs):
         found |= dict(zip(entry.packages, entry.versions, strict=True))

@@ -101,7 +101,7 @@ def bench(
 
 
 def _run(sources: list[str], weights: str | None, settings: BenchSettings) -> BenchResult:
-    from lightcars.benching.jobs import kinds_here
+    from lightcars.benching.cases import kinds_here
     from lightcars.benching.run import bench as run_bench
 
     kinds_here(settings)  # what this machine cannot do, before anything is downloaded

@@ -152,7 +152,7 @@ def _say(found: Inspection) -> None:
 def _problems(found: Inspection) -> list[tuple[str, list[str]]]:
     """Each kind of problem that there is, with its lines."""
     leaks = found.leaks
-    mislabelled = [group for group in found.duplicates if len(group.classes) > 1]
+    mislabeled = [group for group in found.duplicates if len(group.classes) > 1]
     inside = [group for group in found.duplicates if len(group.splits) == len(group.classes) == 1]
     absent, thin = found.absent_classes, found.thin_classes
     first = found.splits[0].name
@@ -166,8 +166,8 @@ def _problems(found: Inspection) -> list[tuple[str, list[str]]]:
             (f"{' and '.join(group.splits)}: {' = '.join(group.paths)}" for group in leaks),
         ),
         (
-            f"the same bytes with different classes ({len(mislabelled)}):",
-            (f"{' and '.join(group.classes)}: {' = '.join(group.paths)}" for group in mislabelled),
+            f"the same bytes with different classes ({len(mislabeled)}):",
+            (f"{' and '.join(group.classes)}: {' = '.join(group.paths)}" for group in mislabeled),
         ),
         (
             f"the same bytes more than once in a split ({len(inside)}):",

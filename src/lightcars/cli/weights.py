@@ -38,13 +38,13 @@ def weights(
         size = UNKNOWN if entry.size_mb is None else f"{entry.size_mb:.0f} MB"
         top1 = UNKNOWN if entry.top1_percent is None else f"{entry.top1_percent:.1f} %"
         pixels = f"{entry.preprocessing.resolution} px"
-        return (entry.tag, top1, pixels, size, entry.licence or UNKNOWN)
+        return (entry.tag, top1, pixels, size, entry.license or UNKNOWN)
 
     if not entries:
         typer.echo(f"no published weights of {model} are known; a folder or file of your own can be given")
         return
     print_table(
-        ("tag", "top-1", "input", "size", "licence"),
+        ("tag", "top-1", "input", "size", "license"),
         [row(entry) for entry in entries],
         right="top-1,input,size",
     )

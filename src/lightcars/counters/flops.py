@@ -1,6 +1,6 @@
 """How many multiply-accumulates a model takes: what both papers, both theses and fvcore call FLOPs.
 
-Counted are convolutions, linear layers, other matrix products and attention; not normalisation,
+Counted are convolutions, linear layers, other matrix products and attention; not normalization,
 activations, pooling and additions, which all sources leave out too.
 """
 

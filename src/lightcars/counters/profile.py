@@ -101,7 +101,7 @@ class Profile:
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        """Operators that ran and have no count: normalisation, activations, pooling, additions, ..."""
+        """Operators that ran and have no count: normalization, activations, pooling, additions, ..."""
         return tuple(row.name for row in self.operators if row.flops is None)
 
     def to_json(self) -> str:

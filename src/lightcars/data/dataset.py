@@ -33,7 +33,7 @@ MEMORY_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class DecodedPhotos:
+class DecodedImages:
     """Photographs of one size.
 
     Attributes:
@@ -60,7 +60,7 @@ def decode(
     region: Region = "whole",
     name: str = "",
     progress: bool = False,
-) -> DecodedPhotos:
+) -> DecodedImages:
     """Reads and scales every photograph, on all cores.
 
     Args:
@@ -105,7 +105,7 @@ def decode(
     for position, source in enumerate(good):  # in place: they may not fit into memory twice
         if position != source:
             pixels[position] = pixels[source]
-    return DecodedPhotos(pixels[: len(good)], labels, broken, kept)
+    return DecodedImages(pixels[: len(good)], labels, broken, kept)
 
 
 def _room(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
@@ -151,14 +151,14 @@ class Draw(NamedTuple):
 
 
 @final
-class CarsDataset(Dataset[tuple[Tensor, int]]):
+class ImageDataset(Dataset[tuple[Tensor, int]]):
     """Photographs with labels: ((C, H, W) of uint8, label).
 
     It is indexed by position, or by `Draw`: then the augmentation is drawn from the seed, so that it is the
     same in whatever process and order, and gives the size.
     """
 
-    def __init__(self, photos: DecodedPhotos, augmentation: Augment | None = None) -> None:
+    def __init__(self, photos: DecodedImages, augmentation: Augment | None = None) -> None:
         self.photos = photos
         self.augmentation = augmentation
 

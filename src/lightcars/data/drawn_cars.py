@@ -92,7 +92,7 @@ WHEELS: Mapping[str, tuple[float, float, float]] = {
 
 
 def draw_car(kind: str, seed: int) -> Image.Image:
-    """One car of that kind: colour, size, place, direction, slope and background vary with the seed."""
+    """One car of that kind: color, size, place, direction, slope and background vary with the seed."""
     chance = random.Random(f"{kind}/{seed}")
     image = _background(chance)
     length = chance.uniform(0.74, 0.9) * SIDE * 2
@@ -111,9 +111,9 @@ def draw_car(kind: str, seed: int) -> Image.Image:
     pen.polygon(place(windows), fill=(shade, shade + 20, shade + 30), outline=(20, 20, 20), width=2)
     rear, front, radius = WHEELS[kind]
     for axle in (rear, front):
-        for size, colour in ((radius, (15, 15, 15)), (radius * 0.5, (150, 150, 150))):
+        for size, color in ((radius, (15, 15, 15)), (radius * 0.5, (150, 150, 150))):
             x, y, r = left + axle * length, ground - 0.09 * length * 0.62, size * length
-            pen.ellipse((x - r, y - r, x + r, y + r), fill=colour)
+            pen.ellipse((x - r, y - r, x + r, y + r), fill=color)
     layer = layer.rotate(chance.uniform(-4, 4), Image.Resampling.BICUBIC)
     image.paste(layer, mask=layer)
     if chance.random() < 0.5:
@@ -130,8 +130,8 @@ def _background(chance: random.Random) -> Image.Image:
     horizon = int(chance.uniform(0.35, 0.7) * SIDE * 2)
     for _ in range(chance.randrange(4)):
         x, width = chance.randrange(SIDE * 2), chance.randrange(10, 50)
-        colour = tuple(chance.randrange(60, 220) for _ in range(3))
-        pen.rectangle((x, horizon - chance.randrange(10, 90), x + width, horizon), fill=colour)
+        color = tuple(chance.randrange(60, 220) for _ in range(3))
+        pen.rectangle((x, horizon - chance.randrange(10, 90), x + width, horizon), fill=color)
     pen.rectangle((0, horizon, SIDE * 2, SIDE * 2), fill=road)
     return image
 

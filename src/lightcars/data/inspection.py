@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from tqdm import tqdm
 
-from lightcars.data.layouts import CarsData, Sample, Split, find_data
+from lightcars.data.layouts import DatasetRecords, Sample, Split, find_data
 from lightcars.data.records import Region
 from lightcars.data.regions import check_region, read_sample
 from lightcars.errors import DataError
@@ -48,7 +48,7 @@ class ChannelStatistics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitFigures:
+class SplitSummary:
     """One split.
 
     Attributes:
@@ -56,7 +56,7 @@ class SplitFigures:
         num_images: photographs in it.
         num_classes: classes that have at least one.
         num_boxes: photographs with a box.
-        num_gray: photographs without colour.
+        num_gray: photographs without color.
         num_broken: photographs that cannot be read.
     """
 
@@ -107,7 +107,7 @@ class Inspection:
     root: str
     layout: str
     num_classes: int
-    splits: tuple[SplitFigures, ...]
+    splits: tuple[SplitSummary, ...]
     absent_classes: tuple[str, ...]
     thin_classes: Mapping[str, int]
     mismatches: tuple[str, ...]
@@ -129,7 +129,7 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One file: digest of its bytes, and of what could be read size, colour, moments in RGB and gray."""
+    """One file: digest of its bytes, and of what could be read size, color, moments in RGB and gray."""
 
     digest: bytes
     problem: str | None
@@ -144,7 +144,7 @@ def inspect_data(root: str | Path, *, progress: bool = False) -> Inspection:
     """Reads every photograph of a data set once.
 
     Raises:
-        DataError: no layout is recognised, or not one photograph can be read.
+        DataError: no layout is recognized, or not one photograph can be read.
     """
     data = find_data(root)
     looks: dict[Split, list[_Look]] = {}
@@ -294,8 +294,8 @@ def _spread(values: Sequence[int]) -> tuple[int, float, int]:
     return min(values), median(values), max(values)
 
 
-def _figures(split: str, samples: Sequence[Sample], looks: Sequence[_Look]) -> SplitFigures:
-    return SplitFigures(
+def _figures(split: str, samples: Sequence[Sample], looks: Sequence[_Look]) -> SplitSummary:
+    return SplitSummary(
         name=split,
         num_images=len(samples),
         num_classes=len({sample.label for sample in samples}),
@@ -309,7 +309,7 @@ def _below(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _duplicates(data: CarsData, looks: Mapping[Split, Sequence[_Look]]) -> tuple[Duplicates, ...]:
+def _duplicates(data: DatasetRecords, looks: Mapping[Split, Sequence[_Look]]) -> tuple[Duplicates, ...]:
     groups: defaultdict[bytes, list[tuple[str, Sample]]] = defaultdict(list)
     for split, samples in data.splits.items():
         for sample, look in zip(samples, looks[split], strict=True):

@@ -1,4 +1,4 @@
-"""Photographs as pixels and tensors: their colours changed in batches, and normalised. No torchvision."""
+"""Photographs as pixels and tensors: their colors changed in batches, and normalized. No torchvision."""
 
 from __future__ import annotations
 

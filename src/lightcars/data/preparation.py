@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from lightcars.data.archives import SUFFIXES, is_archive, unpack
 from lightcars.data.hub import PREFIX, fetch_dataset
-from lightcars.data.layouts import CLASSES_FILE, Box, CarsData, Split, find_data
+from lightcars.data.layouts import CLASSES_FILE, Box, DatasetRecords, Split, find_data
 from lightcars.data.layouts import parquet as parquet_layout
 from lightcars.data.layouts.boxes import ANNOTATIONS_FILE, ANNOTATIONS_HEAD
-from lightcars.data.layouts.find import recognise
+from lightcars.data.layouts.find import recognize
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError, LightcarsError
 
@@ -79,7 +79,7 @@ def prepare(source: str | Path, target: str | Path, *, progress: bool = False) -
         folder, notes = _folder(source, work, progress=progress)
         with _shown_as(folder, source):
             made = work / "made"
-            found = recognise(folder)
+            found = recognize(folder)
             if found is not None and found[0] == parquet_layout.NAME:
                 layout, placed, told = _from_parquet(found[1], made, progress=progress)
             else:
@@ -146,7 +146,7 @@ def _folder(source: str | Path, work: Path, *, progress: bool) -> tuple[Path, tu
     archives = sorted(path for path in source.iterdir() if is_archive(path))
     if not archives:
         return source, ()
-    if recognise(source) is not None:
+    if recognize(source) is not None:
         return source, (f"archives in {source} are left out: {', '.join(path.name for path in archives)}",)
     unpacked.mkdir()
     for archive in archives:
@@ -157,7 +157,9 @@ def _folder(source: str | Path, work: Path, *, progress: bool) -> tuple[Path, tu
     return unpacked, ()
 
 
-def _from_samples(data: CarsData, made: Path, *, progress: bool) -> tuple[str, _Placed, tuple[str, ...]]:
+def _from_samples(
+    data: DatasetRecords, made: Path, *, progress: bool
+) -> tuple[str, _Placed, tuple[str, ...]]:
     made.mkdir()
     placed: _Placed = {}
     for split, samples in data.splits.items():
@@ -216,7 +218,7 @@ def _write_tables(made: Path, placed: _Placed, classes: tuple[str, ...]) -> None
             table.writerow((inside, classes[label], *(box or ("", "", "", ""))))
 
 
-def _read_back(made: Path, placed: _Placed) -> CarsData:
+def _read_back(made: Path, placed: _Placed) -> DatasetRecords:
     """What was made, read as it will be; it must be what was meant."""
     again = find_data(made)
     read: _Placed = {

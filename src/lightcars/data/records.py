@@ -36,7 +36,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CarsData:
+class DatasetRecords:
     """A data set on disk.
 
     Attributes:

@@ -84,7 +84,7 @@ class Photos:
     Attributes:
         fitted, judged: (N, img_channels, H, W) of uint8.
         labels: of the judged ones, as their folders say; None if these are no classes of the model.
-        preprocessing: for the normalisation.
+        preprocessing: for the normalization.
     """
 
     fitted: Tensor
@@ -93,7 +93,7 @@ class Photos:
     preprocessing: Preprocessing
 
     def batches(self, images: Tensor, batch: int) -> Iterator[Tensor]:
-        """Normalised (batch, img_channels, H, W) of float32; the last is filled up with the first images."""
+        """Normalized (batch, img_channels, H, W) of float32; the last is filled up with the first images."""
         for start in range(0, len(images), batch):
             positions = torch.arange(start, start + batch) % len(images)
             yield (images[positions].float() / 255 - self._mean) / self._std

@@ -1,4 +1,4 @@
-"""What an artefact says of itself: class names, preprocessing, temperature. No torch."""
+"""What an artifact says of itself: class names, preprocessing, temperature. No torch."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from lightcars.version import __version__
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """Travels inside every artefact, as texts of JSON under the names of these attributes.
+    """Travels inside every artifact, as texts of JSON under the names of these attributes.
 
     Attributes:
         model: class of the model.
         classes: names of the outputs in order, if known.
         preprocessing: from a photograph to the input, if known.
         temperature: what logits are divided by for probabilities.
-        licence: of the weights, if they are the catalogue's and it is known.
-        lightcars_version: that made the artefact.
+        license: of the weights, if they are the catalog's and it is known.
+        lightcars_version: that made the artifact.
     """
 
     model: str
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
     temperature: float = 1.0
-    licence: str | None = None
+    license: str | None = None
     lightcars_version: str = __version__
 
     def entries(self) -> dict[str, str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Engine: TypeAlias = "Callable[[Tensor], Tensor]"
-"""(N, img_channels, H, W) of normalised float32 -> (N, num_classes) logits."""
+"""(N, img_channels, H, W) of normalized float32 -> (N, num_classes) logits."""
 
 _CORES: list[Any] = []
 _CORES_LOCK = threading.Lock()

@@ -23,7 +23,7 @@ from lightcars.models.validation import MIN_RESOLUTION, require_int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSize:
-    """What an artefact takes.
+    """What an artifact takes.
 
     Attributes:
         batch: images at once; None leaves it open.
@@ -49,14 +49,14 @@ class Exported:
     """What `export` wrote and found.
 
     Attributes:
-        path: of the artefact.
+        path: of the artifact.
         format: of `FORMATS`.
         engine: that ran it.
         size_bytes: of its files together.
         difference: the largest difference from PyTorch's logits, as a part of the largest logit.
         compared: shapes of the images that were tried.
         standalone: the folder that predicts alone, if it was wanted.
-        description: what the artefact says of itself.
+        description: what the artifact says of itself.
     """
 
     path: Path
@@ -84,9 +84,9 @@ def export(
 
     Args:
         model: one of this library's; it is not changed.
-        path: of the artefact; its ending chooses the format: .onnx, .xml (OpenVINO, with a .bin beside
+        path: of the artifact; its ending chooses the format: .onnx, .xml (OpenVINO, with a .bin beside
             it), .pt2 (torch.export) or .pte (ExecuTorch).
-        size: what the artefact takes; by default any number of images of the weights' own resolution.
+        size: what the artifact takes; by default any number of images of the weights' own resolution.
         standalone: also makes a folder that predicts with onnxruntime, numpy and Pillow alone; beside
             `path`, with its name and "-standalone".
         force: replaces what is there.
@@ -140,7 +140,7 @@ def export(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """One artefact to make. `resolution` is what the input has, or is tried with where the size is open."""
+    """One artifact to make. `resolution` is what the input has, or is tried with where the size is open."""
 
     model: ImageModel
     format: Format
@@ -161,12 +161,12 @@ class _Plan:
             classes=ready.classes,
             preprocessing=preprocessing,
             temperature=ready.temperature,
-            licence=None if ready.origin is None else ready.origin.licence,
+            license=None if ready.origin is None else ready.origin.license,
         )
         return cls(model=ready, format=format, size=size, resolution=resolution, description=description)
 
     def make(self, path: Path, tell: Callable[[str], None]) -> float:
-        """Writes the artefact, and returns the difference of its answers."""
+        """Writes the artifact, and returns the difference of its answers."""
         tell(f"converting for {self.format.engine}")
         program = to_program(
             self.model,
@@ -175,9 +175,9 @@ class _Plan:
             largest=(self.format.largest_batch, self.format.largest_side),
         )
         with as_it_is():
-            self.format.artefact.write(program, path, self.description.entries())
+            self.format.artifact.write(program, path, self.description.entries())
         tell(f"comparing {self.format.engine} with PyTorch")
-        difference = largest_difference(self.model, self.format.artefact.run(path), self.shapes())
+        difference = largest_difference(self.model, self.format.artifact.run(path), self.shapes())
         if not difference <= TOLERANCES["fp32"]:  # nor not a number
             raise ExportError(
                 f"{self.format.engine} answers otherwise than PyTorch, by {difference:.1e} of the largest"
@@ -219,9 +219,9 @@ def largest_difference(model: ImageModel, engine: Engine, shapes: Iterable[tuple
             got = engine(images)
         except Exception as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise ExportError(f"the artefact does not run on images of shape {shape}: {reason[0]}") from error
+            raise ExportError(f"the artifact does not run on images of shape {shape}: {reason[0]}") from error
         if got.shape != expected.shape:
-            raise ExportError(f"the artefact gives {tuple(got.shape)}, PyTorch {tuple(expected.shape)}.")
+            raise ExportError(f"the artifact gives {tuple(got.shape)}, PyTorch {tuple(expected.shape)}.")
         difference = float((got - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
         if math.isnan(difference):
             return math.nan

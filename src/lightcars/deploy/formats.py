@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from lightcars.deploy.engines import Engine
 
 
-class Artefact(Protocol):
-    """What each file in `artefacts/` has."""
+class Artifact(Protocol):
+    """What each file in `artifacts/` has."""
 
     def write(self, program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> None:
-        """Converts, and writes one artefact with its metadata."""
+        """Converts, and writes one artifact with its metadata."""
 
     def run(self, path: Path) -> Engine:
-        """The artefact in its own engine."""
+        """The artifact in its own engine."""
 
     def read_entries(self, path: Path) -> dict[str, str]:
-        """The metadata of an artefact."""
+        """The metadata of an artifact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Format:
     Attributes:
         name: after `--to`.
         engine: that runs it, for people.
-        suffix: of the artefact's file.
+        suffix: of the artifact's file.
         second_suffix: of a file beside it that belongs to it.
         packages: modules that writing and running it need.
         largest_batch, largest_side: of sizes left open; where memory is planned for them, no larger than
@@ -53,14 +53,14 @@ class Format:
     largest_side: int = 16_384
 
     def files(self, path: Path) -> tuple[Path, ...]:
-        """All files of the artefact at `path`."""
+        """All files of the artifact at `path`."""
         return (path,) if self.second_suffix is None else (path, path.with_suffix(self.second_suffix))
 
     @property
-    def artefact(self) -> Artefact:
+    def artifact(self) -> Artifact:
         """The code that writes and runs it."""
-        module = f"lightcars.deploy.artefacts.{self.name.replace('-', '_')}"
-        return cast(Artefact, importlib.import_module(module))
+        module = f"lightcars.deploy.artifacts.{self.name.replace('-', '_')}"
+        return cast(Artifact, importlib.import_module(module))
 
 
 FORMATS = {

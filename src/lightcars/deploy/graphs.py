@@ -1,6 +1,6 @@
 """A model as a graph that other engines run: torch.export's program, ONNX, OpenVINO.
 
-All have one input, `images` (N, img_channels, H, W) of normalised float32, and one output, `logits`
+All have one input, `images` (N, img_channels, H, W) of normalized float32, and one output, `logits`
 (N, num_classes). Batch norms are folded into their convolutions.
 """
 

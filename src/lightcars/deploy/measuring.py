@@ -155,7 +155,7 @@ class Check:
 
 
 def _images(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Patches of colour under a little noise: nearer to photographs than noise alone."""
+    """Patches of color under a little noise: nearer to photographs than noise alone."""
     batch, channels, height, width = shape
     plain: dict[str, Any] = {"generator": generator, "dtype": torch.float32, "device": "cpu"}
     patches = torch.randn(batch, channels, 5, 5, **plain)

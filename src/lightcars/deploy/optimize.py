@@ -17,14 +17,14 @@ import torch
 
 from lightcars.deploy.cache import Cache, Entry
 from lightcars.deploy.calibration import Calibration, as_calibration
+from lightcars.deploy.cpu import computes_bf16, processor
 from lightcars.deploy.engines import Engine, quietly
-from lightcars.deploy.judging import judge
 from lightcars.deploy.measuring import Check, Measurement, Measurements, take_turns
 from lightcars.deploy.optimized import Chosen, OptimizedModel
-from lightcars.deploy.processor import computes_bf16, processor
 from lightcars.deploy.quantize import require_nncf
 from lightcars.deploy.runners import ENGINES, PRECISIONS, EngineEntry, Precision, installed_version
 from lightcars.deploy.source import Source, checked_threads, own_resolution
+from lightcars.deploy.verification import judge
 from lightcars.errors import ConfigError, LightcarsError, OptimizationError, did_you_mean
 from lightcars.models.image_model import ImageModel
 from lightcars.models.transforms import preprocessing_of
@@ -102,7 +102,7 @@ def optimize(
     cache = Cache(cache_folder())
     remembered = cache.find(key)
     if remembered is not None:
-        with suppress(Exception):  # an artefact that its engine does not take any more
+        with suppress(Exception):  # an artifact that its engine does not take any more
             return _resume(source, digest, remembered)
         cache.forget(key)
     if engine != AUTO:
@@ -192,7 +192,7 @@ def _machine(device: torch.device) -> str:
 
 
 def _resume(source: Source, digest: str, entry: Entry) -> OptimizedModel:
-    """The engine that was chosen before, from its artefact."""
+    """The engine that was chosen before, from its artifact."""
     record = entry.record
     chosen = Chosen(
         engine=record["engine"],

@@ -35,7 +35,7 @@ def activation_map(model: ImageModel, image: Tensor, class_index: int | None = N
 
     Args:
         model: of any family.
-        image: (C, H, W) or (1, C, H, W), normalised as the model wants it.
+        image: (C, H, W) or (1, C, H, W), normalized as the model wants it.
         class_index: None takes the likeliest class.
 
     Returns:
@@ -80,11 +80,11 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenPhoto:
+class ExplainedImage:
     """A photograph with what the model sees on it.
 
     Attributes:
-        image: the part of the photograph that the model looks at, in colour.
+        image: the part of the photograph that the model looks at, in color.
         heat: (H, W) of values in [0, 1], to be stretched over `image`.
         guess: the class that it is the map of.
     """
@@ -94,7 +94,9 @@ class SeenPhoto:
     guess: Guess
 
 
-def explain(run: str | Path, photo: str | Path, *, device: str | torch.device | None = None) -> SeenPhoto:
+def explain(
+    run: str | Path, photo: str | Path, *, device: str | torch.device | None = None
+) -> ExplainedImage:
     """The activation map of a photograph's likeliest class.
 
     Args:
@@ -111,11 +113,11 @@ def explain(run: str | Path, photo: str | Path, *, device: str | torch.device | 
     fit = fit_square(preprocessing)
     with without_advice():
         image = fit(read_image(Path(photo), len(preprocessing.mean)))
-        colour = read_image(Path(photo), 3)
+        color = read_image(Path(photo), 3)
     pixels = normalize(to_pixels(image)[None].to(trained.device), preprocessing)
     with torch.inference_mode():
         best, index = trained.probabilities(trained.model(pixels))[0].max(dim=0)
     heat = activation_map(trained.model, pixels, int(index)).cpu()
     whole = preprocessing.resize == "squash" and preprocessing.shorter_side == preprocessing.resolution
-    seen = colour if whole else fit(colour)
-    return SeenPhoto(seen, heat, Guess(trained.classes[int(index)], float(best)))
+    seen = color if whole else fit(color)
+    return ExplainedImage(seen, heat, Guess(trained.classes[int(index)], float(best)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lightcars.evaluation.evaluate import ClassFigures
+from lightcars.evaluation.evaluate import ClassMetrics
 from lightcars.evaluation.predictions import Predictions
 
 NUM_BINS = 15
@@ -24,12 +24,12 @@ class HardClass:
 
     Attributes:
         label: of the class.
-        figures: its name, how many photographs it has, how many of them are recognised.
+        figures: its name, how many photographs it has, how many of them are recognized.
         mistakes: positions of the photographs that are not, the most confident mistake first.
     """
 
     label: int
-    figures: ClassFigures
+    figures: ClassMetrics
     mistakes: tuple[int, ...]
 
 
@@ -38,7 +38,7 @@ def classes_by_difficulty(predictions: Predictions) -> list[HardClass]:
     hits, found = predictions.hits, []
     for label in np.unique(predictions.labels).tolist():
         members = predictions.labels == label
-        figures = ClassFigures(
+        figures = ClassMetrics(
             predictions.classes[label], int(members.sum()), 100.0 * float(hits[members].mean())
         )
         found.append(HardClass(label, figures, _most_confident_first(predictions, members & ~hits)))

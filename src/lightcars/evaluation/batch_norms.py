@@ -9,17 +9,17 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader
 
-from lightcars.data.dataset import CarsDataset, DecodedPhotos
+from lightcars.data.dataset import DecodedImages, ImageDataset
 from lightcars.data.pixels import normalize
 from lightcars.runs.trained import TrainedModel
 
 
 def settle_batch_norms(
-    trained: TrainedModel, train: DecodedPhotos, batch_size: int = 128, *, statistics: bool = True
+    trained: TrainedModel, train: DecodedImages, batch_size: int = 128, *, statistics: bool = True
 ) -> int:
     """Takes the statistics from whole photographs, as the model will see them.
 
-    Those of the training are of crops, colours and mixes at another size, and run behind averaged weights
+    Those of the training are of crops, colors and mixes at another size, and run behind averaged weights
     (Wu and Johnson, "Rethinking Batch in BatchNorm", arXiv 2105.07576, section 3). A channel whose variance
     over all photographs is below the norm's epsilon carries nothing, but what wakes it is multiplied by
     hundreds; from now on it always gives its bias.
@@ -34,7 +34,7 @@ def settle_batch_norms(
         How many channels were silenced.
     """
     loader = DataLoader(
-        CarsDataset(train),
+        ImageDataset(train),
         batch_size,
         shuffle=True,
         drop_last=len(train.labels) > batch_size,

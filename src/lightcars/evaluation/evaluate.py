@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightcars.data.dataset import CarsDataset, decode
-from lightcars.data.layouts import CarsData, find_data, with_validation
+from lightcars.data.dataset import ImageDataset, decode
+from lightcars.data.layouts import DatasetRecords, find_data, with_validation
 from lightcars.data.pixels import normalize
 from lightcars.data.records import Region
 from lightcars.errors import DataError
@@ -22,13 +22,13 @@ from lightcars.runs.trained import TrainedModel, load_trained
 
 
 @dataclass(frozen=True, slots=True)
-class ClassFigures:
+class ClassMetrics:
     """One class.
 
     Attributes:
         name: of the class.
         num_images: photographs of it in the split.
-        top1_percent: of them recognised.
+        top1_percent: of them recognized.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Evaluation:
     top1_percent: float
     top5_percent: float
     loss: float
-    per_class: tuple[ClassFigures, ...]
+    per_class: tuple[ClassMetrics, ...]
     selected_on: str | None = None
     note: str | None = None
 
@@ -100,13 +100,13 @@ def evaluate(
         name=split,
         progress=progress,
     )
-    logits = logits_of(trained, CarsDataset(photos), batch_size)
+    logits = logits_of(trained, ImageDataset(photos), batch_size)
     figures = _figures(split, logits, torch.from_numpy(photos.labels), cars.classes, photos.broken)
     selected_on = selecting_split(Path(run))
     return replace(figures, selected_on=selected_on, note=note_on(split, selected_on))
 
 
-def data_for(trained: TrainedModel, run: Path, root: str | Path, split: str) -> CarsData:
+def data_for(trained: TrainedModel, run: Path, root: str | Path, split: str) -> DatasetRecords:
     """The data as the run split them; other classes than the model's are an error."""
     cars = _as_split(run, root, split)
     if cars.classes != trained.classes:
@@ -117,7 +117,7 @@ def data_for(trained: TrainedModel, run: Path, root: str | Path, split: str) -> 
     return cars
 
 
-def _as_split(run: Path, root: str | Path, split: str) -> CarsData:
+def _as_split(run: Path, root: str | Path, split: str) -> DatasetRecords:
     cars = find_data(root)
     if "val" in cars.splits or split == "test" or not RunFolder(run).description.is_file():
         return cars
@@ -134,7 +134,7 @@ def validation_region(run: Path) -> Region:
 
 
 @torch.inference_mode()
-def logits_of(trained: TrainedModel, photos: CarsDataset, batch_size: int) -> Tensor:
+def logits_of(trained: TrainedModel, photos: ImageDataset, batch_size: int) -> Tensor:
     """(N, num_classes) logits on the processor, in the order of the photographs."""
     batches = [
         trained.model(normalize(images.to(trained.device), trained.preprocessing)).float().cpu()
@@ -157,7 +157,7 @@ def _figures(
         top5_percent=_percent(hits.any(dim=1)),
         loss=F.cross_entropy(logits, labels).item(),
         per_class=tuple(
-            ClassFigures(classes[label], int((labels == label).sum()), _percent(first[labels == label]))
+            ClassMetrics(classes[label], int((labels == label).sum()), _percent(first[labels == label]))
             for label in sorted(set(labels.tolist()))
         ),
     )

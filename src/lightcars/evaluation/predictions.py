@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lightcars.data.dataset import CarsDataset, DecodedPhotos, decode
+from lightcars.data.dataset import DecodedImages, ImageDataset, decode
 from lightcars.errors import RunError
 from lightcars.evaluation.evaluate import data_for, logits_of, validation_region
 from lightcars.files import write_text
@@ -70,9 +70,9 @@ class Predictions:
         return 100.0 * float((self.guesses == self.labels[:, None]).any(axis=1).mean())
 
 
-def judge(trained: TrainedModel, photos: DecodedPhotos, root: Path, batch_size: int = 64) -> Predictions:
+def judge(trained: TrainedModel, photos: DecodedImages, root: Path, batch_size: int = 64) -> Predictions:
     """What the model says of photographs that are in memory; `root` is the data folder."""
-    logits = logits_of(trained, CarsDataset(photos), batch_size)
+    logits = logits_of(trained, ImageDataset(photos), batch_size)
     likeliest = trained.probabilities(logits).topk(min(TOP, logits.shape[1]), dim=1)
     return Predictions(
         classes=trained.classes,

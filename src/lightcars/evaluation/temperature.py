@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightcars.data.dataset import CarsDataset, DecodedPhotos
+from lightcars.data.dataset import DecodedImages, ImageDataset
 from lightcars.data.pixels import normalize
 from lightcars.evaluation.evaluate import logits_of
 from lightcars.models.familiarity import fit_familiarity, pooled
@@ -19,7 +19,7 @@ SEARCHED = (math.log(0.05), math.log(20.0))
 """Logarithms of the temperatures that are looked at; their loss has one minimum."""
 
 
-def calibrate(trained: TrainedModel, train: DecodedPhotos, val: DecodedPhotos) -> None:
+def calibrate(trained: TrainedModel, train: DecodedImages, val: DecodedImages) -> None:
     """Fits the model's `temperature` to `val`, and its `familiarity` to `train` with the limit from `val`.
 
     Args:
@@ -28,7 +28,7 @@ def calibrate(trained: TrainedModel, train: DecodedPhotos, val: DecodedPhotos) -
         val: of the same classes, and not trained on.
     """
     labels = torch.from_numpy(val.labels)
-    trained.model.temperature = fit_temperature(logits_of(trained, CarsDataset(val), 64), labels)
+    trained.model.temperature = fit_temperature(logits_of(trained, ImageDataset(val), 64), labels)
     trained.model.familiarity = fit_familiarity(
         features_of(trained, train), torch.from_numpy(train.labels), features_of(trained, val)
     )
@@ -53,10 +53,10 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 @torch.inference_mode()
-def features_of(trained: TrainedModel, photos: DecodedPhotos, batch_size: int = 64) -> Tensor:
+def features_of(trained: TrainedModel, photos: DecodedImages, batch_size: int = 64) -> Tensor:
     """(N, F): the means of the maps at each stride, in the order of the photographs."""
     maps = (
         trained.model.features(normalize(images.to(trained.device), trained.preprocessing))
-        for images, _ in DataLoader(CarsDataset(photos), batch_size)
+        for images, _ in DataLoader(ImageDataset(photos), batch_size)
     )
     return torch.cat([pooled(of_batch).cpu() for of_batch in maps])

@@ -1,4 +1,4 @@
-"""Convolution, batch normalisation, activation: the unit that every model here is made of."""
+"""Convolution, batch normalization, activation: the unit that every model here is made of."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ConvStyle:
         activation: makes the activation module; `nn.Identity` for none.
         padding: "symmetric" pads kernel_size // 2 on every side, as PyTorch models do; "same" pads as
             TensorFlow does, from the size of the input at hand and with the odd pixel at the end.
-        eps, momentum: of the batch normalisation, in PyTorch's sense (momentum is the new value's share).
+        eps, momentum: of the batch normalization, in PyTorch's sense (momentum is the new value's share).
     """
 
     activation: Callable[[], nn.Module] = nn.ReLU
@@ -82,7 +82,7 @@ class ConvNormAct(nn.Module):
         kernel_size: side of the square kernel.
         stride: of the convolution.
         groups: `in_channels` for a depthwise convolution.
-        style: activation, padding and normalisation.
+        style: activation, padding and normalization.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class GhostModule(nn.Module):
         ratio: output maps per base map, at least 2.
         depthwise_size: kernel of the cheap operation.
         stride: of the base convolution.
-        style: activation (after both convolutions), padding and normalisation.
+        style: activation (after both convolutions), padding and normalization.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class GhostBottleneck(nn.Module):
         stride: 1 leaves the depthwise convolution of the branch out.
         squeeze_excite: makes the squeeze for the hidden channels; None for none.
         drop_path: probability of dropping the branch for a sample while training.
-        style: activation, padding and normalisation.
+        style: activation, padding and normalization.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class MBConv(nn.Module):
         stride: of the depthwise convolution.
         squeeze_reduction: the squeeze's hidden width is in_channels // squeeze_reduction; 0 for none.
         drop_path: probability of dropping the branch for a sample while training.
-        style: activation, padding and normalisation.
+        style: activation, padding and normalization.
     """
 
     def __init__(

@@ -71,7 +71,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Transparent pixels on white, so that no hidden colours appear."""
+    """Transparent pixels on white, so that no hidden colors appear."""
     if "A" not in image.getbands() and "transparency" not in image.info:
         return image
     pixels = image.convert("RGBA")

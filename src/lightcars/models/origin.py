@@ -16,7 +16,7 @@ class WeightsOrigin:
         adapted: names of those that were fitted to another number of image channels.
         initialized: names of those that were drawn anew, because the model was to end otherwise.
         guess: what had to be assumed, if anything.
-        licence: of the weights, as their source states it; None if it is not known.
+        license: of the weights, as their source states it; None if it is not known.
     """
 
     weights: str
@@ -25,7 +25,7 @@ class WeightsOrigin:
     adapted: tuple[str, ...] = ()
     initialized: tuple[str, ...] = ()
     guess: str | None = None
-    licence: str | None = None
+    license: str | None = None
 
     def __str__(self) -> str:
         parts = [f"{self.kept} tensors kept"]

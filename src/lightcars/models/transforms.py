@@ -18,9 +18,9 @@ RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling
 
 
 def transforms_for(model: Any) -> v2.Transform:
-    """PIL image -> the normalised (C, H, W) tensor that the model's weights expect.
+    """PIL image -> the normalized (C, H, W) tensor that the model's weights expect.
 
-    Size, crop, interpolation, mean and std are those of the weights: of the catalogue or of the checkpoint's
+    Size, crop, interpolation, mean and std are those of the weights: of the catalog or of the checkpoint's
     own `config.json`.
 
     Args:

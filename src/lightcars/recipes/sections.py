@@ -159,7 +159,7 @@ class AugmentRecipe:
     Attributes:
         photos: done to each photograph, one after the other. A `RandomResizedCrop` needs no size: it is the
             recipe's resolution. A `ColorJitter` at the end is done in batches, which is quicker.
-        tensors: done to each photograph after normalisation (`RandomErasing`).
+        tensors: done to each photograph after normalization (`RandomErasing`).
         batches: one of them, drawn anew for each batch, mixes its photographs (`MixUp`, `CutMix`).
     """
 

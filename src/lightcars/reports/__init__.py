@@ -1,13 +1,13 @@
 """Pictures of runs and predictions, and the report: one page with all that a run or several show."""
 
 from lightcars.reports.pictures import draw_activation_map, draw_curves, draw_prediction
-from lightcars.reports.run_metrics import Comparison, RunFigures
+from lightcars.reports.run_metrics import Comparison, RunMetrics
 from lightcars.reports.write import Report, report, write_report
 
 __all__ = [
     "Comparison",
     "Report",
-    "RunFigures",
+    "RunMetrics",
     "draw_activation_map",
     "draw_curves",
     "draw_prediction",

@@ -1,4 +1,4 @@
-"""Charts as SVG text for a page: they take its colours, so that they read on light and on dark."""
+"""Charts as SVG text for a page: they take its colors, so that they read on light and on dark."""
 
 from __future__ import annotations
 

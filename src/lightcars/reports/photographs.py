@@ -44,7 +44,7 @@ class Photographs:
 
 def _thumbnail(path: Path) -> str:
     image = read_image(path, 3)
-    image.info.clear()  # no comment, colour profile or place goes into the page
+    image.info.clear()  # no comment, color profile or place goes into the page
     image.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=QUALITY)

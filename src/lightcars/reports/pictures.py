@@ -13,7 +13,7 @@ from lightcars.runs.selection import shown_split
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lightcars.evaluation.activation_map import SeenPhoto
+    from lightcars.evaluation.activation_map import ExplainedImage
     from lightcars.evaluation.predict import Prediction
 
 TRAIN_COLOR, VAL_COLOR = "tab:gray", "tab:blue"
@@ -54,8 +54,8 @@ def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> N
     write_figure(figure, path)
 
 
-def draw_activation_map(seen: SeenPhoto, path: Path) -> None:
-    """The photograph, and beside it the same with what speaks for its likeliest class in warm colours."""
+def draw_activation_map(seen: ExplainedImage, path: Path) -> None:
+    """The photograph, and beside it the same with what speaks for its likeliest class in warm colors."""
     figure = new_figure(width=9.0, height=3.4)
     width, height = seen.image.size
     plain, marked = figure.subplots(1, 2)

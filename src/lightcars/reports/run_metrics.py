@@ -34,7 +34,7 @@ CURVES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFigures:
+class RunMetrics:
     """The key figures of a run; None where it does not tell.
 
     Attributes:
@@ -100,7 +100,7 @@ class RunContent:
     label: str
     description: Mapping[str, Any]
     rows: tuple[Row, ...]
-    figures: RunFigures
+    figures: RunMetrics
     predictions: Predictions | None
     photographs: Path | None
     notes: tuple[str, ...]
@@ -214,14 +214,14 @@ def _photographs(description: Mapping[str, Any], source: Source) -> tuple[Path |
 
 def _figures(
     run: RunFolder, description: Mapping[str, Any], rows: tuple[Row, ...], predictions: Predictions | None
-) -> RunFigures:
+) -> RunMetrics:
     num_params, flops = _costs(run, description)
     chosen = description["recipe"].get("select_on", "val")
     judged: dict[str, Any] = {}
     if predictions is not None:
         judged["num_images"] = len(predictions.labels)
         judged["calibration_error_percent"] = 100.0 * calibration(predictions).error
-    return RunFigures(
+    return RunMetrics(
         run=str(run.path),
         model=str(description["model"]["name"]),
         finished=run.summary.is_file(),
@@ -264,13 +264,13 @@ def _best(run: RunFolder, rows: tuple[Row, ...]) -> dict[str, Any]:
     return {"epochs": len(rows), "best_epoch": int(best["epoch"]), **{name: best[name] for name in names}}
 
 
-def _disagreement(figures: RunFigures, predictions: Predictions | None) -> list[str]:
+def _disagreement(figures: RunMetrics, predictions: Predictions | None) -> list[str]:
     """Predictions are in 32-bit floats and may be of other photographs than those of the run."""
     if predictions is None or figures.val_top1_percent is None:
         return []
     if abs(predictions.top1_percent - figures.val_top1_percent) < 0.05:
         return []
     return [
-        f"The predictions analysed here have {predictions.top1_percent:.2f} % top-1, where the run counted"
+        f"The predictions analyzed here have {predictions.top1_percent:.2f} % top-1, where the run counted"
         f" {figures.val_top1_percent:.2f} %: they are of other photographs, or computed in another precision."
     ]

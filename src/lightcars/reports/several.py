@@ -11,12 +11,12 @@ from lightcars.evaluation.predictions import Predictions
 from lightcars.reports import page
 from lightcars.reports.charts import Line, line_chart
 from lightcars.reports.photographs import Photographs, grid_of
-from lightcars.reports.run_metrics import Comparison, RunContent, RunFigures
+from lightcars.reports.run_metrics import Comparison, RunContent, RunMetrics
 from lightcars.runs.selection import note_on_choice, shown_split
 
 NUM_MISSED = 48
 
-_FIGURES: dict[str, Callable[[RunFigures], str]] = {
+_FIGURES: dict[str, Callable[[RunMetrics], str]] = {
     "model": lambda run: run.model,
     "top-1": lambda run: _marked(run, page.percent(run.val_top1_percent)),
     "top-5": lambda run: _marked(run, page.percent(run.val_top5_percent)),
@@ -29,7 +29,7 @@ _FIGURES: dict[str, Callable[[RunFigures], str]] = {
 }
 
 
-def _marked(run: RunFigures, text: str) -> str:
+def _marked(run: RunMetrics, text: str) -> str:
     return text if text == "-" else text + page.mark(run.note)
 
 

@@ -1,4 +1,4 @@
-"""How a report looks: its colours are named once for light and once for dark."""
+"""How a report looks: its colors are named once for light and once for dark."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #ffffff; --soft: #5d6878; --line: #d5dbe3;

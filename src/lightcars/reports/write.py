@@ -9,7 +9,7 @@ from pathlib import Path
 from lightcars.errors import InputError
 from lightcars.files import write_text
 from lightcars.models.images import without_advice
-from lightcars.reports.run_metrics import Comparison, RunFigures, Source, read_run
+from lightcars.reports.run_metrics import Comparison, RunMetrics, Source, read_run
 from lightcars.reports.several import compare, comparison, several_page
 from lightcars.reports.single import single_page
 from lightcars.runs.folder import RunFolder
@@ -27,7 +27,7 @@ class Report:
     """
 
     path: Path
-    runs: tuple[RunFigures, ...]
+    runs: tuple[RunMetrics, ...]
     comparison: Comparison | None
     notes: tuple[str, ...]
 

@@ -74,7 +74,7 @@ class Teacher:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """(N, C, H, W), normalised for the model that is trained -> (N, num_classes)."""
+        """(N, C, H, W), normalized for the model that is trained -> (N, num_classes)."""
         if self._scale.device != images.device:
             self._model.to(images.device)
             self._scale, self._shift = self._scale.to(images.device), self._shift.to(images.device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @final
-class EpochFigures:
+class EpochMetrics:
     """Sums over photographs, which the devices add up once, at the end of the epoch.
 
     So each photograph counts the same, however uneven the batches and the devices' parts are; a mean of

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightcars.augmentation.photo import augmentation
-from lightcars.data.dataset import DecodedPhotos, decode
+from lightcars.data.dataset import DecodedImages, decode
 from lightcars.errors import DataError, MissingExtraError
 from lightcars.evaluation.evaluate import evaluate
 from lightcars.evaluation.predictions import judge, write_predictions
@@ -25,7 +25,7 @@ from lightcars.runs.selection import CHOSEN_ON_TEST, note_on_choice
 from lightcars.runs.trained import load_trained
 from lightcars.training.callbacks.trackers import DEFAULT_TRACKERS, check_trackers
 from lightcars.training.distributed.processes import is_first_process
-from lightcars.training.job import Job, chosen_recipe, description, new_job, resumed_job
+from lightcars.training.job import TrainingJob, chosen_recipe, description, new_job, resumed_job
 from lightcars.training.malloc import memory_kept
 from lightcars.training.resident import place
 from lightcars.training.speed import device_of, settle
@@ -124,8 +124,13 @@ def finetune(
 
 
 def _trained(
-    job: Job, photos: dict[str, DecodedPhotos], trackers: Sequence[str], *, resume: bool, progress: bool
-) -> tuple[Job, list[Row]]:
+    job: TrainingJob,
+    photos: dict[str, DecodedImages],
+    trackers: Sequence[str],
+    *,
+    resume: bool,
+    progress: bool,
+) -> tuple[TrainingJob, list[Row]]:
     """Settles what is to be measured and trains; the job as it was run, and the rows of its table."""
     from lightcars.training.callbacks.tracking import (  # lightning takes seconds to import
         closing,
@@ -142,7 +147,7 @@ def _trained(
         return job, train(job, photos["train"], photos["val"], loggers=loggers, progress=progress)
 
 
-def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
+def _photos(job: TrainingJob, *, progress: bool) -> dict[str, DecodedImages]:
     """Training and validation photographs in memory; "val" is the split that selects."""
     recipe = job.recipe
     side = recipe.decode_resolution or job.preprocessing.resolution
@@ -160,7 +165,7 @@ def _photos(job: Job, *, progress: bool) -> dict[str, DecodedPhotos]:
     return photos
 
 
-def _settled(job: Job, photos: dict[str, DecodedPhotos]) -> Job:
+def _settled(job: TrainingJob, photos: dict[str, DecodedImages]) -> TrainingJob:
     """The job with nothing left to measure or to choose."""
     side = job.preprocessing.resolution
     recipe, speed = settle(job.recipe, job.network, side, len(photos["train"].labels))
@@ -169,7 +174,7 @@ def _settled(job: Job, photos: dict[str, DecodedPhotos]) -> Job:
     return replace(job, recipe=recipe, speed=speed, place=said)
 
 
-def _tested(job: Job, data: str | Path) -> dict[str, float]:
+def _tested(job: TrainingJob, data: str | Path) -> dict[str, float]:
     figures = evaluate(
         job.run.best, data, split="test", region=job.recipe.val_region, device=_device(job.recipe)
     )
@@ -180,7 +185,7 @@ def _tested(job: Job, data: str | Path) -> dict[str, float]:
     }
 
 
-def _begin(job: Job, trackers: Sequence[str]) -> Loggers:
+def _begin(job: TrainingJob, trackers: Sequence[str]) -> Loggers:
     from lightcars.training.callbacks.tracking import open_trackers
 
     made = not job.run.path.exists()
@@ -197,7 +202,7 @@ def _begin(job: Job, trackers: Sequence[str]) -> Loggers:
     return loggers
 
 
-def _predict(job: Job, val: DecodedPhotos) -> None:
+def _predict(job: TrainingJob, val: DecodedImages) -> None:
     trained = load_trained(job.run.path, _device(job.recipe))
     predictions = judge(trained, val, job.cars.root, job.recipe.batch_size)
     predictions = replace(predictions, note=note_on_choice(job.recipe.select_on))
@@ -220,7 +225,7 @@ def _require_extra() -> None:
         raise MissingExtraError(f"fine-tuning needs {', '.join(missing)}: pip install 'lightcars[cars]'")
 
 
-def _warn_of_broken(photos: dict[str, DecodedPhotos]) -> None:
+def _warn_of_broken(photos: dict[str, DecodedImages]) -> None:
     for split, decoded in photos.items():
         if decoded.broken and is_first_process():
             warnings.warn(

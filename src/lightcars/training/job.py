@@ -15,9 +15,9 @@ from typing import Any, cast
 import torch
 
 from lightcars.augmentation.photo import augmentation
-from lightcars.data.layouts import CLASSES_FILE, CarsData, find_data, with_validation
+from lightcars.data.layouts import CLASSES_FILE, DatasetRecords, find_data, with_validation
 from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
-from lightcars.deploy.processor import computes_bf16
+from lightcars.deploy.cpu import computes_bf16
 from lightcars.errors import ConfigError, DataError
 from lightcars.models.build import build_model, resolve_device
 from lightcars.models.image_model import ImageModel
@@ -65,7 +65,9 @@ def for_model(recipe: Recipe, name: str) -> Recipe:
     return replace(recipe, name=None, model=ModelRecipe(name=name, freeze_epochs=recipe.model.freeze_epochs))
 
 
-def new_job(data: str | Path, model: ImageModel | None, recipe: Recipe, out: str | Path | None) -> Job:
+def new_job(
+    data: str | Path, model: ImageModel | None, recipe: Recipe, out: str | Path | None
+) -> TrainingJob:
     """A run from its beginning; nothing is written yet.
 
     Raises:
@@ -86,10 +88,10 @@ def new_job(data: str | Path, model: ImageModel | None, recipe: Recipe, out: str
     folder = default_folder(name) if out is None else Path(out)
     if is_first_process():
         check_free(folder)
-    return Job(name, network, recipe, preprocessing, cars, RunFolder(folder), teacher=teacher)
+    return TrainingJob(name, network, recipe, preprocessing, cars, RunFolder(folder), teacher=teacher)
 
 
-def resumed_job(data: str | Path, recipe: Recipe | None, out: str | Path | None) -> Job:
+def resumed_job(data: str | Path, recipe: Recipe | None, out: str | Path | None) -> TrainingJob:
     """A run that goes on.
 
     Raises:
@@ -115,10 +117,10 @@ def resumed_job(data: str | Path, recipe: Recipe | None, out: str | Path | None)
         raise DataError(f"{data} is not the data that {out} was started with ({counts}, then {then}).")
     name = str(before["model"]["name"])
     teacher = None if run.summary.is_file() else _teacher(recipe, cars, network)
-    return Job(name, network, recipe, _preprocessing(network, recipe), cars, run, teacher=teacher)
+    return TrainingJob(name, network, recipe, _preprocessing(network, recipe), cars, run, teacher=teacher)
 
 
-def description(job: Job) -> dict[str, Any]:
+def description(job: TrainingJob) -> dict[str, Any]:
     """What `run.json` keeps: all that is needed to do it again."""
     cars = job.cars
     return {
@@ -143,7 +145,7 @@ def description(job: Job) -> dict[str, Any]:
     }
 
 
-def _split(data: str | Path, recipe: Recipe) -> CarsData:
+def _split(data: str | Path, recipe: Recipe) -> DatasetRecords:
     """The data with a validation split; where test selects, as in the theses, all of train is trained on."""
     cars = find_data(data)
     cars = cars if recipe.select_on == "test" else with_validation(cars, recipe.seed)
@@ -180,7 +182,7 @@ def _to_train(model: ImageModel) -> ImageModel:
     return model
 
 
-def _teacher(recipe: Recipe, cars: CarsData, network: ImageModel) -> ImageModel | None:
+def _teacher(recipe: Recipe, cars: DatasetRecords, network: ImageModel) -> ImageModel | None:
     if recipe.distillation is None:
         return None
     return load_teacher(recipe.distillation, cars.classes, network.config.img_channels)
@@ -202,7 +204,7 @@ def _preprocessing(network: ImageModel, recipe: Recipe) -> Preprocessing:
     return Preprocessing(resolution=resolution, mean=mean, std=std)
 
 
-def _growth(job: Job) -> dict[str, Any]:
+def _growth(job: TrainingJob) -> dict[str, Any]:
     """Where photographs grow: the first epoch of each size, and the size."""
     if job.recipe.progressive is None:
         return {}
@@ -210,7 +212,7 @@ def _growth(job: Job) -> dict[str, Any]:
     return {"training_resolutions": {str(sizes.index(size) + 1): size for size in sorted(set(sizes))}}
 
 
-def _check_classes(cars: CarsData) -> None:
+def _check_classes(cars: DatasetRecords) -> None:
     missing = sorted(set(range(len(cars.classes))) - {sample.label for sample in cars.split("train")})
     if missing:
         raise DataError(
@@ -239,7 +241,7 @@ _DEFAULT_FOLDER = "LIGHTCARS_RUN_FOLDER"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrainingJob:
     """A fine-tune ready to go.
 
     `speed` is what was measured to settle the recipe, if anything was; `place` says where photographs are.
@@ -249,7 +251,7 @@ class Job:
     network: ImageModel
     recipe: Recipe
     preprocessing: Preprocessing
-    cars: CarsData
+    cars: DatasetRecords
     run: RunFolder
     speed: Speed | None = None
     place: str = ""

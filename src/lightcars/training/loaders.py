@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from lightcars.augmentation.batch import BatchAugmentation
-from lightcars.augmentation.photo import PhotoAugmentation
-from lightcars.data.dataset import CarsDataset, DecodedPhotos, SeededSampler
+from lightcars.augmentation.photo import ImageAugmentation
+from lightcars.data.dataset import DecodedImages, ImageDataset, SeededSampler
 from lightcars.recipes.recipe import Recipe
-from lightcars.training.resident import DevicePhotos, DrawnOnly, Draws, together
+from lightcars.training.resident import DeviceImages, DrawnOnly, Draws, together
 
 
 @final
-class CarsLoaders(L.LightningDataModule):
+class ImageDataModule(L.LightningDataModule):
     """Batches of augmented training photographs and of plain validation photographs.
 
     Where the recipe has them on the device, what is loaded is only which ones: they become a batch when
@@ -27,18 +27,18 @@ class CarsLoaders(L.LightningDataModule):
     def __init__(
         self,
         recipe: Recipe,
-        train: DecodedPhotos,
-        val: DecodedPhotos,
-        augmentation: PhotoAugmentation | None = None,
+        train: DecodedImages,
+        val: DecodedImages,
+        augmentation: ImageAugmentation | None = None,
     ) -> None:
         super().__init__()
         self.recipe = recipe
         self.resolutions = recipe.resolutions(augmentation.resolution) if augmentation else ()
-        self.train_set = CarsDataset(train, augmentation)
-        self.val_set = CarsDataset(val)
+        self.train_set = ImageDataset(train, augmentation)
+        self.val_set = ImageDataset(val)
         self._epoch = 0
         self._batched = BatchAugmentation(augmentation) if augmentation else None
-        self._on_device: tuple[DevicePhotos, DevicePhotos] | None = None
+        self._on_device: tuple[DeviceImages, DeviceImages] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """The next epoch: workers of a resumed run begin with it before the trainer knows it."""
@@ -97,9 +97,9 @@ class CarsLoaders(L.LightningDataModule):
             return self._photos_on(device)[1].take(batch)
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
-    def _photos_on(self, device: torch.device) -> tuple[DevicePhotos, DevicePhotos]:
+    def _photos_on(self, device: torch.device) -> tuple[DeviceImages, DeviceImages]:
         """Training and validation photographs; brought there when they are first asked for."""
         if self._on_device is None:
-            train, val = (DevicePhotos(part.photos, device) for part in (self.train_set, self.val_set))
+            train, val = (DeviceImages(part.photos, device) for part in (self.train_set, self.val_set))
             self._on_device = (train, val)
         return self._on_device

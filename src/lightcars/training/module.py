@@ -20,7 +20,7 @@ from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.recipe import STEPWISE, Recipe
 from lightcars.training.distillation import Teacher
 from lightcars.training.distributed.ddp import share_buffers
-from lightcars.training.epoch_metrics import EpochFigures
+from lightcars.training.epoch_metrics import EpochMetrics
 from lightcars.training.optim.optimizers import averaged, make_epoch_schedule, make_optimizer
 from lightcars.training.optim.schedule import learning_rate_factor
 
@@ -29,7 +29,7 @@ CHECK_FINITE_EVERY = 20
 
 
 @final
-class CarsModule(L.LightningModule):
+class ClassifierModule(L.LightningModule):
     """A model with its loss, optimizer and schedule. Batches are ((N, C, H, W) of uint8, (N,) labels)."""
 
     def __init__(
@@ -44,7 +44,7 @@ class CarsModule(L.LightningModule):
         self.average = None if recipe.ema_decay is None else averaged(model, recipe.ema_decay)
         self.recipe = recipe
         self.preprocessing = preprocessing
-        self.train_figures, self.val_figures = EpochFigures(1), EpochFigures(1, 5)
+        self.train_metrics, self.val_metrics = EpochMetrics(1), EpochMetrics(1, 5)
         self.augmentation = augmentation(recipe.augment, preprocessing.resolution, model.config.num_classes)
         self.teacher = None
         if recipe.distillation is not None:
@@ -68,7 +68,7 @@ class CarsModule(L.LightningModule):
         return self.average.module
 
     def on_train_batch_start(self, _batch: Any, batch_idx: int) -> None:
-        """Colours, dropout and drop path depend on seed, epoch and step alone: resumed runs repeat them."""
+        """Colors, dropout and drop path depend on seed, epoch and step alone: resumed runs repeat them."""
         torch.manual_seed(hash((self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -81,7 +81,7 @@ class CarsModule(L.LightningModule):
         if self.device.type == "cpu" or batch_idx % CHECK_FINITE_EVERY == 0:
             everywhere = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
             self._check_finite(everywhere, "training", f", step {batch_idx + 1}")
-        self.train_figures.add(loss, logits, batch[1])
+        self.train_metrics.add(loss, logits, batch[1])
         return loss
 
     def _augmented(self, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,8 +103,8 @@ class CarsModule(L.LightningModule):
         if self.average is not None and stepped:
             self.average.update_parameters(self.model)
         if self.trainer.is_last_batch:
-            loss, top1 = self.train_figures.take(self.trainer.strategy)
-            self._log_figures({"train_loss": loss, "train_top1_percent": top1})
+            loss, top1 = self.train_metrics.take(self.trainer.strategy)
+            self._log_metrics({"train_loss": loss, "train_top1_percent": top1})
 
     def on_validation_epoch_start(self) -> None:
         if self.trainer.world_size > 1:
@@ -116,12 +116,12 @@ class CarsModule(L.LightningModule):
             return
         logits = self.kept.eval()(self._laid_out(normalize(images, self.preprocessing)))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-        self.val_figures.add(loss, logits, labels)
+        self.val_metrics.add(loss, logits, labels)
 
     def on_validation_epoch_end(self) -> None:
-        loss, top1, top5 = self.val_figures.take(self.trainer.strategy)
+        loss, top1, top5 = self.val_metrics.take(self.trainer.strategy)
         self._check_finite(loss, "validation")
-        self._log_figures({"val_loss": loss, "val_top1_percent": top1, "val_top5_percent": top5})
+        self._log_metrics({"val_loss": loss, "val_top1_percent": top1, "val_top5_percent": top5})
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.model, self.recipe.optimizer)
@@ -150,7 +150,7 @@ class CarsModule(L.LightningModule):
                 f" lower the learning rate (now {self.recipe.optimizer.lr:g}) or use precision 32-true."
             )
 
-    def _log_figures(self, figures: dict[str, Tensor]) -> None:
+    def _log_metrics(self, figures: dict[str, Tensor]) -> None:
         """Figures of the whole epoch, the same on every device."""
         for name, value in figures.items():
             shown = name == "val_top1_percent"

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightcars.augmentation.batch import in_batches
-from lightcars.data.dataset import DecodedPhotos, Draw
+from lightcars.data.dataset import DecodedImages, Draw
 from lightcars.errors import DeviceError
 from lightcars.models.device import sent
 from lightcars.recipes.recipe import AUTO, Recipe, Step
@@ -51,14 +51,14 @@ def together(draws: Sequence[Draw]) -> Draws:
 
 
 @final
-class DevicePhotos:
+class DeviceImages:
     """Decoded photographs and their labels on a device; on the processor they are not copied.
 
     Raises:
         DeviceError: the device has not enough memory.
     """
 
-    def __init__(self, photos: DecodedPhotos, device: torch.device) -> None:
+    def __init__(self, photos: DecodedImages, device: torch.device) -> None:
         try:
             self._pixels = torch.from_numpy(photos.pixels).to(device)
         except torch.OutOfMemoryError as error:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightcars.deploy.processor import computes_bf16
+from lightcars.deploy.cpu import computes_bf16
 from lightcars.models.device import wait_for
 from lightcars.models.image_model import ImageModel
 from lightcars.models.memory_format import LAYOUTS

@@ -19,15 +19,15 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch._dynamo.exc import TorchDynamoException
 
-from lightcars.data.dataset import DecodedPhotos
+from lightcars.data.dataset import DecodedImages
 from lightcars.errors import DeviceError, LightcarsError, RunError
 from lightcars.files import replacing
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.folder import Row
-from lightcars.training.callbacks.agreement import SameEverywhere, SameSpeed
+from lightcars.training.callbacks.agreement import SameDataCheck, SameSpeed
 from lightcars.training.callbacks.pace import Pace, Stopwatch
 from lightcars.training.callbacks.recording import EpochBar, EpochLines, RunRecorder
-from lightcars.training.callbacks.stopping import FrozenTrunk, StopsEarly
+from lightcars.training.callbacks.stopping import FrozenBackbone, ResumableEarlyStopping
 from lightcars.training.callbacks.tracking import Loggers, Tracking
 from lightcars.training.callbacks.workers import WorkerWatch
 from lightcars.training.distributed.ddp import (
@@ -36,13 +36,13 @@ from lightcars.training.distributed.ddp import (
     lost_process,
     strategy_for,
 )
-from lightcars.training.job import Job
-from lightcars.training.loaders import CarsLoaders
-from lightcars.training.module import CarsModule
+from lightcars.training.job import TrainingJob
+from lightcars.training.loaders import ImageDataModule
+from lightcars.training.module import ClassifierModule
 
 
 def train(
-    job: Job, photos: DecodedPhotos, val: DecodedPhotos, *, loggers: Loggers, progress: bool
+    job: TrainingJob, photos: DecodedImages, val: DecodedImages, *, loggers: Loggers, progress: bool
 ) -> list[Row]:
     """Runs or goes on with a job; the rows of its table, one per epoch.
 
@@ -57,11 +57,13 @@ def train(
     pace = Pace(stopwatch)
     callbacks: list[L.Callback] = [pace, recorder, Tracking(loggers, recorder), watch]
     if recipe.devices * recipe.num_nodes > 1:
-        callbacks += [SameEverywhere(job.run, photos, val), SameSpeed()]
+        callbacks += [SameDataCheck(job.run, photos, val), SameSpeed()]
     if recipe.patience is not None:
-        callbacks.append(StopsEarly("val_loss", patience=recipe.patience, min_delta=recipe.min_delta))
+        callbacks.append(
+            ResumableEarlyStopping("val_loss", patience=recipe.patience, min_delta=recipe.min_delta)
+        )
     if recipe.model.freeze_epochs != 0:
-        callbacks.append(FrozenTrunk(recipe.model.freeze_epochs))
+        callbacks.append(FrozenBackbone(recipe.model.freeze_epochs))
     bar = progress and sys.stderr.isatty()
     if progress:
         callbacks.append(EpochLines(recorder, pace, (str(job.speed or ""), job.place)))
@@ -75,8 +77,8 @@ def train(
             save_on_train_epoch_end=True,
         )
     )
-    module = CarsModule(job.network.train(), recipe, job.preprocessing, job.teacher)
-    loaders = CarsLoaders(recipe, photos, val, module.augmentation.photo)
+    module = ClassifierModule(job.network.train(), recipe, job.preprocessing, job.teacher)
+    loaders = ImageDataModule(recipe, photos, val, module.augmentation.photo)
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
         trainer = _trainer(job, callbacks, stopwatch, bar=bar)
@@ -94,7 +96,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
             torch.save(checkpoint, temporary)
 
 
-def _trainer(job: Job, callbacks: list[L.Callback], stopwatch: Stopwatch, *, bar: bool) -> L.Trainer:
+def _trainer(job: TrainingJob, callbacks: list[L.Callback], stopwatch: Stopwatch, *, bar: bool) -> L.Trainer:
     recipe = job.recipe
     try:
         return L.Trainer(
@@ -125,7 +127,11 @@ def _trainer(job: Job, callbacks: list[L.Callback], stopwatch: Stopwatch, *, bar
 
 
 def _fit(
-    trainer: L.Trainer, module: CarsModule, loaders: CarsLoaders, resumable: str | None, watch: WorkerWatch
+    trainer: L.Trainer,
+    module: ClassifierModule,
+    loaders: ImageDataModule,
+    resumable: str | None,
+    watch: WorkerWatch,
 ) -> None:
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:

@@ -1,11 +1,11 @@
 """Every published checkpoint that is known here, in one table. No torch.
 
-Where the figures come from: timm's rows from its package (1.0.31: sizes, crop, means, licence) and from
+Where the figures come from: timm's rows from its package (1.0.31: sizes, crop, means, license) and from
 `results/results-imagenet.csv` of its repository (commit 7479d451; accuracy at the size and crop of the row);
 torchvision's from its package (0.29.2, `torchvision.models.efficientnet`); lukemelas's from
 `efficientnet_pytorch` 0.7.1; Huawei's from `ghostnet_pytorch/` of its repository (readme, `validate.py`).
 What none of them states is None: lukemelas's table repeats the paper's figures, which are not those of its
-files; torchvision states no licence for weights, and Huawei's two licence files disagree. Our own
+files; torchvision states no license for weights, and Huawei's two license files disagree. Our own
 come with the package, with figures from `benchmarks/results/`.
 """
 
@@ -54,7 +54,7 @@ class WeightsEntry:
         url: address of the file, if it is neither here nor on the Hub.
         sha256: of the file: the whole digest or its beginning; None if no source gives it.
         size_mb: of the file in units of 10**6 bytes; None if no source gives it.
-        licence: as the source states it; None if it does not.
+        license: as the source states it; None if it does not.
         data: on which the accuracy was measured.
         top1_percent, top5_percent: published accuracy with this preprocessing.
     """
@@ -70,7 +70,7 @@ class WeightsEntry:
     url: str | None = None
     sha256: str | None = None
     size_mb: float | None = None
-    licence: str | None = None
+    license: str | None = None
     data: str = IMAGENET
     top1_percent: float | None = None
     top5_percent: float | None = None
@@ -110,7 +110,7 @@ def _timm(
         num_classes=num_classes,
         hub_id=f"timm/{name}",
         sha256=_HUB_SHA256.get(name),
-        licence="apache-2.0",
+        license="apache-2.0",
         top1_percent=top1_percent,
         top5_percent=top5_percent,
     )
@@ -166,7 +166,7 @@ def _lukemelas(file: str, resolution: int) -> WeightsEntry:
         settings=TENSORFLOW,
         url=f"https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/{file}",
         sha256=_digest_in(file),
-        licence="Apache",
+        license="Apache",
     )
 
 
@@ -212,7 +212,7 @@ _CARS196 = WeightsEntry(
     num_classes=196,
     packaged="cars196",
     size_mb=6.181,
-    licence="non-commercial",
+    license="non-commercial",
     data=CARS,
     top1_percent=84.61,
     top5_percent=97.0,
@@ -310,7 +310,7 @@ def list_weights(model: str | None = None) -> list[WeightsEntry]:
 
 
 def find_weights(model: str, tag: str) -> WeightsEntry | None:
-    """The entry that `tag` means for `model`, or None if it is no tag of the catalogue.
+    """The entry that `tag` means for `model`, or None if it is no tag of the catalog.
 
     A tag is whole ("timm/efficientnet_b0.ra_in1k"), or what tells it apart among the model's: "ra_in1k",
     "ra", "ns_jft", "adv"; a source ("torchvision", "timm", "lukemelas", "huawei") or "imagenet" is the entry

@@ -21,7 +21,7 @@ from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import save, take_card
 from lightcars.weights.convert.efficientnet import form_difference
 from lightcars.weights.convert.export import state_dict_for
-from lightcars.weights.convert.translate import OURS, recognise
+from lightcars.weights.convert.translate import OURS, recognize
 from lightcars.weights.identify import identify
 from lightcars.weights.locate import Located, locate
 from lightcars.weights.pretrained import load_pretrained
@@ -48,7 +48,7 @@ def convert_weights(
     """Reads weights from anywhere and writes them with the names of `to`, whole or not at all.
 
     Args:
-        source: a folder, a file, a tag of the catalogue or a repository on the Hub.
+        source: a folder, a file, a tag of the catalog or a repository on the Hub.
         target: a folder for `to="lightcars"`, else a `.safetensors` or PyTorch file.
         to: "lightcars", "timm", "torchvision", "lukemelas", "huawei" or "thesis"; None keeps the names, and
             needs to know nothing of the model.
@@ -67,7 +67,7 @@ def convert_weights(
     if to is None:
         tensors = read_tensors(located.path, torch.device("cpu"))
         _write(tensors, target)
-        return Conversion(len(tensors), None, recognise(tensors) or "the file")
+        return Conversion(len(tensors), None, recognize(tensors) or "the file")
     name, network = _model(source, located, model, changes or {})
     if to == OURS:
         save(network, target)

@@ -12,7 +12,7 @@ from lightcars.models.build import build_skeleton
 from lightcars.models.registry import MODELS
 from lightcars.models.validation import change_config
 from lightcars.weights.adapt import CLASSIFIER, config_of
-from lightcars.weights.convert.translate import recognise, sources, to_lightcars
+from lightcars.weights.convert.translate import recognize, sources, to_lightcars
 
 
 def identify(tensors: Mapping[str, Tensor], origin: str) -> str:
@@ -25,7 +25,7 @@ def identify(tensors: Mapping[str, Tensor], origin: str) -> str:
     Raises:
         CheckpointError: names that are not known, or a size that is not registered.
     """
-    source = recognise(tensors)
+    source = recognize(tensors)
     for name, entry in MODELS.items():
         if source in sources(entry.config):
             ours = to_lightcars(tensors, entry.config, source)

@@ -43,12 +43,12 @@ class Located:
         path: of the file with the tensors.
         origin: what the user called it.
         card: of a lightcars folder.
-        settings: of the model, as the catalogue or a timm `config.json` say.
+        settings: of the model, as the catalog or a timm `config.json` say.
         preprocessing: likewise; None if unknown.
         architecture: the model that a timm `config.json` names, without its `tf_`.
         exact: whether padding and batch norms are known, not guessed.
         imagenet: whether its outputs are those of ImageNet-1k.
-        licence: as the catalogue states it; None if unknown.
+        license: as the catalog states it; None if unknown.
     """
 
     path: Path
@@ -59,7 +59,7 @@ class Located:
     architecture: str | None = None
     exact: bool = False
     imagenet: bool = False
-    licence: str | None = None
+    license: str | None = None
 
     def classes(self) -> tuple[str, ...] | None:
         """Names of the outputs, if they are ImageNet-1k's."""
@@ -70,7 +70,7 @@ def locate(weights: str | Path, model: str) -> Located:
     """Finds the weights, downloading them if need be.
 
     Args:
-        weights: a tag of the catalogue, a folder, a file, or a repository on the Hub; in this order.
+        weights: a tag of the catalog, a folder, a file, or a repository on the Hub; in this order.
         model: the registered model that they are for.
 
     Raises:
@@ -104,7 +104,7 @@ def is_local_path(text: str) -> bool:
 
 def _from_catalog(entry: WeightsEntry) -> Located:
     if entry.packaged is not None:
-        return replace(in_folder(SHIPPED / entry.packaged), origin=entry.tag, licence=entry.licence)
+        return replace(in_folder(SHIPPED / entry.packaged), origin=entry.tag, license=entry.license)
     if entry.hub_id is not None:
         path = hub_file(entry.hub_id, WEIGHTS_FILE, sha256=entry.sha256)
     else:
@@ -120,7 +120,7 @@ def _from_catalog(entry: WeightsEntry) -> Located:
         preprocessing=entry.preprocessing,
         exact=True,
         imagenet=entry.num_classes == IMAGENET_CLASSES,
-        licence=entry.licence,
+        license=entry.license,
     )
 
 
@@ -148,7 +148,7 @@ def _file(path: Path) -> Located:
             architecture=entry.model,
             exact=True,
             imagenet=entry.num_classes == IMAGENET_CLASSES,
-            licence=entry.licence,
+            license=entry.license,
         )
     config = path.with_name(CONFIG_FILE)
     return _with_config(path, str(path), config if config.is_file() else None)

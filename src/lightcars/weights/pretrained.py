@@ -20,7 +20,7 @@ from lightcars.models.validation import change_config
 from lightcars.weights.adapt import CLASSIFIER, Fitted, config_of, fit
 from lightcars.weights.catalog import TENSORFLOW, TORCHVISION_B5_TO_B7, find_tag
 from lightcars.weights.checkpoint import take_card
-from lightcars.weights.convert.translate import recognise, to_lightcars
+from lightcars.weights.convert.translate import recognize, to_lightcars
 from lightcars.weights.locate import Located, locate
 from lightcars.weights.tensors import read_tensors
 
@@ -57,7 +57,7 @@ def load_pretrained(
     if located.architecture is not None and located.architecture != name:
         raise CheckpointError(f"{located.origin} is for {located.architecture}, not for {name}.")
     raw = read_tensors(located.path, target)
-    source = recognise(raw)
+    source = recognize(raw)
     if source is None:
         few = ", ".join(list(raw)[:3])
         raise CheckpointError(
@@ -159,7 +159,7 @@ def _finish(
         adapted=fitted.adapted,
         initialized=fitted.initialized,
         guess=guess,
-        licence=located.licence,
+        license=located.license,
     )
     card = located.card
     preprocessing = card.preprocessing if card else located.preprocessing

@@ -65,7 +65,7 @@ def fails(root: Path) -> str:
 # Class folders
 
 
-def test_class_folders_are_labelled_in_devkit_order_not_folder_order(tmp_path):
+def test_class_folders_are_labeled_in_devkit_order_not_folder_order(tmp_path):
     folders(tmp_path, "train", 2)
     data = find_data(tmp_path)
     assert data.layout == "class folders"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lightcars.data.layouts import LAYOUTS, CarsData, Sample, find_data
+from lightcars.data.layouts import LAYOUTS, DatasetRecords, Sample, find_data
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError
 from tests.data.made_copies import (
@@ -99,7 +99,7 @@ def test_the_counts_are_checked(tmp_path):
 def test_the_official_counts_are_no_mismatch():
     numbers = {"train": 8000, "val": 144, "test": 8041}
     splits = {split: tuple(Sample(Path(f"{i}"), i % 196) for i in range(n)) for split, n in numbers.items()}
-    data = CarsData(root=Path(), layout="class folders", classes=CLASS_NAMES, splits=splits)
+    data = DatasetRecords(root=Path(), layout="class folders", classes=CLASS_NAMES, splits=splits)
     assert data.mismatches == ()
     assert replace(data, splits={**splits, "val": ()}).mismatches == (
         "train and val have 8,000 photographs, Stanford Cars' train 8,144",

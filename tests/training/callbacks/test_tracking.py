@@ -17,7 +17,7 @@ from lightcars.errors import ConfigError, MissingExtraError, RunError
 from lightcars.training.callbacks import tracking
 from lightcars.training.callbacks.recording import COLUMNS
 from lightcars.training.callbacks.tracking import tell
-from lightcars.training.module import CarsModule
+from lightcars.training.module import ClassifierModule
 from tests.training.callbacks.fake_trackers import fake_mlflow, fake_wandb
 from tests.training.test_finetune import in_epoch, interrupt
 from tests.training.tiny_settings import TINY_RECIPE
@@ -64,7 +64,7 @@ def test_tensorboard_has_the_recipe(finished):
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_the_training_loss_of_every_few_steps(drawn, tiny, tmp_path, monkeypatch, accumulate):
     losses = []
-    compute = CarsModule.training_step
+    compute = ClassifierModule.training_step
 
     def training_step(self, batch, batch_idx):
         loss = compute(self, batch, batch_idx)
@@ -72,7 +72,7 @@ def test_the_training_loss_of_every_few_steps(drawn, tiny, tmp_path, monkeypatch
         return loss
 
     monkeypatch.setattr(tracking, "STEPS_BETWEEN", 2)
-    monkeypatch.setattr(CarsModule, "training_step", training_step)
+    monkeypatch.setattr(ClassifierModule, "training_step", training_step)
     tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=2, accumulate=accumulate))
     points = curve(tmp_path / "run", "train_loss_step")
     steps = [step for step, _ in points]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from lightcars import load
-from lightcars.data.dataset import CarsDataset
+from lightcars.data.dataset import ImageDataset
 from lightcars.errors import ConfigError, RunError
 from lightcars.training.callbacks.workers import is_dead_worker
 from tests.training.test_finetune import assert_same_run, in_epoch
@@ -52,7 +52,7 @@ def test_a_killed_worker_loses_nothing(
 def test_a_worker_without_memory_loses_nothing(
     drawn, tiny, finished, tmp_path, monkeypatch, table, same_weights
 ):
-    parent, take = os.getpid(), CarsDataset.__getitem__
+    parent, take = os.getpid(), ImageDataset.__getitem__
     begun = tmp_path / "begun"
 
     def starved(self, index):
@@ -61,7 +61,7 @@ def test_a_worker_without_memory_loses_nothing(
         return take(self, index)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CarsDataset, "__getitem__", starved)
+        patch.setattr(ImageDataset, "__getitem__", starved)
         in_epoch(patch, 2, lambda _: begun.touch())
         with pytest.raises(RunError, match=DIED):
             tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, workers=2))

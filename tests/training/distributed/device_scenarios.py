@@ -25,8 +25,8 @@ from lightcars.training import finetune as finetuning
 from lightcars.training import module
 from lightcars.training import trainer as training
 from lightcars.training.callbacks.recording import RunRecorder
-from lightcars.training.loaders import CarsLoaders
-from lightcars.training.module import CarsModule
+from lightcars.training.loaders import ImageDataModule
+from lightcars.training.module import ClassifierModule
 from tests.training.tiny_settings import TINY_MODEL, TINY_RECIPE
 
 RANK, WORLD_SIZE = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
@@ -72,7 +72,7 @@ class Noting:
 def note(patch) -> dict:
     """What this process does from here on."""
     notes: dict = {"train": [], "val": [], "epochs": [], "rows": []}
-    make, record = CarsLoaders.__init__, RunRecorder.on_train_epoch_end
+    make, record = ImageDataModule.__init__, RunRecorder.on_train_epoch_end
 
     def made(self, *arguments, **settings):
         make(self, *arguments, **settings)
@@ -86,14 +86,14 @@ def note(patch) -> dict:
         notes["epochs"].append({name: t.clone() for name, t in pl_module.state_dict().items()})
         notes["rows"] = self.rows
 
-    patch.setattr(CarsLoaders, "__init__", made)
+    patch.setattr(ImageDataModule, "__init__", made)
     patch.setattr(RunRecorder, "on_train_epoch_end", recorded)
     return notes
 
 
 def norms_at_rest(patch) -> None:
     """Batch norms keep their statistics, so that a batch may be split."""
-    start = CarsModule.on_train_batch_start
+    start = ClassifierModule.on_train_batch_start
 
     def resting(self, batch, batch_idx):
         for child in self.model.modules():
@@ -101,13 +101,13 @@ def norms_at_rest(patch) -> None:
                 child.eval()
         start(self, batch, batch_idx)
 
-    patch.setattr(CarsModule, "on_train_batch_start", resting)
+    patch.setattr(ClassifierModule, "on_train_batch_start", resting)
 
 
 def opposite_losses(patch) -> None:
     """The first process sees a loss that falls by 1 an epoch, the other one that rises by 2."""
 
-    class Opposite(module.EpochFigures):
+    class Opposite(module.EpochMetrics):
         epoch = 0
 
         def add(self, loss, logits, labels):
@@ -119,20 +119,20 @@ def opposite_losses(patch) -> None:
             self.epoch += 1
             return super().take(strategy)
 
-    patch.setattr(module, "EpochFigures", Opposite)
+    patch.setattr(module, "EpochMetrics", Opposite)
 
 
 def spoilt_in_the_last(patch) -> None:
     """The loss of the last process alone is no number, in the second step."""
     loss = module.F.cross_entropy
-    step = CarsModule.training_step
+    step = ClassifierModule.training_step
 
     def training_step(self, batch, batch_idx):
         factor = torch.nan if RANK == WORLD_SIZE - 1 and batch_idx == 1 else 1.0
         patch.setattr(module.F, "cross_entropy", lambda *a, **k: loss(*a, **k) * factor)
         return step(self, batch, batch_idx)
 
-    patch.setattr(training.CarsModule, "training_step", training_step)
+    patch.setattr(training.ClassifierModule, "training_step", training_step)
 
 
 def measured_by_the_first(patch) -> None:
@@ -143,7 +143,7 @@ def measured_by_the_first(patch) -> None:
         return replace(recipe, precision="bf16-mixed", memory_format="contiguous"), None
 
     patch.setattr(finetuning, "settle", settle)
-    step = CarsModule.training_step
+    step = ClassifierModule.training_step
 
     def training_step(self, batch, batch_idx):
         assert torch.is_autocast_enabled("cpu")
@@ -151,7 +151,7 @@ def measured_by_the_first(patch) -> None:
         assert self.recipe.memory_format == "contiguous"
         return step(self, batch, batch_idx)
 
-    patch.setattr(CarsModule, "training_step", training_step)
+    patch.setattr(ClassifierModule, "training_step", training_step)
 
 
 SCENARIOS = {

@@ -32,9 +32,9 @@ from lightcars.training.distributed.processes import (
     started_by_torchrun,
     with_started,
 )
-from lightcars.training.epoch_metrics import EpochFigures
+from lightcars.training.epoch_metrics import EpochMetrics
 from lightcars.training.job import default_folder
-from lightcars.training.loaders import CarsLoaders
+from lightcars.training.loaders import ImageDataModule
 from tests.training.distributed.device_scenarios import play
 
 PATIENCE_S = 400
@@ -64,7 +64,7 @@ class Two:
 
 
 def test_figures_are_of_all_photographs_not_means_of_means():
-    figures = EpochFigures(1, 2)
+    figures = EpochMetrics(1, 2)
     logits = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
     figures.add(torch.tensor(2.0), logits, torch.tensor([0, 1, 2]))
     figures.add(torch.tensor(6.0), logits[:1], torch.tensor([1]))
@@ -78,7 +78,7 @@ def test_figures_are_of_all_photographs_not_means_of_means():
 def test_each_validation_photograph_is_judged_once(drawn, number, world_size):
     samples = find_data(drawn).split("val")[:number]
     photos = decode(samples, Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.5,) * 3))
-    loaders = CarsLoaders(Recipe(batch_size=4), photos, photos)
+    loaders = ImageDataModule(Recipe(batch_size=4), photos, photos)
     found = []
     for rank in range(world_size):
         loaders.trainer = SimpleNamespace(global_rank=rank, world_size=world_size)
@@ -434,7 +434,7 @@ from tests.training.distributed.device_scenarios import PLAIN
 from lightcars import finetune
 from lightcars.training import trainer as training
 
-step = training.CarsModule.training_step
+step = training.ClassifierModule.training_step
 
 def training_step(self, batch, batch_idx):
     if self.current_epoch == 1 and batch_idx == 2 and self.global_rank == int(sys.argv[4]):
@@ -445,7 +445,7 @@ def training_step(self, batch, batch_idx):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if len(sys.argv) == 5:
-        training.CarsModule.training_step = training_step
+        training.ClassifierModule.training_step = training_step
     recipe = replace(PLAIN, devices=2, batch_size=4, ema_decay=0.9)
     finetune(sys.argv[1], recipe=recipe, out=sys.argv[2], resume=len(sys.argv) == 4)
 """

@@ -129,9 +129,9 @@ def test_a_run_that_stopped_goes_on_to_the_same_weights(drawn, tmp_path, monkeyp
     recipe = replace(TINY_RECIPE, optimizer=RECIPE)
     whole = finetune(drawn, recipe=recipe, out=tmp_path / "whole")
 
-    from lightcars.training.module import CarsModule
+    from lightcars.training.module import ClassifierModule
 
-    step = CarsModule.training_step
+    step = ClassifierModule.training_step
 
     def stop(self, batch, batch_idx):
         if self.current_epoch == 2:
@@ -139,7 +139,7 @@ def test_a_run_that_stopped_goes_on_to_the_same_weights(drawn, tmp_path, monkeyp
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CarsModule, "training_step", stop)
+        patch.setattr(ClassifierModule, "training_step", stop)
         with pytest.raises(KeyboardInterrupt):
             finetune(drawn, recipe=recipe, out=tmp_path / "stopped")
     resumed = finetune(drawn, out=tmp_path / "stopped", resume=True)

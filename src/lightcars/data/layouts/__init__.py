@@ -1,19 +1,19 @@
 """Finding the photographs: which layout a folder has, and what is in it. No torch.
 
-The layouts are rows of one table, `LAYOUTS`; each is a file here, with `recognises` and `read`.
+The layouts are rows of one table, `LAYOUTS`; each is a file here, with `recognizes` and `read`.
 """
 
 from lightcars.data.layouts.cut import VALIDATION_FRACTION, split_stratified, with_validation
 from lightcars.data.layouts.find import LAYOUTS, find_data
 from lightcars.data.layouts.folders import CLASSES_FILE
-from lightcars.data.records import Box, CarsData, Sample, Split
+from lightcars.data.records import Box, DatasetRecords, Sample, Split
 
 __all__ = [
     "CLASSES_FILE",
     "LAYOUTS",
     "VALIDATION_FRACTION",
     "Box",
-    "CarsData",
+    "DatasetRecords",
     "Sample",
     "Split",
     "find_data",

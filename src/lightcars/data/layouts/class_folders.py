@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lightcars.data.layouts.boxes import add_boxes, listed_classes
 from lightcars.data.layouts.folders import CLASSES_FILE, images, own_classes, subfolders, unnested
-from lightcars.data.records import CarsData, Sample, Split
+from lightcars.data.records import DatasetRecords, Sample, Split
 from lightcars.data.stanford_cars import CLASS_NAMES, class_index
 from lightcars.errors import DataError
 
@@ -30,12 +30,12 @@ _SPLIT_FOLDERS: Mapping[str, Split] = {
 _NESTED = ("", "car_data", "car_data/car_data")
 
 
-def recognises(root: Path) -> bool:
+def recognizes(root: Path) -> bool:
     """Whether this is how `root` is arranged."""
     return _home(root) is not None
 
 
-def read(root: Path) -> CarsData:
+def read(root: Path) -> DatasetRecords:
     """The photographs in the class folders, with boxes if a table gives them.
 
     Raises:
@@ -49,11 +49,11 @@ def read(root: Path) -> CarsData:
         if (home / name).is_dir():
             if split in splits:
                 raise DataError(f"{home} has more than one folder for {split}; remove {name}.")
-            splits[split] = tuple(_labelled(unnested(home / name), classes, root))
+            splits[split] = tuple(_labeled(unnested(home / name), classes, root))
     if "train" in splits:
         _check_train_covers(splits, classes, home)
     splits, notes = add_boxes(splits, home, root, classes)
-    return CarsData(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
+    return DatasetRecords(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
 
 
 def _home(root: Path) -> Path | None:
@@ -64,7 +64,7 @@ def _home(root: Path) -> Path | None:
     return None
 
 
-def _labelled(folder: Path, classes: tuple[str, ...], root: Path) -> list[Sample]:
+def _labeled(folder: Path, classes: tuple[str, ...], root: Path) -> list[Sample]:
     if not subfolders(folder):
         raise DataError(f"{folder} holds no class folder; the copy may be incomplete.")
     samples: list[Sample] = []

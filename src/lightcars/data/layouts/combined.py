@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lightcars.data.layouts.folders import check_present, known_classes, unannotated, unnested
 from lightcars.data.layouts.matlab import read_mat, sample_of
-from lightcars.data.records import CarsData, Sample, Split
+from lightcars.data.records import DatasetRecords, Sample, Split
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError
 
@@ -18,12 +18,12 @@ NAME = "car_ims with cars_annos.mat"
 ANNOTATIONS = "cars_annos.mat"
 
 
-def recognises(root: Path) -> bool:
+def recognizes(root: Path) -> bool:
     """Whether this is how `root` is arranged."""
     return (root / "car_ims").is_dir() and _annotations(root).is_file()
 
 
-def read(root: Path) -> CarsData:
+def read(root: Path) -> DatasetRecords:
     """The photographs that `cars_annos.mat` names, in the splits that it gives them.
 
     Raises:
@@ -46,7 +46,7 @@ def read(root: Path) -> CarsData:
     every = samples[False] + samples[True]
     check_present(every, folder)
     named: tuple[tuple[Split, list[Sample]], ...] = (("train", samples[False]), ("test", samples[True]))
-    return CarsData(
+    return DatasetRecords(
         root=root,
         layout=NAME,
         classes=classes,

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lightcars.data.records import CarsData, Sample
+from lightcars.data.records import DatasetRecords, Sample
 from lightcars.errors import DataError
 
 VALIDATION_FRACTION = 0.12
 
 
-def with_validation(data: CarsData, seed: int, fraction: float = VALIDATION_FRACTION) -> CarsData:
+def with_validation(data: DatasetRecords, seed: int, fraction: float = VALIDATION_FRACTION) -> DatasetRecords:
     """The same data with a validation split, cut from the training photographs if there is none.
 
     From each class `fraction` of the photographs (at least one where there are two) goes to `val`. The

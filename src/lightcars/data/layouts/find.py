@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lightcars.data.layouts import class_folders, combined, original, parquet, thesis
 from lightcars.data.layouts.folders import subfolders
-from lightcars.data.records import CarsData
+from lightcars.data.records import DatasetRecords
 from lightcars.errors import DataError
 
 MAX_WRAPPINGS = 3
@@ -20,29 +20,29 @@ class Layout:
     """One way in which people have the photographs.
 
     Attributes:
-        recognises: looks at names in a folder.
-        read: lists the photographs of a folder that is recognised.
+        recognizes: looks at names in a folder.
+        read: lists the photographs of a folder that is recognized.
     """
 
-    recognises: Callable[[Path], bool]
-    read: Callable[[Path], CarsData]
+    recognizes: Callable[[Path], bool]
+    read: Callable[[Path], DatasetRecords]
 
 
 LAYOUTS: dict[str, Layout] = {
-    original.NAME: Layout(original.recognises, original.read),
-    combined.NAME: Layout(combined.recognises, combined.read),
-    thesis.NAME: Layout(thesis.recognises, thesis.read),
-    class_folders.NAME: Layout(class_folders.recognises, class_folders.read),
-    parquet.NAME: Layout(parquet.recognises, parquet.read),
+    original.NAME: Layout(original.recognizes, original.read),
+    combined.NAME: Layout(combined.recognizes, combined.read),
+    thesis.NAME: Layout(thesis.recognizes, thesis.read),
+    class_folders.NAME: Layout(class_folders.recognizes, class_folders.read),
+    parquet.NAME: Layout(parquet.recognizes, parquet.read),
 }
 """In the order in which they are tried."""
 
 
-def find_data(root: str | Path) -> CarsData:
+def find_data(root: str | Path) -> DatasetRecords:
     """Looks at a folder and lists its photographs.
 
     Raises:
-        DataError: no layout is recognised, or something is missing: an empty class folder, a class that is
+        DataError: no layout is recognized, or something is missing: an empty class folder, a class that is
             none of the known ones, annotated photographs that are not there.
     """
     given = Path(root)
@@ -52,18 +52,18 @@ def find_data(root: str | Path) -> CarsData:
         )
     if not given.is_dir():
         raise DataError(f"there is no folder {given}.")
-    found = recognise(given)
+    found = recognize(given)
     if found is None:
         raise DataError(_unknown(given))
     name, folder = found
     return LAYOUTS[name].read(folder)
 
 
-def recognise(root: Path) -> tuple[str, Path] | None:
+def recognize(root: Path) -> tuple[str, Path] | None:
     """The layout of `root`, or of the only folder in it (and so on), and where it was found."""
     for _ in range(MAX_WRAPPINGS + 1):
         for name, layout in LAYOUTS.items():
-            if layout.recognises(root):
+            if layout.recognizes(root):
                 return name, root
         inside = subfolders(root)
         if len(inside) != 1:

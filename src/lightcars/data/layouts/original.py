@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lightcars.data.layouts.folders import check_present, images, known_classes, unannotated, unnested
 from lightcars.data.layouts.matlab import read_mat, sample_of
-from lightcars.data.records import CarsData, Sample, Split
+from lightcars.data.records import DatasetRecords, Sample, Split
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError
 
@@ -23,12 +23,12 @@ _TRAIN = "cars_train_annos.mat"
 _TEST = "cars_test_annos_withlabels.mat"
 
 
-def recognises(root: Path) -> bool:
+def recognizes(root: Path) -> bool:
     """Whether this is how `root` is arranged."""
     return (root / "cars_train").is_dir() and ((root / "devkit").is_dir() or (root / _TRAIN).is_file())
 
 
-def read(root: Path) -> CarsData:
+def read(root: Path) -> DatasetRecords:
     """The photographs that the annotation files name.
 
     Raises:
@@ -47,7 +47,7 @@ def read(root: Path) -> CarsData:
     elif folder.is_dir():
         number = len(images(folder))
         notes += (f"{folder} has {number} photographs without labels, left out: {_TEST} is not there",)
-    return CarsData(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
+    return DatasetRecords(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
 
 
 def _annotations(root: Path, name: str) -> Path | None:

@@ -66,7 +66,7 @@ class ParquetData:
     notes: tuple[str, ...]
 
 
-def recognises(root: Path) -> bool:
+def recognizes(root: Path) -> bool:
     """Whether there are parquet files."""
     return any(True for pattern in _DEPTHS for _ in root.glob(pattern))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lightcars.data.layouts.folders import check_present, own_classes, unannotated, unnested
 from lightcars.data.layouts.tables import box_of, named_rows, whole_number
-from lightcars.data.records import Box, CarsData, Sample, Split
+from lightcars.data.records import Box, DatasetRecords, Sample, Split
 from lightcars.data.stanford_cars import CLASS_NAMES, class_index
 from lightcars.errors import DataError
 
@@ -32,12 +32,12 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def recognises(root: Path) -> bool:
+def recognizes(root: Path) -> bool:
     """Whether this is how `root` is arranged."""
     return (root / "train").is_dir() and _table(root, "train").is_file()
 
 
-def read(root: Path) -> CarsData:
+def read(root: Path) -> DatasetRecords:
     """The photographs that the tables name.
 
     Raises:
@@ -49,18 +49,18 @@ def read(root: Path) -> CarsData:
     for split in _SPLITS:
         table, folder = _table(root, split), unnested(root / split)
         if table.is_file():
-            splits[split] = _labelled(table, folder, classes)
+            splits[split] = _labeled(table, folder, classes)
             notes += unannotated(splits[split], folder)
         elif folder.is_dir():
             notes += (f"{folder} is left out: {table.name} is not there",)
-    return CarsData(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
+    return DatasetRecords(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
 
 
 def _table(root: Path, split: str) -> Path:
     return root / f"{split}_labels.csv"
 
 
-def _labelled(table: Path, folder: Path, classes: tuple[str, ...]) -> tuple[Sample, ...]:
+def _labeled(table: Path, folder: Path, classes: tuple[str, ...]) -> tuple[Sample, ...]:
     samples: dict[Path, Sample] = {}
     for where, row in named_rows(table, _COLUMNS, ["file"]):
         path = folder / Path(row["file"]).name

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightcars.deploy.cpu import has_bf16
 from lightcars.deploy.engines import Engine, openvino_core
 from lightcars.deploy.graphs import refusals
 from lightcars.deploy.measuring import take_turns
-from lightcars.deploy.processor import has_bf16
 from lightcars.deploy.quantize import quantized, top1_change
 from lightcars.deploy.runners import Precision
 from lightcars.deploy.source import Source

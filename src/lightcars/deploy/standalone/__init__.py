@@ -50,7 +50,7 @@ def write_companions(folder: Path, description: Description) -> None:
 def _readme(description: Description) -> str:
     assert description.classes is not None
     assert description.preprocessing is not None
-    licence = f"Licence of the weights: {description.licence}.\n" if description.licence else ""
+    license_line = f"License of the weights: {description.license}.\n" if description.license else ""
     side, channels = description.preprocessing.resolution, len(description.preprocessing.mean)
     return f"""# {description.model}, {len(description.classes)} classes
 
@@ -66,9 +66,9 @@ From Python, in this folder:
     classifier = Classifier("{MODEL_FILE}")
     print(classifier.predict("photo.jpg", top=3))
 
-`{MODEL_FILE}` takes `images` (N, {channels}, {side}, {side}), normalised float32, and gives `logits`
+`{MODEL_FILE}` takes `images` (N, {channels}, {side}, {side}), normalized float32, and gives `logits`
 (N, {len(description.classes)}). Its metadata hold the class names, the preprocessing and the
 temperature that logits are divided by for probabilities (JSON). It does not warn of pictures that look like
 none of the classes.
-{licence}Made by lightcars {description.lightcars_version}.
+{license_line}Made by lightcars {description.lightcars_version}.
 """

@@ -61,12 +61,12 @@ class Classifier:
         return [(self.classes[position], float(probabilities[position])) for position in best]
 
     def read(self, path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """A photograph as the model's input: (1, C, H, W), normalised."""
+        """A photograph as the model's input: (1, C, H, W), normalized."""
         mean, std = (np.array(self.preprocessing[name], np.float32) for name in ("mean", "std"))
         photo = fit_square(read_image(path, len(mean)), self.preprocessing)
         pixels = np.asarray(photo, np.float32).reshape(photo.height, photo.width, len(mean))
-        normalised = (pixels - mean * 255) / (std * 255)
-        return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
+        normalized = (pixels - mean * 255) / (std * 255)
+        return np.ascontiguousarray(normalized.transpose(2, 0, 1)[None])
 
 
 def read_image(path: Path, channels: int) -> Image.Image:

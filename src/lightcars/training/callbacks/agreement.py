@@ -9,19 +9,19 @@ from typing import Any, cast, final
 import lightning as L
 from lightning.pytorch.plugins import MixedPrecision
 
-from lightcars.data.dataset import DecodedPhotos
+from lightcars.data.dataset import DecodedImages
 from lightcars.errors import DataError, RunError
 from lightcars.recipes.recipe import MEASURED
 from lightcars.runs.folder import RunFolder
-from lightcars.training.loaders import CarsLoaders
-from lightcars.training.module import CarsModule
+from lightcars.training.loaders import ImageDataModule
+from lightcars.training.module import ClassifierModule
 
 
 @final
-class SameEverywhere(L.Callback):
+class SameDataCheck(L.Callback):
     """Stops before the first step if a process has other photographs, or does not see the run folder."""
 
-    def __init__(self, run: RunFolder, *photos: DecodedPhotos) -> None:
+    def __init__(self, run: RunFolder, *photos: DecodedImages) -> None:
         self.run = run
         self.sum = 0
         for part in photos:
@@ -41,10 +41,10 @@ class SameSpeed(L.Callback):
     """Every process takes what the first one has chosen: that one alone has measured."""
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
-        module = cast(CarsModule, pl_module)
+        module = cast(ClassifierModule, pl_module)
         ours = {name: getattr(module.recipe, name) for name in MEASURED}
         module.recipe = replace(module.recipe, **trainer.strategy.broadcast(ours))
-        cast(CarsLoaders, cast(Any, trainer).datamodule).recipe = module.recipe
+        cast(ImageDataModule, cast(Any, trainer).datamodule).recipe = module.recipe
         if module.recipe.precision == "bf16-mixed":
             device = trainer.strategy.root_device.type
             trainer.strategy.precision_plugin = MixedPrecision("bf16-mixed", device)

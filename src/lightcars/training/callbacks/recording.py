@@ -21,7 +21,7 @@ from lightcars.training.callbacks.pace import Pace, verdict
 from lightcars.weights.checkpoint import save
 
 if TYPE_CHECKING:
-    from lightcars.training.module import CarsModule
+    from lightcars.training.module import ClassifierModule
 
 COLUMNS = (
     "epoch",
@@ -63,7 +63,7 @@ class RunRecorder(L.Callback):
         self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        module = cast("CarsModule", pl_module)
+        module = cast("ClassifierModule", pl_module)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         own = {
             "epoch": trainer.current_epoch + 1,
@@ -116,7 +116,7 @@ class EpochLines(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero and self.recorder.rows:
-            select_on = cast("CarsModule", pl_module).recipe.select_on
+            select_on = cast("ClassifierModule", pl_module).recipe.select_on
             line = epoch_line(self.recorder.rows, trainer.max_epochs or 0, select_on, str(self.pace.epoch))
             tqdm.write(line, file=sys.stderr)
 
@@ -134,7 +134,7 @@ class EpochBar(TQDMProgressBar):
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """The validation's figures by the name of their split."""
-        split = shown_split(cast("CarsModule", pl_module).recipe.select_on)
+        split = shown_split(cast("ClassifierModule", pl_module).recipe.select_on)
         figures = super().get_metrics(trainer, pl_module)
         return {
             f"{split}{name.removeprefix('val')}" if name.startswith("val_") else name: value

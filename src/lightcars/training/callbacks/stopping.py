@@ -11,11 +11,11 @@ from torch import nn
 from lightcars.training.distributed.ddp import (
     share_gradients_anew,
 )
-from lightcars.training.module import CarsModule
+from lightcars.training.module import ClassifierModule
 
 
 @final
-class StopsEarly(EarlyStopping):
+class ResumableEarlyStopping(EarlyStopping):
     """Lightning's, for which a resumed run that had stopped stays stopped."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -25,7 +25,7 @@ class StopsEarly(EarlyStopping):
 
 
 @final
-class FrozenTrunk(L.Callback):
+class FrozenBackbone(L.Callback):
     """Trains the classifier alone for the first epochs (None: for all), the trunk's batch norms at rest."""
 
     def __init__(self, epochs: int | None) -> None:
@@ -33,7 +33,7 @@ class FrozenTrunk(L.Callback):
         self.trunk = nn.ModuleList()
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:  # noqa: ARG002
-        assert isinstance(pl_module, CarsModule)
+        assert isinstance(pl_module, ClassifierModule)
         children = pl_module.model.named_children()
         self.trunk.extend(child for name, child in children if name != "classifier")
         self.trunk.requires_grad_(False)

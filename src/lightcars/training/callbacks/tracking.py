@@ -23,10 +23,10 @@ from lightcars.recipes.recipe import flat
 from lightcars.runs.folder import describe
 from lightcars.training.callbacks.recording import RunRecorder
 from lightcars.training.callbacks.workers import is_dead_worker
-from lightcars.training.job import Job
+from lightcars.training.job import TrainingJob
 
 if TYPE_CHECKING:
-    from lightcars.training.module import CarsModule
+    from lightcars.training.module import ClassifierModule
 
 STEPS_BETWEEN = 50
 """Optimizer steps between two values of the training loss."""
@@ -38,7 +38,7 @@ Loggers: TypeAlias = dict[str, Logger]
 """Tracker -> its logger; a tracker that fails is taken out."""
 
 
-def open_trackers(job: Job, ids: Mapping[str, str | None]) -> tuple[Loggers, dict[str, str]]:
+def open_trackers(job: TrainingJob, ids: Mapping[str, str | None]) -> tuple[Loggers, dict[str, str]]:
     """The loggers of a run, and under what each of them keeps it; those that have nothing yet get the recipe.
 
     Args:
@@ -63,7 +63,7 @@ def open_trackers(job: Job, ids: Mapping[str, str | None]) -> tuple[Loggers, dic
     return loggers, runs
 
 
-def resume_trackers(job: Job, names: Sequence[str]) -> Loggers:
+def resume_trackers(job: TrainingJob, names: Sequence[str]) -> Loggers:
     """The loggers for going on with a run, each in the run that it has; `run.json` remembers the choice."""
     content = job.run.read()
     before = content.get("tracker_runs", {})
@@ -155,7 +155,7 @@ class Tracking(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.loggers:
-            select_on = cast("CarsModule", pl_module).recipe.select_on
+            select_on = cast("ClassifierModule", pl_module).recipe.select_on
             row = {tracked_name(name, select_on): value for name, value in self.recorder.rows[-1].items()}
             self._log(row, trainer.global_step)
 
@@ -167,7 +167,7 @@ class Tracking(L.Callback):
         tell(self.loggers, say)
 
 
-def _tensorboard(job: Job, run_id: str | None) -> tuple[Logger, str]:
+def _tensorboard(job: TrainingJob, run_id: str | None) -> tuple[Logger, str]:
     """Event files in the run folder; a resumed run voids what came after the state that it goes on from."""
     purge = None if run_id is None else _steps_done(job) + 1
     folder = job.run.tensorboard
@@ -187,7 +187,7 @@ def _tensorboard(job: Job, run_id: str | None) -> tuple[Logger, str]:
     return logger, folder.name
 
 
-def _wandb(job: Job, run_id: str | None) -> tuple[Logger, str]:
+def _wandb(job: TrainingJob, run_id: str | None) -> tuple[Logger, str]:
     known = run_id or uuid4().hex[:8]
     logger = WandbLogger(
         name=job.run.path.name,
@@ -200,7 +200,7 @@ def _wandb(job: Job, run_id: str | None) -> tuple[Logger, str]:
     return logger, str(logger.experiment.id)
 
 
-def _mlflow(job: Job, run_id: str | None) -> tuple[Logger, str]:
+def _mlflow(job: TrainingJob, run_id: str | None) -> tuple[Logger, str]:
     import mlflow
 
     logger = MLFlowLogger(
@@ -216,14 +216,14 @@ def _mlflow(job: Job, run_id: str | None) -> tuple[Logger, str]:
     return logger, str(logger.run_id)
 
 
-_OPENERS: Mapping[str, Callable[[Job, str | None], tuple[Logger, str]]] = {
+_OPENERS: Mapping[str, Callable[[TrainingJob, str | None], tuple[Logger, str]]] = {
     "tensorboard": _tensorboard,
     "wandb": _wandb,
     "mlflow": _mlflow,
 }
 
 
-def _steps_done(job: Job) -> int:
+def _steps_done(job: TrainingJob) -> int:
     """Optimizer steps in the state that the run goes on from."""
     if not job.run.resumable.is_file():
         return -1

@@ -35,7 +35,7 @@ def sources(config: AnyConfig) -> tuple[str, ...]:
     return (OURS, *theirs)
 
 
-def recognise(names: Iterable[str]) -> str | None:
+def recognize(names: Iterable[str]) -> str | None:
     """Whose names these are, or None. Huawei's are timm's."""
     known = set(names)
     return next((source for sign, source in _SIGNS if sign in known), None)

@@ -37,7 +37,7 @@ def run(path: Path) -> Engine:
 
 
 def read_entries(path: Path) -> dict[str, str]:
-    """The metadata of an artefact."""
+    """The metadata of an artifact."""
     model = openvino_core().read_model(path)
     if not model.has_rt_info(SECTION):
         return {}

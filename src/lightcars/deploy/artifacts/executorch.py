@@ -41,7 +41,7 @@ def run(path: Path) -> Engine:
 
 
 def read_entries(path: Path) -> dict[str, str]:
-    """The metadata of an artefact."""
+    """The metadata of an artifact."""
     program = require("executorch.runtime").Runtime.get().load_program(path)
     names = [name for name in Description.__slots__ if name in program.method_names]
     return {name: cast(str, program.load_method(name).execute([])[0]) for name in names}

@@ -12,7 +12,7 @@ from lightcars.deploy.source import Source
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Verification:
     """What was found.
 
     Attributes:
@@ -26,16 +26,16 @@ class Judgement:
     problem: str | None
 
 
-def judge(engine: Engine, precision: Precision, source: Source, check: Check) -> Judgement:
+def judge(engine: Engine, precision: Precision, source: Source, check: Check) -> Verification:
     """Compares: int8 by top-1 on photographs, other precisions by their logits for made images."""
     difference = check.difference(engine)
     if precision != "int8":
-        return Judgement(difference, None, check.problem(engine, precision, difference))
+        return Verification(difference, None, check.problem(engine, precision, difference))
     assert source.calibration is not None
     change, allowed = top1_change(engine, source), source.calibration.max_loss_percent
     if change >= -allowed:
-        return Judgement(difference, change, None)
+        return Verification(difference, change, None)
     lost = (
         f"it loses {-change:.2g} points of top-1 on {len(source.targets)} photographs, allowed is {allowed:g}"
     )
-    return Judgement(difference, change, lost)
+    return Verification(difference, change, lost)

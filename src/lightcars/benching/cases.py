@@ -10,7 +10,7 @@ import torch
 
 from lightcars.benching.settings import EAGER, BenchSettings, known_engines
 from lightcars.deploy.calibration import as_calibration
-from lightcars.deploy.processor import computes_bf16
+from lightcars.deploy.cpu import computes_bf16
 from lightcars.deploy.quantize import require_nncf
 from lightcars.deploy.runners import EngineEntry
 from lightcars.deploy.source import checked_threads, own_resolution
@@ -27,7 +27,7 @@ USUAL_PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class BenchCase:
     """One row to be.
 
     Attributes:
@@ -47,7 +47,7 @@ class Job:
     layout: str | None = None
 
 
-def plan(models: Mapping[str, ImageModel], settings: BenchSettings) -> list[Job]:
+def plan(models: Mapping[str, ImageModel], settings: BenchSettings) -> list[BenchCase]:
     """Everything that the settings ask for and this machine can do, model by model.
 
     Raises:
@@ -64,7 +64,7 @@ def plan(models: Mapping[str, ImageModel], settings: BenchSettings) -> list[Job]
         for model in models.values():
             preprocessing_of(model)
     return [
-        Job(
+        BenchCase(
             model=name,
             engine=engine,
             precision=precision,

@@ -30,7 +30,7 @@ def run(path: Path) -> Engine:
 
 
 def read_entries(path: Path) -> dict[str, str]:
-    """The metadata of an artefact."""
+    """The metadata of an artifact."""
     entries = dict.fromkeys(Description.__slots__, "")
     with path.open("rb") as file:
         torch.export.load(file, extra_files=entries)

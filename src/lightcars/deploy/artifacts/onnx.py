@@ -34,7 +34,7 @@ def run(path: Path) -> Engine:
 
 
 def read_entries(path: Path) -> dict[str, str]:
-    """The metadata of an artefact."""
+    """The metadata of an artifact."""
     return cast(dict[str, str], _session(path).get_modelmeta().custom_metadata_map)
 
 

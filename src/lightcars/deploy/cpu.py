@@ -15,7 +15,7 @@ _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 @cache
 def processor() -> str:
-    """Model, cores and what it can do, as one text: artefacts compiled for another one are not taken."""
+    """Model, cores and what it can do, as one text: artifacts compiled for another one are not taken."""
     fields = _cpuinfo()
     name = fields.get("model name") or platform.processor() or platform.machine()
     flags = " ".join(sorted(_flags(fields)))
