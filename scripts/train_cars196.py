@@ -1,21 +1,22 @@
-"""Trains the weights that ship with lightcars, and writes them with their card.
+"""Train the shipped weights `cars196`, and write them with their model card.
 
-`OMP_NUM_THREADS=1 python benchmarks/train_cars196.py --data cars196 --runs runs/cars196` trains the recipe
-`cars-scratch` with its seed, then `cars-longer` from the weights of that run and `cars-last` from the weights
-of this one (or goes on where it was stopped), and then, on `val` where nothing else is said:
+`OMP_NUM_THREADS=1 python -m scripts.train_cars196 --data cars196 --runs runs/cars196` trains the recipe
+`cars-scratch`, then `cars-longer` from the weights of that run, then `cars-last` from the weights of the
+second run (or resumes where it was interrupted). After that, on `val` unless stated otherwise, it
 
-* picks the resolution: crops make cars look larger in training than they are in whole photographs, so a
-  larger one is better there (Touvron et al., "Fixing the train-test resolution discrepancy", arXiv
-  1906.06423);
-* picks the batch norms' statistics: those of the training, or new ones from the whole photographs of `train`
-  at that resolution. Of what is within one standard error of the best top-1 the smallest resolution is taken
+* selects the resolution: random crops make cars look larger in training than they are in whole images, so a
+  larger resolution is better at inference (Touvron et al., "Fixing the train-test resolution discrepancy",
+  arXiv 1906.06423);
+* selects the batch norm statistics: those of training, or statistics re-estimated on the whole images of
+  `train` at that resolution. The smallest resolution within one standard error of the best top-1 is taken
   (Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3);
-* silences channels that died;
-* fits temperature and familiarity;
-* judges the weights as they ship, rounded to half precision.
+* silences dead channels;
+* fits the temperature and the out-of-distribution detector (`familiarity`);
+* evaluates the weights as they ship, rounded to half precision.
 
-What has been done is not done again. The folder `--out` is what `lightcars.save_pretrained` writes; the
-figures go to results/train_cars196.json too. `val` made the choices, so its top-1 is a little too good.
+Finished steps are not repeated. The folder `--out` is what `lightcars.save_pretrained` writes; the metrics
+are also written to benchmarks/results/train_cars196.json. Since `val` made the choices, its top-1 is
+optimistic.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from typing import Any
 import torch
 
 import lightcars
-from cars_recipes import hours
+from benchmarks.harness.finetunes import hours
+from benchmarks.harness.ratios import rounded
+from benchmarks.harness.record import RESULTS, machine, write
 from lightcars.data.dataset import DecodedImages, decode
 from lightcars.data.layouts import DatasetRecords, find_data
 from lightcars.evaluation.analysis import calibration, classes_by_difficulty
@@ -45,32 +48,30 @@ from lightcars.recipes.files import load_recipe
 from lightcars.recipes.recipe import flat
 from lightcars.runs.trained import TrainedModel, load_trained
 from lightcars.weights.locate import SHIPPED
-from ratios import rounded
-from record import RESULTS, machine, write
 
 RESOLUTIONS = (1.0, 1.125, 1.25, 1.375, 1.5)
-"""Tried on `val`, as parts of the training's."""
+"""Resolutions tried on `val`, relative to that of training."""
 MULTIPLE_OF = 16
-LICENCE = "non-commercial"
+LICENSE = "non-commercial"
 STATISTICS = {
-    False: "kept (new ones were no better there on val)",
-    True: "taken anew, from the whole photographs of the training at the resolution of use",
+    False: "kept (re-estimated ones were not better on val)",
+    True: "re-estimated on the whole images of the training split at the resolution of inference",
 }
 NOTES = """\
-The car should fill the picture: these weights have seen photographs that were cut to the cars' boxes. Uncut
-photographs of the same cars were not at hand, so what they do there was not measured.
+The car should fill the image: these weights were trained on photographs cropped to the cars' bounding boxes.
+Their accuracy on uncropped photographs has not been measured.
 
-After the training the batch norms' statistics were {statistics}, and channels
-that had died were silenced (`lightcars.evaluation.batch_norms`).
+After training, the batch norm statistics were {statistics}, and dead channels
+were silenced (`lightcars.evaluation.batch_norms`).
 
-Use: non-commercial research only, as the photographs of Stanford Cars that they were trained on. The code is
-under the Apache License 2.0.
+Use: non-commercial research only, like the photographs of Stanford Cars that they were trained on. The code
+is under the Apache License 2.0.
 
-`lightcars predict photo.jpg` takes them, and so does `lightcars.ghostnet(weights="cars196")`.
+`lightcars predict photo.jpg` and `lightcars.ghostnet(weights="cars196")` use them.
 """
 
 
-def photos_at(trained: TrainedModel, cars: DatasetRecords, split: str, side: int) -> DecodedImages:
+def images_at(trained: TrainedModel, cars: DatasetRecords, split: str, side: int) -> DecodedImages:
     return decode(
         cars.split(split), replace(trained.preprocessing, resolution=side), name=split, progress=True
     )
@@ -78,47 +79,47 @@ def photos_at(trained: TrainedModel, cars: DatasetRecords, split: str, side: int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """A side, whether the statistics are taken anew at it, and the top-1 of `val` with both."""
+    """A resolution, whether the batch norm statistics are re-estimated at it, and the top-1 on `val`."""
 
     side: int
-    anew: bool
+    reestimated: bool
     top1_percent: float
 
 
 def settled(
-    trained: TrainedModel, train: DecodedImages, side: int, *, anew: bool
+    trained: TrainedModel, train: DecodedImages, side: int, *, reestimated: bool
 ) -> tuple[TrainedModel, int]:
-    """A copy for one side with one kind of statistics, and how many channels were silenced."""
+    """Return a copy for one resolution and one kind of statistics, and the number of silenced channels."""
     preprocessing = replace(trained.preprocessing, resolution=side)
     copied = replace(trained, model=copy.deepcopy(trained.model), preprocessing=preprocessing)
-    return copied, settle_batch_norms(copied, train, statistics=anew)
+    return copied, settle_batch_norms(copied, train, statistics=reestimated)
 
 
 def choices(trained: TrainedModel, cars: DatasetRecords) -> list[Choice]:
-    """What each side and each kind of statistics give."""
+    """Evaluate each resolution with each kind of statistics."""
     own = trained.preprocessing.resolution
     found = []
     for side in sorted({round(own * part / MULTIPLE_OF) * MULTIPLE_OF for part in RESOLUTIONS}):
-        train, val = (photos_at(trained, cars, split, side) for split in ("train", "val"))
-        for anew in (False, True):
-            copied, _ = settled(trained, train, side, anew=anew)
+        train, val = (images_at(trained, cars, split, side) for split in ("train", "val"))
+        for reestimated in (False, True):
+            copied, _ = settled(trained, train, side, reestimated=reestimated)
             top1 = judge(copied, val, cars.root).top1_percent
-            found.append(Choice(side=side, anew=anew, top1_percent=top1))
+            found.append(Choice(side=side, reestimated=reestimated, top1_percent=top1))
     return found
 
 
-def chosen(found: Sequence[Choice], photographs: int) -> Choice:
-    """The smallest side whose top-1 of so many photographs is as good as the best, to one standard error.
+def chosen(tried: Sequence[Choice], num_images: int) -> Choice:
+    """Return the smallest resolution whose top-1 is within one standard error of the best.
 
-    Of the statistics, the better ones there.
+    Of both kinds of statistics, the better one at that resolution.
     """
-    best = max(choice.top1_percent for choice in found)
-    good = best - math.sqrt(best * (100 - best) / photographs)
-    side = min(choice.side for choice in found if choice.top1_percent >= good)
-    return max((each for each in found if each.side == side), key=lambda each: each.top1_percent)
+    best = max(choice.top1_percent for choice in tried)
+    good = best - math.sqrt(best * (100 - best) / num_images)
+    side = min(choice.side for choice in tried if choice.top1_percent >= good)
+    return max((each for each in tried if each.side == side), key=lambda each: each.top1_percent)
 
 
-def figures_of(predictions: Predictions, uncalibrated: Predictions) -> dict[str, Any]:
+def metrics_of(predictions: Predictions, uncalibrated: Predictions) -> dict[str, Any]:
     return {
         "val_top1_percent": rounded(predictions.top1_percent),
         "val_top5_percent": rounded(predictions.top5_percent),
@@ -127,16 +128,16 @@ def figures_of(predictions: Predictions, uncalibrated: Predictions) -> dict[str,
     }
 
 
-def trained_in_turn(given: argparse.Namespace) -> list[Path]:
-    """The runs of the recipes, in turn, each from the best weights of the one before."""
+def trained_in_turn(arguments: argparse.Namespace) -> list[Path]:
+    """Train the recipes in turn, each from the best weights of the run before; return the run folders."""
     runs: list[Path] = []
-    for name in given.recipes:
-        folder = given.runs / f"{len(runs) + 1}-{Path(name).stem}"
+    for name in arguments.recipes:
+        folder = arguments.runs / f"{len(runs) + 1}-{Path(name).stem}"
         if not (folder / "metrics.json").is_file():
             weights = [f"model.weights={runs[-1].resolve()}"] if runs else []
-            recipe = load_recipe(name, [*weights, *given.changes])
+            recipe = load_recipe(name, [*weights, *arguments.changes])
             resume = (folder / "run.json").exists()
-            lightcars.finetune(given.data, recipe=recipe, out=folder, resume=resume, progress=True)
+            lightcars.finetune(arguments.data, recipe=recipe, out=folder, resume=resume, progress=True)
         runs.append(folder)
     return runs
 
@@ -147,7 +148,7 @@ def hours_of(run: Path) -> float:
 
 
 def described(runs: Sequence[Path]) -> dict[str, Any]:
-    """The settings of the first run, and for each later one those that are others there."""
+    """Return the settings of the first run and, for each later run, the settings that changed."""
     first, *later = (flat(json.loads((run / "run.json").read_text())["recipe"]) for run in runs)
     found, before = dict(first), first
     for number, recipe in enumerate(later, 2):
@@ -163,26 +164,26 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
-    options.add_argument("--runs", type=Path, required=True, help="folder of the training's runs")
+    options.add_argument("--runs", type=Path, required=True, help="folder of the training runs")
     options.add_argument(
-        "--recipes", nargs="+", default=["cars-scratch", "cars-longer", "cars-last"], help="in turn"
+        "--recipes", nargs="+", default=["cars-scratch", "cars-longer", "cars-last"], help="trained in turn"
     )
     options.add_argument("--set", dest="changes", action="append", default=[], help="change all recipes")
     options.add_argument("--out", type=Path, default=SHIPPED / "cars196")
     options.add_argument("--results", type=Path, default=RESULTS / "train_cars196.json")
-    given = options.parse_args()
-    runs = trained_in_turn(given)
+    arguments = options.parse_args()
+    runs = trained_in_turn(arguments)
     recipe = described(runs)
-    trained, cars = load_trained(runs[-1]), find_data(given.data)
+    trained, cars = load_trained(runs[-1]), find_data(arguments.data)
     tried = choices(trained, cars)
     choice = chosen(tried, len(cars.split("val")))
-    train, val = (photos_at(trained, cars, split, choice.side) for split in ("train", "val"))
-    trained, silenced = settled(trained, train, choice.side, anew=choice.anew)
+    train, val = (images_at(trained, cars, split, choice.side) for split in ("train", "val"))
+    trained, silenced = settled(trained, train, choice.side, reestimated=choice.reestimated)
     trained.model.half().float()  # as they ship
     before = judge(trained, val, cars.root)
     calibrate(trained, train, val)
     predictions = judge(trained, val, cars.root)
-    figures = figures_of(predictions, before)
+    metrics = metrics_of(predictions, before)
     threads = torch.get_num_threads()
     took = rounded(sum(map(hours_of, runs)))
     epochs = sum(len((run / "metrics.csv").read_text().splitlines()) - 1 for run in runs)
@@ -191,37 +192,41 @@ def main() -> None:
         for row in (hard.figures for hard in classes_by_difficulty(predictions)[:10])
     ]
     record = {
-        "data": f"{given.data.name}: {len(train.labels)} photographs to train, {len(val.labels)} in val",
+        "data": f"{arguments.data.name}: {len(train.labels)} photographs in train, {len(val.labels)} in val",
         "seed": recipe["seed"],
         "epochs": epochs,
         "hours": took,
         "threads": threads,
         "resolution": choice.side,
-        "batch_norms": "taken anew" if choice.anew else "of the training",
+        "batch_norms": "taken anew" if choice.reestimated else "of the training",
         "val_top1_percent_by_resolution": {
-            kind: {str(each.side): rounded(each.top1_percent) for each in tried if each.anew is anew}
-            for kind, anew in (("of the training", False), ("taken anew", True))
+            kind: {
+                str(each.side): rounded(each.top1_percent)
+                for each in tried
+                if each.reestimated is reestimated
+            }
+            for kind, reestimated in (("of the training", False), ("taken anew", True))
         },
         "silenced_channels": silenced,
         "temperature": trained.model.temperature,
-        **figures,
+        **metrics,
         "worst_classes": worst,
     }
     trained.model.preprocessing = trained.preprocessing
     trained.model.config = change_config(trained.model.config, {"resolution": choice.side})
     card = lightcars.Training(
-        data=f"Stanford Cars: {len(train.labels)} of the training photographs, cut to their boxes;"
-        f" {len(val.labels)} others (val) chose epochs, resolution, batch norms' statistics and what the"
-        " later runs changed, and fitted temperature and familiarity; so the figures are a little too good.",
+        data=f"Stanford Cars: {len(train.labels)} of the training photographs, cropped to their bounding"
+        f" boxes; {len(val.labels)} others (val) selected epochs, resolution, batch norm statistics and the"
+        " changes of the later runs, and fitted temperature and familiarity, so the metrics are optimistic.",
         recipe=recipe | {"machine": described_machine(), "threads": threads, "hours": took},
-        metrics=figures | {"epochs": epochs},
-        licence=LICENCE,
-        notes=NOTES.replace("{statistics}", STATISTICS[choice.anew])
-        + "\nWorst classes of val:\n\n"
+        metrics=metrics | {"epochs": epochs},
+        license=LICENSE,
+        notes=NOTES.replace("{statistics}", STATISTICS[choice.reestimated])
+        + "\nWorst classes on val:\n\n"
         + worst_table(worst),
     )
-    lightcars.save_pretrained(trained.model.half(), given.out, training=card)
-    write(given.results, "train_cars196", **record)
+    lightcars.save_pretrained(trained.model.half(), arguments.out, training=card)
+    write(arguments.results, "train_cars196", **record)
     print(json.dumps({key: value for key, value in record.items() if key != "worst_classes"}, indent=2))
 
 

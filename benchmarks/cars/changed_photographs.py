@@ -1,12 +1,12 @@
-"""What do the weights that ship make of photographs that are blurred, small, dark or otherwise worse?
+"""How robust are the shipped weights to blur, low resolution, missing color and other corruptions?
 
-Method: every photograph of `val`, changed before it is fitted to the model's square. "top-1" is the share
-that is named right; "strange" the share that `predict` would say hardly looks like any of the classes, of all
-photographs and of those that are named right. The limit of what is strange was fitted to `val` as it is, so
-2 % there are by construction.
-`python benchmarks/changed_photographs.py --data cars196` takes some minutes.
+Method: every photograph of `val`, changed before it is resized to the model's input. "top-1" is the accuracy;
+"strange" the share that `predict` reports as out of distribution, of all photographs and of the correctly
+classified ones. The out-of-distribution threshold was fitted to the unchanged `val`, so the 2 % there are by
+construction.
+`python -m benchmarks.cars.changed_photographs --data cars196` takes a few minutes.
 
-Reading: 968 photographs; a standard error of top-1 is 1.2 points at 84 %.
+Reading: 968 photographs; the standard error of top-1 is 1.2 points at 84 %.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.harness.ratios import rounded, table
+from benchmarks.harness.record import RESULTS, write
 from lightcars.data.layouts import Sample, find_data
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.models.images import read_image, without_advice
 from lightcars.models.transforms import fit_square
 from lightcars.runs.trained import TrainedModel, load_trained
-from ratios import rounded, table
-from record import RESULTS, write
 
 BATCH_SIZE = 64
 Change = Callable[[Image.Image], Image.Image]
@@ -37,12 +37,12 @@ Batch = tuple[Tensor, Tensor]
 
 
 def blurred(part: float) -> Change:
-    """A Gaussian whose standard deviation is a part of the photograph's width."""
+    """Return a Gaussian blur whose standard deviation is a fraction of the width."""
     return lambda photo: photo.filter(ImageFilter.GaussianBlur(photo.width * part))
 
 
 def shrunk(width: int) -> Change:
-    """To so many pixels across, if it has more."""
+    """Return a resize to `width` pixels across; smaller photographs stay as they are."""
 
     def change(photo: Image.Image) -> Image.Image:
         if photo.width <= width:
@@ -53,7 +53,7 @@ def shrunk(width: int) -> Change:
 
 
 def bordered(part: float) -> Change:
-    """The edges go on by a part of the width and height, so that the car fills less of the picture."""
+    """Return a padding with blurred edges, a fraction of width and height, so that the car looks smaller."""
 
     def change(photo: Image.Image) -> Image.Image:
         size = tuple(round(side * (1 + 2 * part)) for side in photo.size)
@@ -65,7 +65,7 @@ def bordered(part: float) -> Change:
 
 
 def compressed(quality: int) -> Change:
-    """As JPEG of that quality and back."""
+    """Return a JPEG compression of the arguments quality."""
 
     def change(photo: Image.Image) -> Image.Image:
         file = io.BytesIO()
@@ -100,19 +100,19 @@ def batches(trained: TrainedModel, samples: Sequence[Sample], change: Change) ->
 
 @torch.inference_mode()
 def measured(trained: TrainedModel, samples: Sequence[Sample], change: Change) -> dict[str, float]:
-    """Percentages of the changed photographs."""
+    """Return top-1 and the shares of out-of-distribution photographs, in percent."""
     model = trained.model
     assert model.familiarity is not None
-    right, strange = [], []
+    correct, strange = [], []
     for pixels, labels in batches(trained, samples, change):
         maps = model.features(normalize(pixels.to(trained.device), trained.preprocessing))
-        right.append(model.forward_head(model.head(maps[-1])).argmax(1).cpu() == labels)
+        correct.append(model.forward_head(model.head(maps[-1])).argmax(1).cpu() == labels)
         strange.append(~model.familiarity.is_familiar(maps).cpu())
-    good, odd = torch.cat(right), torch.cat(strange)
+    right, out = torch.cat(correct), torch.cat(strange)
     return {
-        "top1_percent": percent(good),
-        "strange_percent": percent(odd),
-        "strange_of_right_percent": percent(odd[good]),
+        "top1_percent": percent(right),
+        "strange_percent": percent(out),
+        "strange_of_right_percent": percent(out[right]),
     }
 
 
@@ -127,15 +127,15 @@ def main() -> None:
     options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
     options.add_argument("--weights", default="cars196")
     options.add_argument("--out", type=Path, default=RESULTS / "changed_photographs.json")
-    given = options.parse_args()
-    trained, cars = load_trained(given.weights), find_data(given.data)
+    arguments = options.parse_args()
+    trained, cars = load_trained(arguments.weights), find_data(arguments.data)
     results: dict[str, Any] = {}
     with without_advice():
         for name, change in tqdm(CHANGES.items()):
             results[name] = measured(trained, cars.split("val"), change)
-    rows = [[name, *(f"{figure:.3g}" for figure in found.values())] for name, found in results.items()]
-    print(table(["photographs", "top-1 %", "strange %", "of the right ones %"], rows))
-    write(given.out, "changed_photographs", weights=given.weights, results=results)
+    rows = [[name, *(f"{value:.3g}" for value in metrics.values())] for name, metrics in results.items()]
+    print(table(["photographs", "top-1 %", "out of distribution %", "of the correct ones %"], rows))
+    write(arguments.out, "changed_photographs", weights=arguments.weights, results=results)
 
 
 if __name__ == "__main__":

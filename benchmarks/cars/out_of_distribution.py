@@ -1,13 +1,13 @@
-"""How well do different scores tell pictures of other things from photographs of cars?
+"""How well do different scores detect out-of-distribution images, which show no cars?
 
-Method: features of the weights that ship, of all photographs of `train`, of `val`, and of the pictures in
-`--pictures FOLDER...`, which show no cars. Each score is fitted to `train` alone. "Area" is
-that under the curve of true against false alarms: how often a photograph of `val` scores higher than a
-strange picture. "Found" is the share of strange pictures below what 98 % of `val` reach.
-`python benchmarks/strange_pictures.py --data cars196 --pictures pictures/first pictures/second`
+Method: features of the shipped weights, of all photographs of `train` and `val`, and of the images in
+`--pictures FOLDER...`, which show no cars. Each score is fitted to `train` alone. "Area" is the area under
+the ROC curve: how often a photograph of `val` scores higher than an out-of-distribution image. "Found" is
+the detection rate at the threshold that 98 % of `val` exceed. `python -m
+benchmarks.cars.out_of_distribution --data cars196 --pictures pictures/first pictures/second`
 
-Reading: what is told by eye in a moment should be found; pictures with cars in them do not belong there. With
-thirty pictures in a folder, one is three points. What was chosen on one folder has to hold on the other.
+Reading: with thirty images in a folder, one image is three points. A score that was selected on one folder
+has to hold on the other. Leave out images with cars in them.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from benchmarks.harness.ratios import rounded, table
+from benchmarks.harness.record import RESULTS, write
 from lightcars.data.dataset import DecodedImages, ImageDataset, decode
 from lightcars.data.layouts import Sample, find_data
 from lightcars.data.pixels import normalize
 from lightcars.models.familiarity import FAMILIAR_SHARE, NUM_DIRECTIONS, distance, fit_familiarity, pooled
 from lightcars.models.images import is_image
 from lightcars.runs.trained import TrainedModel, load_trained
-from ratios import rounded, table
-from record import RESULTS, write
 
-Answers = dict[str, Tensor]
-"""Logits, the last map's means and those of the maps at each stride, each (N, ...)."""
+Outputs = dict[str, Tensor]
+"""Logits, pooled last feature map and pooled maps at each stride, each (N, ...)."""
 
 
 @torch.inference_mode()
-def answers(trained: TrainedModel, photos: DecodedImages) -> Answers:
+def outputs(trained: TrainedModel, photos: DecodedImages) -> Outputs:
     found: dict[str, list[Tensor]] = {"logits": [], "last map": [], "maps": []}
     model = trained.model
     for images, _ in DataLoader(ImageDataset(photos), 64):
@@ -46,27 +46,27 @@ def answers(trained: TrainedModel, photos: DecodedImages) -> Answers:
     return {name: torch.cat(batches) for name, batches in found.items()}
 
 
-def nearest_class(features: str, known: Answers, labels: Tensor) -> Callable[[Answers], Tensor]:
-    """What ships, of other features too."""
+def nearest_class(features: str, known: Outputs, labels: Tensor) -> Callable[[Outputs], Tensor]:
+    """Return the score that ships, for the given features."""
     fitted = fit_familiarity(known[features], labels, known[features])
     kept = fitted.mean, fitted.directions, fitted.centres
     return lambda given: -distance(given[features], *kept)
 
 
-def residual(features: str, known: Answers) -> Callable[[Answers], Tensor]:
-    """Distance from the main directions (Wang et al., "ViM", arXiv 2203.10807, section 4.1)."""
+def residual(features: str, known: Outputs) -> Callable[[Outputs], Tensor]:
+    """Return the distance from the principal subspace (Wang et al., "ViM", arXiv 2203.10807, section 4.1)."""
     mean = known[features].double().mean(0)
     values = known[features].double() - mean
     basis = torch.linalg.eigh(values.T @ values).eigenvectors[:, -NUM_DIRECTIONS:]
 
-    def score(given: Answers) -> Tensor:
+    def score(given: Outputs) -> Tensor:
         own = given[features].double() - mean
         return -torch.linalg.vector_norm(own - own @ basis @ basis.T, dim=1)
 
     return score
 
 
-def scores(known: Answers, labels: Tensor) -> dict[str, Callable[[Answers], Tensor]]:
+def scores(known: Outputs, labels: Tensor) -> dict[str, Callable[[Outputs], Tensor]]:
     return {
         "largest probability": lambda given: given["logits"].softmax(1).amax(1),
         "log-sum-exp of the logits (energy)": lambda given: given["logits"].logsumexp(1),
@@ -77,7 +77,7 @@ def scores(known: Answers, labels: Tensor) -> dict[str, Callable[[Answers], Tens
     }
 
 
-def judged(known: Tensor, strange: Tensor) -> dict[str, float]:
+def detection(known: Tensor, strange: Tensor) -> dict[str, float]:
     limit = known.double().quantile(1 - FAMILIAR_SHARE)
     return {
         "area": rounded((known[:, None] > strange).double().mean().item()),
@@ -98,30 +98,32 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
-    options.add_argument("--pictures", type=Path, nargs="+", required=True, help="folders of other pictures")
+    options.add_argument(
+        "--pictures", type=Path, nargs="+", required=True, help="folders of images without cars"
+    )
     options.add_argument("--weights", default="cars196")
     options.add_argument("--out", type=Path, default=RESULTS / "strange_pictures.json")
-    given = options.parse_args()
-    trained, cars = load_trained(given.weights), find_data(given.data)
+    arguments = options.parse_args()
+    trained, cars = load_trained(arguments.weights), find_data(arguments.data)
     train, val = (decode(cars.split(split), trained.preprocessing) for split in ("train", "val"))
-    known, ours = answers(trained, train), answers(trained, val)
-    files = {folder.name: pictures_in(folder) for folder in given.pictures}
-    strange = {folder: answers(trained, decoded(found, trained)) for folder, found in files.items()}
+    known, ours = outputs(trained, train), outputs(trained, val)
+    files = {folder.name: pictures_in(folder) for folder in arguments.pictures}
+    strange = {folder: outputs(trained, decoded(found, trained)) for folder, found in files.items()}
     results = {
-        name: {folder: judged(score(ours), score(others)) for folder, others in strange.items()}
+        name: {folder: detection(score(ours), score(others)) for folder, others in strange.items()}
         for name, score in scores(known, torch.from_numpy(train.labels)).items()
     }
     sizes = {folder: len(others["logits"]) for folder, others in strange.items()}
     header = [
-        f"{folder} ({size}): {figure}" for folder, size in sizes.items() for figure in ("area", "found %")
+        f"{folder} ({size}): {column}" for folder, size in sizes.items() for column in ("area", "found %")
     ]
     rows = [
-        [name, *(f"{figure:.3g}" for found in each.values() for figure in found.values())]
+        [name, *(f"{value:.3g}" for found in each.values() for value in found.values())]
         for name, each in results.items()
     ]
     print(table(["score", *header], rows))
     names = {folder: [path.name for path in found] for folder, found in files.items()}
-    write(given.out, "strange_pictures", weights=given.weights, pictures=names, results=results)
+    write(arguments.out, "strange_pictures", weights=arguments.weights, pictures=names, results=results)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
-"""What is timed on every side: a forward pass or a training step of a PyTorch model, on the same images."""
+"""The timed calls: a forward pass or a training step of a PyTorch model, on the same images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness.ratios import OURS
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
 
-def made_images(batch: int, resolution: int) -> Tensor:
-    """(batch, 3, resolution, resolution) of patches of colour under a little noise, the same at each call."""
+def synthetic_images(batch: int, resolution: int) -> Tensor:
+    """Return (batch, 3, resolution, resolution): patches of color with noise, the same at each call."""
     import torch
     from torch.nn.functional import interpolate
 
@@ -22,7 +24,7 @@ def made_images(batch: int, resolution: int) -> Tensor:
 
 
 def fit_batch_norms(model: nn.Module, images: Tensor) -> None:
-    """Gives every BatchNorm2d the statistics of its own input.
+    """Set the statistics of every BatchNorm2d to those of its own input.
 
     Without them activations fade into denormal numbers, which are slow, and each library's initial weights
     fade differently.
@@ -41,7 +43,7 @@ def fit_batch_norms(model: nn.Module, images: Tensor) -> None:
 
 
 def inference(model: nn.Module, images: Tensor) -> Callable[[], Tensor]:
-    """A forward pass as one does it in production."""
+    """Return a forward pass in evaluation and inference mode."""
     import torch
 
     model.eval()
@@ -56,7 +58,7 @@ def inference(model: nn.Module, images: Tensor) -> Callable[[], Tensor]:
 def training_step(
     model: nn.Module, images: Tensor, optimizer: Optimizer, *, bf16: bool = False
 ) -> Callable[[], None]:
-    """Forward, cross-entropy, both in bf16 autocast if asked, backward, a step of the optimizer."""
+    """Return a training step: forward and cross-entropy (in bf16 autocast if asked), backward, optimizer."""
     import torch
 
     model.train()
@@ -73,5 +75,17 @@ def training_step(
 
 
 def logits(call: Callable[[], Any]) -> Callable[[], list[float]]:
-    """The answer to "logits": what the call returns, a tensor or an array, as a flat list."""
+    """Return a function that answers "logits": the output of `call` as a flat list."""
     return lambda: call().flatten().tolist()
+
+
+def adamw(library: str, model: nn.Module) -> Optimizer:
+    """Return AdamW as users of the library have it: from lightcars' recipe, or with PyTorch's defaults."""
+    if library == OURS:
+        from lightcars.recipes.recipe import OptimizerRecipe
+        from lightcars.training.optim.optimizers import make_optimizer
+
+        return make_optimizer(model, OptimizerRecipe(name="AdamW"))
+    import torch
+
+    return torch.optim.AdamW(model.parameters())

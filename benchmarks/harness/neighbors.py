@@ -1,8 +1,8 @@
-"""Notices whether other processes worked during a measurement, and takes it again while patience lasts.
+"""Detect other processes that were busy during a measurement, and repeat it while patience lasts.
 
 Two threads of arithmetic on two cores slow down many times when a third process wants a core, and not
-equally on all sides. On Linux the processor time of the whole machine, less that of this process, of its
-finished children and of its live workers, is what the neighbours took. Elsewhere nothing is noticed.
+equally on all sides. On Linux the CPU time of the whole machine, less that of this process, of its
+finished children and of its live workers, is what the neighbors used. Other systems detect nothing.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 TOLERATED = 0.1
-"""Share of one core that others may take."""
+"""Share of one core that other processes may use."""
 CLOCK_S = 0.03
-"""What the kernel's clock of 10 ms can miss."""
+"""CPU time that the kernel's clock of 10 ms can miss."""
 PAUSE_S = 2.0
 
 
-class Neighbours:
-    """Takes measurements, again where they were disturbed.
+class Neighbors:
+    """Take measurements, and repeat disturbed ones.
 
     Attributes:
-        repeated: measurements thrown away.
-        disturbed: measurements kept although disturbed, after patience had run out.
+        repeated: measurements that were discarded.
+        disturbed: measurements that were kept although disturbed, because patience had run out.
     """
 
     def __init__(self, patience_s: float) -> None:
@@ -38,7 +38,7 @@ class Neighbours:
         self.disturbed = 0
 
     def undisturbed(self, measure: Callable[[], T], pids: Iterable[int] = ()) -> T:
-        """The result of `measure`, which runs in this process, its children or the live processes `pids`."""
+        """Return the result of `measure`, run in this process, its children or the processes `pids`."""
         live = list(pids)
         while True:
             start, others = time.perf_counter(), _others_cpu_s(live)
@@ -54,7 +54,7 @@ class Neighbours:
             self._left_s -= wall + PAUSE_S
 
     def report(self) -> dict[str, int]:
-        """For the results: how quiet the machine was."""
+        """Return the numbers of repeated and disturbed measurements, for the results."""
         return {"measurements_repeated": self.repeated, "measurements_disturbed": self.disturbed}
 
 
@@ -65,7 +65,7 @@ def _others_cpu_s(live: list[int]) -> float:
 
 
 def _machine_cpu_s() -> float:
-    """Of all processes and of the hypervisor's other guests; steadily rising."""
+    """Return the CPU time of all processes and of the hypervisor's other guests; it only grows."""
     with contextlib.suppress(OSError):
         user, nice, system, _idle, _wait, irq, softirq, steal = map(
             int, Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[1:9]

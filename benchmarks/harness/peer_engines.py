@@ -1,8 +1,8 @@
-"""timm's model in the engines that its users can pick, each set up as its documentation advises.
+"""timm's model in the engines available to its users, each set up as its documentation advises.
 
 Each function takes timm's model in evaluation mode, contiguous images of float32 and the worker's task, and
-returns the call that is timed, which gives logits as a tensor or an array. What takes long to convert is kept
-in the task's folder, and what torch.compile made in its own cache, so that later rounds start quickly.
+returns the timed call, whose output is logits, a tensor or an array. Converted models are kept in the task's
+folder, and torch.compile's artifacts in its own cache, so that later rounds start quickly.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def with_compile(
     *,
     bf16: bool,
 ) -> Callable[[], Any]:
-    """`torch.compile` as in PyTorch's tutorial on max-autotune for processors: frozen, no gradients.
+    """Set up `torch.compile` as in PyTorch's tutorial on max-autotune for CPUs: frozen, no gradients.
 
-    In channels_last, as PyTorch advises for convolutions on a processor, and in autocast if in bf16.
+    In channels_last, as PyTorch advises for convolutions on a CPU, and in autocast if in bf16.
     """
     import torch
     from torch._inductor import config
@@ -44,11 +44,11 @@ def with_compile(
 
 
 def with_onnxruntime(model: nn.Module, images: Tensor, task: Mapping[str, Any]) -> Callable[[], Any]:
-    """ONNX Runtime on what `torch.onnx.export` makes, with its default optimizations."""
+    """Set up ONNX Runtime with its default optimizations, on a file of `torch.onnx.export`."""
     import onnxruntime
     import torch
 
-    file = _artefact(task, "timm.onnx")
+    file = _artifact(task, "timm.onnx")
     if not file.exists():
         torch.onnx.export(model, (images,), dynamo=True, verbose=False).save(file)
     options = onnxruntime.SessionOptions()
@@ -59,12 +59,12 @@ def with_onnxruntime(model: nn.Module, images: Tensor, task: Mapping[str, Any]) 
 
 
 def with_openvino(model: nn.Module, images: Tensor, task: Mapping[str, Any]) -> Callable[[], Any]:
-    """OpenVINO on what its converter makes for this shape, with the latency hint, in bf16 where it can."""
+    """Set up OpenVINO for this shape, with the latency hint, in bf16 where the CPU has it."""
     import openvino
 
     from lightcars.deploy.cpu import has_bf16
 
-    file = _artefact(task, "timm.xml")
+    file = _artifact(task, "timm.xml")
     if not file.exists():
         converted = openvino.convert_model(model, example_input=images, input=list(images.shape))
         openvino.save_model(converted, file, compress_to_fp16=False)
@@ -78,7 +78,7 @@ def with_openvino(model: nn.Module, images: Tensor, task: Mapping[str, Any]) -> 
     return lambda: compiled(array)[0]
 
 
-def _artefact(task: Mapping[str, Any], name: str) -> Path:
+def _artifact(task: Mapping[str, Any], name: str) -> Path:
     folder = Path(task["weights"]) / f"batch{task['batch']}"
     folder.mkdir(exist_ok=True)
     return folder / name
@@ -91,4 +91,4 @@ ENGINES: Mapping[str, PeerEngine] = {
     "timm onnxruntime": with_onnxruntime,
     "timm openvino": with_openvino,
 }
-"""Side -> how it is set up."""
+"""Side -> function that sets it up."""

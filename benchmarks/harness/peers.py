@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calls import fit_batch_norms, made_images
-from ratios import OURS
+from benchmarks.harness.calls import fit_batch_norms, synthetic_images
+from benchmarks.harness.ratios import OURS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,17 +21,17 @@ CLASSES = 1000
 
 
 def sides_of(model: str) -> tuple[str, ...]:
-    """The libraries that have the model: torchvision has no GhostNet."""
+    """Return the libraries that have the model: torchvision has no GhostNet."""
     return (OURS, "torchvision", "timm") if model in EFFICIENTNETS else (OURS, "timm")
 
 
 def eager_peer(model: str) -> str:
-    """Whose eager model a speed-up is told against: torchvision's, or timm's where it has none."""
+    """Return the library whose eager model is the baseline: torchvision, or timm for GhostNets."""
     return sides_of(model)[1]
 
 
 def builder(side: str, model: str, num_classes: int = CLASSES) -> Callable[[], nn.Module]:
-    """Builds the model anew at each call, with fresh weights. The library is imported before it returns.
+    """Return a function that builds the model with random weights. Its library is imported before.
 
     timm's EfficientNets get the dropout and stochastic depth that the others have by default.
     """
@@ -59,7 +59,7 @@ def _dropout(model: str) -> float:
 
 
 def add_weights_option(options: argparse.ArgumentParser) -> None:
-    """`--weights MODEL=FOLDER ...`, as a list of pairs."""
+    """Add `--weights MODEL=FOLDER ...`, a list of pairs."""
     options.add_argument("--weights", nargs="+", type=_pair, default=[], metavar="MODEL=FOLDER")
 
 
@@ -69,19 +69,19 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def prepare_weights(model: str, folder: Path, source: str | None = None) -> None:
-    """`write_weights` in a process of its own."""
+    """Run `write_weights` in a separate process."""
     named = [] if source is None else [source]
-    subprocess.run([sys.executable, __file__, model, str(folder), *named], check=True)
+    subprocess.run([sys.executable, "-m", __name__, model, str(folder), *named], check=True)
 
 
 def write_weights(model: str, folder: Path, source: str | None = None) -> None:
-    """One set of weights in each library's form, for `with_weights`.
+    """Write one set of weights in each library's format, for `with_weights`.
 
     Args:
         model: its name in the registry.
-        folder: gets a file or folder for each library.
-        source: what `lightcars.save` wrote; None draws fresh weights, with statistics of batch norms that
-            fit them.
+        folder: receives a file or folder for each library.
+        source: a folder of `lightcars.save`; None means random weights, with batch norm statistics that
+            match them.
     """
     import torch
     from safetensors.torch import save_file
@@ -89,16 +89,16 @@ def write_weights(model: str, folder: Path, source: str | None = None) -> None:
     import lightcars
 
     torch.manual_seed(0)
-    made = lightcars.load(source) if source else lightcars.create_model(model)
+    built = lightcars.load(source) if source else lightcars.create_model(model)
     if source is None:
-        fit_batch_norms(made, made_images(8, 224))
-    lightcars.save(made.eval(), folder / OURS)
+        fit_batch_norms(built, synthetic_images(8, 224))
+    lightcars.save(built.eval(), folder / OURS)
     for side in sides_of(model)[1:]:
-        save_file(lightcars.state_dict_for(made, side), folder / f"{side}.safetensors")
+        save_file(lightcars.state_dict_for(built, side), folder / f"{side}.safetensors")
 
 
 def with_weights(side: str, model: str, folder: Path) -> nn.Module:
-    """A library's model in evaluation mode, with the weights that `write_weights` left in the folder."""
+    """Return a library's model in evaluation mode, with the weights that `write_weights` wrote."""
     if side == OURS:
         import lightcars
 
@@ -107,9 +107,9 @@ def with_weights(side: str, model: str, folder: Path) -> nn.Module:
 
     tensors = load_file(folder / f"{side}.safetensors")
     biases = (tensor for name, tensor in tensors.items() if name in ("classifier.bias", "classifier.1.bias"))
-    made = builder(side, model, len(next(biases)))()
-    made.load_state_dict(tensors)
-    return made.eval()
+    built = builder(side, model, len(next(biases)))()
+    built.load_state_dict(tensors)
+    return built.eval()
 
 
 if __name__ == "__main__":

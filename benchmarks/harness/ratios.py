@@ -1,4 +1,4 @@
-"""Figures of several rounds: medians, ratios with their spread, and tables of text. No torch."""
+"""Statistics over rounds: medians, ratios with their spread, and text tables. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Rounds = list[list[float]]
 
 
 def flat(rounds: Rounds) -> list[float]:
-    """All samples of one side."""
+    """Return all samples of one side."""
     return [sample for samples in rounds for sample in samples]
 
 
 def summary(rounds: Rounds) -> dict[str, float | int]:
-    """Median, extremes and number of one side's samples."""
+    """Return median, extremes and number of one side's samples."""
     samples = flat(rounds)
     return {
         "median": rounded(median(samples)),
@@ -29,10 +29,9 @@ def summary(rounds: Rounds) -> dict[str, float | int]:
 
 
 def ratio(peer: Rounds, ours: Rounds) -> dict[str, float]:
-    """peer / ours: median over the turns, its extremes over the rounds, and of all medians and best samples.
+    """Return peer / ours: the median over turns, its extremes over rounds, and that of medians and minima.
 
-    Both samples of a turn were taken within a moment of each other, so that what slows the machine for a
-    while slows both.
+    Both samples of a turn are taken right after each other, so that a slower machine slows both.
     """
     each = [median(a / b for a, b in zip(*samples, strict=True)) for samples in zip(peer, ours, strict=True)]
     return {
@@ -45,7 +44,7 @@ def ratio(peer: Rounds, ours: Rounds) -> dict[str, float]:
 
 
 def compare(sides: Mapping[str, Rounds], ours: str = OURS) -> dict[str, Any]:
-    """Summaries of all sides and the ratio of each other side to ours."""
+    """Return summaries of all sides, and the ratio of each other side to ours."""
     return {
         "sides": {side: summary(rounds) for side, rounds in sides.items()},
         "peer_over_lightcars": others_over(ours, sides),
@@ -53,28 +52,28 @@ def compare(sides: Mapping[str, Rounds], ours: str = OURS) -> dict[str, Any]:
 
 
 def fastest(sides: Mapping[str, Rounds], among: Iterable[str]) -> str:
-    """The side with the least median, of some."""
+    """Return the side with the smallest median among the given ones."""
     return min(among, key=lambda side: median(flat(sides[side])))
 
 
 def others_over(side: str, sides: Mapping[str, Rounds]) -> dict[str, dict[str, float]]:
-    """`ratio` of each other side to this one: how many times faster this one is."""
+    """Return `ratio` of each other side to this one: how many times faster this one is."""
     return {other: ratio(rounds, sides[side]) for other, rounds in sides.items() if other != side}
 
 
 def over_others(side: str, sides: Mapping[str, Rounds]) -> dict[str, dict[str, float]]:
-    """`ratio` of this side to each other one: how many times faster each of them is."""
+    """Return `ratio` of this side to each other one: how many times faster each of them is."""
     return {other: ratio(sides[side], rounds) for other, rounds in sides.items() if other != side}
 
 
 def relative_difference(got: Sequence[float], expected: Sequence[float]) -> float:
-    """The greatest difference of two answers, as a part of the largest expected figure."""
+    """Return the largest difference of two outputs, relative to the largest expected value."""
     differences = (abs(a - b) for a, b in zip(got, expected, strict=True))
     return rounded(max(differences) / max(map(abs, expected)))
 
 
 def differences(logits: Mapping[str, Sequence[Sequence[float]]], expected: str) -> dict[str, float]:
-    """Of each side's logits from those of one side, the greatest of all rounds; None counts as no answer."""
+    """Return the largest difference of each side's logits from one side's; None means no logits."""
     return {
         side: max(map(relative_difference, rounds, logits[expected]))
         for side, rounds in logits.items()
@@ -83,17 +82,17 @@ def differences(logits: Mapping[str, Sequence[Sequence[float]]], expected: str) 
 
 
 def rounded(value: float) -> float:
-    """Four significant figures: more would be noise."""
+    """Round to four significant digits: more would be noise."""
     return float(f"{value:.4g}")
 
 
-def spread(figures: Mapping[str, float]) -> str:
-    """`ratio` as text: the ratio and its extremes."""
-    return f"{figures['ratio']:.2f} [{figures['low']:.2f} .. {figures['high']:.2f}]"
+def spread(ratios: Mapping[str, float]) -> str:
+    """Format `ratio`: the ratio and its extremes."""
+    return f"{ratios['ratio']:.2f} [{ratios['low']:.2f} .. {ratios['high']:.2f}]"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns two spaces apart, under a line."""
+    """Format a text table, columns two spaces apart."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = [
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
@@ -101,11 +100,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def comparison_row(label: Sequence[str], unit: str, figures: Mapping[str, Any]) -> list[list[str]]:
-    """Table rows of one comparison, a side each: median, extremes, ratio, ratio of the best."""
+def comparison_row(label: Sequence[str], unit: str, compared: Mapping[str, Any]) -> list[list[str]]:
+    """Return the table rows of one comparison, one per side: median, extremes, ratio, ratio of the minima."""
     rows = []
-    for side, found in figures["sides"].items():
-        against = figures["peer_over_lightcars"].get(side)
+    for side, found in compared["sides"].items():
+        against = compared["peer_over_lightcars"].get(side)
         rows.append(
             [
                 *label,

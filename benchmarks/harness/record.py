@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind: a JSON file with its figures, the machine and the versions. No torch."""
+"""The JSON file of a benchmark: results, machine and versions. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,45 @@ from pathlib import Path
 from typing import Any
 
 import lightcars
-from neighbours import Neighbours
-from ratios import OURS
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.ratios import OURS
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
+SCRIPTS = {
+    **{
+        name: f"benchmarks/speed/{name}.py"
+        for name in (
+            "building",
+            "counting",
+            "eager",
+            "finetune_step",
+            "first_answer",
+            "fuse",
+            "gpu",
+            "gradient_checkpointing",
+            "import_time",
+            "input_pipeline",
+            "loading",
+            "optimize",
+            "training_step",
+        )
+    },
+    "cars_recipes": "benchmarks/cars/recipes.py",
+    "cars_search": "benchmarks/cars/search.py",
+    "changed_photographs": "benchmarks/cars/changed_photographs.py",
+    "strange_pictures": "benchmarks/cars/out_of_distribution.py",
+    "train_cars196": "scripts/train_cars196.py",
+}
+"""Name of a result -> the script that writes it, from the root of the checkout."""
+
+
+def command_of(name: str) -> str:
+    """Return the command that measures a result, for example "python -m benchmarks.speed.fuse"."""
+    return "python -m " + SCRIPTS[name].removesuffix(".py").replace("/", ".")
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores and memory."""
+    """Return CPU, cores and memory."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
@@ -39,7 +70,7 @@ def _cpu_model() -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Of Python and of everything that is compared; None for what is not installed."""
+    """Return the versions of Python and of all compared packages; None for what is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in ("torch", "torchvision", "timm", "fvcore", "onnxruntime", "openvino"):
         try:
@@ -50,25 +81,25 @@ def versions() -> dict[str, str | None]:
 
 
 def records(folder: Path = RESULTS) -> dict[str, Any]:
-    """What benchmarks have written there, by their names."""
+    """Return the records that benchmarks have written, by name."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
 
 
 def finish(
-    name: str, arguments: argparse.Namespace, neighbours: Neighbours, results: Any, **settings: Any
+    name: str, arguments: argparse.Namespace, neighbors: Neighbors, results: Any, **settings: Any
 ) -> None:
-    """Writes the JSON file, unless this was a quick look without `--out`."""
-    if neighbours.disturbed:
-        print(f"\n{neighbours.disturbed} measurements were disturbed by other processes: be careful.")
+    """Write the JSON file, unless `--quick` ran without `--out`."""
+    if neighbors.disturbed:
+        print(f"\n{neighbors.disturbed} measurements were disturbed by other processes; interpret with care.")
     out = arguments.out or (None if arguments.quick else RESULTS / f"{name}.json")
     if out is None:
         return
-    write(out, name, rounds=arguments.rounds, **neighbours.report(), **settings, results=results)
-    print(f"\nwritten to {out.name}")
+    write(out, name, rounds=arguments.rounds, **neighbors.report(), **settings, results=results)
+    print(f"\nWritten to {out.name}.")
 
 
 def write(out: Path, name: str, **content: Any) -> None:
-    """Writes `content` with the date, the machine and the versions."""
+    """Write `content` with the date, the machine and the versions."""
     record = {
         "benchmark": name,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),

@@ -5,8 +5,8 @@ Sides: `lightcars.count_flops`; `FlopCounterMode` of torch on torchvision's mode
 
 Method: every round starts a fresh process for each side. It imports its library, builds the model, then
 counts for the first time (the peak of resident memory is that of this count alone) and some times more; the
-build is timed apart. Counts are of convolutions and linear layers only; torch's are halved, because it counts
-two for each multiply-accumulate. The run fails if the counts differ.
+build is timed separately. Counts are of convolutions and linear layers only; torch's are halved, because it
+counts two for each multiply-accumulate. The run fails if the counts differ.
 
 Reading: ratios are peer / lightcars, so above 1 means that lightcars counts faster or in less memory.
 """
@@ -19,10 +19,13 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from harness import ask_fresh, driver_arguments, growth_mib, mark_memory, parser, rotated, seconds, serve
-from neighbours import Neighbours
-from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, table
-from record import finish
+from benchmarks.harness.memory import growth_mib, mark_memory
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.options import driver_arguments, parser
+from benchmarks.harness.ratios import COMPARISON_HEAD, OURS, compare, comparison_row, table
+from benchmarks.harness.record import finish
+from benchmarks.harness.rounds import rotated, seconds
+from benchmarks.harness.workers import ask_fresh, serve
 
 SIDES = (OURS, "torch FlopCounterMode", "fvcore")
 RESOLUTIONS = {"efficientnet_b7": 600, "efficientnet_b0": 224}
@@ -36,7 +39,7 @@ MEASURES = {
 
 
 def prepare(side: str, model: str) -> Callable[[], Callable[[], int]]:
-    """A function that builds the model and returns a function that counts it."""
+    """Return a function that builds the model and returns a function that counts it."""
     resolution = RESOLUTIONS[model]
     if side == OURS:
         from lightcars import count_flops, create_model
@@ -86,40 +89,40 @@ def prepare(side: str, model: str) -> Callable[[], Callable[[], int]]:
 
 
 def work(task: dict[str, Any]) -> dict[str, Any]:
-    """One side in this process: times, memory and the count."""
+    """Measure one side in this process: times, memory and the count."""
     build = prepare(task["side"], task["model"])
-    made: list[Any] = []
-    build_s = seconds(lambda: made.append(build()))
-    count = made[0]
+    results: list[Any] = []
+    build_s = seconds(lambda: results.append(build()))
+    count = results[0]
     mark = mark_memory()
-    first_s = seconds(lambda: made.append(count()))
+    first_s = seconds(lambda: results.append(count()))
     first_mib = growth_mib(mark)
-    later = [seconds(lambda: made.append(count())) for _ in range(task["later"])]
-    assert len(set(made[1:])) == 1
+    later = [seconds(lambda: results.append(count())) for _ in range(task["later"])]
+    assert len(set(results[1:])) == 1
     return {
         "build_s": build_s,
         "first_s": first_s,
         "first_mib": first_mib,
         "later_s": median(later),
-        "multiply_accumulates": made[1],
+        "multiply_accumulates": results[1],
     }
 
 
-def measure(model: str, rounds: int, later: int, neighbours: Neighbours) -> dict[str, list[dict[str, Any]]]:
-    """The answers of each side, one per round."""
+def measure(model: str, rounds: int, later: int, neighbors: Neighbors) -> dict[str, list[dict[str, Any]]]:
+    """Return the answers of each side, one per round."""
     answers: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     for turn in range(rounds):
         for side in rotated(SIDES, turn):
             task = {"side": side, "model": model, "later": later}
-            answers[side].append(neighbours.undisturbed(partial(ask_fresh, __file__, task)))
+            answers[side].append(neighbors.undisturbed(partial(ask_fresh, __spec__.name, task)))
     return answers
 
 
 def main() -> None:
     arguments = driver_arguments(parser(__doc__, rounds=5), lambda task: serve(lambda _: work(task)))
     model = "efficientnet_b0" if arguments.quick else "efficientnet_b7"
-    neighbours = Neighbours(arguments.patience)
-    answers = measure(model, arguments.rounds, 1 if arguments.quick else 3, neighbours)
+    neighbors = Neighbors(arguments.patience)
+    answers = measure(model, arguments.rounds, 1 if arguments.quick else 3, neighbors)
     counts = {side: {answer["multiply_accumulates"] for answer in found} for side, found in answers.items()}
     results: dict[str, Any] = {}
     rows = []
@@ -132,8 +135,8 @@ def main() -> None:
     if len(set.union(*counts.values())) != 1:
         raise SystemExit(f"\nthe counters disagree: {counts}")
     total = counts[OURS].pop()
-    print(f"\nall agree: {total:,} multiply-accumulates")
-    finish("counting", arguments, neighbours, {"multiply_accumulates": total, **results}, model=model)
+    print(f"\nall counters agree: {total:,} multiply-accumulates")
+    finish("counting", arguments, neighbors, {"multiply_accumulates": total, **results}, model=model)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""How fast does a model run and train without any compiler, on the CPU, and in how much memory?
+"""How fast does a model run and train without a compiler, on the CPU, and how much memory does it need?
 
 Sides: lightcars, torchvision (EfficientNet only) and timm; the same architecture, dropout and stochastic
 depth, the same input, the same number of threads. Cases: a forward pass in evaluation and inference mode, of
 1 and of 16 images of 224 px; a training step (forward, cross-entropy, backward, SGD with momentum) on 16
 images of 112 and of 224 px; each with contiguous and with channels_last tensors.
 
-Method: in every round each side has a fresh process; while one works, the others wait. Batch normalisation
-first gets statistics that fit the fresh weights. Two calls warm up; then the sides take
+Method: in every round each side has a fresh process; while one works, the others wait. Batch normalization
+first gets statistics that match the random weights. After two warm-up calls the sides take
 turns of about 0.1 seconds each, and a turn's sample is the median of its calls. Memory is the growth of
 resident memory to its peak over the warm-up and all turns, counted from a process whose model and input are
 already there and that has run a small image.
@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from calls import fit_batch_norms, inference, training_step
-from harness import Plan, Side, driver_arguments, growth_mib, mark_memory, parser, serve_side, timed_rounds
-from neighbours import Neighbours
-from peers import builder, sides_of
-from ratios import COMPARISON_HEAD, compare, comparison_row, table
-from record import finish
+from benchmarks.harness.calls import fit_batch_norms, inference, training_step
+from benchmarks.harness.memory import growth_mib, mark_memory
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.options import driver_arguments, parser
+from benchmarks.harness.peers import builder, sides_of
+from benchmarks.harness.ratios import COMPARISON_HEAD, compare, comparison_row, table
+from benchmarks.harness.record import finish
+from benchmarks.harness.rounds import Plan, Side, serve_side, timed_rounds
 
 MODELS = ("efficientnet_b0", "ghostnet_100")
 LAYOUTS = ("contiguous", "channels_last")
@@ -37,7 +39,7 @@ WARM_UP_CALLS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What is run, and how many turns each side has in a round."""
+    """One workload, and the number of turns of each side in a round."""
 
     training: bool
     batch: int
@@ -55,7 +57,7 @@ QUICK_CASES = ["forward_batch1", "train_batch16_112px"]
 
 
 def open_side(task: dict[str, Any]) -> Side:
-    """One side in this process; answers "memory" (MiB) too."""
+    """Open one side in this process; it answers "memory" (MiB) too."""
     import torch
 
     torch.set_num_threads(task["threads"])
@@ -75,11 +77,11 @@ def open_side(task: dict[str, Any]) -> Side:
     return Side(call=call, answers={"memory": memory}, warm_up_calls=WARM_UP_CALLS, turn_s=TURN_S)
 
 
-def measure(task: dict[str, Any], rounds: int, neighbours: Neighbours) -> dict[str, Any]:
-    """Times and memory of all sides for one model, case and layout."""
+def measure(task: dict[str, Any], rounds: int, neighbors: Neighbors) -> dict[str, Any]:
+    """Measure time and memory of all sides for one model, case and layout."""
     tasks = {side: {**task, "side": side} for side in sides_of(task["model"])}
     plan = Plan(rounds=rounds, turns=CASES[task["case"]].turns)
-    found = timed_rounds(__file__, tasks, plan, neighbours, questions=["memory"])
+    found = timed_rounds(__spec__.name, tasks, plan, neighbors, questions=["memory"])
     memory = {side: [[mib] for mib in answers] for side, answers in found.answers["memory"].items()}
     return {"ms": compare(found.ms), "mib": compare(memory)}
 
@@ -92,20 +94,20 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=2)
     arguments = driver_arguments(options, partial(serve_side, open_side))
     cases = QUICK_CASES if arguments.quick else arguments.cases
-    neighbours = Neighbours(arguments.patience)
+    neighbors = Neighbors(arguments.patience)
     results: dict[str, Any] = {}
     for model in arguments.models:
         rows = []
         for case, layout in itertools.product(cases, arguments.layouts):
             task = {"model": model, "case": case, "layout": layout, "threads": arguments.threads}
-            found = measure(task, arguments.rounds, neighbours)
+            found = measure(task, arguments.rounds, neighbors)
             results.setdefault(model, {}).setdefault(case, {})[layout] = found
             rows += comparison_row([case, layout], "ms", found["ms"])
             rows += comparison_row([case, layout], "MiB", found["mib"])
         print(
             f"\n{model}, {arguments.threads} threads\n\n{table(('case', 'layout', *COMPARISON_HEAD), rows)}"
         )
-    finish("eager", arguments, neighbours, results, threads=arguments.threads)
+    finish("eager", arguments, neighbors, results, threads=arguments.threads)
 
 
 if __name__ == "__main__":

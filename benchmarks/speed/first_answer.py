@@ -1,10 +1,10 @@
-"""How long from typing a command to a car's name, with nothing loaded before?
+"""How long does a first prediction take from a cold start?
 
-Sides: `lightcars predict photo.jpg` with the weights that ship; the folder of `lightcars export --standalone`
-with ONNX Runtime, of the same weights; and, for scale, `import torch` and `import torchvision` alone.
+Sides: `lightcars predict photo.jpg` with the shipped weights; the folder of `lightcars export --standalone`
+with ONNX Runtime and the same weights; and, for scale, `import torch` and `import torchvision` alone.
 
 Method: every sample is a fresh interpreter, timed from outside, in turns within a round, after one round that
-only warms the file cache. The photograph is drawn.
+only warms the file cache. The image is synthetic.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from functools import partial
 from pathlib import Path
 
 import lightcars
-from harness import parser, rotated
-from import_time import wall_ms, works
+from benchmarks.harness.commands import wall_ms, works
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.options import parser
+from benchmarks.harness.ratios import summary, table
+from benchmarks.harness.record import finish
+from benchmarks.harness.rounds import rotated
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.deploy.export import export
-from neighbours import Neighbours
-from ratios import summary, table
-from record import finish
 
 TARGETS_MS = {"lightcars predict": 3000.0, "standalone": 500.0}
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
-    """What is timed; the standalone folder is made here."""
+    """Return the timed commands; exports the standalone folder."""
     photo = str(next(draw_cars(folder / "cars", train=1, val=1).rglob("*.png")))
     model = lightcars.ghostnet(weights="cars196")
     standalone = export(model, folder / "cars196.onnx", standalone=True).standalone
@@ -44,7 +45,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
 def main() -> None:
     arguments = parser(__doc__, rounds=15).parse_args()
     arguments.rounds = 2 if arguments.quick else arguments.rounds
-    neighbours = Neighbours(0 if arguments.quick else arguments.patience)
+    neighbors = Neighbors(0 if arguments.quick else arguments.patience)
     with tempfile.TemporaryDirectory() as folder:
         known = commands(Path(folder))
         broken = [name for name, command in known.items() if not works(command)]
@@ -53,7 +54,7 @@ def main() -> None:
         samples: dict[str, list[float]] = {name: [] for name in known}
         for turn in range(arguments.rounds):
             for name in rotated(list(known), turn):
-                samples[name].append(neighbours.undisturbed(partial(wall_ms, known[name])))
+                samples[name].append(neighbors.undisturbed(partial(wall_ms, known[name])))
     found = {
         name: {"wall_ms": summary([times]), "target_ms": TARGETS_MS.get(name)}
         for name, times in samples.items()
@@ -68,7 +69,7 @@ def main() -> None:
         for name, row in found.items()
     ]
     print(table(("command", "wall, median", "min .. max", "target"), rows))
-    finish("first_answer", arguments, neighbours, found)
+    finish("first_answer", arguments, neighbors, found)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """How much faster does `lightcars.fuse` make inference on the CPU, in PyTorch alone?
 
-Sides: lightcars fused; lightcars, torchvision (EfficientNet only) and timm as they come, which is contiguous
-in memory and in evaluation mode. Cases: a forward pass in inference mode of 1 and of 16 contiguous images of
-224 px in float32.
+Sides: lightcars fused; lightcars, torchvision (EfficientNet only) and timm in eager mode, contiguous in
+memory, in evaluation mode. Cases: a forward pass in inference mode of 1 and of 16 contiguous images of 224
+px in float32.
 
-Method: as in `eager.py`: in every round each side has a fresh process; while one works, the others wait. All
-sides have the same weights, fresh ones with statistics of batch norms that fit them, and the same images.
-Calls warm up; then the sides take turns of about 0.2 seconds each, and a turn's sample is the median of its
-calls. Every round compares all logits with those of the model as it comes.
+Method: as in `eager.py`. In every round each side has a fresh process; while one works, the others wait. All
+sides have the same random weights, with batch norm statistics that match them, and the same images.
+After warm-up calls the sides take turns of about 0.2 seconds each, and a turn's sample is the median of its
+calls. Every round compares all logits with those of the eager model.
 
 Reading: ratios are side / lightcars fused, so above 1 means that the fused model is faster; the range is over
 rounds.
@@ -21,21 +21,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from calls import inference, logits, made_images
-from harness import Plan, Side, driver_arguments, parser, serve_side, timed_rounds
-from neighbours import Neighbours
-from peers import prepare_weights, sides_of, with_weights
-from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, differences, table
-from record import finish
+from benchmarks.harness.calls import inference, logits, synthetic_images
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.options import driver_arguments, parser
+from benchmarks.harness.peers import prepare_weights, sides_of, with_weights
+from benchmarks.harness.ratios import COMPARISON_HEAD, OURS, compare, comparison_row, differences, table
+from benchmarks.harness.record import finish
+from benchmarks.harness.rounds import Plan, Side, serve_side, timed_rounds
 
 MODELS = ("efficientnet_b0", "ghostnet_100")
 TURNS: Mapping[int, int] = {1: 15, 16: 7}
-"""Batch size -> turns of each side in a round."""
+"""Batch size -> number of turns of each side in a round."""
 EAGER = "lightcars eager"
 
 
 def open_side(task: dict[str, Any]) -> Side:
-    """One side in this process; answers "logits" too."""
+    """Open one side in this process; it answers "logits" too."""
     import torch
 
     from lightcars import fuse
@@ -45,16 +46,16 @@ def open_side(task: dict[str, Any]) -> Side:
     model = with_weights(library, task["model"], Path(task["weights"]))
     if task["side"] == OURS:
         model = fuse(model)
-    call = inference(model, made_images(task["batch"], 224))
+    call = inference(model, synthetic_images(task["batch"], 224))
     return Side(call=call, answers={"logits": logits(call)})
 
 
-def measure(task: dict[str, Any], rounds: int, neighbours: Neighbours) -> dict[str, Any]:
-    """Times of all sides for one model and batch size."""
+def measure(task: dict[str, Any], rounds: int, neighbors: Neighbors) -> dict[str, Any]:
+    """Measure all sides for one model and batch size."""
     sides = (OURS, EAGER, *sides_of(task["model"])[1:])
     tasks = {side: {**task, "side": side} for side in sides}
     plan = Plan(rounds=rounds, turns=TURNS[task["batch"]])
-    found = timed_rounds(__file__, tasks, plan, neighbours, questions=["logits"])
+    found = timed_rounds(__spec__.name, tasks, plan, neighbors, questions=["logits"])
     return {
         "ms": compare(found.ms),
         "relative_differences": differences(found.answers["logits"], EAGER),
@@ -67,7 +68,7 @@ def main() -> None:
     options.add_argument("--batches", nargs="+", type=int, choices=TURNS, default=list(TURNS))
     options.add_argument("--threads", type=int, default=2)
     arguments = driver_arguments(options, partial(serve_side, open_side))
-    neighbours = Neighbours(arguments.patience)
+    neighbors = Neighbors(arguments.patience)
     results: dict[str, Any] = {}
     rows = []
     for model in arguments.models:
@@ -75,12 +76,12 @@ def main() -> None:
             prepare_weights(model, Path(weights))
             for batch in arguments.batches:
                 task = {"model": model, "batch": batch, "threads": arguments.threads, "weights": weights}
-                found = measure(task, arguments.rounds, neighbours)
+                found = measure(task, arguments.rounds, neighbors)
                 results.setdefault(model, {})[f"batch{batch}"] = found
                 rows += comparison_row([model, str(batch)], "ms", found["ms"])
     print(f"\n{arguments.threads} threads; {OURS} is fused\n")
     print(table(("model", "batch", *COMPARISON_HEAD), rows))
-    finish("fuse", arguments, neighbours, results, threads=arguments.threads)
+    finish("fuse", arguments, neighbors, results, threads=arguments.threads)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""How fast is a model on a GPU, and in how much of its memory?
+"""How fast is a model on a GPU, and how much GPU memory does it need?
 
 Sides in inference: lightcars optimized (a CUDA graph of the fused model), lightcars eager, timm eager and
-timm through torch.compile in the mode that PyTorch's documentation names for the case: "reduce-overhead" for
-one image, "max-autotune" for many. Sides in training: lightcars, timm, timm compiled. Cases: latency of 1
-image, a batch of 256, both in bf16 and channels_last; a training step of 128 images, in bf16 autocast and
-channels_last, with AdamW. 224 px. cuDNN may measure which kernels are fastest, on all sides.
+timm through torch.compile in the mode that PyTorch's documentation recommends for the case:
+"reduce-overhead" for one image, "max-autotune" for many. Sides in training: lightcars, timm, timm compiled.
+Cases: latency of 1 image, a batch of 256, both in bf16 and channels_last; a training step of 128 images, in
+bf16 autocast and channels_last, with AdamW. 224 px. cuDNN may measure which kernels are fastest, on all
+sides.
 
-Method: as in `eager.py`: in every round each side has a fresh process; while one works, the others wait. All
-sides have the same weights and images. Each call ends with waiting for the GPU and is timed by the wall
+Method: as in `eager.py`. In every round each side has a fresh process; while one works, the others wait. All
+sides have the same weights and images. Each call synchronizes with the GPU and is timed by the wall
 clock. The images lie on the GPU, for eager and compiled sides in bf16 already; an optimized model takes
 float32 and converts in its call. Memory is what PyTorch has reserved at most over all calls, graphs included,
-after compilers have finished; what was allocated of it at most, without the graphs' own, stands beside it.
+after compilation; the peak of allocated memory, without the graphs' own, is reported too.
 
-Fresh weights make most of a rounding error, and `optimize` may then refuse bf16 and choose fp32; the record
-says what was chosen. `--weights MODEL=FOLDER`, what `lightcars.save` wrote, gives it some that learnt.
+Random weights amplify rounding errors, and `optimize` may then reject bf16 and select fp32; the record
+says what it selected. `--weights MODEL=FOLDER`, a folder of `lightcars.save`, supplies trained weights.
 
 Reading: ratios are side / lightcars, so above 1 means that lightcars is faster or takes less memory; the
 range is over rounds. Without a GPU nothing is measured. From a bare checkout: PYTHONPATH=src.
@@ -29,13 +30,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calls import inference, made_images, training_step
-from harness import Plan, Side, driver_arguments, parser, serve_side, timed_rounds
-from neighbours import Neighbours
-from peers import add_weights_option, prepare_weights, with_weights
-from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, differences, over_others, table
-from record import finish
-from training_step import optimizer_of
+from benchmarks.harness.calls import adamw, inference, synthetic_images, training_step
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.options import driver_arguments, parser
+from benchmarks.harness.peers import add_weights_option, prepare_weights, with_weights
+from benchmarks.harness.ratios import (
+    COMPARISON_HEAD,
+    OURS,
+    compare,
+    comparison_row,
+    differences,
+    over_others,
+    table,
+)
+from benchmarks.harness.record import finish
+from benchmarks.harness.rounds import Plan, Side, serve_side, timed_rounds
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +57,7 @@ COMPARED_IMAGES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What is run: how many images, in which mode of torch.compile, and turns of each side in a round."""
+    """One workload: batch size, mode of torch.compile, and number of turns of each side in a round."""
 
     batch: int
     mode: str
@@ -57,7 +66,7 @@ class Case:
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """`optimize` is for inference."""
+        """The compared sides; `optimize` is for inference only."""
         return (OURS, TIMM, COMPILED) if self.training else (OURS, EAGER, TIMM, COMPILED)
 
 
@@ -69,7 +78,7 @@ CASES = {
 
 
 def open_side(task: dict[str, Any]) -> Side:
-    """One side in this process; answers "memory" (MiB), "logits" and "chosen" too."""
+    """Open one side in this process; it answers "memory" (MiB), "logits" and "chosen" too."""
     import torch
 
     torch.manual_seed(0)
@@ -85,7 +94,7 @@ def open_side(task: dict[str, Any]) -> Side:
         run, chosen = _optimized(model, task)
     else:
         run = _inference(model, task)
-    call = waited_for(run, task["device"])
+    call = synchronized(run, task["device"])
     for _ in range(SETTLING_CALLS):  # compilers compile, graphs are recorded
         call()
     answers: dict[str, Callable[[], Any]] = {"memory": memory_since(task["device"]), "chosen": lambda: chosen}
@@ -97,14 +106,14 @@ def open_side(task: dict[str, Any]) -> Side:
 def _images(task: Mapping[str, Any]) -> Any:
     import torch
 
-    images = made_images(task["case"]["batch"], task["resolution"])
+    images = synthetic_images(task["case"]["batch"], task["resolution"])
     return images.to(task["device"], memory_format=torch.channels_last)
 
 
 def _training(model: nn.Module, library: str, task: Mapping[str, Any]) -> Callable[[], Any]:
     import torch
 
-    optimizer = optimizer_of(library, model)
+    optimizer = adamw(library, model)
     if task["side"] == COMPILED:
         model = torch.compile(model, mode=task["case"]["mode"])
     return training_step(model, _images(task), optimizer, bf16=True)
@@ -127,8 +136,8 @@ def _optimized(model: nn.Module, task: Mapping[str, Any]) -> tuple[Callable[[], 
     return partial(fast, _images(task)), f"{fast.engine} {fast.precision}"
 
 
-def waited_for(run: Callable[[], object], device: str) -> Callable[[], None]:
-    """The call and the GPU's work."""
+def synchronized(run: Callable[[], object], device: str) -> Callable[[], None]:
+    """Return the call, followed by a synchronization with the GPU."""
     import torch
 
     def call() -> None:
@@ -140,7 +149,7 @@ def waited_for(run: Callable[[], object], device: str) -> Callable[[], None]:
 
 
 def memory_since(device: str) -> Callable[[], dict[str, float]]:
-    """Most memory of the GPU in use from now on, in MiB; nothing on a processor."""
+    """Return a function that returns the GPU's peak memory from now on, in MiB; nothing on a CPU."""
     import torch
 
     if device != "cuda":
@@ -153,13 +162,13 @@ def memory_since(device: str) -> Callable[[], dict[str, float]]:
     }
 
 
-def measure(task: dict[str, Any], rounds: int, neighbours: Neighbours) -> dict[str, Any]:
-    """Times, memory and answers of all sides for one model and case."""
+def measure(task: dict[str, Any], rounds: int, neighbors: Neighbors) -> dict[str, Any]:
+    """Measure time, memory and outputs of all sides for one model and case."""
     case = Case(**task["case"])
     tasks = {side: {**task, "side": side} for side in case.sides}
     questions = ["memory", "chosen", "logits"]
     plan = Plan(rounds=rounds, turns=case.turns)
-    found = timed_rounds(__file__, tasks, plan, neighbours, questions=questions)
+    found = timed_rounds(__spec__.name, tasks, plan, neighbors, questions=questions)
     kinds = ("reserved", "allocated")
     memory = {
         kind: compare({side: [[a[kind]] for a in found.answers["memory"][side]] for side in tasks})
@@ -178,7 +187,7 @@ def measure(task: dict[str, Any], rounds: int, neighbours: Neighbours) -> dict[s
 
 
 def gpu() -> dict[str, Any]:
-    """Its name and memory, and PyTorch's CUDA."""
+    """Return name and memory of the GPU, and the CUDA version of PyTorch."""
     import torch
 
     found = torch.cuda.get_device_properties(0)
@@ -190,7 +199,7 @@ def gpu() -> dict[str, Any]:
 
 
 def has_gpu() -> bool:
-    """Whether PyTorch can use one from NVIDIA."""
+    """Return whether PyTorch can use an NVIDIA GPU."""
     import torch
 
     return torch.cuda.is_available()
@@ -203,9 +212,9 @@ def main() -> None:
     add_weights_option(options)
     arguments = driver_arguments(options, partial(serve_side, open_side))
     if not has_gpu():
-        print("no GPU here: nothing was measured")
+        print("no GPU available: nothing was measured")
         return
-    neighbours = Neighbours(arguments.patience)
+    neighbors = Neighbors(arguments.patience)
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as kept:
         os.environ["LIGHTCARS_CACHE"] = f"{kept}/lightcars"
@@ -215,16 +224,16 @@ def main() -> None:
             prepare_weights(model, weights, dict(arguments.weights).get(model))
             task = {"model": model, "weights": str(weights), "resolution": 224, "device": "cuda"}
             results[model] = {
-                name: measure({**task, "case": asdict(CASES[name])}, arguments.rounds, neighbours)
+                name: measure({**task, "case": asdict(CASES[name])}, arguments.rounds, neighbors)
                 for name in arguments.cases
             }
             show(model, results[model])
     learnt = [name for name, _ in arguments.weights]
-    finish("gpu", arguments, neighbours, results, gpu=gpu(), learnt=learnt)
+    finish("gpu", arguments, neighbors, results, gpu=gpu(), learnt=learnt)
 
 
 def show(model: str, results: Mapping[str, Any]) -> None:
-    """One model's figures as a table."""
+    """Print the results of one model as a table."""
     rows = []
     for case, found in results.items():
         rows += comparison_row([case], "ms", found["ms"])

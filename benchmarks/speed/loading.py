@@ -1,13 +1,13 @@
-"""How long does it take to have EfficientNet-B7 with weights from a local file, and how much memory?
+"""How long does it take to load EfficientNet-B7 from a local file, and how much memory does it need?
 
-Sides: `lightcars.efficientnet("b7", weights=folder)`; torchvision as its documentation advises (build,
+Sides: `lightcars.efficientnet("b7", weights=folder)`; torchvision as documented (build,
 `torch.load`, `load_state_dict`); torchvision built on the meta device with the tensors assigned; timm
-(`create_model(pretrained=True)` with a local file); and, as the floor, merely reading the same safetensors
+(`create_model(pretrained=True)` with a local file); and, as the lower bound, reading the same safetensors
 file into a dictionary of tensors. Each library reads its own format, of the same random weights.
 
 Method: every sample is a fresh process; its library is imported before the clock starts. Memory is the peak
-of the whole process, imports included, because that is what must fit; where a file is mapped, as here and in
-the last two sides, its pages count when they are first used. The file is in the system's cache.
+of the whole process, imports included, because that is what has to fit; where a file is mapped, as by
+lightcars and the last two sides, its pages count once they are used. The file is in the page cache.
 
 Reading: ratios are peer / lightcars, so above 1 means that lightcars is faster or takes less memory.
 """
@@ -23,20 +23,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness import ask_fresh, driver_arguments, parser, rotated, seconds, serve
-from neighbours import Neighbours
-from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, table
-from record import finish
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.options import driver_arguments, parser
+from benchmarks.harness.ratios import COMPARISON_HEAD, OURS, compare, comparison_row, table
+from benchmarks.harness.record import finish
+from benchmarks.harness.rounds import rotated, seconds
+from benchmarks.harness.workers import ask_fresh, serve
 
 SIDES = (OURS, "timm", "torchvision", "torchvision on meta", "merely reading")
 
 
 def prepare(side: str, model: str, folder: Path) -> Callable[[], object]:
-    """Imports the side's library; the function that is timed."""
+    """Import the side's library and return the function that is timed."""
     import torch
 
     if side == OURS:
-        from lightcars.weights import pretrained  # noqa: F401 - imports aside
+        from lightcars.weights import pretrained  # noqa: F401 - imported before the clock starts
         from lightcars.zoo import create_model
 
         return partial(create_model, model, weights=folder / "ours")
@@ -55,24 +57,24 @@ def prepare(side: str, model: str, folder: Path) -> Callable[[], object]:
     if side == "torchvision":
 
         def load() -> object:
-            made = build()
-            made.load_state_dict(torch.load(folder / "torchvision.pth", weights_only=True))
-            return made.eval()
+            model = build()
+            model.load_state_dict(torch.load(folder / "torchvision.pth", weights_only=True))
+            return model.eval()
 
         return load
 
     def assign() -> object:
         with torch.device("meta"):
-            made = build()
+            model = build()
         state = torch.load(folder / "torchvision.pth", weights_only=True, mmap=True)
-        made.load_state_dict(state, assign=True)
-        return made.eval()
+        model.load_state_dict(state, assign=True)
+        return model.eval()
 
     return assign
 
 
 def work(task: dict[str, Any]) -> dict[str, float]:
-    """One side in this process."""
+    """Measure one side in this process."""
     call = prepare(task["side"], task["model"], Path(task["folder"]))
     kept: list[object] = []
     duration = seconds(lambda: kept.append(call()))
@@ -80,7 +82,7 @@ def work(task: dict[str, Any]) -> dict[str, float]:
 
 
 def write_files(model: str, folder: Path) -> None:
-    """The same weights in each library's own format."""
+    """Write the same weights in each library's own format."""
     import torch
     from safetensors.torch import save_file
 
@@ -100,21 +102,21 @@ def main() -> None:
         write_files(arguments.write[0], Path(arguments.write[1]))
         return
     model = "efficientnet_b0" if arguments.quick else "efficientnet_b7"
-    neighbours = Neighbours(arguments.patience)
+    neighbors = Neighbors(arguments.patience)
     answers: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, __file__, "--write", model, folder], check=True)
+        subprocess.run([sys.executable, "-m", __spec__.name, "--write", model, folder], check=True)
         for turn in range(arguments.rounds):
             for side in rotated(SIDES, turn):
                 task = {"side": side, "model": model, "folder": folder}
-                answers[side].append(neighbours.undisturbed(partial(ask_fresh, __file__, task)))
+                answers[side].append(neighbors.undisturbed(partial(ask_fresh, __spec__.name, task)))
     results: dict[str, Any] = {}
     rows = []
     for key, unit in (("s", "s"), ("mib", "MiB")):
         results[key] = compare({side: [[a[key]] for a in found] for side, found in answers.items()})
         rows += comparison_row(["time" if key == "s" else "peak memory"], unit, results[key])
     print(f"{model}\n\n{table(('', *COMPARISON_HEAD), rows)}")
-    finish("loading", arguments, neighbours, results, model=model)
+    finish("loading", arguments, neighbors, results, model=model)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,21 @@
-"""How much faster does `lightcars.optimize` make inference on the CPU than what users can pick instead?
+"""How much faster is `lightcars.optimize` on the CPU than the available alternatives?
 
 Sides: lightcars optimized ("auto"), and with `--calibration FOLDER` in int8 too; torchvision (EfficientNet
-only) and timm, eager, as they come; and timm's model set up as each engine's documentation advises
-(`peer_engines.py`): torch.compile in fp32 and, where the processor has it, in bf16; ONNX Runtime in fp32;
-OpenVINO in bf16 where the processor has it. Cases: batches of 1 and of 16 contiguous images of 224 px.
+only) and timm in eager mode; and timm's model set up as each engine's documentation advises
+(`harness/peer_engines.py`): torch.compile in fp32 and, where the CPU has it, in bf16; ONNX Runtime in fp32;
+OpenVINO in bf16 where the CPU has it. Cases: batches of 1 and of 16 contiguous images of 224 px.
 
-Method: as in `fuse.py`: in every round each side has a fresh process, because the idle threads of one engine
-slow another; while one works, the others wait. All sides have the same weights and images and two threads.
-Calls warm up; then the sides take turns of about 0.2 seconds each, and a turn's sample is the median of its
-calls. lightcars starts from its cache, which a process before the first round has filled, so that all rounds
-measure one choice. Before each round a process of its own takes the time to the first answer, from before
-`import torch`. Every round compares all logits with those of timm's eager model.
+Method: as in `fuse.py`. In every round each side has a fresh process, because the idle threads of one
+engine slow another; while one works, the others wait. All sides have the same weights and images and two
+threads. After warm-up calls the sides take turns of about 0.2 seconds each, and a turn's sample is the
+median of its calls. lightcars starts from its cache, which a process before the first round has filled, so
+that all rounds measure the same choice. Before each round a separate process measures the time to the first
+output, from before `import torch`. Every round compares all logits with those of timm's eager model.
 
-Fresh weights make most of a rounding error: bf16 then differs by more than `optimize` allows, and is dropped.
-So give it weights that learnt something, `--weights efficientnet_b0=FOLDER ghostnet_100=FOLDER`, folders of
-`lightcars.save`.
+Random weights amplify rounding errors: bf16 then differs by more than `optimize` allows, and is rejected. So
+pass trained weights, `--weights efficientnet_b0=FOLDER ghostnet_100=FOLDER`, folders of `lightcars.save`.
 
-Reading: ratios are side / lightcars, so above 1 means that lightcars is faster; `eager_over_side` tells how
+Reading: ratios are side / lightcars, so above 1 means that lightcars is faster; `eager_over_side` is how
 much faster than torchvision's eager model (timm's for GhostNet) each side is. Ranges are over rounds.
 """
 
@@ -32,12 +31,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from calls import inference, logits, made_images
-from harness import Plan, Side, ask_fresh, driver_arguments, parser, serve_side, timed_rounds
-from neighbours import Neighbours
-from peer_engines import COMPILE_BF16, ENGINES
-from peers import add_weights_option, eager_peer, prepare_weights, sides_of, with_weights
-from ratios import (
+from benchmarks.harness.calls import inference, logits, synthetic_images
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.options import driver_arguments, parser
+from benchmarks.harness.peer_engines import COMPILE_BF16, ENGINES
+from benchmarks.harness.peers import add_weights_option, eager_peer, prepare_weights, sides_of, with_weights
+from benchmarks.harness.ratios import (
     COMPARISON_HEAD,
     OURS,
     compare,
@@ -48,20 +47,22 @@ from ratios import (
     rounded,
     table,
 )
-from record import finish
+from benchmarks.harness.record import finish
+from benchmarks.harness.rounds import Plan, Side, serve_side, timed_rounds
+from benchmarks.harness.workers import ask_fresh
 
 if TYPE_CHECKING:
     from lightcars.models.image_model import ImageModel
 
 MODELS = ("efficientnet_b0", "ghostnet_100")
 TURNS: Mapping[int, int] = {1: 15, 16: 7}
-"""Batch size -> turns of each side in a round."""
+"""Batch size -> number of turns of each side in a round."""
 INT8 = "lightcars int8"
 EAGER_TIMM = "timm"
 
 
 def open_side(task: dict[str, Any]) -> Side:
-    """One side in this process; answers "logits" too, and lightcars "go" with how it started."""
+    """Open one side in this process; it answers "logits" too, and lightcars answers "go" by its start-up."""
     start = time.perf_counter()
     import torch
 
@@ -71,7 +72,7 @@ def open_side(task: dict[str, Any]) -> Side:
     if side in (OURS, INT8):
         return _open_optimized(task, start, torch_s)
     model = with_weights(EAGER_TIMM if side in ENGINES else side, task["model"], folder)
-    images = made_images(task["batch"], 224)
+    images = synthetic_images(task["batch"], 224)
     call = ENGINES[side](model, images, task) if side in ENGINES else inference(model, images)
     return Side(call=call, answers={"logits": logits(call)})
 
@@ -80,7 +81,7 @@ def _open_optimized(task: dict[str, Any], start: float, torch_s: float) -> Side:
     import lightcars
 
     model = lightcars.load(Path(task["weights"]) / OURS)
-    images = made_images(task["batch"], 224)
+    images = synthetic_images(task["batch"], 224)
     asked = {"precision": "int8", "calibration": task["calibration"]} if task["side"] == INT8 else {}
     fast = lightcars.optimize(model, task["batch"], resolution=224, **asked)
     fast(images)
@@ -91,14 +92,14 @@ def _open_optimized(task: dict[str, Any], start: float, torch_s: float) -> Side:
         "engine": fast.engine,
         "precision": fast.precision,
         "measurements": fast.measurements.to_record(),
-        **(_photographs(task["calibration"], model) if asked else {}),
+        **(_calibration_images(task["calibration"], model) if asked else {}),
     }
     call = partial(fast, images)
     return Side(call=call, answers={"logits": logits(call), "go": lambda: started})
 
 
-def _photographs(folder: str, model: ImageModel) -> dict[str, Any]:
-    """How many of the folder int8 is fitted to, and how many others judge it."""
+def _calibration_images(folder: str, model: ImageModel) -> dict[str, Any]:
+    """Return the numbers of images for calibration and for validation of int8."""
     from lightcars.deploy.calibration import Calibration, load_photos
 
     photos = load_photos(model, Calibration(folder=folder), 224)
@@ -107,7 +108,7 @@ def _photographs(folder: str, model: ImageModel) -> dict[str, Any]:
 
 
 def sides_here(model: str, arguments: Any) -> list[str]:
-    """What is compared: all that was asked for and that this processor can do."""
+    """Return the compared sides: all that were asked for and that this CPU supports."""
     from lightcars.deploy.cpu import has_bf16
 
     int8 = [INT8] if arguments.calibration else []
@@ -115,19 +116,21 @@ def sides_here(model: str, arguments: Any) -> list[str]:
     return [OURS, *int8, *sides_of(model)[1:], *engines]
 
 
-def measure(tasks: Mapping[str, Mapping[str, Any]], rounds: int, neighbours: Neighbours) -> dict[str, Any]:
-    """Times, answers and starts of all sides for one model and batch size."""
+def measure(tasks: Mapping[str, Mapping[str, Any]], rounds: int, neighbors: Neighbors) -> dict[str, Any]:
+    """Measure time, outputs and start-up of all sides for one model and batch size."""
     ours = [side for side in (OURS, INT8) if side in tasks]
-    first = {side: ask_fresh(__file__, tasks[side]) for side in ours}
+    first = {side: ask_fresh(__spec__.name, tasks[side]) for side in ours}
     starts: dict[str, list[dict[str, Any]]] = {side: [] for side in ours}
 
     def start_alone() -> None:  # as a user's process is
         for side in ours:
-            starts[side].append(ask_fresh(__file__, tasks[side]))
+            starts[side].append(ask_fresh(__spec__.name, tasks[side]))
 
     task = tasks[OURS]
     plan = Plan(rounds=rounds, turns=TURNS[task["batch"]])
-    found = timed_rounds(__file__, tasks, plan, neighbours, questions=["logits"], before_round=start_alone)
+    found = timed_rounds(
+        __spec__.name, tasks, plan, neighbors, questions=["logits"], before_round=start_alone
+    )
     assert all(start["from_cache"] for side in ours for start in starts[side])
     eager = eager_peer(task["model"])
     return {
@@ -153,10 +156,10 @@ def main() -> None:
     options.add_argument("--batches", nargs="+", type=int, choices=TURNS, default=list(TURNS))
     add_weights_option(options)
     options.add_argument("--engines", nargs="*", choices=ENGINES, default=list(ENGINES), metavar="SIDE")
-    options.add_argument("--calibration", metavar="FOLDER", help="photographs: measures int8 too")
+    options.add_argument("--calibration", metavar="FOLDER", help="images for calibration: measures int8 too")
     options.add_argument("--threads", type=int, default=2)
     arguments = driver_arguments(options, partial(serve_side, open_side))
-    neighbours = Neighbours(arguments.patience)
+    neighbors = Neighbors(arguments.patience)
     results: dict[str, Any] = {}
     rows, starts = [], []
     with tempfile.TemporaryDirectory() as kept:
@@ -169,7 +172,7 @@ def main() -> None:
                 task = {"model": model, "batch": batch, "weights": str(weights)}
                 task |= {"threads": arguments.threads, "calibration": arguments.calibration}
                 tasks = {side: {**task, "side": side} for side in sides_here(model, arguments)}
-                found = measure(tasks, arguments.rounds, neighbours)
+                found = measure(tasks, arguments.rounds, neighbors)
                 results.setdefault(model, {})[f"batch{batch}"] = found
                 rows += comparison_row([model, str(batch)], "ms", found["ms"])
                 starts += start_rows(model, batch, found["starts"])
@@ -179,11 +182,11 @@ def main() -> None:
     head = ("model", "batch", "side", "chosen", "first process", "second process", "import torch")
     print(table(head, starts))
     learnt = [name for name, _ in arguments.weights]
-    finish("optimize", arguments, neighbours, results, threads=arguments.threads, learnt=learnt)
+    finish("optimize", arguments, neighbors, results, threads=arguments.threads, learnt=learnt)
 
 
 def start_rows(model: str, batch: int, starts: Mapping[str, Any]) -> list[list[str]]:
-    """What was chosen, and the seconds to the first answer."""
+    """Return table rows: the selected engine, and the seconds to the first output."""
     rows = []
     for side, start in starts.items():
         first, second = start["first_process"], start["second_process"]

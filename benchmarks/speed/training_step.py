@@ -1,18 +1,18 @@
-"""How fast is a training step on the CPU, each library in the precision that suits it best?
+"""How fast is a training step on the CPU, each library in its fastest precision?
 
 Sides: lightcars as `finetune` trains (channels_last, the recipe's AdamW, freed memory kept) and timm in
 channels_last with AdamW, each in fp32 and in bf16 autocast; with `--compile` both through `torch.compile`
 too. A step is forward, cross-entropy, backward and AdamW on a batch that is ready, 64 images of 224 px.
-`--sides` picks some, and knows timm with freed memory kept ("timm bf16 memory kept") besides, which tells
-what the allocator alone gives; all at once would take more than 24 GB.
+`--sides` selects some, and also has timm with freed memory kept ("timm bf16 memory kept"), which shows the
+gain of the allocator alone; all sides at once would take more than 24 GB.
 
-Method: as in `eager.py`: in every round each side has a fresh process; while one works, the others wait. All
-sides have the same weights, images, dropout and stochastic depth. A call warms up (and compiles); then the
+Method: as in `eager.py`. In every round each side has a fresh process; while one works, the others wait. All
+sides have the same weights, images, dropout and stochastic depth. One call warms up (and compiles); then the
 sides take turns of one step. Memory is the growth of resident memory to its peak over all steps, counted from
 a process whose model, optimizer and images are already there.
 
 Reading: ratios are side / lightcars in its fastest precision, so above 1 means that lightcars is faster or
-takes less memory; `timm_over_lightcars` is that of timm's fastest precision as it comes, without a compiler.
+takes less memory; `timm_over_lightcars` is that of timm's fastest precision, without a compiler.
 The range is over rounds.
 """
 
@@ -24,18 +24,25 @@ import tempfile
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from calls import made_images, training_step
-from harness import Plan, Side, driver_arguments, growth_mib, mark_memory, parser, serve_side, timed_rounds
-from neighbours import Neighbours
-from peers import prepare_weights, with_weights
-from ratios import COMPARISON_HEAD, OURS, compare, comparison_row, fastest, ratio, spread, table
-from record import finish
-
-if TYPE_CHECKING:
-    from torch import nn
-    from torch.optim import Optimizer
+from benchmarks.harness.calls import adamw, synthetic_images, training_step
+from benchmarks.harness.memory import growth_mib, mark_memory
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.options import driver_arguments, parser
+from benchmarks.harness.peers import prepare_weights, with_weights
+from benchmarks.harness.ratios import (
+    COMPARISON_HEAD,
+    OURS,
+    compare,
+    comparison_row,
+    fastest,
+    ratio,
+    spread,
+    table,
+)
+from benchmarks.harness.record import finish
+from benchmarks.harness.rounds import Plan, Side, serve_side, timed_rounds
 
 MODELS = ("efficientnet_b0", "ghostnet_100")
 LIBRARIES = (OURS, "timm")
@@ -44,12 +51,12 @@ COMPILED = " compiled"
 MEMORY_KEPT = " memory kept"
 TURNS = 3
 KEPT = ExitStack()
-"""What is in force until this process ends."""
+"""Contexts that stay open until this process ends."""
 atexit.register(KEPT.close)
 
 
 def open_side(task: dict[str, Any]) -> Side:
-    """One side in this process; answers "memory" (MiB) too."""
+    """Open one side in this process; it answers "memory" (MiB) too."""
     import torch
 
     torch.set_num_threads(task["threads"])
@@ -57,8 +64,8 @@ def open_side(task: dict[str, Any]) -> Side:
     library, precision, *_ = task["side"].split()
     model = with_weights(library, task["model"], Path(task["weights"]))
     model = model.to(memory_format=torch.channels_last)
-    images = made_images(task["batch"], task["resolution"]).to(memory_format=torch.channels_last)
-    optimizer = optimizer_of(library, model)
+    images = synthetic_images(task["batch"], task["resolution"]).to(memory_format=torch.channels_last)
+    optimizer = adamw(library, model)
     if library == OURS or task["side"].endswith(MEMORY_KEPT):
         from lightcars.training.malloc import memory_kept
 
@@ -69,23 +76,11 @@ def open_side(task: dict[str, Any]) -> Side:
     return Side(call=call, answers={"memory": memory}, warm_up_calls=1, turn_s=0.0)
 
 
-def optimizer_of(library: str, model: nn.Module) -> Optimizer:
-    """AdamW as the library's users have it: lightcars' recipe, or PyTorch's own defaults."""
-    if library == OURS:
-        from lightcars.recipes.recipe import OptimizerRecipe
-        from lightcars.training.optim.optimizers import make_optimizer
-
-        return make_optimizer(model, OptimizerRecipe(name="AdamW"))
-    import torch
-
-    return torch.optim.AdamW(model.parameters())
-
-
-def measure(task: dict[str, Any], sides: list[str], rounds: int, neighbours: Neighbours) -> dict[str, Any]:
-    """Times and memory of all sides for one model."""
+def measure(task: dict[str, Any], sides: list[str], rounds: int, neighbors: Neighbors) -> dict[str, Any]:
+    """Measure time and memory of all sides for one model."""
     tasks = {side: {**task, "side": side} for side in sides}
     plan = Plan(rounds=rounds, turns=TURNS)
-    found = timed_rounds(__file__, tasks, plan, neighbours, questions=["memory"])
+    found = timed_rounds(__spec__.name, tasks, plan, neighbors, questions=["memory"])
     memory = {side: [[mib] for mib in answers] for side, answers in found.answers["memory"].items()}
     ours = fastest(found.ms, (side for side in sides if side.startswith(OURS)))
     plain = [f"timm {precision}" for precision in PRECISIONS]
@@ -99,7 +94,7 @@ def measure(task: dict[str, Any], sides: list[str], rounds: int, neighbours: Nei
 
 
 def sides_of(*, compiled: bool) -> list[str]:
-    """Libraries, precisions and whether through the compiler."""
+    """Return the sides: libraries, precisions, and with or without the compiler."""
     forms = ("", COMPILED) if compiled else ("",)
     return [
         f"{library} {precision}{form}" for library in LIBRARIES for precision in PRECISIONS for form in forms
@@ -111,12 +106,12 @@ def main() -> None:
     options.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
     options.add_argument("--batch", type=int, default=64)
     options.add_argument("--resolution", type=int, default=224)
-    options.add_argument("--compile", action="store_true", help="torch.compile too: minutes to compile")
+    options.add_argument("--compile", action="store_true", help="torch.compile too; takes minutes to compile")
     options.add_argument("--threads", type=int, default=2)
     known = [*sides_of(compiled=True), *(f"timm {precision}{MEMORY_KEPT}" for precision in PRECISIONS)]
     options.add_argument("--sides", nargs="+", choices=known, metavar="SIDE")
     arguments = driver_arguments(options, partial(serve_side, open_side))
-    neighbours = Neighbours(arguments.patience)
+    neighbors = Neighbors(arguments.patience)
     settings = {name: getattr(arguments, name) for name in ("batch", "resolution", "threads")}
     sides = arguments.sides or sides_of(compiled=arguments.compile)
     results: dict[str, Any] = {}
@@ -127,11 +122,11 @@ def main() -> None:
             weights = Path(kept) / model
             prepare_weights(model, weights)
             task = {"model": model, "weights": str(weights), **settings}
-            results[model] = found = measure(task, sides, arguments.rounds, neighbours)
+            results[model] = found = measure(task, sides, arguments.rounds, neighbors)
             rows += comparison_row([model], "ms", found["ms"]) + comparison_row([model], "MiB", found["mib"])
             print(f"{model}: {found['fastest']}, timm / lightcars {spread(found['timm_over_lightcars'])}")
     print(f"\n{settings}\n\n{table(('model', *COMPARISON_HEAD), rows)}")
-    finish("training_step", arguments, neighbours, results, **settings)
+    finish("training_step", arguments, neighbors, results, **settings)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pictures of docs/benchmarks.md, from results/*.json. `python docs/tables.py` draws them. No torch."""
+"""Bar plots of the speed results, for docs/benchmarks.md. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peers import eager_peer
-from ratios import OURS
-from speed_tables import CASES, INT8, MODELS, deployments, label_of
+from benchmarks.harness.peers import eager_peer
+from benchmarks.harness.ratios import OURS
+from benchmarks.tables.speed import CASES, INT8, MODELS, deployments, label_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SOURCE = "Source"
-"""Where a picture keeps the digest of the figures that it shows."""
+"""Metadata of an image file: the digest of the data that it shows."""
 COLUMNS = 2
 NAMES = {OURS: "lightcars.optimize", INT8: "lightcars.optimize int8"}
 OWN, OTHERS = "#1f6feb", "#9aa4af"
@@ -24,7 +24,7 @@ OWN, OTHERS = "#1f6feb", "#9aa4af"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One side: how many times faster than the eager peer, with the extremes of the rounds."""
+    """One side: its speed-up over the eager peer, with the extremes over rounds."""
 
     side: str
     ratio: float
@@ -34,14 +34,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One model and case, the fastest side first."""
+    """One model and case; the fastest side comes first."""
 
     title: str
     bars: tuple[Bar, ...]
 
 
-def processor_panels(found: Mapping[str, Any]) -> list[Panel]:
-    """Fused and optimized models and what users can pick instead."""
+def cpu_panels(found: Mapping[str, Any]) -> list[Panel]:
+    """Return fused and optimized models beside the alternatives, on the CPU."""
     panels = []
     for model, batch, fused, optimized in deployments(found):
         eager = eager_peer(model)
@@ -53,25 +53,25 @@ def processor_panels(found: Mapping[str, Any]) -> list[Panel]:
 
 
 def gpu_panels(found: Mapping[str, Any]) -> list[Panel]:
-    """The same of `gpu.py`."""
+    """Return the panels of the GPU benchmark."""
     return [
-        _panel(f"{MODELS[model]}, {CASES[case]}: times faster than timm, eager", figures["eager_over_side"])
+        _panel(f"{MODELS[model]}, {CASES[case]}: times faster than timm, eager", result["eager_over_side"])
         for model, cases in found.get("gpu", {}).get("results", {}).items()
-        for case, figures in cases.items()
+        for case, result in cases.items()
     ]
 
 
-PICTURES = {"speed.png": processor_panels, "speed-gpu.png": gpu_panels}
-"""File -> what it shows."""
+PICTURES = {"speed.png": cpu_panels, "speed-gpu.png": gpu_panels}
+"""File name -> function that returns its panels."""
 
 
 def digest(panels: Sequence[Panel]) -> str:
-    """Of what a picture shows."""
+    """Return a digest of the data of a plot."""
     return hashlib.sha256(repr(list(panels)).encode()).hexdigest()
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
-    """Writes the picture, with the digest of its figures in it."""
+    """Write the plot, with the digest of its data in its metadata."""
     from matplotlib.figure import Figure
 
     rows = -(-len(panels) // COLUMNS)
@@ -87,7 +87,7 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
 
 
 def draw_all(found: Mapping[str, Any], folder: Path) -> None:
-    """Every picture of which there are figures; the others are removed."""
+    """Write every plot that has data; the files of the others are removed."""
     for name, panels_of in PICTURES.items():
         panels = panels_of(found)
         if panels:
@@ -103,8 +103,8 @@ def _bars(axes: Axes, panel: Panel) -> None:
         [max(0.0, bar.ratio - bar.low) for bar in bars],
         [max(0.0, bar.high - bar.ratio) for bar in bars],
     )
-    colours = [OWN if bar.side.startswith(OURS) else OTHERS for bar in bars]
-    axes.barh([bar.side for bar in bars], ratios, xerr=reach, color=colours, capsize=3)
+    colors = [OWN if bar.side.startswith(OURS) else OTHERS for bar in bars]
+    axes.barh([bar.side for bar in bars], ratios, xerr=reach, color=colors, capsize=3)
     for index, bar in enumerate(bars):
         axes.annotate(f" {bar.ratio:.2f}", (bar.high, index), va="center", fontsize=8)
     axes.axvline(1, color="black", linewidth=0.8)

@@ -1,4 +1,4 @@
-"""What README.md and docs/ quote of results/*.json; `python docs/tables.py` puts it there. No torch."""
+"""Markdown tables of the speed results, for README.md and docs/. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from peers import eager_peer
-from ratios import OURS, spread
-from record import RESULTS, records
+from benchmarks.harness.peers import eager_peer
+from benchmarks.harness.ratios import OURS, spread
+from benchmarks.harness.record import RESULTS, SCRIPTS, command_of, records
 
 MODELS = {"efficientnet_b0": "EfficientNet-B0", "ghostnet_100": "GhostNet 1.0"}
 BATCHES = (1, 16)
@@ -23,7 +23,7 @@ Records = Mapping[str, Any]
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
-    """A table; the first columns are texts, the others figures. Columns without any figure are left out."""
+    """Format a Markdown table of `texts` text columns, then numbers. Empty number columns are left out."""
     kept = [i for i in range(len(head)) if i < texts or any(row[i] for row in rows)]
     ruler = "".join("---|" if i < texts else "---:|" for i in kept)
     lines = [" | ".join(row[i] for i in kept).replace("|  |", "| |") for row in (head, *rows)]
@@ -32,7 +32,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1)
 
 
 def how_fast(found: Records) -> str:
-    """README's first table: eager peer, and how many times faster lightcars is; one row a model and batch."""
+    """Return the speed-up over the eager peer, one row per model and batch size."""
     rows = []
     for model, batch, fused, optimized in deployments(found):
         either = optimized or fused
@@ -55,13 +55,15 @@ def how_fast(found: Records) -> str:
     )
     span = " to ".join(dict.fromkeys((changes[0], changes[-1]))) if changes else ""
     int8 = (
-        f"\nint8 changes top-1 by {span} points, on photographs that it was not fitted to.\n" if span else ""
+        f"\nint8 changes top-1 by {span} points, on images that were not used for calibration.\n"
+        if span
+        else ""
     )
     return markdown(head, rows) + int8 + origin(found, "fuse", "optimize")
 
 
 def fused(found: Records) -> str:
-    """The fused model, and how many times slower its peers are, as they come."""
+    """Return the latency of the fused model, and how many times slower its eager peers are."""
     peers = ("torchvision", "timm", "lightcars eager")
     rows = []
     for model, batch, fused, _ in deployments(found):
@@ -96,27 +98,27 @@ def deployed(found: Records) -> str:
     if not rows:
         return not_yet("optimize")
     over = ("eager / side", "side / `optimize`", "side / int8")
-    head = ("", "side", "ms", *over, "answers differ by", "points of top-1")
-    starts_head = ("", "side", "chosen", "first process", "later ones", "of that `import torch`")
+    head = ("", "side", "ms", *over, "max. difference", "top-1 change")
+    starts_head = ("", "side", "chosen", "first process", "later processes", "of which `import torch`")
     first, second = markdown(head, rows, texts=2), markdown(starts_head, starts, texts=3)
-    return f"{first}\n{_judged(found)}{second}{origin(found, 'optimize')}"
+    return f"{first}\n{_calibrated_on(found)}{second}{origin(found, 'optimize')}"
 
 
-def _judged(found: Records) -> str:
-    """By which photographs int8 was judged, where that is recorded."""
+def _calibrated_on(found: Records) -> str:
+    """Describe the images that int8 was calibrated and validated on, where they are recorded."""
     for _, _, _, optimized in deployments(found):
         seen = optimized.get("starts", {}).get(INT8, {}).get("first_process", {}).get("photographs")
         if seen is not None:
-            fitted = f"fitted to {seen['fitted']} photographs of `{seen['folder']}`"
+            fitted = f"calibrated on {seen['fitted']} images of `{seen['folder']}`"
             return (
-                f"int8 by NNCF {seen['nncf']}, {fitted}; its top-1 is against the model's own on"
-                f" {seen['judged']} others, which also chose what stays in higher precision.\n\n"
+                f"int8 by NNCF {seen['nncf']}, {fitted}; the change of top-1 is measured on {seen['judged']}"
+                " other images, which also select the layers kept in higher precision.\n\n"
             )
     return ""
 
 
 def _top1_change(optimized: Mapping[str, Any]) -> str:
-    """Points of top-1 that int8 gained or lost on photographs that it was not fitted to."""
+    """Return the change of top-1 by int8, in points, on images that were not used for calibration."""
     start = optimized.get("starts", {}).get(INT8)
     if start is None:
         return ""
@@ -125,7 +127,7 @@ def _top1_change(optimized: Mapping[str, Any]) -> str:
 
 
 def trained(found: Records) -> str:
-    """The training step in every precision; then, where it was measured, what the allocator alone gives."""
+    """Return the training step in every precision and, where measured, with the allocator's memory kept."""
     names = [name for name in ("training_step", "training_step_memory") if name in found]
     texts = [_trained(found[name]) + origin(found, name) for name in names]
     return "\n".join(texts) or not_yet("training_step")
@@ -144,7 +146,7 @@ def _trained(record: Mapping[str, Any]) -> str:
 
 
 def checkpointed(found: Records) -> str:
-    """Memory and time of a training step with gradient checkpointing and without."""
+    """Return memory and time of a training step with and without gradient checkpointing."""
     if "gradient_checkpointing" not in found:
         return not_yet("gradient_checkpointing")
     rows = []
@@ -153,59 +155,64 @@ def checkpointed(found: Records) -> str:
             plain, saving = sides[precision], sides[f"{precision}, checkpointing"]
             row = [f"{MODELS[model]}, {precision}", f"{plain['mib']:,.0f}", f"{saving['mib']:,.0f}"]
             rows.append([*row, f"{saving['processor_ms'] / plain['processor_ms']:.2f}"])
-    head = ("", "MiB", "MiB with checkpointing", "processor time, as many times")
+    head = ("", "MiB", "MiB with checkpointing", "CPU time, relative")
     return markdown(head, rows) + origin(found, "gradient_checkpointing")
 
 
 def outside(found: Records) -> str:
-    """What part of a fine-tune's step is not the model's."""
+    """Return the share of a fine-tune's step that is spent outside the model."""
     if "finetune_step" not in found:
         return not_yet("finetune_step")
     record = found["finetune_step"]
     rows = []
-    for setting, figures in record["results"].items():
+    for setting, row in record["results"].items():
         workers = int(setting.removeprefix("workers="))
         label = f"{workers} worker{'' if workers == 1 else 's'}" if workers else "no workers"
-        ms = (f"{figures[name]:.3g}" for name in ("real_ms", "bare_ms"))
-        rows.append([label, *ms, f"{figures['outside_percent']:.1f} %"])
-    head = (f"{MODELS[record['model']]}, {record['resolution']} px", "step, ms", "model alone, ms", "outside")
+        ms = (f"{row[name]:.3g}" for name in ("real_ms", "bare_ms"))
+        rows.append([label, *ms, f"{row['outside_percent']:.1f} %"])
+    head = (
+        f"{MODELS[record['model']]}, {record['resolution']} px",
+        "step, ms",
+        "model only, ms",
+        "outside the model",
+    )
     return markdown(head, rows) + origin(found, "finetune_step")
 
 
 def on_gpu(found: Records) -> str:
-    """All sides and cases of `gpu.py`."""
+    """Return all sides and cases of the GPU benchmark."""
     if "gpu" not in found:
         return not_yet("gpu")
     rows = []
     for model, cases in found["gpu"]["results"].items():
-        for case, figures in cases.items():
-            for side, times in figures["ms"]["sides"].items():
-                over = figures["ms"]["peer_over_lightcars"].get(side)
-                chosen = f" ({figures['chosen'][0]})" if side == OURS and figures["chosen"][0] else ""
+        for case, result in cases.items():
+            for side, times in result["ms"]["sides"].items():
+                over = result["ms"]["peer_over_lightcars"].get(side)
+                chosen = f" ({result['chosen'][0]})" if side == OURS and result["chosen"][0] else ""
                 label = f"{MODELS[model]}, {CASES[case]}"
-                mib = f"{figures['reserved_mib']['sides'][side]['median']:.4g}"
-                per_second = f"{1000 * figures['batch'] / times['median']:,.0f}"
-                row = [label, side + chosen, _ms(figures, side), per_second]
+                mib = f"{result['reserved_mib']['sides'][side]['median']:.4g}"
+                per_second = f"{1000 * result['batch'] / times['median']:,.0f}"
+                row = [label, side + chosen, _ms(result, side), per_second]
                 rows.append([*row, spread(over) if over else "", mib])
     head = ("", "side", "ms", "images/s", "side / lightcars", "MiB")
     return markdown(head, rows, texts=2) + origin(found, "gpu")
 
 
 def other_machines(folder: Path = RESULTS / "machines") -> str:
-    """`how_fast` of every folder of results from another machine."""
+    """Return `how_fast` for every folder of results from another machine."""
     found = {path.name: records(path) for path in sorted(folder.glob("*")) if path.is_dir()}
     texts = [f"**{name}**\n\n{how_fast(measured)}" for name, measured in found.items()]
-    return "\n".join(texts) or "No other machine has been measured.\n"
+    return "\n".join(texts) or "No other machine has been measured yet.\n"
 
 
 def not_yet(*names: str) -> str:
-    """Instead of a table."""
-    commands = " and ".join(f"`python benchmarks/{name}.py`" for name in names)
-    return f"Not measured yet; {commands} would.\n"
+    """Return the commands that measure the missing results, instead of a table."""
+    commands = " and ".join(f"`{command_of(name)}`" for name in names)
+    return f"Not measured yet: run {commands}.\n"
 
 
 def deployments(found: Records) -> Iterator[tuple[str, int, Mapping[str, Any], Mapping[str, Any]]]:
-    """Models and batches with their figures of `fuse.py` and `optimize.py`, empty where there are none."""
+    """Yield models and batch sizes with their results of `fuse` and `optimize`, empty where missing."""
     for model in MODELS:
         for batch in BATCHES:
             fused, optimized = (
@@ -217,12 +224,12 @@ def deployments(found: Records) -> Iterator[tuple[str, int, Mapping[str, Any], M
 
 
 def label_of(model: str, batch: int) -> str:
-    """As tables and pictures name it."""
+    """Return the label in tables and plots."""
     return f"{MODELS[model]}, {'1 image' if batch == 1 else f'{batch} images'}"
 
 
-def _ms(figures: Mapping[str, Any], side: str) -> str:
-    value = figures["ms"]["sides"][side]["median"]
+def _ms(result: Mapping[str, Any], side: str) -> str:
+    value = result["ms"]["sides"][side]["median"]
     return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
@@ -237,7 +244,7 @@ def _start(label: str, side: str, start: Mapping[str, Any]) -> list[str]:
 
 
 def origin(found: Records, *names: str) -> str:
-    """Where the figures are from: machine, versions, rounds, and how quiet it was."""
+    """Return the conditions of a measurement: script, date, machine, versions, rounds."""
     return "\n" + "".join(_line(name, found[name]) for name in names if name in found)
 
 
@@ -249,9 +256,9 @@ def _line(name: str, record: Mapping[str, Any]) -> str:
     machine = f"{record['machine']['cpu']}, {record['machine']['cores']} cores"
     on = f"{record['gpu']['name']}, CUDA {record['gpu']['cuda']}; {machine}" if "gpu" in record else machine
     disturbed = record.get("measurements_disturbed")
-    quiet = f"; other processes disturbed {disturbed} measurements" if disturbed else ""
-    fresh = "; fresh weights" if record.get("learnt") == [] else ""
+    noisy = f"; {disturbed} measurements disturbed by other processes" if disturbed else ""
+    fresh = "; random weights" if record.get("learnt") == [] else ""
     number = record.get("rounds", 0)
     rounds = f"; {number} round{'s' if number > 1 else ''}" if number else ""
-    script = record.get("benchmark", name)
-    return f"`benchmarks/{script}.py`, {record['date']}: {on}; {', '.join(versions)}{rounds}{fresh}{quiet}.\n"
+    script = SCRIPTS[record.get("benchmark", name)]
+    return f"`{script}`, {record['date']}: {on}; {', '.join(versions)}{rounds}{fresh}{noisy}.\n"

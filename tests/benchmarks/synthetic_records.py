@@ -1,13 +1,10 @@
-"""Results as the benchmarks write them, from made times: their own code puts them together."""
+"""Results as the benchmarks write them, from synthetic times; their own code assembles them."""
 
 import pytest
 
-import fuse
-import gpu
-import optimize
-import training_step
-from harness import Found
-from neighbours import Neighbours
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.rounds import Measurements
+from benchmarks.speed import fuse, gpu, optimize, training_step
 
 MS = {
     "lightcars": 4.0,
@@ -32,14 +29,14 @@ START = {
 ANSWERS = {"logits": [1.0, 2.0], "memory": 50.0, "chosen": "torch bf16"}
 
 
-def rounds(_script, tasks, plan, _neighbours, *, questions=(), before_round=lambda: None):
+def rounds(_module, tasks, plan, _neighbours, *, questions=(), before_round=lambda: None):
     """As `timed_rounds`: the second round of two is 10 % slower for peers."""
     slower = {side: 1.0 if side.startswith("lightcars") else 1.1 for side in tasks}
     for _ in range(plan.rounds):
         before_round()
     memory = {"reserved": 50.0, "allocated": 40.0}
     answers = ANSWERS if "chosen" not in questions else {**ANSWERS, "memory": memory}
-    return Found(
+    return Measurements(
         ms={side: [[MS[side]], [MS[side] * slower[side]]] for side in tasks},
         answers={question: {side: [answers[question]] * 2 for side in tasks} for question in questions},
     )
@@ -48,7 +45,7 @@ def rounds(_script, tasks, plan, _neighbours, *, questions=(), before_round=lamb
 def record(results, **settings):
     return {
         "date": "2026-01-02",
-        "machine": {"cpu": "a processor", "cores": 2},
+        "machine": {"cpu": "a CPU", "cores": 2},
         "versions": {"torch": "9.9", "timm": None},
         "rounds": 2,
         "measurements_disturbed": 0,
@@ -57,12 +54,12 @@ def record(results, **settings):
     }
 
 
-def made_records(monkeypatch: pytest.MonkeyPatch):
+def synthetic_records(monkeypatch: pytest.MonkeyPatch):
     """One of each benchmark: B0 with 1 image everywhere, GhostNet with 16 fused only."""
     for module in (fuse, optimize, training_step, gpu):
         monkeypatch.setattr(module, "timed_rounds", rounds)
     monkeypatch.setattr(optimize, "ask_fresh", lambda *_: START)
-    quiet = Neighbours(0)
+    quiet = Neighbors(0)
     b0, ghost = {"model": "efficientnet_b0", "batch": 1}, {"model": "ghostnet_100", "batch": 16}
     fused = {
         "efficientnet_b0": {"batch1": fuse.measure(b0, 2, quiet)},

@@ -6,19 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from harness import Plan, Side, driver_arguments, parser, rotated, timed_rounds, turn_ms
-from neighbours import Neighbours
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.options import driver_arguments, parser
+from benchmarks.harness.rounds import Plan, Side, rotated, timed_rounds, turn_ms
 
 SCRIPT = """
 import json, os, sys
 from functools import partial
-from harness import Side, driver_arguments, parser, serve_side
+from benchmarks.harness.options import driver_arguments, parser
+from benchmarks.harness.rounds import Side, serve_side
 
 def open_side(task):
     log = open(task["log"], "a", buffering=1)
     print(task["side"], "open", file=log)
-    print("an engine that talks")
-    os.system("echo and one that is no Python")
+    print("output of an engine")
+    os.system("echo output from outside Python")
     call = lambda: print(task["side"], file=log)
     return Side(call=call, answers={"pid": os.getpid} if task["answers"] else {}, warm_up_calls=1, turn_s=0)
 
@@ -29,10 +31,11 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def script(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    made = tmp_path / "script.py"
-    made.write_text(SCRIPT)
-    return made
+    """A benchmark that workers can run as `python -m script`."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    file = tmp_path / "script.py"
+    file.write_text(SCRIPT)
+    return file
 
 
 def run(script: Path, rounds: int, turns: int):
@@ -40,10 +43,10 @@ def run(script: Path, rounds: int, turns: int):
     tasks = {side: {"side": side, "log": str(log), "answers": side == "a"} for side in ("a", "b")}
     befores = []
     found = timed_rounds(
-        str(script),
+        script.stem,
         tasks,
         Plan(rounds=rounds, turns=turns),
-        Neighbours(0),
+        Neighbors(0),
         questions=["pid"],
         before_round=lambda: befores.append(log.read_text() if log.exists() else ""),
     )
@@ -65,7 +68,7 @@ def test_sides_take_turns_in_fresh_processes(script):
 
 
 def test_a_worker_that_dies_is_one_line(script, tmp_path):
-    script.write_text(SCRIPT.replace('print("an engine that talks")', "sys.exit(3)"))
+    script.write_text(SCRIPT.replace('print("output of an engine")', "sys.exit(3)"))
     with pytest.raises(SystemExit, match=r"the worker for .* ended early"):
         run(script, rounds=1, turns=1)
 
@@ -84,7 +87,7 @@ def test_a_turn_is_the_median_of_its_calls(monkeypatch):
     assert turn_ms(lambda: None, 4.0) == 3000.0
 
 
-def test_a_side_knows_its_questions():
+def test_a_side_answers_only_its_questions():
     side = Side(call=lambda: None, answers={"memory": lambda: 7}, turn_s=0.0)
     assert side.answer("memory") == 7
     assert side.answer("turn") >= 0

@@ -1,12 +1,11 @@
-"""What the benchmarks of strange pictures and of worse photographs compute."""
+"""Corruptions of photographs, and the detection of out-of-distribution images."""
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-import changed_photographs
-import strange_pictures
+from benchmarks.cars import changed_photographs, out_of_distribution
 
 
 @pytest.fixture
@@ -15,7 +14,7 @@ def photo():
     return Image.fromarray(noise)
 
 
-def test_photographs_get_worse(photo):
+def test_every_corruption_changes_the_image(photo):
     changed = {name: change(photo) for name, change in changed_photographs.CHANGES.items()}
     assert {image.mode for image in changed.values()} == {"RGB"}
     assert changed.pop("as it is") is photo
@@ -32,7 +31,7 @@ def test_photographs_get_worse(photo):
     assert np.asarray(changed["blurred by 1/200 of the width"]).std() < np.asarray(photo).std()
 
 
-def test_small_photographs_stay(photo):
+def test_small_photographs_are_not_resized(photo):
     assert changed_photographs.shrunk(200)(photo) is photo
 
 
@@ -41,16 +40,16 @@ def test_shares_are_percentages():
     assert changed_photographs.percent(torch.tensor([], dtype=torch.bool)) == 0
 
 
-def test_strange_is_what_scores_below_nearly_all_that_is_known():
+def test_out_of_distribution_is_below_nearly_all_of_val():
     known = torch.arange(100.0)
-    judged = strange_pictures.judged(known, torch.tensor([-5.0, 1.0, 49.5, 200.0]))
-    assert judged == {"area": pytest.approx((1 + 0.98 + 0.5 + 0) / 4), "found_percent": 50.0}
+    found = out_of_distribution.detection(known, torch.tensor([-5.0, 1.0, 49.5, 200.0]))
+    assert found == {"area": pytest.approx((1 + 0.98 + 0.5 + 0) / 4), "found_percent": 50.0}
 
 
-def test_the_residual_is_what_the_main_directions_leave(monkeypatch):
-    monkeypatch.setattr(strange_pictures, "NUM_DIRECTIONS", 1)
+def test_the_residual_is_outside_of_the_principal_subspace(monkeypatch):
+    monkeypatch.setattr(out_of_distribution, "NUM_DIRECTIONS", 1)
     line = torch.zeros(50, 3)
     line[:, 0] = torch.linspace(-1, 1, 50)
-    score = strange_pictures.residual("maps", {"maps": line})
+    score = out_of_distribution.residual("maps", {"maps": line})
     given = {"maps": torch.tensor([[9.0, 0.0, 0.0], [0.0, 3.0, 4.0]])}
     assert score(given).tolist() == pytest.approx([0.0, -5.0])
