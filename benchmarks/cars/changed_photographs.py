@@ -38,16 +38,16 @@ Batch = tuple[Tensor, Tensor]
 
 def blurred(part: float) -> Change:
     """Return a Gaussian blur whose standard deviation is a fraction of the width."""
-    return lambda photo: photo.filter(ImageFilter.GaussianBlur(photo.width * part))
+    return lambda image: image.filter(ImageFilter.GaussianBlur(image.width * part))
 
 
 def shrunk(width: int) -> Change:
     """Return a resize to `width` pixels across; smaller photographs stay as they are."""
 
-    def change(photo: Image.Image) -> Image.Image:
-        if photo.width <= width:
-            return photo
-        return photo.resize((width, max(1, round(photo.height * width / photo.width))))
+    def change(image: Image.Image) -> Image.Image:
+        if image.width <= width:
+            return image
+        return image.resize((width, max(1, round(image.height * width / image.width))))
 
     return change
 
@@ -55,10 +55,10 @@ def shrunk(width: int) -> Change:
 def bordered(part: float) -> Change:
     """Return a padding with blurred edges, a fraction of width and height, so that the car looks smaller."""
 
-    def change(photo: Image.Image) -> Image.Image:
-        size = tuple(round(side * (1 + 2 * part)) for side in photo.size)
-        wide = photo.resize(size).filter(ImageFilter.GaussianBlur(photo.width * 0.1))
-        wide.paste(photo, (round(photo.width * part), round(photo.height * part)))
+    def change(image: Image.Image) -> Image.Image:
+        size = tuple(round(side * (1 + 2 * part)) for side in image.size)
+        wide = image.resize(size).filter(ImageFilter.GaussianBlur(image.width * 0.1))
+        wide.paste(image, (round(image.width * part), round(image.height * part)))
         return wide
 
     return change
@@ -67,23 +67,23 @@ def bordered(part: float) -> Change:
 def compressed(quality: int) -> Change:
     """Return a JPEG compression of the arguments quality."""
 
-    def change(photo: Image.Image) -> Image.Image:
+    def change(image: Image.Image) -> Image.Image:
         file = io.BytesIO()
-        photo.save(file, "JPEG", quality=quality)
-        return Image.open(file).convert(photo.mode)
+        image.save(file, "JPEG", quality=quality)
+        return Image.open(file).convert(image.mode)
 
     return change
 
 
 CHANGES: dict[str, Change] = {
-    "as it is": lambda photo: photo,
+    "as it is": lambda image: image,
     "blurred by 1/200 of the width": blurred(1 / 200),
     "blurred by 1/100 of the width": blurred(1 / 100),
     "128 px wide": shrunk(128),
     "96 px wide": shrunk(96),
     "64 px wide": shrunk(64),
-    "without colours": lambda photo: ImageOps.grayscale(photo).convert(photo.mode),
-    "half as bright": lambda photo: ImageEnhance.Brightness(photo).enhance(0.5),
+    "without colours": lambda image: ImageOps.grayscale(image).convert(image.mode),
+    "half as bright": lambda image: ImageEnhance.Brightness(image).enhance(0.5),
     "JPEG of quality 15": compressed(15),
     "a blurred border of 10 % around": bordered(0.1),
     "a blurred border of 25 % around": bordered(0.25),

@@ -29,14 +29,14 @@ TARGETS_MS = {"lightcars predict": 3000.0, "standalone": 500.0}
 
 def commands(folder: Path) -> dict[str, list[str]]:
     """Return the timed commands; exports the standalone folder."""
-    photo = str(next(draw_cars(folder / "cars", train=1, val=1).rglob("*.png")))
+    image = str(next(draw_cars(folder / "cars", train=1, val=1).rglob("*.png")))
     model = lightcars.ghostnet(weights="cars196")
     standalone = export(model, folder / "cars196.onnx", standalone=True).standalone
     assert standalone is not None
     python = sys.executable
     return {
-        "lightcars predict": [str(Path(python).parent / "lightcars"), "predict", photo],
-        "standalone": [python, str(standalone / "predict.py"), photo],
+        "lightcars predict": [str(Path(python).parent / "lightcars"), "predict", image],
+        "standalone": [python, str(standalone / "predict.py"), image],
         "import torch": [python, "-c", "import torch"],
         "import torchvision": [python, "-c", "import torchvision"],
     }

@@ -9,16 +9,16 @@ from benchmarks.cars import changed_photographs, out_of_distribution
 
 
 @pytest.fixture
-def photo():
+def original():
     noise = np.random.default_rng(0).integers(0, 256, (60, 200, 3), np.uint8)
     return Image.fromarray(noise)
 
 
-def test_every_corruption_changes_the_image(photo):
-    changed = {name: change(photo) for name, change in changed_photographs.CHANGES.items()}
+def test_every_corruption_changes_the_image(original):
+    changed = {name: change(original) for name, change in changed_photographs.CHANGES.items()}
     assert {image.mode for image in changed.values()} == {"RGB"}
-    assert changed.pop("as it is") is photo
-    sizes = {name: image.size for name, image in changed.items() if image.size != photo.size}
+    assert changed.pop("as it is") is original
+    sizes = {name: image.size for name, image in changed.items() if image.size != original.size}
     assert sizes == {
         "128 px wide": (128, 38),
         "96 px wide": (96, 29),
@@ -26,13 +26,13 @@ def test_every_corruption_changes_the_image(photo):
         "a blurred border of 10 % around": (240, 72),
         "a blurred border of 25 % around": (300, 90),
     }
-    assert all(image.tobytes() != photo.tobytes() for image in changed.values())
-    assert changed["a blurred border of 25 % around"].crop((50, 15, 250, 75)).tobytes() == photo.tobytes()
-    assert np.asarray(changed["blurred by 1/200 of the width"]).std() < np.asarray(photo).std()
+    assert all(image.tobytes() != original.tobytes() for image in changed.values())
+    assert changed["a blurred border of 25 % around"].crop((50, 15, 250, 75)).tobytes() == original.tobytes()
+    assert np.asarray(changed["blurred by 1/200 of the width"]).std() < np.asarray(original).std()
 
 
-def test_small_photographs_are_not_resized(photo):
-    assert changed_photographs.shrunk(200)(photo) is photo
+def test_small_photographs_are_not_resized(original):
+    assert changed_photographs.shrunk(200)(original) is original
 
 
 def test_shares_are_percentages():

@@ -1,4 +1,4 @@
-"""The examples in README.md and docs/ run as they stand, and the generated tables are up to date."""
+"""The examples in README.md and docs/ run, and the generated tables are up to date."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_python_examples_run(page, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_examples_that_need_photographs_compile(page):
+def test_python_examples_that_do_not_run_here_compile(page):
     for match in FENCE.finditer(page.read_text()):
         if match[1] == "python":
             compile(match[3], str(page), "exec")
