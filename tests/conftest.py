@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 pytest_plugins = ["tests.fixtures.training_runs"]
 
 UNTRACED = ("benchmarks", "contracts", "docs", "parity")
-"""Folders whose tests export, compile and count whole models, which takes much longer under coverage's tracer.
+"""Folders whose tests export, compile and count whole models, which is slow under coverage's tracer.
 
 The folders named like rooms test the same code.
 """
