@@ -14,12 +14,12 @@ from torch import Tensor
 from lightcars.errors import CheckpointError, ConfigError, RunError
 from lightcars.files import replacing
 from lightcars.models.efficientnet.config import EfficientNetConfig
+from lightcars.models.efficientnet.names import form_difference
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import MODELS
 from lightcars.weights.adapt import fit
 from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import save, take_card
-from lightcars.weights.convert.efficientnet import form_difference
 from lightcars.weights.convert.export import state_dict_for
 from lightcars.weights.convert.translate import OURS, recognize
 from lightcars.weights.identify import identify

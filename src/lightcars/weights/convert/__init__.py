@@ -1,1 +1,1 @@
-"""Names of tensors in other libraries' checkpoints: one file per family, read in both directions."""
+"""Between our names of tensors and those of other libraries; the names are in `models/<family>/names.py`."""

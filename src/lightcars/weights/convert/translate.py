@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from lightcars.errors import CheckpointError
+from lightcars.models.efficientnet import names as efficientnet
 from lightcars.models.efficientnet.config import EfficientNetConfig
+from lightcars.models.ghostnet import names as ghostnet
 from lightcars.models.registry import AnyConfig
-from lightcars.weights.convert import efficientnet, ghostnet
 
 OURS = "lightcars"
 COUNTER = "num_batches_tracked"
