@@ -11,14 +11,14 @@ import torch
 
 from lightcars.errors import UnknownModelError, UnknownWeightsError
 from lightcars.models.build import build_skeleton
+from lightcars.models.efficientnet.names import TENSORFLOW_EPS
 from lightcars.models.registry import MODELS
+from lightcars.models.tensor_names import NATIVE, TENSORFLOW
 from lightcars.models.validation import change_config
 from lightcars.weights import catalog
 from lightcars.weights.catalog import (
     ENTRIES,
     IMAGENET,
-    TENSORFLOW,
-    TORCHVISION_B5_TO_B7,
     WeightsEntry,
     find_tag,
     find_weights,
@@ -82,10 +82,10 @@ def test_no_digest_of_the_hub_is_without_its_entry():
     assert len(set(catalog._HUB_SHA256.values())) == len(catalog._HUB_SHA256), "none twice"
 
 
-@pytest.mark.parametrize("settings", [TENSORFLOW, TORCHVISION_B5_TO_B7])
-def test_shared_settings_cannot_be_changed(settings):
+@pytest.mark.parametrize("form", [NATIVE, TENSORFLOW, TENSORFLOW_EPS], ids=lambda form: form.title)
+def test_shared_settings_cannot_be_changed(form):
     with pytest.raises(TypeError):
-        settings["batch_norm_eps"] = 1.0
+        form.settings["batch_norm_eps"] = 1.0
 
 
 def test_accuracies_are_percentages():
@@ -241,7 +241,7 @@ def test_lukemelas(entry):
     assert len(entry.sha256) == 8
     assert entry.preprocessing.resolution == EfficientNet.get_image_size(name)
     assert entry.license == importlib.metadata.metadata("efficientnet_pytorch")["License"]
-    assert entry.settings == TENSORFLOW
+    assert entry.settings == TENSORFLOW.settings
     assert (entry.top1_percent, entry.size_mb) == (None, None)
 
 
@@ -259,8 +259,8 @@ def test_lukemelas_batch_norms(name):
 
     with torch.device("meta"):
         theirs = EfficientNet.from_name(name)
-    assert theirs._bn0.eps == TENSORFLOW["batch_norm_eps"]
-    assert theirs._bn0.momentum == pytest.approx(TENSORFLOW["batch_norm_momentum"])
+    assert theirs._bn0.eps == TENSORFLOW.settings["batch_norm_eps"]
+    assert theirs._bn0.momentum == pytest.approx(TENSORFLOW.settings["batch_norm_momentum"])
     assert "Same" in type(theirs._conv_stem).__name__
 
 
