@@ -76,6 +76,24 @@ def test_digests_are_lower_case_hexadecimal():
             assert re.fullmatch(r"[0-9a-f]{8}|[0-9a-f]{64}", entry.sha256), entry.tag
 
 
+def test_revisions_are_whole_commit_hashes():
+    for entry in ENTRIES:
+        if entry.revision is not None:
+            assert re.fullmatch(r"[0-9a-f]{40}", entry.revision), entry.tag
+            assert entry.hub_id is not None, entry.tag
+    known = {entry.hub_id.removeprefix("timm/"): entry.revision for entry in of("timm")}
+    assert known.items() >= catalog._HUB_REVISIONS.items(), "none without its entry"
+    assert len(set(catalog._HUB_REVISIONS.values())) == len(catalog._HUB_REVISIONS), "none twice"
+
+
+def test_what_pins_an_entry():
+    assert find_tag("cars196").pin == "shipped"
+    assert find_tag("torchvision/efficientnet_b0.imagenet1k_v1").pin == "sha256 7f5810bc"
+    assert find_tag("timm/tf_efficientnet_b0.in1k").pin == "commit a06a8843"
+    assert find_tag("huawei/ghostnet_100").pin == "unpinned"
+    assert {entry.source for entry in ENTRIES if entry.pin == "unpinned"} == {"timm", "huawei"}
+
+
 def test_no_digest_of_the_hub_is_without_its_entry():
     known = {entry.hub_id.removeprefix("timm/"): entry.sha256 for entry in of("timm")}
     assert known.items() >= catalog._HUB_SHA256.items()

@@ -25,6 +25,8 @@ from lightcars.models.tensor_names import Form
 
 Source = Literal["lightcars", "timm", "torchvision", "lukemelas", "huawei"]
 
+UNPINNED = "unpinned"
+
 IMAGENET, CARS = "ImageNet-1k", "Stanford Cars, val, which chose the epoch"
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -71,9 +73,13 @@ class WeightsEntry:
     top5_percent: float | None = None
 
     @property
-    def is_pinned(self) -> bool:
-        """Whether another file in its place would be refused: by its revision or its digest."""
-        return self.packaged is not None or self.revision is not None or self.sha256 is not None
+    def pin(self) -> str:
+        """What keeps another file from taking its place, in a word; "unpinned" if nothing does."""
+        if self.packaged is not None:
+            return "shipped"
+        if self.sha256 is not None:
+            return f"sha256 {self.sha256[:8]}"
+        return UNPINNED if self.revision is None else f"commit {self.revision[:8]}"
 
     @property
     def extra_data(self) -> bool:
@@ -144,6 +150,7 @@ def _timm(
         settings=settings,
         num_classes=num_classes,
         hub_id=f"timm/{name}",
+        revision=_HUB_REVISIONS.get(name),
         sha256=_HUB_SHA256.get(name),
         license="apache-2.0",
         top1_percent=top1_percent,
@@ -210,6 +217,19 @@ def _digest_in(file: str) -> str:
     """torch.hub's custom: the digest's beginning after the last dash of the name."""
     return file.rpartition("-")[2].partition(".")[0]
 
+
+_HUB_REVISIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "efficientnet_b0.ra4_e3600_r224_in1k": "1efd3beedccfd00f9de56a5875041a709f3058e2",
+        "efficientnet_b3.ra2_in1k": "707c9b711f7f114b4c1601d566a4aaf9fdba4a49",
+        "tf_efficientnet_b0.in1k": "a06a8843478759a4040a6ff0c538cc6e38537384",
+        "tf_efficientnet_b1.aa_in1k": "8e7b8d9bad29023ec0caba06cd176fa53de49416",
+        "tf_efficientnet_b2.aa_in1k": "99149aafd9bb256a0178f14ca9ab24deec5eb2a8",
+        "tf_efficientnet_b2.in1k": "3e01dbe00212e5f9f8713cf7b27d717adc1ae5dc",
+        "ghostnet_100.in1k": "700dcdf6314c1b68f170e6ba1ee85ee94e5b37b5",
+    }
+)
+"""Commits with `model.safetensors`, where a page of the Hub that shows the whole hash could be read."""
 
 _HUB_SHA256: Mapping[str, str] = MappingProxyType(
     {
