@@ -1,4 +1,4 @@
-"""From a config to a module with fresh weights, on the device where it is wanted."""
+"""Build a model from its config, on a device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightcars.models.image_model import ImageModel
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """The device, checked to be there: a plain error now in place of a long one later."""
+    """Return the device, after checking that it is available."""
     try:
         resolved = torch.device(device)
     except RuntimeError as error:

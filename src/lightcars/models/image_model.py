@@ -1,4 +1,4 @@
-"""The one base class of all families: parts of the same names, one forward pass, one head."""
+"""Base class of all families: parts of the same names, one forward pass, one head."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from lightcars.models.validation import change_config
 class ImageModel(nn.Module):
     """Stem, blocks, head convolution; then pooling, neck, dropout and classifier.
 
-    (N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32. A family makes its
-    parts and hands them to this class; see `models/<family>/model.py`.
+    (N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32. A family builds its
+    parts and passes them to this class; see `models/<family>/model.py`.
 
     Args:
         config: what the model is built from.
@@ -81,13 +81,16 @@ class ImageModel(nn.Module):
         return "neck" if list(self.neck.parameters()) else "head"
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(N, img_channels, H, W) -> the last map, (N, feature_channels, ceil(H / 32), ceil(W / 32))."""
+        """Return the last map of images.
+
+        (N, img_channels, H, W) -> (N, feature_channels, ceil(H / 32), ceil(W / 32)).
+        """
         self._check(x)
         y: Tensor = self.head(self.blocks(self.stem(x)))
         return y
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """The last map -> (N, num_classes) logits, or the (N, head_channels) vector before the classifier."""
+        """Return (N, num_classes) logits for the last map, or the (N, head_channels) vector before them."""
         vector: Tensor = self.neck(self.pool(x)).flatten(1)
         y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
         return y
@@ -96,12 +99,12 @@ class ImageModel(nn.Module):
         return self.forward_head(self.forward_features(x))
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The last map at each stride, as `feature_info` declares them: for detectors and the like."""
+        """Return the last map at each stride, as `feature_info` describes them; for detectors, say."""
         self._check(x)
         return self.blocks.collect(self.stem(x), [info.block for info in self.feature_info])
 
     def take_description(self, other: ImageModel) -> None:
-        """Takes what belongs to another model's weights, for a model that has the same ones."""
+        """Copy what belongs to the weights of another model, for a model with the same weights."""
         self.origin, self.classes, self.preprocessing = other.origin, other.classes, other.preprocessing
         self.temperature, self.familiarity = other.temperature, other.familiarity
 
@@ -114,7 +117,7 @@ class ImageModel(nn.Module):
         initialize(module)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Puts a new classifier, with new weights, in place of the old one; 0 leaves it out."""
+        """Replace the classifier with a new, initialized one; 0 leaves it out."""
         self.config = change_config(self.config, {"num_classes": num_classes})
         self.classes, self.temperature, self.familiarity = None, 1.0, None
         like = next(self.blocks.parameters())
@@ -123,7 +126,7 @@ class ImageModel(nn.Module):
         self.classifier.to(dtype=like.dtype).train(self.training)
 
     def gradient_checkpointing(self, enabled: bool = True) -> None:
-        """Trades time for memory: activations inside the blocks are computed again in the backward pass."""
+        """Trade time for memory: recompute activations inside the blocks in the backward pass."""
         self.blocks.recompute = enabled
 
     def _make_classifier(self) -> nn.Module:

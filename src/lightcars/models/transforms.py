@@ -1,4 +1,4 @@
-"""The torchvision transform that belongs to weights."""
+"""Torchvision transforms for a model's weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling
 
 
 def transforms_for(model: Any) -> v2.Transform:
-    """PIL image -> the normalized (C, H, W) tensor that the model's weights expect.
+    """Return the transform of a PIL image to the normalized (C, H, W) tensor that the weights expect.
 
     Size, crop, interpolation, mean and std are those of the weights: of the catalog or of the checkpoint's
     own `config.json`.
@@ -58,7 +58,7 @@ def transforms_for(model: Any) -> v2.Transform:
 
 
 def preprocessing_of(model: Any) -> Preprocessing:
-    """That of a model's weights, or the one that is given.
+    """Return the preprocessing of a model's weights, or the one that is given.
 
     Raises:
         InputError: the model's weights came without preprocessing, or are fresh.
@@ -98,5 +98,5 @@ class FitSquare:
 
 
 def fit_square(preprocessing: Preprocessing) -> FitSquare:
-    """PIL image of any size -> PIL image of resolution x resolution."""
+    """Return the resizing and cropping of a PIL image to resolution x resolution."""
     return FitSquare(preprocessing)

@@ -1,4 +1,4 @@
-"""The model inside what torch wraps around it, and checks of what is found there."""
+"""Remove torch's wrappers from a model, and check what is inside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model as a folder: `model.safetensors` (the tensors) and `config.json` (everything else)."""
+"""Checkpoints: a folder with `model.safetensors` (the tensors) and `config.json` (everything else)."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What `config.json` says.
+    """Content of `config.json`.
 
     Attributes:
         config: rebuilds the model.
         classes: names of the outputs in order, if known.
         preprocessing: what the weights expect, if known.
         temperature: what the logits are divided by for probabilities.
-        familiar: whether a file beside it tells what looks familiar.
+        familiar: whether a file beside it has the model's `Familiarity`.
     """
 
     config: ModelConfig
@@ -57,7 +57,7 @@ def save(
     classes: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Path:
-    """Writes `model.safetensors` and `config.json` into `folder`, each whole or not at all.
+    """Write `model.safetensors` and `config.json` into `folder`, each atomically.
 
     Args:
         model: one of this library's, on any device, also wrapped by `torch.compile`, DataParallel, DDP or
@@ -73,7 +73,7 @@ def save(
     """
     model = unwrap_model(model, "save takes a model of lightcars", CheckpointError)
     if model.fused:
-        raise CheckpointError("a fused model is no checkpoint; save the model that it was made from.")
+        raise CheckpointError("a fused model is not a checkpoint; save the model that it was made from.")
     require_plain_weights(model, CheckpointError)
     require_weights(model, CheckpointError)
     classes = model.classes if classes is None else classes
@@ -99,7 +99,7 @@ def save(
 def load(
     folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
 ) -> ImageModel:
-    """The model that `save` wrote, in evaluation mode.
+    """Return the model that `save` wrote, in evaluation mode.
 
     Args:
         folder: holds `model.safetensors` and `config.json`.
@@ -107,7 +107,7 @@ def load(
         dtype: of all floating-point tensors; None leaves each as it was saved.
 
     Raises:
-        CheckpointError: a missing or broken file, or tensors that do not fit the config: all missing,
+        CheckpointError: a missing or corrupt file, or tensors that do not fit the config: all missing,
             unexpected and mis-shaped ones are listed.
     """
     target = resolve_device(device)
@@ -131,7 +131,7 @@ def load(
 
 
 def take_card(model: ImageModel, card: Card, folder: Path) -> None:
-    """Tells a model what the folder of its weights says of its outputs."""
+    """Set what the folder of a model's weights says of its outputs."""
     model.classes, model.temperature = card.classes, card.temperature
     if card.familiar:
         device = next(model.parameters()).device
@@ -140,7 +140,7 @@ def take_card(model: ImageModel, card: Card, folder: Path) -> None:
 
 
 def read_card(folder: str | Path) -> Card:
-    """What the `config.json` in `folder` says, without reading the weights."""
+    """Read the `config.json` in `folder`, without the weights."""
     path = Path(folder) / CONFIG_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} holds no {CONFIG_FILE}; give a folder that lightcars.save wrote.")
@@ -162,12 +162,12 @@ def read_card(folder: str | Path) -> Card:
 
 
 def describe_config(config: ModelConfig) -> dict[str, Any]:
-    """A model's config as plain data: its `family` and its `config`."""
+    """Return a model's config as plain data: its `family` and its `config`."""
     return {"family": family_of(config).name, "config": asdict(config)}
 
 
 def read_config(data: dict[str, Any]) -> ModelConfig:
-    """Back from `describe_config`.
+    """Return the config that `describe_config` described.
 
     Raises:
         ConfigError: an unknown family or setting, or a value of another type or out of range.
@@ -187,7 +187,7 @@ def _classes(names: list[str] | None, num_classes: int) -> tuple[str, ...] | Non
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError("classes are no list of names")
+        raise ConfigError("classes must be a list of names")
     if len(names) != num_classes:
         raise ConfigError(f"{len(names)} class names for {num_classes} outputs")
     return tuple(names)

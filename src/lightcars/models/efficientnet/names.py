@@ -17,7 +17,7 @@ TENSORFLOW_EPS = Form(
     settings=MappingProxyType({"padding": "symmetric", "batch_norm_eps": 1e-3, "batch_norm_momentum": 0.01}),
 )
 TENSORFLOW_EPS_DEPTH = 2.2
-"""From b5 on torchvision's batch norms have TensorFlow's eps; its accuracies are with that."""
+"""Depth of b5: from there on torchvision's batch norms have TensorFlow's eps, as in its accuracies."""
 
 
 def _blocks(config: EfficientNetConfig) -> Iterator[tuple[str, int, int, bool]]:

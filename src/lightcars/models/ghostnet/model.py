@@ -108,7 +108,7 @@ def _squeeze(config: GhostNetConfig, channels: int) -> SqueezeExcite:
 
 
 def _neck(config: GhostNetConfig) -> nn.Sequential:
-    """From the pooled map to the vector before the classifier."""
+    """Return the layers from the pooled map to the vector before the classifier."""
     if config.form == "thesis":
         return nn.Sequential(
             Linear(config.feature_channels, config.out_channels, bias=False),
