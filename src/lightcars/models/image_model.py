@@ -91,6 +91,7 @@ class ImageModel(nn.Module):
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """Return (N, num_classes) logits for the last map, or the (N, head_channels) vector before them."""
+        self._check_batch(x)
         vector: Tensor = self.neck(self.pool(x)).flatten(1)
         y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
         return y
@@ -145,4 +146,13 @@ class ImageModel(nn.Module):
             raise InputError(
                 "a batch norm cannot train on one image of 32 pixels, whose last map is one value; use a"
                 " larger batch or image, or call model.eval()."
+            )
+
+    def _check_batch(self, x: Tensor) -> None:
+        """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""
+        norms = [layer for layer in self.neck.children() if isinstance(layer, nn.BatchNorm1d)]
+        if any(norm.training for norm in norms) and x.shape[0] == 1:
+            raise InputError(
+                "this model cannot train on a batch of one image (the BatchNorm1d of its neck needs two);"
+                " use a larger batch, drop the last one, or call model.eval()."
             )

@@ -11,9 +11,8 @@ from __future__ import annotations
 from functools import partial
 from typing import final
 
-from torch import Tensor, nn
+from torch import nn
 
-from lightcars.errors import InputError
 from lightcars.layers import (
     BlockSequence,
     ClampGate,
@@ -78,23 +77,6 @@ class GhostNet(ImageModel):
         initialize(module, per_group=self.config.form == "official")
 
 
-@final
-class VectorNorm(nn.BatchNorm1d):
-    """`nn.BatchNorm1d` whose error for a training batch of one says what to do. (N, C) -> the same.
-
-    Raises:
-        InputError: such a batch.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        if self.training and input.shape[0] == 1:
-            raise InputError(
-                "the thesis form of GhostNet cannot train on a batch of one image (its BatchNorm1d needs"
-                " two); use a larger batch, drop the last one, or call model.eval()."
-            )
-        return super().forward(input)
-
-
 def _squeeze(config: GhostNetConfig, channels: int) -> SqueezeExcite:
     thesis = config.form == "thesis"
     return SqueezeExcite(
@@ -112,7 +94,7 @@ def _neck(config: GhostNetConfig) -> nn.Sequential:
     if config.form == "thesis":
         return nn.Sequential(
             Linear(config.feature_channels, config.out_channels, bias=False),
-            VectorNorm(config.out_channels),
+            nn.BatchNorm1d(config.out_channels),
             nn.ReLU(inplace=True),
         )
     return nn.Sequential(Conv2d(config.feature_channels, config.out_channels, 1), nn.ReLU(inplace=True))
