@@ -1,4 +1,4 @@
-"""Reading one photograph, whatever its format."""
+"""Read one image file of any format."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 def is_image(path: Path) -> bool:
-    """Whether it is a file, not a hidden one, that is called as images are."""
+    """Return whether a path is a file with an image suffix, and not hidden."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def read_image(path: Path, img_channels: int) -> Image.Image:
-    """The photograph, upright, as RGB (3 channels) or grayscale (1).
+    """Return the image, upright, as RGB (3 channels) or grayscale (1).
 
     Raises:
         DataError: missing, empty, truncated or not an image; the message names the file.
     """
     if img_channels not in (1, 3):
-        raise DataError(f"photographs have 1 or 3 channels, the model wants {img_channels}.")
+        raise DataError(f"images have 1 or 3 channels; the model expects {img_channels}.")
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes); copy it again.")  # noqa: TRY301
@@ -47,9 +47,9 @@ def read_image(path: Path, img_channels: int) -> Image.Image:
 
 @contextmanager
 def without_advice() -> Iterator[None]:
-    """Pillow's warnings on palettes, odd metadata and large images are nobody's business here.
+    """Silence Pillow's warnings on palettes, unusual metadata and large images.
 
-    For the main thread, around whatever reads photographs: filters are shared by all threads.
+    For the main thread, around all that reads images: filters are shared by all threads.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
