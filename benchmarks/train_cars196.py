@@ -36,7 +36,7 @@ import lightcars
 from cars_recipes import hours
 from lightcars.data.dataset import DecodedImages, decode
 from lightcars.data.layouts import DatasetRecords, find_data
-from lightcars.evaluation.analysis import calibration, classes_by_difficulty
+from lightcars.evaluation.analysis import classes_by_difficulty, reliability
 from lightcars.evaluation.batch_norms import settle_batch_norms
 from lightcars.evaluation.predictions import Predictions, judge
 from lightcars.evaluation.temperature import calibrate
@@ -122,8 +122,8 @@ def figures_of(predictions: Predictions, uncalibrated: Predictions) -> dict[str,
     return {
         "val_top1_percent": rounded(predictions.top1_percent),
         "val_top5_percent": rounded(predictions.top5_percent),
-        "val_calibration_error": rounded(calibration(predictions).error),
-        "val_calibration_error_before": rounded(calibration(uncalibrated).error),
+        "val_calibration_error": rounded(reliability(predictions).error),
+        "val_calibration_error_before": rounded(reliability(uncalibrated).error),
     }
 
 

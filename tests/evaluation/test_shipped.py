@@ -12,7 +12,7 @@ from lightcars import Preprocessing, count_params, evaluate, ghostnet, predict
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data
 from lightcars.data.stanford_cars import class_key
-from lightcars.evaluation.analysis import calibration
+from lightcars.evaluation.analysis import reliability
 from lightcars.evaluation.predictions import judge
 from lightcars.runs.trained import load_trained
 from lightcars.weights.catalog import ENTRIES, find_tag
@@ -85,9 +85,9 @@ def test_its_probabilities_mean_what_they_say(shared, figures):
     trained, cars = load_trained("cars196"), find_data(shared)
     val = decode(cars.split("val"), trained.preprocessing)
     said = judge(trained, val, cars.root)
-    assert calibration(said).error == pytest.approx(figures["val_calibration_error"], abs=0.005)
+    assert reliability(said).error == pytest.approx(figures["val_calibration_error"], abs=0.005)
     trained.model.temperature = 1.0
-    assert calibration(judge(trained, val, cars.root)).error > calibration(said).error
+    assert reliability(judge(trained, val, cars.root)).error > reliability(said).error
 
 
 def test_photographs_of_cars_look_familiar(shared):

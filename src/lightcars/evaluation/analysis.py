@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lightcars.evaluation.evaluate import ClassMetrics
+from lightcars.evaluation.metrics import calibration_error
 from lightcars.evaluation.predictions import Predictions
 
 NUM_BINS = 15
@@ -92,35 +94,38 @@ def worst_confusions(predictions: Predictions, *, rows: int = 15, columns: int =
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """Whether probabilities mean what they say: bins of the first guess's probability, from 0 to 1.
+class Reliability:
+    """How well the probabilities match the accuracy, in bins of the top class's probability from 0 to 1.
 
     Attributes:
-        counts: photographs in each bin.
+        counts: images in each bin.
         confidences: mean probability in each bin; 0 in an empty one.
-        accuracies: share of right guesses in each bin; 0 in an empty one.
+        accuracies: share of correct predictions in each bin; 0 in an empty one.
+        error: expected calibration error: mean distance between both, weighted by the counts.
     """
 
     counts: NDArray[np.int64]
     confidences: NDArray[np.float64]
     accuracies: NDArray[np.float64]
-
-    @property
-    def error(self) -> float:
-        """Expected calibration error: mean distance of confidence and accuracy, weighted by the counts."""
-        distances = np.abs(self.confidences - self.accuracies)
-        return float((self.counts * distances).sum() / self.counts.sum())
+    error: float
 
 
-def calibration(predictions: Predictions, num_bins: int = NUM_BINS) -> Calibration:
-    """In bins of equal width, each with its upper edge: Guo et al. 2017, arXiv 1706.04599, section 2."""
-    bins = np.clip(np.ceil(predictions.confidences * num_bins).astype(np.int64) - 1, 0, num_bins - 1)
+def reliability(predictions: Predictions, num_bins: int = NUM_BINS) -> Reliability:
+    """Return the bins of a reliability diagram, of equal width, and the expected calibration error.
+
+    torchmetrics computes the error but does not return its bins; these are the same: each has its lower edge,
+    the last one also 1.
+    """
+    confidences, hits = predictions.confidences, predictions.hits
+    edges = torch.linspace(0, 1, num_bins + 1, dtype=torch.float64).numpy()
+    bins = np.clip(np.digitize(confidences, edges) - 1, 0, num_bins - 1)
     counts = np.bincount(bins, minlength=num_bins)
     divisor = np.maximum(counts, 1)
-    return Calibration(
-        counts,
-        np.bincount(bins, predictions.confidences, num_bins) / divisor,
-        np.bincount(bins, predictions.hits, num_bins) / divisor,
+    return Reliability(
+        counts=counts,
+        confidences=np.bincount(bins, confidences, num_bins) / divisor,
+        accuracies=np.bincount(bins, hits, num_bins) / divisor,
+        error=calibration_error(confidences, hits, num_bins),
     )
 
 

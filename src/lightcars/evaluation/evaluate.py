@@ -16,6 +16,7 @@ from lightcars.data.layouts import DatasetRecords, find_data, with_validation
 from lightcars.data.pixels import normalize
 from lightcars.data.records import Region
 from lightcars.errors import DataError
+from lightcars.evaluation.metrics import top_k_hits
 from lightcars.runs.folder import RunFolder, selecting_split
 from lightcars.runs.selection import note_on
 from lightcars.runs.trained import TrainedModel, load_trained
@@ -101,9 +102,9 @@ def evaluate(
         progress=progress,
     )
     logits = logits_of(trained, ImageDataset(photos), batch_size)
-    figures = _figures(split, logits, torch.from_numpy(photos.labels), cars.classes, photos.broken)
+    metrics = _metrics(split, logits, torch.from_numpy(photos.labels), cars.classes, photos.broken)
     selected_on = selecting_split(Path(run))
-    return replace(figures, selected_on=selected_on, note=note_on(split, selected_on))
+    return replace(metrics, selected_on=selected_on, note=note_on(split, selected_on))
 
 
 def data_for(trained: TrainedModel, run: Path, root: str | Path, split: str) -> DatasetRecords:
@@ -143,25 +144,21 @@ def logits_of(trained: TrainedModel, photos: ImageDataset, batch_size: int) -> T
     return torch.cat(batches)
 
 
-def _figures(
+def _metrics(
     split: str, logits: Tensor, labels: Tensor, classes: tuple[str, ...], broken: tuple[str, ...]
 ) -> Evaluation:
-    ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
-    hits = ranked == labels[:, None]
-    first = hits[:, 0]
+    first, among_five = (top_k_hits(logits, labels, top_k) for top_k in (1, 5))
+    num_images = torch.bincount(labels, minlength=len(classes))
     return Evaluation(
         split=split,
         num_images=len(labels),
         broken=broken,
-        top1_percent=_percent(first),
-        top5_percent=_percent(hits.any(dim=1)),
+        top1_percent=100.0 * int(first.sum()) / len(labels),
+        top5_percent=100.0 * int(among_five.sum()) / len(labels),
         loss=F.cross_entropy(logits, labels).item(),
         per_class=tuple(
-            ClassMetrics(classes[label], int((labels == label).sum()), _percent(first[labels == label]))
-            for label in sorted(set(labels.tolist()))
+            ClassMetrics(name, images, 100.0 * hits / images)
+            for name, images, hits in zip(classes, num_images.tolist(), first.tolist(), strict=True)
+            if images
         ),
     )
-
-
-def _percent(hits: Tensor) -> float:
-    return 100.0 * hits.double().mean().item()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from lightcars.evaluation.analysis import Calibration
+from lightcars.evaluation.analysis import Reliability
 
 WIDTH, HEIGHT = 420.0, 260.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 30.0, 40.0
@@ -58,7 +58,7 @@ def line_chart(title: str, lines: Sequence[Line], *, x_name: str = "epoch") -> s
     return f"<figure>{_svg(title, parts)}{_legend(lines) if len(lines) > 1 else ''}</figure>"
 
 
-def reliability_diagram(bins: Calibration) -> str:
+def reliability_diagram(bins: Reliability) -> str:
     """Accuracy over confidence; on the dashed line probabilities mean what they say."""
     x_scale, y_scale = _Scale(0, 100, LEFT, WIDTH - RIGHT), _Scale(0, 100, HEIGHT - BOTTOM, TOP)
     width, highest = 100 / len(bins.counts), max(bins.counts.tolist())

@@ -14,7 +14,7 @@ import torch
 from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
 from lightcars.errors import DataError, LightcarsError, RunError
-from lightcars.evaluation.analysis import calibration
+from lightcars.evaluation.analysis import reliability
 from lightcars.evaluation.predictions import Predictions, judge_run, read_predictions, write_predictions
 from lightcars.models.build import build_skeleton
 from lightcars.runs.folder import Row, RunFolder, best_row
@@ -220,7 +220,7 @@ def _figures(
     judged: dict[str, Any] = {}
     if predictions is not None:
         judged["num_images"] = len(predictions.labels)
-        judged["calibration_error_percent"] = 100.0 * calibration(predictions).error
+        judged["calibration_error_percent"] = 100.0 * reliability(predictions).error
     return RunMetrics(
         run=str(run.path),
         model=str(description["model"]["name"]),

@@ -10,9 +10,9 @@ import numpy as np
 from lightcars.evaluation.analysis import (
     NUM_BINS,
     Confusion,
-    calibration,
     classes_by_difficulty,
     confident_mistakes,
+    reliability,
     worst_confusions,
 )
 from lightcars.evaluation.predictions import Predictions
@@ -165,7 +165,7 @@ def _guess(predictions: Predictions, position: int) -> str:
 
 
 def _calibration(predictions: Predictions) -> str:
-    bins = calibration(predictions)
+    bins = reliability(predictions)
     error = page.percent(100 * bins.error)
     says, right = 100 * float(np.mean(predictions.confidences)), predictions.top1_percent
     leaning = "over-confident" if says > right else "under-confident"
