@@ -127,14 +127,14 @@ def _say(found: Inspection) -> None:
             )
             for split in found.splits
         ],
-        right="photographs,classes,boxes,gray,bad",
+        right=("photographs", "classes", "boxes", "gray", "bad"),
     )
     typer.echo()
     sizes = [("width", found.width), ("height", found.height)]
     print_table(
         ("pixels", "least", "median", "most"),
         [(name, str(least), f"{middle:g}", str(most)) for name, (least, middle, most) in sizes],
-        right="least,median,most",
+        right=("least", "median", "most"),
     )
     typer.echo()
     kinds = (("RGB", found.rgb), ("gray", found.gray))

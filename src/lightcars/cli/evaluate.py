@@ -45,4 +45,4 @@ def evaluate(
         ranked = sorted(figures.per_class, key=lambda row: (row.top1_percent, row.name))[:worst]
         rows = [(row.name, str(row.num_images), f"{row.top1_percent:.1f} %") for row in ranked]
         typer.echo(f"\nworst classes{note}")
-        print_table(("class", "photographs", "top-1"), rows, right="photographs,top-1")
+        print_table(("class", "photographs", "top-1"), rows, right=("photographs", "top-1"))

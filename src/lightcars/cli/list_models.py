@@ -38,7 +38,7 @@ def list_models(
         for name in names
     ]
     head = ("model", "parameters", "FLOPs", "input", "paper")
-    print_table(head, rows, right="parameters,FLOPs,input")
+    print_table(head, rows, right=("parameters", "FLOPs", "input"))
 
 
 def _entry(name: str) -> dict[str, object]:

@@ -145,4 +145,4 @@ def say_predictions(predictions: list[Prediction]) -> None:
         typer.echo(prediction.path)
         if prediction.familiar is False:
             typer.echo("hardly looks like any of the classes; the car should fill the picture and be sharp")
-        print_table(("probability", "class"), rows, right="probability")
+        print_table(("probability", "class"), rows, right=("probability",))

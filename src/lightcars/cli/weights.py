@@ -46,7 +46,7 @@ def weights(
     print_table(
         ("tag", "top-1", "input", "size", "license"),
         [row(entry) for entry in entries],
-        right="top-1,input,size",
+        right=("top-1", "input", "size"),
     )
 
 

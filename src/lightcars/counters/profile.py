@@ -24,8 +24,8 @@ from lightcars.counters.skeleton import (
     skeleton,
     unwrap,
 )
-from lightcars.counters.tables import markdown_table, short_number, text_table
 from lightcars.errors import CountingError
+from lightcars.tables import markdown_table, short_number, text_table
 
 TEXT_WIDTH = 80
 
