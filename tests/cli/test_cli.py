@@ -173,13 +173,13 @@ def test_list_shows_every_model(lightcars):
     assert (shown.code, shown.err) == (0, "")
     lines = shown.out.splitlines()
     assert lines[0].split() == ["model", "parameters", "FLOPs", "input", "paper"]
-    assert [line.split()[0] for line in lines[1:]] == list(MODELS)
+    assert [line.split()[0] for line in lines[2:]] == list(MODELS)
     assert re.search(r"ghostnet_100 +5\.18 M +141 M +224 px +arXiv 1911\.11907", shown.out)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
-def test_the_table_fits_the_terminal(lightcars, monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", str(columns))
+def test_the_table_fits_the_terminal(lightcars, terminal, columns):
+    terminal(columns)
     shown = lightcars("list")
     assert max(map(len, shown.out.splitlines())) <= columns
     assert columns < 80 or all(name in shown.out for name in MODELS)
@@ -399,9 +399,9 @@ def test_evaluate_shows_the_worst_classes(lightcars, cars, finished):
     shown = lightcars("evaluate", finished, cars, "--split", "train", "--worst", 3)
     assert shown.out.startswith("train: 40 photographs, top-1 ")
     listed = shown.out.split("worst classes\n")[1].splitlines()
-    assert len(listed) == 4
-    figures = [float(line.split()[-2]) for line in listed[1:]]
-    assert figures == sorted(figures)
+    assert len(listed) == 5
+    accuracies = [float(line.split()[-2]) for line in listed[2:]]
+    assert accuracies == sorted(accuracies)
     assert "worst" not in lightcars("evaluate", finished, cars, "--worst", 0).out
 
 
@@ -432,7 +432,7 @@ def test_predict_as_table_with_a_picture(lightcars, cars, finished, tmp_path):
     lines = shown.out.splitlines()
     assert lines[0] == str(photo)
     assert lines[1].split() == ["probability", "class"]
-    assert len(lines) == 4
+    assert len(lines) == 5
     with Image.open(picture) as image:
         assert image.format == "PNG"
 

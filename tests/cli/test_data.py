@@ -105,8 +105,8 @@ def test_inspect_as_json(lightcars, photos):
     assert len(found["rgb"]["mean"]) == 3
 
 
-def test_the_tables_fit_eighty_columns(lightcars, photos, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
+def test_the_tables_fit_eighty_columns(lightcars, photos, terminal):
+    terminal(80)
     table = lightcars("data", "inspect", photos).out.partition("\n\n")[2].partition("classes without")[0]
     assert all(len(line) <= 80 for line in table.splitlines())
 
