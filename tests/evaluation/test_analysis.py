@@ -16,7 +16,7 @@ CLASSES = ("Sedan", "Coupe", "Van", "Bus")
 
 
 def said(*rows: tuple[int, int, float], paths=None) -> Predictions:
-    """Photographs as (true class, first guess, its probability); the second guess is the next class."""
+    """Images as (true class, first guess, its probability); the second guess is the next class."""
     labels, first, sure = (np.array(column) for column in zip(*rows, strict=True))
     return Predictions(
         classes=CLASSES,

@@ -19,7 +19,7 @@ def list_models(
 ) -> None:
     """List the models with their parameters and multiply-accumulates.
 
-    Figures are for 1000 classes and one image of the model's own resolution.
+    Both are for 1000 classes and one image at the model's default resolution.
     """
     names = matching(pattern)
     if not names:

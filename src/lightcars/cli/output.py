@@ -33,19 +33,19 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Co
 
 
 def complete_recipe(incomplete: str) -> list[str]:
-    """Recipes for tab completion."""
+    """Complete names of recipes."""
     from lightcars.recipes.files import recipe_names
 
     return [name for name in recipe_names() if name.startswith(incomplete)]
 
 
 def complete_tracker(incomplete: str) -> list[str]:
-    """Trackers for tab completion."""
+    """Complete names of trackers."""
     from lightcars.training.callbacks.trackers import NO_TRACKER, TRACKER_EXTRAS
 
     return [name for name in (*TRACKER_EXTRAS, NO_TRACKER) if name.startswith(incomplete)]
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Registered names for tab completion."""
+    """Complete names of models."""
     return [name for name in MODELS if name.startswith(incomplete)]

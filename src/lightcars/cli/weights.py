@@ -22,8 +22,7 @@ def weights(
 ) -> None:
     """List the published weights that `weights=` takes by their tag.
 
-    Accuracies are the publishers', at the size shown, on ImageNet-1k if the tag names no other data; what no
-    source states is unknown.
+    Accuracies are those published, at the resolution shown, on ImageNet-1k unless the tag names other data.
 
     Example: lightcars weights efficientnet_b0
     """
@@ -41,7 +40,7 @@ def weights(
         return (entry.tag, top1, pixels, size, entry.license or UNKNOWN)
 
     if not entries:
-        typer.echo(f"no published weights of {model} are known; a folder or file of your own can be given")
+        typer.echo(f"there are no published weights of {model}; use your own folder or file")
         return
     print_table(
         ("tag", "top-1", "input", "size", "license"),

@@ -1,6 +1,6 @@
-"""What can be learnt from predictions: hard classes, confusions, calibration, agreement of several models.
+"""Analysis of predictions: hard classes, confusions, reliability, agreement of several models.
 
-Only figures and positions of photographs; how they look on a page is the business of `report`.
+The results are numbers and positions of images; `reports` renders them.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ NUM_BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class HardClass:
-    """A class that the model often gets wrong.
+    """A class with its errors.
 
     Attributes:
-        label: of the class.
-        figures: its name, how many photographs it has, how many of them are recognized.
-        mistakes: positions of the photographs that are not, the most confident mistake first.
+        label: label of the class.
+        metrics: its name, number of images and top-1 accuracy.
+        mistakes: positions of its misclassified images, the most confident one first.
     """
 
     label: int
-    figures: ClassMetrics
+    metrics: ClassMetrics
     mistakes: tuple[int, ...]
 
 
 def classes_by_difficulty(predictions: Predictions) -> list[HardClass]:
-    """Every class that has photographs: the lowest top-1 first, of equals by name."""
+    """Return every class with images, sorted by top-1 accuracy, then by name."""
     hits, found = predictions.hits, []
     for label in np.unique(predictions.labels).tolist():
         members = predictions.labels == label
-        figures = ClassMetrics(
+        metrics = ClassMetrics(
             predictions.classes[label], int(members.sum()), 100.0 * float(hits[members].mean())
         )
-        found.append(HardClass(label, figures, _most_confident_first(predictions, members & ~hits)))
-    return sorted(found, key=lambda one: (one.figures.top1_percent, one.figures.name))
+        found.append(HardClass(label, metrics, _most_confident_first(predictions, members & ~hits)))
+    return sorted(found, key=lambda one: (one.metrics.top1_percent, one.metrics.name))
 
 
 def confident_mistakes(predictions: Predictions) -> tuple[int, ...]:
-    """Positions of all photographs whose first guess is wrong, the most confident one first."""
+    """Return the positions of all misclassified images, the most confident one first."""
     return _most_confident_first(predictions, ~predictions.hits)
 
 
@@ -64,9 +64,9 @@ class Confusion:
 
     Attributes:
         rows: labels of the true classes.
-        columns: labels of the guessed classes; the first ones are those of `rows`.
-        counts: (rows, columns), photographs.
-        others: (rows,), photographs that were given a class without a column.
+        columns: labels of the predicted classes; the first ones are those of `rows`.
+        counts: (rows, columns), numbers of images.
+        others: (rows,), numbers of images whose predicted class has no column.
     """
 
     rows: tuple[int, ...]
@@ -76,12 +76,12 @@ class Confusion:
 
 
 def worst_confusions(predictions: Predictions, *, rows: int = 15, columns: int = 25) -> Confusion:
-    """Of the classes with the lowest top-1, with the classes they are most often taken for.
+    """Return the confusion matrix of the classes with the lowest top-1 accuracy.
 
     Args:
-        predictions: what a model says.
+        predictions: the predictions of a model.
         rows: how many classes.
-        columns: how many guessed classes at most, the rows' own classes among them.
+        columns: maximum number of predicted classes, those of the rows included.
     """
     worst = tuple(one.label for one in classes_by_difficulty(predictions)[:rows])
     guesses = {label: predictions.guesses[predictions.labels == label, 0] for label in worst}
@@ -131,12 +131,12 @@ def reliability(predictions: Predictions, num_bins: int = NUM_BINS) -> Reliabili
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Which photographs several runs get right. Positions are those of the first run's predictions.
+    """Which images several runs classify correctly. Positions refer to the first run's predictions.
 
     Attributes:
-        hits: (N, runs), whether the first guess is right.
-        missed_by_all: positions, those first of which the runs are on average surest.
-        found_by_one: for each run, how many photographs it alone gets right.
+        hits: (N, runs), whether the most likely class is the true one.
+        missed_by_all: positions, sorted by descending mean confidence.
+        found_by_one: for each run, how many images it alone classifies correctly.
     """
 
     hits: NDArray[np.bool_]
@@ -145,15 +145,12 @@ class Agreement:
 
     @property
     def found_by_all(self) -> int:
-        """How many photographs every run gets right."""
+        """How many images every run classifies correctly."""
         return int(self.hits.all(axis=1).sum())
 
 
 def agreement(runs: Sequence[Predictions]) -> Agreement | None:
-    """Compares runs photograph by photograph; None if they did not see the same ones.
-
-    Photographs are the same if path and class are.
-    """
+    """Compare runs image by image; None if their images (path and class) are not the same."""
     first = runs[0]
     wanted = _keys(first)
     hits, confidences = [], []
