@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from lightcars.augmentation.batch import Affine, BatchAugmentation, Flip, drawn, in_batches
+from lightcars.augmentation.batch import Affine, BatchAugmentation, Flip, in_batches, random_numbers
 from lightcars.augmentation.image import augmentation
 from lightcars.recipes.recipe import THESIS_STEPS, AugmentRecipe
 
@@ -124,10 +124,10 @@ def test_settings_that_a_form_does_not_know_keep_a_step_out_of_it(step, known):
 
 def test_steps_of_a_photograph_do_not_share_their_numbers():
     """Twice the same step gives two draws."""
-    table = drawn(SEEDS, 4)
+    table = random_numbers(SEEDS, 4)
     assert ((table >= 0) & (table < 1)).all()
     assert len(table.unique()) == 32
-    assert torch.equal(drawn(SEEDS[3:4], 4)[0], table[3])
+    assert torch.equal(random_numbers(SEEDS[3:4], 4)[0], table[3])
     images = pixels().repeat(20, 1, 1, 1)
     seeds = torch.arange(160)
     twice = made({"RandomHorizontalFlip": {}}, {"RandomHorizontalFlip": {}}, resolution=40)(images, seeds)

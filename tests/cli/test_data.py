@@ -109,7 +109,7 @@ def test_the_tables_fit_eighty_columns(lightcars, photos, terminal):
 
 
 def test_inspect_of_nothing(lightcars, tmp_path):
-    assert "it holds nothing" in lightcars("data", "inspect", tmp_path).error
+    assert "it contains nothing" in lightcars("data", "inspect", tmp_path).error
     assert "there is no folder" in lightcars("data", "inspect", tmp_path / "nowhere").error
 
 
@@ -136,13 +136,13 @@ def test_prepare_as_json_and_warnings(lightcars, photos, tmp_path):
 
 
 def test_prepare_into_something_that_is_there(lightcars, photos):
-    assert f"{photos} is there already" in lightcars("data", "prepare", photos, photos).error
+    assert f"{photos} exists" in lightcars("data", "prepare", photos, photos).error
 
 
 def test_prepare_a_broken_archive(lightcars, tmp_path):
     (tmp_path / "cars.tgz").write_bytes(b"\x1f\x8bnonsense")
     shown = lightcars("data", "prepare", tmp_path / "cars.tgz", tmp_path / "new")
-    assert f"{tmp_path}/cars.tgz is broken or cut off" in shown.error
+    assert f"{tmp_path}/cars.tgz is corrupt or truncated" in shown.error
     assert [path.name for path in tmp_path.iterdir()] == ["cars.tgz"]
 
 
@@ -185,7 +185,7 @@ def test_stats_of_a_region(lightcars, photos):
 def test_stats_name_what_is_left_out(lightcars, photos):
     (photos / "train" / NAME / "0.png").write_bytes(b"")
     shown = lightcars("data", "stats", photos)
-    assert f"warning: left out: {photos}/train/{NAME}/0.png is empty" in shown.err
+    assert f"warning: skipped: {photos}/train/{NAME}/0.png is empty" in shown.err
     assert "train: 2 images" in shown.out
 
 

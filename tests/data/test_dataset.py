@@ -150,7 +150,7 @@ def test_a_dataset_gives_pixels_and_label(photos):
 def test_augmentation_depends_on_the_seed_alone(samples, preprocessing):
     data = ImageDataset(decode(samples, preprocessing), augmentation(AugmentRecipe(), 32, 8).image)
     torch.manual_seed(1)
-    first, plain = data[4, 77][0], ImageDataset(data.photos)[4][0]
+    first, plain = data[4, 77][0], ImageDataset(data.images)[4][0]
     torch.manual_seed(2)
     torch.rand(5)
     assert torch.equal(data[4, 77][0], first)

@@ -39,7 +39,7 @@ def test_top1_and_top5():
 
 def test_classes_by_difficulty():
     ranked = classes_by_difficulty(SOME)
-    assert [(one.figures.name, one.figures.num_images, one.figures.top1_percent) for one in ranked] == [
+    assert [(one.metrics.name, one.metrics.num_images, one.metrics.top1_percent) for one in ranked] == [
         ("Van", 2, 0.0),
         ("Sedan", 2, 50.0),
         ("Bus", 1, 100.0),

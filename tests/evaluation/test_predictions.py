@@ -92,14 +92,14 @@ def test_a_run_without_any(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
-        (lambda text: "", "is no table of predictions"),
-        (lambda text: text.splitlines()[0], "is no table of predictions"),
-        (lambda text: text.replace("guess_2", "guess_x"), "is no table of predictions"),
-        (lambda text: text.replace(",Sedan,", ",Tram,", 1), "row 2: no class 'Tram'"),
+        (lambda text: "", "is not a table of predictions"),
+        (lambda text: text.splitlines()[0], "is not a table of predictions"),
+        (lambda text: text.replace("guess_2", "guess_x"), "is not a table of predictions"),
+        (lambda text: text.replace(",Sedan,", ",Tram,", 1), "row 2: unknown class 'Tram'"),
         (lambda text: text.rsplit(",", 1)[0], "row 25: 11 values, not 12"),
         (lambda text: text.rsplit(",", 1)[0] + ",much\n", "row 25: could not convert"),
-        (lambda text: text.rsplit(",", 1)[0] + ",1.5\n", "row 25: 1.5 is no probability"),
-        (lambda text: text.rsplit(",", 1)[0] + ",nan\n", "row 25: nan is no probability"),
+        (lambda text: text.rsplit(",", 1)[0] + ",1.5\n", "row 25: 1.5 is not a probability"),
+        (lambda text: text.rsplit(",", 1)[0] + ",nan\n", "row 25: nan is not a probability"),
         (lambda text: text + "\n\n", "row 26: "),
     ],
 )

@@ -149,7 +149,7 @@ def test_every_figure_is_the_runs_own(finished):
     model = finished.result.model
     assert f"parameters {lightcars.count_params(model):,}" in words
     assert f"FLOPs {lightcars.count_flops(model, 32):,}" in words
-    assert f"is right in {figures.top1_percent:.2f} % of the images" in words
+    assert f"the accuracy {figures.top1_percent:.2f} %" in words
     for row in figures.per_class:
         assert f"{row.name} {row.num_images} {row.top1_percent:.2f} %" in words
     wrong = round(figures.num_images * (1 - figures.top1_percent / 100))
@@ -168,7 +168,7 @@ def test_the_calibration_error_is_said_with_what_it_means(finished):
         for members in bins.values()
     )
     assert float(said[1]) == pytest.approx(100 * error / 24, abs=0.01)
-    assert "The model says" in words
+    assert "The mean probability is" in words
 
 
 def test_photographs_are_small_and_hold_no_metadata(finished):
@@ -340,7 +340,7 @@ def test_runs_on_other_photographs_are_not_compared(finished, copy, tmp_path):
     done = write_report([finished.run, copy], tmp_path / "both.html", Source())
     assert done.comparison is None
     words = read(tmp_path / "both.html").words
-    assert "They cannot be compared: the runs were judged on different validation images." in words
+    assert "They cannot be compared: the runs were evaluated on different validation images." in words
 
 
 def test_runs_without_predictions_are_named(finished, copy, tmp_path):
@@ -364,7 +364,7 @@ def test_runs_that_cannot_be_reported(finished, tmp_path):
     assert "holds no run" in fails(finished.run / "best", RunError)
     assert "needs at least one run" in fails([], InputError)
     assert "is given twice" in fails([finished.run, finished.run / "."], InputError, out=tmp_path / "x.html")
-    assert "several runs needs a file of its own (--out)" in fails([finished.run, tmp_path], InputError)
+    assert "several runs needs a path for the page (--out)" in fails([finished.run, tmp_path], InputError)
 
 
 def test_a_folder_of_photographs_that_is_not_there(copy, tmp_path):
@@ -384,7 +384,7 @@ def test_a_folder_of_photographs_that_is_not_there(copy, tmp_path):
         ("metrics.json", lambda text: "[]", "cannot be read"),
         ("run.json", lambda text: text.replace('ghostnet"', 'ghostnett"'), "unknown model family"),
         ("run.json", lambda text: text[:50], "cannot be read"),
-        ("predictions.csv", lambda text: text.replace(",Bus,", ",Tram,", 1), "no class 'Tram'"),
+        ("predictions.csv", lambda text: text.replace(",Bus,", ",Tram,", 1), "unknown class 'Tram'"),
     ],
 )
 def test_a_damaged_file_is_named_and_nothing_is_written(copy, name, spoil, text):

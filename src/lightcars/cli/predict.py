@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lightcars.cli.output import print_table
+from lightcars.cli.output import print_json, print_line, print_table
 from lightcars.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def predict(
     run, images = run_and_images(arguments)
     predictions = predict_all(run, images, top=top, picture=picture, cam=cam, device=device)
     if as_json:
-        typer.echo(json.dumps(predictions_as_plain(predictions), indent=2, ensure_ascii=False))
+        print_json(predictions_as_plain(predictions))
     else:
         print_predictions(predictions)
 
@@ -141,7 +140,7 @@ def print_predictions(predictions: list[Prediction]) -> None:
     """Print the predictions as tables."""
     for prediction in predictions:
         rows = [(f"{guess.probability:.1%}", guess.name) for guess in prediction.guesses]
-        typer.echo(prediction.path)
+        print_line(prediction.path)
         if prediction.familiar is False:
             typer.echo(OOD_HINT)
         print_table(("probability", "class"), rows, right=("probability",))

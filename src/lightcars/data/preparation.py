@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from lightcars.data.archives import SUFFIXES, is_archive, unpack
+from lightcars.data.class_names import folder_name
 from lightcars.data.hub import PREFIX, fetch_dataset
 from lightcars.data.layouts import CLASSES_FILE, Box, DatasetRecords, Split, find_data
 from lightcars.data.layouts import parquet as parquet_layout
@@ -25,7 +25,6 @@ from lightcars.data.layouts.find import recognize
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError, LightcarsError
 
-_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _Placed = dict[tuple[Split, str], tuple[int, Box | None]]
 """Split and path below the new folder -> label and box."""
 _T = TypeVar("_T")
@@ -185,15 +184,6 @@ def _from_parquet(root: Path, made: Path, *, progress: bool) -> tuple[str, _Plac
             placed[split, inside] = row.label, None
     _write_tables(made, placed, data.classes)
     return parquet_layout.NAME, placed, data.notes
-
-
-def folder_name(name: str) -> str:
-    """Return a class name as a folder name that is valid on any system.
-
-    >>> folder_name("Ram C/V Cargo Van Minivan 2012")
-    'Ram C-V Cargo Van Minivan 2012'
-    """
-    return _NOT_IN_NAMES.sub("-", name).strip(". ") or "-"
 
 
 def _link(source: Path, target: Path) -> None:

@@ -9,19 +9,25 @@ import torch
 from PIL import Image
 
 from lightcars.errors import InputError
+from lightcars.models.images import plain_image
 from lightcars.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torchvision.transforms import v2
 
+MAX_SCALED = 8
+"""Aspect ratio up to which an image is scaled, then cropped, as in torchvision; else it is cropped first."""
+
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def transforms_for(model: Any) -> v2.Transform:
-    """PIL image -> the normalized (C, H, W) tensor that the model's weights expect.
+    """Return the transform from an image to the normalized (C, H, W) tensor that the model's weights expect.
 
-    Size, crop, interpolation, mean and std are those of the weights: of the catalog or of the checkpoint's
-    own `config.json`.
+    Size, crop, interpolation, mean and std are those of the weights, from the catalog or the checkpoint's
+    `config.json`. The image is a PIL image, an array (H, W) or (H, W, C) of 8 or 16 bits, or a uint8 tensor
+    (C, H, W). PIL images are made upright by their EXIF orientation, transparent pixels white, and 16 bits
+    are scaled to 8, as `predict` does.
 
     Args:
         model: one with weights from `weights=` or `load`, or a `Preprocessing`.
@@ -40,7 +46,9 @@ def transforms_for(model: Any) -> v2.Transform:
 
     channels = len(preprocessing.mean)
     side, scaled = preprocessing.resolution, preprocessing.shorter_side
-    steps: list[Any] = [v2.Grayscale() if channels == 1 else v2.RGB()] if channels in (1, 3) else []
+    steps: list[Any] = []
+    if channels in (1, 3):
+        steps = [v2.Lambda(PlainImage(preprocessing)), v2.Grayscale() if channels == 1 else v2.RGB()]
     return v2.Compose(
         [
             *steps,
@@ -73,27 +81,52 @@ def preprocessing_of(model: Any) -> Preprocessing:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainImage:
+    """PIL image or array -> PIL image as `predict` reads it; tensors pass unchanged."""
+
+    preprocessing: Preprocessing
+
+    def __call__(self, image: Any) -> Any:
+        if isinstance(image, torch.Tensor):
+            return image
+        plain = plain_image(image, len(self.preprocessing.mean))
+        fit = FitSquare(self.preprocessing)
+        return fit(plain) if fit.crops_first(plain.size) else plain
+
+
+@dataclass(frozen=True, slots=True)
 class FitSquare:
     """PIL image of any size -> PIL image of resolution x resolution, as in `transforms_for`.
 
-    By Pillow alone: `import torchvision` would be half of the time to a first answer.
+    It needs Pillow only: `import torchvision` would be half of the time of a first prediction.
     """
 
     preprocessing: Preprocessing
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        wanted, (width, height) = self.preprocessing, image.size
-        side, scaled = wanted.resolution, wanted.shorter_side
-        if wanted.resize == "squash":
-            size = (scaled, scaled)
-        elif width <= height:
-            size = (scaled, int(scaled * height / width))
-        else:
-            size = (int(scaled * width / height), scaled)
-        if size != image.size:
-            image = image.resize(size, RESAMPLING[wanted.interpolation])
+        side, size = self.preprocessing.resolution, self._scaled(image.size)
         left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
+        resampling = RESAMPLING[self.preprocessing.interpolation]
+        if self.crops_first(image.size):
+            across, down = image.width / size[0], image.height / size[1]
+            box = (left * across, top * down, (left + side) * across, (top + side) * down)
+            return image.resize((side, side), resampling, box=box)
+        if size != image.size:
+            image = image.resize(size, resampling)
         return image if size == (side, side) else image.crop((left, top, left + side, top + side))
+
+    def crops_first(self, size: tuple[int, int]) -> bool:
+        """Return whether the scaled image would be far larger than the crop, as that of 1 x 60,000 pixels."""
+        width, height = self._scaled(size)
+        return width * height > MAX_SCALED * self.preprocessing.shorter_side**2
+
+    def _scaled(self, size: tuple[int, int]) -> tuple[int, int]:
+        (width, height), scaled = size, self.preprocessing.shorter_side
+        if self.preprocessing.resize == "squash":
+            return scaled, scaled
+        if width <= height:
+            return scaled, int(scaled * height / width)
+        return int(scaled * width / height), scaled
 
 
 def fit_square(preprocessing: Preprocessing) -> FitSquare:

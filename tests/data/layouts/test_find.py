@@ -292,11 +292,11 @@ def test_missing_folder(tmp_path):
 
 
 def test_a_file_in_place_of_a_folder(tmp_path):
-    assert "there is no folder" in fails(fill(tmp_path, "cars.zip") / "cars.zip")
+    assert "is not a folder; convert an archive to one" in fails(fill(tmp_path, "cars.zip") / "cars.zip")
 
 
 def test_empty_folder(tmp_path):
-    assert "it holds nothing" in fails(tmp_path)
+    assert "it contains nothing" in fails(tmp_path)
 
 
 def test_a_folder_of_something_else_shows_what_it_holds(tmp_path):
@@ -311,13 +311,13 @@ def test_photographs_without_the_devkit(tmp_path):
 
 def test_split_without_class_folders(tmp_path):
     text = fails(fill(tmp_path, "train/1.jpg"))
-    assert f"{tmp_path}/train holds no class folder" in text
+    assert f"{tmp_path}/train contains no class folders" in text
 
 
 def test_empty_class_folder(tmp_path):
     folders(tmp_path, "train", 1)
     (tmp_path / "train" / "Acura RL Sedan 2012").mkdir()
-    assert f"{tmp_path}/train/Acura RL Sedan 2012 holds no image" in fails(tmp_path)
+    assert f"{tmp_path}/train/Acura RL Sedan 2012 contains no images" in fails(tmp_path)
 
 
 def test_a_folder_that_is_no_class_has_the_nearest_names(tmp_path):
@@ -398,7 +398,7 @@ def test_another_mat_file(tmp_path):
     write_devkit(tmp_path, ROWS, meta=["Bus"])
     fill(tmp_path, "cars_train/1.jpg")
     (tmp_path / "devkit" / "cars_meta.mat").replace(tmp_path / "devkit" / "cars_train_annos.mat")
-    assert "cars_train_annos.mat cannot be read as the devkit's ('annotations')" in fails(tmp_path)
+    assert "cars_train_annos.mat has no variable annotations" in fails(tmp_path)
 
 
 def test_every_folder_of_the_real_copy_is_a_class(shared):

@@ -85,7 +85,7 @@ def test_folders_around_it_are_looked_through(kind, tmp_path):
 def test_two_folders_are_not_guessed_among(tmp_path):
     class_folders(tmp_path / "one")
     class_folders(tmp_path / "two")
-    assert "it holds one, two." in fails(tmp_path)
+    assert "it contains one, two." in fails(tmp_path)
 
 
 def test_the_counts_are_checked(tmp_path):
@@ -120,19 +120,19 @@ def test_photographs_without_labels_are_noted(tmp_path):
     (tmp_path / "cars_test_annos_withlabels.mat").unlink()
     data = find_data(tmp_path)
     assert list(data.splits) == ["train"]
-    assert "3 images without labels, left out: cars_test_annos_withlabels.mat" in data.notes[0]
+    assert "3 images without labels, not used: cars_test_annos_withlabels.mat" in data.notes[0]
 
 
 def test_photographs_without_annotation_are_noted(tmp_path):
     put(original(tmp_path) / "cars_train" / "99999.jpg", b"")
-    assert "1 images without annotation, left out (first: 99999.jpg)" in find_data(tmp_path).notes[0]
+    assert "1 images without annotation, not used (first: 99999.jpg)" in find_data(tmp_path).notes[0]
 
 
 def test_cars_annos_does_not_belong_to_cars_train(tmp_path):
     combined(tmp_path)
     (tmp_path / "car_ims").rename(tmp_path / "cars_train")
     text = fails(tmp_path)
-    assert "cars_train_annos.mat is needed (cars_annos.mat is of car_ims/, with other numbers)" in text
+    assert "cars_train_annos.mat is needed (cars_annos.mat is for car_ims/, with other numbers)" in text
 
 
 @pytest.mark.parametrize("box", [(9, 1, 3, 4), (1, 5, 3, 4)])
@@ -207,7 +207,7 @@ def test_a_row_that_contradicts_the_folder(tmp_path):
         (lambda row: [*row[:3], "0.5", *row[4:]], "row 2: x2 is '0.5', not a whole number"),
         (lambda row: [*row[:3], "0", *row[4:]], "is empty"),
         (lambda row: [*row[:5], "197"], "row 2: class 197 is not one of 1 to 196"),
-        (lambda row: ["77777.jpg", *row[1:]], "77777.jpg, which is not there"),
+        (lambda row: ["77777.jpg", *row[1:]], "77777.jpg, which does not exist"),
         (lambda row: ["nan", "nan", *row[2:]], "x1 is 'nan'"),
     ],
 )
@@ -294,7 +294,7 @@ def test_a_number_that_contradicts_the_name(tmp_path):
     thesis(tmp_path)
     edit_row(tmp_path / "train_labels.csv", 4, lambda row: [row[0], "3", *row[2:]])
     text = fails(tmp_path)
-    assert f"{tmp_path}/train_labels.csv, row 4 contradicts itself: class says Acura TL Sedan 2012" in text
+    assert f"{tmp_path}/train_labels.csv, row 4 contradicts itself: class is Acura TL Sedan 2012" in text
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,7 @@ def test_a_split_without_its_table_is_noted(tmp_path):
     (thesis(tmp_path) / "test_labels.csv").unlink()
     data = find_data(tmp_path)
     assert list(data.splits) == ["train"]
-    assert data.notes == (f"{tmp_path}/test is left out: test_labels.csv is not there",)
+    assert data.notes == (f"{tmp_path}/test is not used: test_labels.csv is missing",)
 
 
 # What has to be prepared
@@ -343,7 +343,8 @@ def test_a_split_without_its_table_is_noted(tmp_path):
 def test_parquet_files_say_what_to_do(tmp_path):
     text = fails(parquet(tmp_path))
     assert text == (
-        f"{tmp_path} holds parquet files; make class folders of them: lightcars data prepare {tmp_path} DST"
+        f"{tmp_path} contains parquet files; convert them to class folders: lightcars data prepare {tmp_path}"
+        " DST"
     )
 
 
