@@ -602,9 +602,8 @@ def test_a_half_copied_folder(lightcars, cars, tmp_path):
     data = copied(cars, tmp_path)
     for path in (data / "train" / "Bus").iterdir():
         path.unlink()
-    assert (
-        f"{data}/train/Bus contains no images" in lightcars("finetune", data, "--out", tmp_path / "run").error
-    )
+    error = lightcars("finetune", data, "--out", tmp_path / "run").error
+    assert f"{data}/train/Bus contains no images" in error
     for split in ("train", "val"):
         shutil.rmtree(data / split / "Bus")
     error = lightcars("finetune", data, "--out", tmp_path / "run").error

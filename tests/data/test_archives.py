@@ -190,3 +190,43 @@ def test_a_file_in_place_of_a_folder(tmp_path):
     (tmp_path / "new").mkdir()
     with pytest.raises(OSError, match="new/a"):
         unpack(archive, tmp_path / "new")
+
+
+# Bombs
+
+
+@pytest.mark.parametrize("sizes", [("0,0", str(20 << 30)), ("0,1,99,1", "4096")])
+def test_sparse_files_are_refused(tmp_path, sizes):
+    archive = tmp_path / "x.tar"
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("train/a/0.png")
+        member.pax_headers = {"GNU.sparse.map": sizes[0], "GNU.sparse.size": sizes[1]}
+        tar.addfile(member, io.BytesIO(b""))
+    assert "is a sparse file; nothing was unpacked" in refused(archive, tmp_path / "new")
+    assert archive.stat().st_size < 20_000
+
+
+@pytest.mark.parametrize("header", [{"GNU.sparse.map": "0,x"}, {"GNU.sparse.size": "-"}])
+def test_headers_that_are_not_numbers(tmp_path, header):
+    archive = tmp_path / "x.tar"
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("train/a/0.png")
+        member.pax_headers = header
+        tar.addfile(member, io.BytesIO(b""))
+    text = refused(archive, tmp_path / "new")
+    assert "corrupt or truncated" in text or "sparse" in text
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tgz"])
+def test_an_archive_that_unpacks_to_far_more_than_it_is(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(archives, "FREE_BYTES", 1 << 20)
+    archive = tmp_path / name
+    (tmp_path / "zeros").write_bytes(bytes(40 << 20))
+    if name.endswith("zip"):
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            file.write(tmp_path / "zeros", "train/a/0.png")
+    else:
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.add(tmp_path / "zeros", "train/a/0.png")
+    (tmp_path / "zeros").unlink()
+    assert "or more than 100 times its size" in refused(archive, tmp_path / "new")

@@ -24,7 +24,8 @@ SUFFIXES = (".tgz", ".tar.gz", ".tar", ".zip")
 MAX_FILES = 250_000
 MAX_BYTES = 64 << 30
 MAX_RATIO = 100
-"""How many times larger than the archive its files may be, beyond the first GiB. Images hardly compress."""
+"""How many times larger than the archive its files may be, beyond `FREE_BYTES`. Images hardly compress."""
+FREE_BYTES = 1 << 30
 """Stanford Cars has 16,185 images in 2 GB; far more than that is not an image data set."""
 _CHUNK_BYTES = 1 << 20
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -54,7 +55,7 @@ def unpack(archive: Path, folder: Path, *, progress: bool = False) -> None:
             leave=False,
         )
         with bar:
-            bytes_left = min(MAX_BYTES, (1 << 30) + MAX_RATIO * archive.stat().st_size)
+            bytes_left = min(MAX_BYTES, FREE_BYTES + MAX_RATIO * archive.stat().st_size)
             for number, (name, content) in enumerate(_entries(archive, file), 1):
                 if number > MAX_FILES:
                     raise DataError(f"{archive} holds more than {MAX_FILES:,} entries.")
@@ -125,8 +126,8 @@ def _write(content: IO[bytes], target: Path, bytes_left: int, archive: Path) -> 
             bytes_left -= len(chunk)
             if bytes_left < 0:
                 raise DataError(
-                    f"{archive} unpacks to more than {MAX_BYTES >> 30} GiB, or to more than {MAX_RATIO} times"
-                    " its size; nothing was unpacked."
+                    f"{archive} holds more than {MAX_BYTES >> 30} GiB, or more than {MAX_RATIO} times its"
+                    " size; nothing was unpacked."
                 )
             file.write(chunk)
     return bytes_left

@@ -15,8 +15,8 @@ from lightcars.models.preprocessing import Preprocessing
 if TYPE_CHECKING:
     from torchvision.transforms import v2
 
-MAX_SCALED = 8
-"""Aspect ratio up to which an image is scaled, then cropped, as in torchvision; else it is cropped first."""
+MAX_ASPECT_RATIO = 8
+"""Longer images are cropped before they are scaled."""
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -90,8 +90,7 @@ class PlainImage:
         if isinstance(image, torch.Tensor):
             return image
         plain = plain_image(image, len(self.preprocessing.mean))
-        fit = FitSquare(self.preprocessing)
-        return fit(plain) if fit.crops_first(plain.size) else plain
+        return plain if self.preprocessing.resize == "squash" else shortened(plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,29 +103,35 @@ class FitSquare:
     preprocessing: Preprocessing
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        side, size = self.preprocessing.resolution, self._scaled(image.size)
-        left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
-        resampling = RESAMPLING[self.preprocessing.interpolation]
-        if self.crops_first(image.size):
-            across, down = image.width / size[0], image.height / size[1]
-            box = (left * across, top * down, (left + side) * across, (top + side) * down)
-            return image.resize((side, side), resampling, box=box)
+        wanted, side, scaled = (
+            self.preprocessing,
+            self.preprocessing.resolution,
+            self.preprocessing.shorter_side,
+        )
+        if wanted.resize == "squash":
+            size = (scaled, scaled)
+        else:
+            image = shortened(image)
+            width, height = image.size
+            wide = width > height
+            size = (int(scaled * width / height), scaled) if wide else (scaled, int(scaled * height / width))
         if size != image.size:
-            image = image.resize(size, resampling)
+            image = image.resize(size, RESAMPLING[wanted.interpolation])
+        left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
         return image if size == (side, side) else image.crop((left, top, left + side, top + side))
 
-    def crops_first(self, size: tuple[int, int]) -> bool:
-        """Return whether the scaled image would be far larger than the crop, as that of 1 x 60,000 pixels."""
-        width, height = self._scaled(size)
-        return width * height > MAX_SCALED * self.preprocessing.shorter_side**2
 
-    def _scaled(self, size: tuple[int, int]) -> tuple[int, int]:
-        (width, height), scaled = size, self.preprocessing.shorter_side
-        if self.preprocessing.resize == "squash":
-            return scaled, scaled
-        if width <= height:
-            return scaled, int(scaled * height / width)
-        return int(scaled * width / height), scaled
+def shortened(image: Image.Image) -> Image.Image:
+    """Crop the ends of a very long image, which a center crop would drop anyway.
+
+    Scaled to a shorter side of 256 pixels, an image of 1 x 60,000 pixels would have four billion.
+    """
+    short, long = min(image.size), max(image.size)
+    if long <= MAX_ASPECT_RATIO * short:
+        return image
+    cut = (long - MAX_ASPECT_RATIO * short) // 2  # the same at both ends, so that the center stays
+    width, height = image.size
+    return image.crop((cut, 0, width - cut, height) if width > height else (0, cut, width, height - cut))
 
 
 def fit_square(preprocessing: Preprocessing) -> FitSquare:
