@@ -45,7 +45,7 @@ def test_a_slash_may_have_become_anything(name):
 
 
 def test_an_unknown_name_is_one_line_with_the_nearest_names():
-    with pytest.raises(DataError, match="none of the 196 Stanford Cars classes") as caught:
+    with pytest.raises(DataError, match="not one of the 196 classes of Stanford Cars") as caught:
         class_index("Acura TL Sedan 2021")
     assert "Did you mean Acura TL Sedan 2012" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -55,5 +55,5 @@ def test_an_unknown_name_is_one_line_with_the_nearest_names():
 
 def test_classes_of_ones_own():
     assert class_index("fire-engine", ("Bus", "Fire Engine")) == 1
-    with pytest.raises(DataError, match="'Tram' is none of the 2 classes"):
+    with pytest.raises(DataError, match="'Tram' is not one of the 2 classes"):
         class_index("Tram", ("Bus", "Fire Engine"))

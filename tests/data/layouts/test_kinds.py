@@ -257,7 +257,7 @@ def test_a_table_that_is_no_text(tmp_path):
 
 def test_half_a_class_name_is_no_class(tmp_path):
     put(tmp_path / "train" / "Ram C" / "Something Else" / "1.jpg", b"")
-    assert "'Ram C' is none of the 196" in fails(tmp_path)
+    assert "'Ram C' is not one of the 196" in fails(tmp_path)
 
 
 def test_an_own_list_of_classes_comes_first(tmp_path):
@@ -302,7 +302,7 @@ def test_a_number_that_contradicts_the_name(tmp_path):
     [
         (lambda row: [row[0], "0", *row[2:]], "class 0 is not one of 1 to 196"),
         (lambda row: [row[0], "", *row[2:6], ""], "has no class"),
-        (lambda row: [*row[:6], "Trabant"], "'Trabant' is none of the 196"),
+        (lambda row: [*row[:6], "Trabant"], "'Trabant' is not one of the 196"),
         (lambda row: row[:4], "has 4 values where the head has 7"),
         (lambda row: [*row[:2], "", *row[3:]], "x1 is ''"),
         (lambda row: ["1.jpg", *row[1:]], "lacks 1 of 9 annotated images (first: 1.jpg)"),

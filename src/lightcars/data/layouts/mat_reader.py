@@ -1,6 +1,6 @@
 """Read variables of a .mat file in a process of its own: scipy's reader crashes on some corrupt files.
 
-    python -I mat_reader.py FILE KEY     prints the variable as JSON, or {"error": ...}
+    python -P mat_reader.py FILE KEY     prints the variable as JSON, or {"error": ...}
 
 It is run as a script, so that it loads nothing of this package.
 """

@@ -49,7 +49,7 @@ def read_mat(path: Path, key: str) -> list[Any]:
 
 def _in_a_process(path: Path, key: str) -> dict[str, Any]:
     """Run `mat_reader`; a crash there is an error like any other."""
-    command = [sys.executable, "-I", mat_reader.__file__, os.fspath(path.absolute()), key]
+    command = [sys.executable, "-P", mat_reader.__file__, os.fspath(path.absolute()), key]
     try:
         done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
         result: dict[str, Any] = json.loads(done.stdout)
