@@ -59,9 +59,7 @@ def cases() -> Mapping[str, tuple[Augment, Augment]]:
             ours(c50),
             theirs(
                 flip,
-                K.RandomAffine(
-                    25, translate=(0.1, 0.1), scale=(0.9, 1.1), shear=8, resample="nearest", p=1.0
-                ),
+                K.RandomAffine(25, (0.1, 0.1), (0.9, 1.1), shear=8, resample="nearest", p=1.0),
                 K.ColorJitter(0.2, 0.2, 0.2, 0.1, p=1.0),
             ),
         ),
@@ -206,9 +204,8 @@ def synthetic(number: int) -> Tensor:
 
 def cpu() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
-    )
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "unknown")
 
 
 def main() -> None:

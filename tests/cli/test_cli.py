@@ -405,7 +405,7 @@ def test_evaluate_shows_the_worst_classes(lightcars, cars, finished):
     assert "worst" not in lightcars("evaluate", finished, cars, "--worst", 0).out
 
 
-def test_evaluate_warns_of_broken_photographs(lightcars, cars, finished, tmp_path):
+def test_evaluate_warns_of_broken_images(lightcars, cars, finished, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(cars, data)
     (data / "val" / "Bus" / "0000.png").write_bytes(b"")
@@ -437,7 +437,7 @@ def test_predict_as_table_with_a_picture(lightcars, cars, finished, tmp_path):
         assert image.format == "PNG"
 
 
-def test_predict_takes_photographs_alone(lightcars, cars):
+def test_predict_takes_images_alone(lightcars, cars):
     photos = [cars / "val" / kind / "0000.png" for kind in ("Bus", "Van")]
     shown = lightcars("predict", *photos, "--json", "--top", 2)
     content = json.loads(shown.out)
@@ -454,7 +454,7 @@ def test_predict_says_what_it_does_not_know(lightcars, cars, tmp_path):
     assert "out of distribution" in lines[1]
 
 
-def test_predict_without_a_photograph(lightcars, finished):
+def test_predict_without_an_image(lightcars, finished):
     assert lightcars("predict", "nothing.jpg").error == "there is no image nothing.jpg."
     assert lightcars("predict", "nothing").error == "there is no image nothing."
     assert f"name images too: lightcars predict {finished} IMAGE" in lightcars("predict", finished).error
@@ -647,7 +647,7 @@ def test_resuming_needs_the_run_folder(lightcars, cars):
     assert "resuming needs the run folder" in lightcars("finetune", cars, "--resume").error
 
 
-def test_bad_photographs(lightcars, cars, finished, tmp_path):
+def test_bad_images(lightcars, cars, finished, tmp_path):
     good, bad = cars / "val" / "Bus" / "0000.png", tmp_path / "bad.jpg"
     assert f"there is no image {bad}" in lightcars("predict", finished, good, bad).error
     bad.write_bytes(b"")
@@ -657,7 +657,7 @@ def test_bad_photographs(lightcars, cars, finished, tmp_path):
     assert f"{tmp_path} is a folder" in lightcars("predict", finished, tmp_path).error
 
 
-def test_one_picture_for_one_photograph(lightcars, cars, finished, tmp_path):
+def test_one_picture_for_one_image(lightcars, cars, finished, tmp_path):
     photos = [cars / "val" / "Bus" / f"000{i}.png" for i in range(2)]
     error = lightcars("predict", finished, *photos, "--picture", tmp_path / "picture.png").error
     assert "--picture draws one image, not 2" in error
@@ -670,7 +670,7 @@ def test_one_picture_for_one_photograph(lightcars, cars, finished, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--picture", "--cam"])
-def test_a_picture_never_takes_the_photographs_place(lightcars, cars, finished, tmp_path, option):
+def test_a_picture_never_takes_the_images_place(lightcars, cars, finished, tmp_path, option):
     photo = tmp_path / "car.png"
     photo.write_bytes((cars / "val" / "Bus" / "0000.png").read_bytes())
     before = photo.read_bytes()
@@ -682,7 +682,7 @@ def test_a_picture_never_takes_the_photographs_place(lightcars, cars, finished, 
     assert list(tmp_path.iterdir()) == [photo]
 
 
-def test_what_is_no_photograph(lightcars, finished):
+def test_what_is_no_image(lightcars, finished):
     assert "name is empty" in lightcars("predict", "").error
     address = "https://example.org/car.jpg"
     assert f"download {address} first" in lightcars("predict", finished, address).error
@@ -863,7 +863,7 @@ def test_demo_on_drawn_cars(lightcars, monkeypatch, tmp_path):
             assert image.format == "PNG"
 
 
-def test_demo_on_photographs_of_ones_own(lightcars, cars, monkeypatch, tmp_path):
+def test_demo_on_images_of_your_own(lightcars, cars, monkeypatch, tmp_path):
     monkeypatch.setattr(demonstration, "IMAGES_RECIPE", Recipe(epochs=1, resolution=32, batch_size=8))
     shown = lightcars("demo", "--data", cars, "--out", tmp_path / "demo")
     assert shown.code == 0, shown.err
@@ -872,7 +872,7 @@ def test_demo_on_photographs_of_ones_own(lightcars, cars, monkeypatch, tmp_path)
     assert (tmp_path / "demo" / "run" / "best").is_dir()
 
 
-def test_demo_as_json_passes_over_a_broken_photograph(lightcars, cars, monkeypatch, tmp_path):
+def test_demo_as_json_passes_over_a_broken_image(lightcars, cars, monkeypatch, tmp_path):
     monkeypatch.setattr(demonstration, "IMAGES_RECIPE", Recipe(epochs=1, resolution=32, batch_size=8))
     data = copied(cars, tmp_path)
     first, second = sorted((data / "val").rglob("*.png"))[:2]

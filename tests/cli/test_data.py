@@ -29,7 +29,7 @@ def photos(tmp_path):
         Image.new("RGB", (20, 10), (50 * position, 100, 200)).save(folder / f"{position}.png")
         rows.append(f"{split}/{NAME}/{position}.png,{NAME},1,1,10,10")
     (root / "annotations.csv").write_text("\n".join(rows))
-    (root / "classes.txt").write_text(f"{NAME}\nA class without a image\n")
+    (root / "classes.txt").write_text(f"{NAME}\nA class without an image\n")
     return root
 
 
@@ -74,7 +74,7 @@ def test_inspect_names_what_is_wrong(lightcars, photos):
     assert "LEAK: the same bytes in more than one split (1):" in shown.out
     assert f"train and val: train/{NAME}/2.png = val/{NAME}/3.png" in shown.out
     assert f"boxes outside of their image (1):\n  {train}/1.png: box 1, 1, 30, 10 in 20 x 10" in shown.out
-    assert "classes without a image in train (1):\n  A class without a image" in shown.out
+    assert "classes without an image in train (1):\n  A class without an image" in shown.out
     assert f"classes with few images in train (1):\n  {NAME}: 3" in shown.out
 
 
@@ -88,7 +88,7 @@ def test_inspect_says_that_the_counts_are_others(lightcars, photos):
 def test_inspect_cuts_long_lists(lightcars, photos):
     (photos / "classes.txt").unlink()
     shown = lightcars("data", "inspect", photos)
-    assert "classes without a image in train (195):" in shown.out
+    assert "classes without an image in train (195):" in shown.out
     assert "  and 185 more; --json lists all" in shown.out
 
 
@@ -97,7 +97,7 @@ def test_inspect_as_json(lightcars, photos):
     assert found["layout"] == "class folders"
     assert [split["num_images"] for split in found["splits"]] == [3, 1]
     assert found["splits"][0]["num_boxes"] == 3
-    assert found["absent_classes"] == ["A class without a image"]
+    assert found["absent_classes"] == ["A class without an image"]
     assert found["width"] == [20, 20, 20]
     assert len(found["rgb"]["mean"]) == 3
 

@@ -160,7 +160,7 @@ def test_finetune_from_weights(lightcars, cars, tmp_path):
     torch.testing.assert_close(trained.stem.conv.weight, start.stem.conv.weight, rtol=0, atol=1e-5)
     assert trained.preprocessing.mean == (0.1, 0.1, 0.1)
     description = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert "drawn anew: classifier.weight" in description["weights"]
+    assert "drawn again: classifier.weight" in description["weights"]
 
 
 def test_predict_with_published_weights(lightcars, cars, tmp_path):

@@ -103,7 +103,7 @@ def test_files_are_the_same_files_or_copies(tmp_path, monkeypatch):
     assert copy.read_bytes() == one.read_bytes()
 
 
-def test_links_to_photographs_are_followed(tmp_path):
+def test_links_to_images_are_followed(tmp_path):
     source = class_folders(tmp_path / "source")
     for path in list(source.rglob("*.jpg")):
         path.rename(tmp_path / path.name)
@@ -113,7 +113,7 @@ def test_links_to_photographs_are_followed(tmp_path):
     assert found(find_data(tmp_path / "new")) == expected(boxes=False)
 
 
-def test_classes_of_ones_own_are_kept_in_order(tmp_path):
+def test_classes_of_your_own_are_kept_in_order(tmp_path):
     for name in ("tram", "C/V"):
         put(tmp_path / "source" / "train" / name.replace("/", "_") / "1.png", RECORDS[0].image)
     (tmp_path / "source" / "classes.txt").write_text("tram\nC/V\n")

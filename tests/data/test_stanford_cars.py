@@ -53,7 +53,7 @@ def test_an_unknown_name_is_one_line_with_the_nearest_names():
     assert isinstance(caught.value, ValueError)
 
 
-def test_classes_of_ones_own():
+def test_classes_of_your_own():
     assert class_index("fire-engine", ("Bus", "Fire Engine")) == 1
     with pytest.raises(DataError, match="'Tram' is not one of the 2 classes"):
         class_index("Tram", ("Bus", "Fire Engine"))

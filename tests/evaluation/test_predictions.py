@@ -32,7 +32,7 @@ def copy(finished, tmp_path):
     return RunFolder(run)
 
 
-def test_one_row_for_each_validation_photograph(finished, stored):
+def test_one_row_for_each_validation_image(finished, stored):
     samples = find_data(finished.data).split("val")
     assert [finished.data / path for path in stored.paths] == [sample.path for sample in samples]
     assert stored.labels.tolist() == [sample.label for sample in samples]
@@ -42,10 +42,10 @@ def test_one_row_for_each_validation_photograph(finished, stored):
     assert len(head) == 12
 
 
-def test_they_are_the_figures_of_the_run(finished, stored):
-    figures = evaluate(finished.run, finished.data)
-    assert stored.top1_percent == pytest.approx(figures.top1_percent)
-    assert stored.top5_percent == pytest.approx(figures.top5_percent)
+def test_they_are_the_metrics_of_the_run(finished, stored):
+    evaluated = evaluate(finished.run, finished.data)
+    assert stored.top1_percent == pytest.approx(evaluated.top1_percent)
+    assert stored.top5_percent == pytest.approx(evaluated.top5_percent)
     assert stored.top1_percent == pytest.approx(finished.result.metrics["val_top1_percent"], abs=1e-3)
     assert stored.top5_percent == pytest.approx(finished.result.metrics["val_top5_percent"], abs=1e-3)
 
@@ -58,7 +58,7 @@ def test_they_are_what_predict_says(finished, stored, classes):
             assert guess.probability == pytest.approx(stored.probabilities[position, rank], abs=1e-5)
 
 
-def test_computed_anew_they_are_the_same(finished, stored):
+def test_computed_again_they_are_the_same(finished, stored):
     again, broken = predict_run(finished.run, finished.data)
     assert broken == ()
     assert again.paths == stored.paths
@@ -75,7 +75,7 @@ def test_written_and_read_they_are_the_same(stored, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
 
 
-def test_broken_photographs_are_left_out_and_named(finished, drawn_copy):
+def test_broken_images_are_left_out_and_named(finished, drawn_copy):
     path = drawn_copy / "val" / "Bus" / "0001.png"
     path.unlink()
     path.write_bytes(b"")

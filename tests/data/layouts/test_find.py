@@ -108,7 +108,7 @@ def test_only_images_count(tmp_path):
     assert names == {"00000.jpg", "UPPER.JPEG", "new.webp"}
 
 
-def test_classes_of_ones_own_keep_the_order_of_the_file(tmp_path):
+def test_classes_of_your_own_keep_the_order_of_the_file(tmp_path):
     fill(tmp_path, "train/tram/1.png", "train/bus/1.png", classes="tram\n\n  bus  \n")
     data = find_data(tmp_path)
     assert data.classes == ("tram", "bus")
@@ -159,7 +159,7 @@ def test_original_layout_with_names_of_its_own(tmp_path):
     assert [data.classes[sample.label] for sample in data.split("train")] == ["Tram", "Bus"]
 
 
-def test_the_test_photographs_are_a_split_only_with_their_labels(tmp_path):
+def test_the_test_images_are_a_split_only_with_their_labels(tmp_path):
     original(tmp_path, ROWS)
     fill(tmp_path, "cars_test/00001.jpg")
     assert list(find_data(tmp_path).splits) == ["train"]
@@ -279,7 +279,7 @@ def test_the_test_split_is_never_cut_into(tmp_path):
     assert all("/train/" in sample.path.as_posix() for sample in with_validation(data, 0).split("val"))
 
 
-def test_too_few_photographs_to_cut_from(tmp_path):
+def test_too_few_images_to_cut_from(tmp_path):
     with pytest.raises(DataError, match=f"{tmp_path} has too few images per class"):
         with_validation(find_data(folders(tmp_path, "train", 1)), 0)
 
@@ -305,7 +305,7 @@ def test_a_folder_of_something_else_shows_what_it_holds(tmp_path):
     assert "neither class folders" in text
 
 
-def test_photographs_without_the_devkit(tmp_path):
+def test_images_without_the_devkit(tmp_path):
     assert "neither class folders" in fails(fill(tmp_path, "cars_train/00001.jpg"))
 
 
@@ -352,7 +352,7 @@ def test_class_list_that_is_not_utf8(tmp_path):
     assert f"{tmp_path}/classes.txt" in fails(tmp_path)
 
 
-def test_missing_photographs_are_counted(tmp_path):
+def test_missing_images_are_counted(tmp_path):
     original(tmp_path, ROWS)
     (tmp_path / "cars_train" / "00002.jpg").unlink()
     text = fails(tmp_path)

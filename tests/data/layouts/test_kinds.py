@@ -59,7 +59,7 @@ def test_every_layout_is_found_and_nothing_drifts(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", READABLE)
-def test_a_missing_photograph_shifts_no_label_and_no_box(kind, tmp_path):
+def test_a_missing_image_shifts_no_label_and_no_box(kind, tmp_path):
     make, _, has_boxes = READABLE[kind]
     data = find_data(make(tmp_path))
     gone = data.split("train")[1].path
@@ -106,7 +106,7 @@ def test_the_official_counts_are_no_mismatch():
     )
 
 
-def test_classes_of_ones_own_have_no_official_counts(tmp_path):
+def test_classes_of_your_own_have_no_official_counts(tmp_path):
     put(tmp_path / "train" / "bus" / "1.jpg", b"")
     (tmp_path / "classes.txt").write_text("bus\n")
     assert find_data(tmp_path).mismatches == ()
@@ -115,7 +115,7 @@ def test_classes_of_ones_own_have_no_official_counts(tmp_path):
 # The original
 
 
-def test_photographs_without_labels_are_noted(tmp_path):
+def test_images_without_labels_are_noted(tmp_path):
     original(tmp_path)
     (tmp_path / "cars_test_annos_withlabels.mat").unlink()
     data = find_data(tmp_path)
@@ -123,7 +123,7 @@ def test_photographs_without_labels_are_noted(tmp_path):
     assert "3 images without labels, not used: cars_test_annos_withlabels.mat" in data.notes[0]
 
 
-def test_photographs_without_annotation_are_noted(tmp_path):
+def test_images_without_annotation_are_noted(tmp_path):
     put(original(tmp_path) / "cars_train" / "99999.jpg", b"")
     assert "1 images without annotation, not used (first: 99999.jpg)" in find_data(tmp_path).notes[0]
 
@@ -144,7 +144,7 @@ def test_an_empty_box_names_its_annotation(tmp_path, box):
     assert f"cars_train_annos.mat, annotation 5 ({rows[4][-1]}): the box" in fails(tmp_path)
 
 
-def test_a_photograph_that_is_annotated_twice(tmp_path):
+def test_an_image_that_is_annotated_twice(tmp_path):
     original(tmp_path)
     rows = devkit_rows(TRAIN)
     write_mat(tmp_path / "devkit" / "cars_train_annos.mat", DEVKIT, [*rows, rows[0]])
@@ -219,7 +219,7 @@ def test_broken_rows_are_named(tmp_path, change, words):
     assert words in text
 
 
-def test_a_photograph_named_twice_in_a_table(tmp_path):
+def test_an_image_named_twice_in_a_table(tmp_path):
     kaggle_folders(tmp_path)
     table = tmp_path / "anno_test.csv"
     lines = table.read_text().splitlines()
@@ -227,7 +227,7 @@ def test_a_photograph_named_twice_in_a_table(tmp_path):
     assert "anno_test.csv, row 4 names" in fails(tmp_path)
 
 
-def test_photographs_that_a_table_leaves_out_have_no_box(tmp_path):
+def test_images_that_a_table_leaves_out_have_no_box(tmp_path):
     kaggle_folders(tmp_path)
     table = tmp_path / "anno_train.csv"
     table.write_text("\n".join(table.read_text().splitlines()[1:]))
