@@ -24,7 +24,7 @@ from lightcars.recipes.recipe import Recipe
 from lightcars.training import finetune as finetuning
 from lightcars.training import trainer as training
 
-DEMO_EPOCHS = f"{demonstration.DRAWN_RECIPE.epochs} drawn, {demonstration.IMAGES_RECIPE.epochs} images"
+DEMO_EPOCHS = f"{demonstration.SYNTHETIC_RECIPE.epochs} drawn, {demonstration.IMAGES_RECIPE.epochs} images"
 COMMANDS = (
     "list",
     "info",
@@ -849,9 +849,9 @@ def test_tab_completes_commands():
 
 
 def test_demo_on_drawn_cars(lightcars, monkeypatch, tmp_path):
-    monkeypatch.setattr(demonstration, "DRAWN_TRAIN", 2)
-    monkeypatch.setattr(demonstration, "DRAWN_VAL", 1)
-    monkeypatch.setattr(demonstration, "DRAWN_RECIPE", Recipe(epochs=2, resolution=32, batch_size=8))
+    monkeypatch.setattr(demonstration, "SYNTHETIC_TRAIN", 2)
+    monkeypatch.setattr(demonstration, "SYNTHETIC_VAL", 1)
+    monkeypatch.setattr(demonstration, "SYNTHETIC_RECIPE", Recipe(epochs=2, resolution=32, batch_size=8))
     shown = lightcars("demo", "--out", tmp_path / "demo", "--epochs", 1)
     assert shown.code == 0, shown.err
     assert len(list((tmp_path / "demo" / "cars").rglob("*.png"))) == 24
