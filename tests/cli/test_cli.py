@@ -24,7 +24,7 @@ from lightcars.recipes.recipe import Recipe
 from lightcars.training import finetune as finetuning
 from lightcars.training import trainer as training
 
-DEMO_EPOCHS = f"{demonstration.SYNTHETIC_RECIPE.epochs} drawn, {demonstration.IMAGES_RECIPE.epochs} images"
+DEMO_EPOCHS = f"{demonstration.SYNTHETIC_RECIPE.epochs}, or {demonstration.IMAGES_RECIPE.epochs} with --data"
 COMMANDS = (
     "list",
     "info",

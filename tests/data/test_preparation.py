@@ -2,11 +2,13 @@
 
 import errno
 import os
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lightcars.data import hub as hub_data
 from lightcars.data import preparation
@@ -437,7 +439,7 @@ def test_an_interrupt_leaves_nothing(moment, tmp_path, monkeypatch):
 
 def test_an_interrupt_while_parquet_is_written(tmp_path, monkeypatch):
     parquet(tmp_path / "source")
-    rows = parquet_layout.images
+    rows = parquet_layout.encoded_images
 
     def interrupted(data, split):
         yield next(rows(data, split))
@@ -465,3 +467,13 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
         target = tmp_path / "locked" / "new"
     with pytest.raises(DataError, match="cannot"):
         prepare(class_folders(tmp_path / "source"), target)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_name_that_is_not_utf8_is_written_in_utf8(tmp_path):
+    folder = tmp_path / "source" / "train" / "Acura RL Sedan 2012"
+    folder.mkdir(parents=True)
+    name = os.fsdecode(b"caf\xe9.png")
+    Image.new("L", (8, 8)).save(folder / name)
+    prepare(tmp_path / "source", tmp_path / "new")
+    assert [path.name for path in (tmp_path / "new").rglob("*.png")] == ["caf-.png"]

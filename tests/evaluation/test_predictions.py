@@ -1,7 +1,9 @@
 """predictions.csv: what the best model says, as `evaluate` and `predict` say it, and ways to be damaged."""
 
 import csv
+import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +75,18 @@ def test_written_and_read_they_are_the_same(stored, tmp_path):
     assert np.array_equal(again.guesses, stored.guesses)
     assert np.array_equal(again.probabilities, stored.probabilities)
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
+
+
+def test_names_that_a_spreadsheet_would_run_and_bytes_that_are_not_utf8(stored, tmp_path):
+    classes = ("=1+1", "@SUM(A1)", "+A", "-B", "'=C", *stored.classes[5:])
+    paths = ("=a/b.png", os.fsdecode(b"val/caf\xe9.png"), *stored.paths[2:])
+    write_predictions(replace(stored, classes=classes, paths=paths), tmp_path / "predictions.csv")
+    text = (tmp_path / "predictions.csv").read_text(encoding="utf-8")
+    cells = [cell for row in csv.reader(text.splitlines()) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "@", "+", "-"))]
+    again = read_predictions(RunFolder(tmp_path), classes)
+    assert again.paths == paths
+    assert np.array_equal(again.guesses, stored.guesses)
 
 
 def test_broken_images_are_left_out_and_named(finished, drawn_copy):
