@@ -70,7 +70,7 @@ def real_steps(model: nn.Module, recipe: Recipe, data: DecodedImages, like: Prep
         use_distributed_sampler=False,
     )
     module = ClassifierModule(model, recipe, like)
-    trainer.fit(module, ImageDataModule(recipe, data, data, module.augmentation.photo))
+    trainer.fit(module, ImageDataModule(recipe, data, data, module.augmentation.image))
     return times.seconds()
 
 

@@ -1,12 +1,16 @@
 """`transforms_for` makes of an image what the source of the weights makes of it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from torchvision.models import get_model_weights
 
 from lightcars.errors import ConfigError, InputError
+from lightcars.models import transforms
+from lightcars.models.images import read_image
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square, transforms_for
 from lightcars.weights.catalog import ENTRIES, IMAGENET_MEAN, IMAGENET_STD, WeightsEntry
@@ -265,3 +269,63 @@ def test_shorter_side_comes_back_whatever_the_division_rounds_to():
                 resolution=resolution, mean=HALF, std=HALF, crop_fraction=resolution / shorter_side
             )
             assert preprocessing.shorter_side == shorter_side
+
+
+# As `predict` reads
+
+
+def stored(path: Path, kind: str) -> Path:
+    image = noise(60, 90)
+    if kind == "rotated":
+        tags = Image.Exif()
+        tags[0x0112] = 6
+        image.save(path, exif=tags)
+    elif kind == "16 bits":
+        Image.fromarray((np.asarray(image.convert("L")).astype(np.uint16)) * 257).save(path)
+    elif kind == "transparent":
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+        image.save(path)
+    elif kind == "palette":
+        image.quantize(16).save(path, transparency=3)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["rotated", "16 bits", "transparent", "palette"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_opened_file_is_read_as_predict_reads_it(tmp_path, kind, channels):
+    path = stored(tmp_path / "photo.png", kind)
+    preprocessing = Preprocessing(resolution=32, mean=(0.0,) * channels, std=(1.0,) * channels)
+    with Image.open(path) as image:
+        ours = transforms_for(preprocessing)(image)
+    expected = fit_square(preprocessing)(read_image(path, channels))
+    assert ours.mul(255).round().permute(1, 2, 0).numpy() == pytest.approx(
+        np.atleast_3d(np.asarray(expected)), abs=1.01
+    )
+
+
+def test_arrays_are_read_as_images():
+    image = noise(60, 90)
+    transform = transforms_for(Preprocessing(resolution=32, mean=HALF, std=HALF))
+    assert torch.equal(transform(np.asarray(image)), transform(image))
+    assert torch.equal(transform(np.asarray(image).astype(np.uint16) * 257), transform(image))
+
+
+# Extreme shapes
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (3, 2_000)])
+def test_a_long_image_is_cropped_before_it_is_scaled(size):
+    """Scaled first, it would have three billion pixels."""
+    preprocessing = Preprocessing(resolution=224, mean=HALF, std=HALF, resize="crop", crop_fraction=0.875)
+    image = Image.new("RGB", size, (200, 100, 50))
+    assert fit_square(preprocessing)(image).getextrema() == ((200, 200), (100, 100), (50, 50))
+    assert transforms_for(preprocessing)(image).shape == (3, 224, 224)
+
+
+@pytest.mark.parametrize("size", [(20, 300), (300, 20), (21, 400)])
+def test_cropping_first_gives_the_same_pixels(monkeypatch, size):
+    image = noise(*size).filter(ImageFilter.GaussianBlur(2))
+    preprocessing = Preprocessing(resolution=24, mean=HALF, std=HALF, resize="crop", crop_fraction=0.8)
+    first = np.asarray(fit_square(preprocessing)(image)).astype(int)
+    monkeypatch.setattr(transforms, "MAX_ASPECT_RATIO", 1000)
+    assert np.abs(np.asarray(fit_square(preprocessing)(image)) - first).max() <= 3
