@@ -31,7 +31,7 @@ EPOCHS = 30
 LAST_EPOCH_OF_C50 = 129
 SCALED = [round(epoch * EPOCHS / LAST_EPOCH_OF_C50) for epoch in (67, 82, 95, 107)]
 
-PINNED = ["precision=32-true", "memory_format=channels_last", "photos_on_device=false"]
+PINNED = ["precision=32-true", "memory_format=channels_last", "images_on_device=false"]
 """What is measured otherwise, and might not be the same on another machine."""
 
 START = str(Path(__file__).parent / "recipes" / "search-start.yaml")

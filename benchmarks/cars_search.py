@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from cars_recipes import FRESH, PINNED, SCALED, START, run, summary
+from lightcars.recipes.aliases import old_key
 from lightcars.recipes.files import load_recipe
 from lightcars.recipes.recipe import Recipe, flat
 from ratios import table
@@ -49,7 +50,7 @@ def photos(scale: float, colours: str = "ColorJitter") -> str:
         "TrivialAugmentWide": "{}",
     }
     return (
-        f"augment.photos=[{{RandomResizedCrop: {{scale: [{scale}, 1.0], ratio: [0.8, 1.25]}}}},"
+        f"augment.images=[{{RandomResizedCrop: {{scale: [{scale}, 1.0], ratio: [0.8, 1.25]}}}},"
         f" {{RandomHorizontalFlip: {{p: 0.5}}}}, {{{colours}: {settings[colours]}}}]"
     )
 
@@ -234,7 +235,7 @@ def digest(recipe: Recipe) -> str:
     """Of all settings that are not everybody's own, but the seed and where other runs lie."""
     usual = flat(Recipe().to_dict())
     own = {
-        key: value
+        old_key(key): value  # as when the first digests were made
         for key, value in flat(recipe.to_dict()).items()
         if key not in NOT_COMPARED and (key not in usual or usual[key] != value)
     }

@@ -133,7 +133,7 @@ def test_run_json_has_all_that_is_needed_to_do_it_again(finished):
     content = json.loads((finished.run / "run.json").read_text())
     kept = recipe_from(content["recipe"], "run.json")
     assert kept.differences(TINY_RECIPE.settled_by(kept)) == []
-    assert kept.photos_on_device is False, "as was settled"
+    assert kept.images_on_device is False, "as was settled"
     assert content["model"]["name"] == "ghostnet_050"
     assert content["model"]["family"] == "ghostnet"
     settings = content["model"]["config"]
@@ -243,9 +243,9 @@ def test_the_same_seed_gives_the_same_run(drawn, tiny, finished, tmp_path, table
         {"seed": 1},
         {"augment": NO_AUGMENTATION},
         {"label_smoothing": 0.0},
-        {"augment": AugmentRecipe(photos=({"RandomRotation": {"degrees": 90}},))},
-        {"augment": AugmentRecipe(photos=(), tensors=({"RandomErasing": {"p": 1.0}},))},
-        {"augment": AugmentRecipe(photos=(), batches=({"MixUp": {"alpha": 1.0}}, {"CutMix": {}}))},
+        {"augment": AugmentRecipe(images=({"RandomRotation": {"degrees": 90}},))},
+        {"augment": AugmentRecipe(images=(), tensors=({"RandomErasing": {"p": 1.0}},))},
+        {"augment": AugmentRecipe(images=(), batches=({"MixUp": {"alpha": 1.0}}, {"CutMix": {}}))},
         {"optimizer": OptimizerRecipe(name="SGD", settings={"momentum": 0.9, "nesterov": True})},
         {"optimizer": OptimizerRecipe(name="RMSprop", lr=1e-2)},
         {"schedule": ScheduleRecipe(name="constant", warmup_epochs=0)},
@@ -348,7 +348,7 @@ def test_a_frozen_trunk(drawn, tiny, tmp_path, freeze_epochs, moves):
 
 def test_the_trunk_at_a_lower_rate_and_norms_without_decay():
     model = ghostnet(num_classes=8, **TINY_MODEL)
-    recipe = OptimizerRecipe(lr=1.0, trunk_lr_factor=0.1, weight_decay=0.5, decay_norms=False)
+    recipe = OptimizerRecipe(lr=1.0, backbone_lr_factor=0.1, weight_decay=0.5, decay_norms=False)
     groups = parameter_groups(model, recipe)
     settings = {id(p): (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
     assert len(settings) == len(list(model.parameters()))
@@ -366,7 +366,7 @@ def test_crops_are_cut_from_larger_photographs(drawn, tiny, tmp_path, monkeypatc
         return decode(samples, like, name=name, **settings)
 
     monkeypatch.setattr(finetuning, "decode", noting)
-    crop = AugmentRecipe(photos=({"RandomResizedCrop": {"scale": [0.5, 1.0]}},))
+    crop = AugmentRecipe(images=({"RandomResizedCrop": {"scale": [0.5, 1.0]}},))
     result = tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, decode_resolution=48, augment=crop))
     assert sizes == {"train": 48, "val": 32}
     assert result.model.preprocessing.resolution == 32
@@ -418,7 +418,7 @@ def test_selecting_on_test_is_said_and_trains_on_all_of_train(drawn_copy, tiny, 
             },
             "ReduceLROnPlateau does not take",
         ),
-        ({"augment": AugmentRecipe(photos=({"RandomRotation": {}},))}, "RandomRotation does not take"),
+        ({"augment": AugmentRecipe(images=({"RandomRotation": {}},))}, "RandomRotation does not take"),
         ({"optimizer": OptimizerRecipe(settings={"betas": [0.9]})}, "AdamW does not take"),
         ({"optimizer": OptimizerRecipe(name="Muon", settings={"betas": [0.9]})}, "Muon does not take"),
         ({"optimizer": OptimizerRecipe(name="Muon", settings={"ns_steps": 200})}, "Muon does not take"),

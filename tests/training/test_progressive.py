@@ -29,7 +29,7 @@ GROWING = replace(
     progressive=ProgressiveRecipe(start_resolution=32, full_from=1.0, multiple_of=8),
 )
 SIZES = [32, 40, 48, 64]
-CROPS = AugmentRecipe(photos=({"RandomResizedCrop": {"scale": [0.5, 1.0]}}, {"RandomHorizontalFlip": {}}))
+CROPS = AugmentRecipe(images=({"RandomResizedCrop": {"scale": [0.5, 1.0]}}, {"RandomHorizontalFlip": {}}))
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_models_own_resolution_counts_too(drawn, tiny, tmp_path):
     [
         {},
         {"augment": CROPS, "decode_resolution": 72},
-        {"augment": AugmentRecipe(photos=())},
+        {"augment": AugmentRecipe(images=())},
         {"augment": AugmentRecipe(batches=({"MixUp": {}}, {"CutMix": {}}), tensors=({"RandomErasing": {}},))},
         {"model": ModelRecipe(name="ghostnet_050", settings={**TINY_MODEL, "img_channels": 1})},
         {"workers": 1},
@@ -269,7 +269,7 @@ def test_a_smaller_photograph_is_changed_as_a_larger_one():
 
 
 def test_the_full_size_is_what_it_was_without_growth():
-    photo, image = ImageAugmentation(AugmentRecipe().photos[:2], 64), Image.effect_noise((64, 64), 80)
+    photo, image = ImageAugmentation(AugmentRecipe().images[:2], 64), Image.effect_noise((64, 64), 80)
     torch.manual_seed(0)
     one = photo(image)
     torch.manual_seed(0)

@@ -194,7 +194,7 @@ def test_nothing_is_measured_where_nothing_is_open(drawn, tiny, tmp_path, monkey
 
 @pytest.mark.usefixtures("bf16_wins")
 def test_the_run_is_the_one_with_what_was_chosen(drawn, tiny, tmp_path, capsys, table, same_weights):
-    chosen = replace(AUTO, precision="bf16-mixed", memory_format="channels_last", photos_on_device=False)
+    chosen = replace(AUTO, precision="bf16-mixed", memory_format="channels_last", images_on_device=False)
     result = tiny(drawn, tmp_path / "run", recipe=AUTO, progress=True)
     content = json.loads((result.run / "run.json").read_text())
     assert content["recipe"] == json.loads(json.dumps(chosen.to_dict()))

@@ -42,7 +42,7 @@ def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Au
     Raises:
         ConfigError: settings that torchvision's transform does not take.
     """
-    photos, jitter = list(recipe.photos), None
+    photos, jitter = list(recipe.images), None
     if photos and "ColorJitter" in photos[-1]:
         settings = photos[-1]["ColorJitter"]
         if all(isinstance(value, int | float) for value in settings.values()):

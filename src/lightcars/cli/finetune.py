@@ -171,7 +171,7 @@ def _recipe(given: dict[str, Any], name: str | None, settings: list[str], resume
     from lightcars.runs.folder import RunFolder
 
     changes = [f"{KEYS[key]}={json.dumps(value)}" for key, value in given.items() if key in KEYS]
-    changes += ["augment.photos=[]"] if given.get("augment") is False else []
+    changes += ["augment.images=[]"] if given.get("augment") is False else []
     changes += ["test=true"] if given["test"] else []
     changes = [*_cleared(given, name), *changes, *settings] if resumed is None else changes + settings
     if resumed is not None:

@@ -72,7 +72,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 MemoryFormat = Literal["auto", "channels_last", "contiguous"]
 MEMORY_FORMATS: tuple[MemoryFormat, ...] = get_args(MemoryFormat)
 OnDevice = Literal["auto", True, False]
-MEASURED = ("precision", "memory_format", "photos_on_device")
+MEASURED = ("precision", "memory_format", "images_on_device")
 """Settings that may be AUTO."""
 
 
@@ -124,7 +124,7 @@ class Recipe:
         precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them; "auto" is the faster one of
             the first two on this machine, measured before the run.
         memory_format: of the images, "channels_last" or "contiguous"; "auto" is the faster one, likewise.
-        photos_on_device: keep all photographs in the memory of the device that trains, and augment them there
+        images_on_device: keep all photographs in the memory of the device that trains, and augment them there
             in batches; "auto" does so on a CUDA device where they take little of its free memory and every
             step of the augmentation can be done in batches.
         compile: train through `torch.compile`; validation is not compiled.
@@ -166,7 +166,7 @@ class Recipe:
     min_delta: float = 0.0
     precision: Precision = "auto"
     memory_format: MemoryFormat = "auto"
-    photos_on_device: OnDevice = "auto"
+    images_on_device: OnDevice = "auto"
     compile: bool = False
     gradient_checkpointing: bool = False
     accelerator: str = "auto"
@@ -194,8 +194,8 @@ class Recipe:
         require_not_negative("min_delta", self.min_delta)
         require_one_of("precision", self.precision, PRECISIONS)
         require_one_of("memory_format", self.memory_format, MEMORY_FORMATS)
-        if self.photos_on_device != AUTO and not isinstance(self.photos_on_device, bool):
-            raise ConfigError(f"photos_on_device must be auto, true or false, not {self.photos_on_device!r}.")
+        if self.images_on_device != AUTO and not isinstance(self.images_on_device, bool):
+            raise ConfigError(f"images_on_device must be auto, true or false, not {self.images_on_device!r}.")
         require_one_of("accelerator", self.accelerator, ACCELERATORS)
         self._check_sizes()
 
@@ -203,7 +203,7 @@ class Recipe:
         for name in ("resolution", "decode_resolution"):
             if getattr(self, name) is not None:
                 require_int(name, getattr(self, name), at_least=MIN_RESOLUTION)
-        cropped = any("RandomResizedCrop" in step for step in self.augment.photos)
+        cropped = any("RandomResizedCrop" in step for step in self.augment.images)
         if self.decode_resolution is not None and not cropped:
             raise ConfigError("decode_resolution needs a RandomResizedCrop that cuts to the resolution.")
         if self.resolution is not None:

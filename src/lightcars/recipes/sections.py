@@ -16,7 +16,7 @@ OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 ScheduleName = Literal["cosine", "constant", "MultiStepLR", "ReduceLROnPlateau", "ExponentialLR"]
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 STEPWISE = ("cosine", "constant")
-PHOTO_STEPS = (
+IMAGE_STEPS = (
     "RandomHorizontalFlip",
     "RandomAffine",
     "ColorJitter",
@@ -106,7 +106,7 @@ class OptimizerRecipe:
         lr: learning rate, at its peak.
         weight_decay: of all weights, or of convolutions and linear layers only.
         decay_norms: whether batch norms and biases decay too.
-        trunk_lr_factor: the trunk's learning rate as part of the classifier's.
+        backbone_lr_factor: the trunk's learning rate as part of the classifier's.
         settings: more arguments of the optimizer (`momentum`, `betas`, ...).
     """
 
@@ -116,14 +116,14 @@ class OptimizerRecipe:
     lr: float = 1e-3
     weight_decay: float = 0.05
     decay_norms: bool = True
-    trunk_lr_factor: float = 1.0
+    backbone_lr_factor: float = 1.0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_one_of("name", self.name, OPTIMIZERS)
         require_positive("lr", self.lr, at_most=1e12)
         require_not_negative("weight_decay", self.weight_decay)
-        require_positive("trunk_lr_factor", self.trunk_lr_factor, at_most=1)
+        require_positive("backbone_lr_factor", self.backbone_lr_factor, at_most=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ class AugmentRecipe:
     """How training photographs are changed at random, in torchvision's own terms.
 
     Attributes:
-        photos: done to each photograph, one after the other. A `RandomResizedCrop` needs no size: it is the
+        images: done to each photograph, one after the other. A `RandomResizedCrop` needs no size: it is the
             recipe's resolution. A `ColorJitter` at the end is done in batches, which is quicker.
         tensors: done to each photograph after normalization (`RandomErasing`).
         batches: one of them, drawn anew for each batch, mixes its photographs (`MixUp`, `CutMix`).
@@ -165,12 +165,12 @@ class AugmentRecipe:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
-    photos: tuple[Step, ...] = THESIS_STEPS
+    images: tuple[Step, ...] = THESIS_STEPS
     tensors: tuple[Step, ...] = ()
     batches: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
-        _require_steps("photos", self.photos, PHOTO_STEPS)
+        _require_steps("images", self.images, IMAGE_STEPS)
         _require_steps("tensors", self.tensors, TENSOR_STEPS)
         _require_steps("batches", self.batches, BATCH_STEPS)
 
@@ -226,7 +226,7 @@ class DistillationRecipe:
         require_positive("temperature", self.temperature)
 
 
-NO_AUGMENTATION = AugmentRecipe(photos=())
+NO_AUGMENTATION = AugmentRecipe(images=())
 
 
 def resolution_at(epoch: int, last: float, ends: tuple[int, int], multiple_of: int) -> int:

@@ -104,8 +104,8 @@ def resumed_job(data: str | Path, recipe: Recipe | None, out: str | Path | None)
     check_resumable(run)
     own = recipe_from(before["recipe"], str(run.description))
     check_processes(own)
-    if own.photos_on_device == AUTO:  # of a run that was begun before there was a choice
-        own = replace(own, photos_on_device=False)
+    if own.images_on_device == AUTO:  # of a run that was begun before there was a choice
+        own = replace(own, images_on_device=False)
     recipe = own if recipe is None else replace(own, workers=recipe.workers)  # nothing is left to measure
     _check_accelerator(recipe)
     cars = _split(data, recipe)

@@ -60,7 +60,7 @@ class ImageDataModule(L.LightningDataModule):
         sampler.set_epoch(self._epoch)
         whole: dict[str, Any] = {"sampler": sampler, "drop_last": len(sampler) >= self.recipe.batch_size}
         pinned = self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator"
-        if self.recipe.photos_on_device is True:
+        if self.recipe.images_on_device is True:
             drawn = DrawnOnly(len(self.train_set))
             return DataLoader(drawn, self.recipe.batch_size, collate_fn=together, pin_memory=pinned, **whole)
         return DataLoader(
@@ -76,7 +76,7 @@ class ImageDataModule(L.LightningDataModule):
         """Each device's own part; an empty batch where it has none, since all devices meet at the end."""
         assert self.trainer is not None
         part = range(self.trainer.global_rank, len(self.val_set), self.trainer.world_size)
-        if self.recipe.photos_on_device is True:
+        if self.recipe.images_on_device is True:
             return DataLoader(
                 cast(Any, torch.tensor(part).long().split(self.recipe.batch_size)), batch_size=None
             )

@@ -64,7 +64,7 @@ class DeviceImages:
         except torch.OutOfMemoryError as error:
             raise DeviceError(
                 f"the photographs ({_said(photos.pixels.nbytes)}) do not fit into the memory of {device};"
-                " set photos_on_device to false, or lower the resolution."
+                " set images_on_device to false, or lower the resolution."
             ) from error
         self._labels = torch.from_numpy(photos.labels).to(device)
 
@@ -75,7 +75,7 @@ class DeviceImages:
 
 
 def place(recipe: Recipe, steps: Sequence[Step], size_bytes: int) -> tuple[Recipe, str]:
-    """The recipe with `photos_on_device` settled, and a line that says where photographs are and why.
+    """The recipe with `images_on_device` settled, and a line that says where photographs are and why.
 
     Args:
         recipe: of the run.
@@ -84,14 +84,14 @@ def place(recipe: Recipe, steps: Sequence[Step], size_bytes: int) -> tuple[Recip
     """
     device = device_of(recipe)
     alone = [name for step in steps for name in step if not in_batches(step)]
-    against = _against(device, alone, size_bytes) if recipe.photos_on_device == AUTO else None
-    chosen = against is None if recipe.photos_on_device == AUTO else bool(recipe.photos_on_device)
+    against = _against(device, alone, size_bytes) if recipe.images_on_device == AUTO else None
+    chosen = against is None if recipe.images_on_device == AUTO else bool(recipe.images_on_device)
     if chosen:
         how = f"in batches, {', '.join(alone)} one by one" if alone else "in batches"
         line = f"photographs: {_said(size_bytes)} in the memory of {device}, augmented there {how}"
     else:
         line = f"photographs: augmented by the processor, one by one{f' ({against})' if against else ''}"
-    return replace(recipe, photos_on_device=chosen), line
+    return replace(recipe, images_on_device=chosen), line
 
 
 def _against(device: torch.device, alone: Sequence[str], size_bytes: int) -> str | None:

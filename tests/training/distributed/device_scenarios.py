@@ -32,7 +32,7 @@ from tests.training.tiny_settings import TINY_MODEL, TINY_RECIPE
 RANK, WORLD_SIZE = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
 
 MOVED = AugmentRecipe(
-    photos=(
+    images=(
         {"RandomHorizontalFlip": {}},
         {"RandomAffine": {"degrees": 25, "translate": [0.1, 0.1], "shear": 8}},
     )
@@ -165,7 +165,7 @@ SCENARIOS = {
         replace(
             PLAIN,
             epochs=1,
-            augment=AugmentRecipe(photos=(), batches=({"MixUp": {"alpha": 1.0}}, {"CutMix": {"alpha": 1.0}})),
+            augment=AugmentRecipe(images=(), batches=({"MixUp": {"alpha": 1.0}}, {"CutMix": {"alpha": 1.0}})),
         ),
         [],
     ),

@@ -20,7 +20,7 @@ def parameter_groups(model: ImageModel, recipe: OptimizerRecipe) -> list[dict[st
     groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         trunk = not name.startswith("classifier.")
-        rate = recipe.lr * (recipe.trunk_lr_factor if trunk else 1.0)
+        rate = recipe.lr * (recipe.backbone_lr_factor if trunk else 1.0)
         decay = recipe.weight_decay if recipe.decay_norms or parameter.ndim > 1 else 0.0
         matrix = recipe.name == "Muon" and trunk and is_matrix(parameter)
         groups.setdefault((rate, decay, matrix), []).append(parameter)
