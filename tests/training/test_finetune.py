@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -52,6 +53,7 @@ FILES = {
     "best/config.json",
     "best/model.safetensors",
     "checkpoints/last.ckpt",
+    "checkpoints/sha256.json",
     "curves.png",
     "last/config.json",
     "last/model.safetensors",
@@ -139,6 +141,9 @@ def test_run_json_has_all_that_is_needed_to_do_it_again(finished):
     settings = content["model"]["config"]
     assert (settings["num_classes"], settings["resolution"], settings["width"]) == (8, 32, 0.5)
     assert len(settings["blocks"]) == len(TINY_BLOCKS)
+    digests = content["data"].pop("digests")
+    assert digests.keys() == {"train", "val"}
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())
     assert content["data"] == {
         "root": str(finished.data),
         "layout": "class folders",
@@ -585,7 +590,7 @@ def test_broken_photographs_are_left_out_with_a_count(drawn_copy, tiny, tmp_path
         path = drawn_copy / "train" / kind / "0000.png"
         path.unlink()
         path.write_bytes(content)
-    with pytest.warns(UserWarning, match="^2 photographs of train left out: .*Bus/0000.png is empty"):
+    with pytest.warns(UserWarning, match="^2 images of train left out: .*Bus/0000.png is empty"):
         result = tiny(drawn_copy, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1))
     assert files(result.run) == FILES
 
@@ -817,14 +822,6 @@ def test_resuming_with_other_classes(drawn_copy, stopped, tiny):
     classes.write_text("\n".join(reversed(names)))
     with pytest.raises(DataError, match="is not the data that"):
         tiny(drawn_copy, stopped, resume=True, recipe=None)
-
-
-def test_resuming_from_a_truncated_state(drawn, stopped, tiny):
-    state = stopped / "checkpoints" / "last.ckpt"
-    state.write_bytes(state.read_bytes()[:-100])
-    with pytest.raises(RunError, match="is damaged, so the run cannot go on") as caught:
-        tiny(drawn, stopped, resume=True, recipe=None)
-    assert "\n" not in str(caught.value)
 
 
 def test_resuming_where_there_is_no_run(drawn, tiny, tmp_path):

@@ -90,9 +90,9 @@ def test_the_setting_is_auto_true_or_false():
             (),
             1,
             False,
-            "augmented by the processor, one by one (there is no CUDA device)",
+            "augmented by the CPU, one by one (there is no CUDA device)",
         ),
-        ("mps", (), 1, False, "(not tried on mps)"),
+        ("mps", (), 1, False, "(not supported on mps)"),
         (
             "cuda",
             THESIS_STEPS[:2],
@@ -101,14 +101,15 @@ def test_the_setting_is_auto_true_or_false():
             "3.0 GiB in the memory of cuda, augmented there in",
         ),
         ("cuda", ({"AugMix": {}},), 1, False, "(AugMix cannot be done in batches)"),
-        ("cuda", (), 4 * 2**30, False, "(4.0 GiB are too much for 10.0 GiB of free memory)"),
+        ("cuda", (), 4 * 2**30, False, "(4.0 GiB are too much for 10.0 GiB of memory)"),
     ],
 )
 def test_auto_takes_the_device_if_it_is_cuda_with_room_and_all_steps_have_batches(
     monkeypatch, device, steps, size_bytes, chosen, said
 ):
     monkeypatch.setattr(resident, "device_of", lambda recipe: torch.device(device))
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10 * 2**30, 80 * 2**30))
+    properties = SimpleNamespace(total_memory=10 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     recipe, line = place(Recipe(), steps, size_bytes)
     assert recipe == replace(Recipe(), images_on_device=chosen)
     assert said in line
@@ -119,7 +120,7 @@ def test_auto_takes_the_device_if_it_is_cuda_with_room_and_all_steps_have_batche
 
 def test_what_has_no_form_for_batches_is_named_where_the_device_was_asked_for():
     _, line = place(Recipe(images_on_device=True), ({"AugMix": {}}, THESIS_STEPS[0]), 2**20)
-    assert line == "photographs: 1.0 MiB in the memory of cpu, augmented there in batches, AugMix one by one"
+    assert line == "images: 1.0 MiB in the memory of cpu, augmented there in batches, AugMix one by one"
 
 
 def test_a_device_that_is_too_small_is_one_line(photos, monkeypatch):
@@ -229,7 +230,7 @@ def test_a_run_has_the_promised_sizes_and_says_where_its_photographs_are(
     sizes = list(enumerate([32, 48]))
     assert sorted(set(seen), key=str) == [(e, (8, 1, size, size), torch.uint8) for e, size in sizes]
     told = capsys.readouterr().err
-    assert "photographs: 0.2 MiB in the memory of cpu, augmented there in batches\n" in told
+    assert "images: 0.2 MiB in the memory of cpu, augmented there in batches\n" in told
     assert told.count(" images/s") == 3
     waiting = re.search(r"trained .* images/s, (.*) % of the time waiting for photographs", told)
     assert 0 < int(waiting[1]) < 100

@@ -177,7 +177,7 @@ def _recipe(given: dict[str, Any], name: str | None, settings: list[str], resume
     if resumed is not None:
         if name is not None:
             raise ConfigError("a resumed run keeps its recipe; leave --recipe out.")
-        return parse_recipe(json.dumps(RunFolder(resumed).read()["recipe"]), str(resumed), changes)
+        return parse_recipe(json.dumps(RunFolder(resumed).read().recipe.to_dict()), str(resumed), changes)
     return parse_recipe("{}", "the recipe", changes) if name is None else load_recipe(name, changes)
 
 

@@ -121,7 +121,7 @@ def _as_split(run: Path, root: str | Path, split: str) -> DatasetRecords:
     cars = find_data(root)
     if "val" in cars.splits or split == "test" or not RunFolder(run).description.is_file():
         return cars
-    seed = RunFolder(run).read()["data"]["validation_seed"]
+    seed = RunFolder(run).read().data.validation_seed
     return cars if seed is None else with_validation(cars, seed)
 
 
@@ -129,8 +129,7 @@ def validation_region(run: Path) -> Region:
     """What the run looked at when it validated."""
     if not RunFolder(run).description.is_file():
         return "whole"
-    region: Region = RunFolder(run).read()["recipe"].get("val_region", "whole")
-    return region
+    return RunFolder(run).read().recipe.val_region
 
 
 @torch.inference_mode()

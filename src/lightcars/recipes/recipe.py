@@ -19,6 +19,7 @@ from lightcars.models.validation import (
     require_positive,
     require_probability,
 )
+from lightcars.recipes.growth import EpochResolutions
 from lightcars.recipes.sections import (
     DEFAULT_MODEL,
     NO_AUGMENTATION,
@@ -35,16 +36,17 @@ from lightcars.recipes.sections import (
     ScheduleRecipe,
     Step,
     require_not_negative,
-    resolution_at,
 )
 
 __all__ = [
     "ACCELERATORS",
     "AUTO",
+    "DECIDED",
     "DEFAULT_MODEL",
-    "MEASURED",
+    "FASTEST",
     "MEMORY_FORMATS",
     "NO_AUGMENTATION",
+    "OPEN",
     "OPTIMIZERS",
     "PRECISIONS",
     "SCHEDULES",
@@ -66,14 +68,17 @@ __all__ = [
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 AUTO = "auto"
-"""What is settled before the run; what was chosen takes its place in the recipe that the run keeps."""
-Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+"""Chosen by what the machine has; the recipe that the run keeps names what was chosen."""
+FASTEST = "fastest"
+"""Chosen by a measurement before the run, which may have another outcome the next time."""
+OPEN = (AUTO, FASTEST)
+Precision = Literal["auto", "fastest", "32-true", "bf16-mixed", "16-mixed"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-MemoryFormat = Literal["auto", "channels_last", "contiguous"]
+MemoryFormat = Literal["auto", "fastest", "channels_last", "contiguous"]
 MEMORY_FORMATS: tuple[MemoryFormat, ...] = get_args(MemoryFormat)
 OnDevice = Literal["auto", True, False]
-MEASURED = ("precision", "memory_format", "images_on_device")
-"""Settings that may be AUTO."""
+DECIDED = ("precision", "memory_format", "images_on_device")
+"""Settings that may be left open; they are decided before anything is built."""
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -121,12 +126,14 @@ class Recipe:
         patience: early stopping after so many epochs without a lower validation loss; the GhostNet thesis's
             15. None never stops early.
         min_delta: how much lower the loss must be to count.
-        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them; "auto" is the faster one of
-            the first two on this machine, measured before the run.
-        memory_format: of the images, "channels_last" or "contiguous"; "auto" is the faster one, likewise.
-        images_on_device: keep all photographs in the memory of the device that trains, and augment them there
-            in batches; "auto" does so on a CUDA device where they take little of its free memory and every
-            step of the augmentation can be done in batches.
+        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them. "auto" is "bf16-mixed" if
+            the CPU or GPU computes in bfloat16, else "32-true"; "fastest" is the faster one of both, measured
+            before the run.
+        memory_format: "channels_last" or "contiguous", of the images. "auto" is "channels_last"; "fastest" is
+            measured.
+        images_on_device: keep all images in the memory of the training device and augment them there in
+            batches. "auto" does so on a CUDA device if they take little of its memory and every step of the
+            augmentation can be done in batches.
         compile: train through `torch.compile`; validation is not compiled.
         gradient_checkpointing: compute activations inside the blocks again in the backward pass: less
             memory, about a third more time.
@@ -209,33 +216,33 @@ class Recipe:
         if self.resolution is not None:
             self.resolutions(self.resolution)
 
-    def resolutions(self, full: int) -> tuple[int, ...]:
-        """Pixels of the training photographs' square in each epoch; `full` where the recipe leaves it open.
+    def resolutions(self, full: int) -> EpochResolutions:
+        """Return the resolution of the training images in each epoch.
+
+        Args:
+            full: the model's own resolution, for a recipe that names none.
 
         Raises:
             ConfigError: it does not start below the full resolution.
         """
         growth, full = self.progressive, self.resolution or full
         if growth is None:
-            return (full,) * self.epochs
+            return EpochResolutions(self.epochs, full, full)
         if growth.start_resolution >= full:
             raise ConfigError(
                 f"progressive.start_resolution must be less than the resolution ({full}),"
                 f" not {growth.start_resolution}."
             )
         last = growth.full_from * (self.epochs - 1)
-        return tuple(
-            resolution_at(epoch, last, (growth.start_resolution, full), growth.multiple_of)
-            for epoch in range(self.epochs)
-        )
+        return EpochResolutions(self.epochs, growth.start_resolution, full, last, growth.multiple_of)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for YAML and `run.json`."""
         return asdict(self)
 
     def settled_by(self, chosen: Recipe) -> Recipe:
-        """The recipe with what `chosen` has where this one leaves the choice to a measurement."""
-        taken = {name: getattr(chosen, name) for name in MEASURED if getattr(self, name) == AUTO}
+        """Return the recipe with the settings of `chosen` where this one leaves them open."""
+        taken = {name: getattr(chosen, name) for name in DECIDED if getattr(self, name) in OPEN}
         return replace(self, **taken)
 
     def differences(self, other: Recipe) -> list[str]:

@@ -227,18 +227,3 @@ class DistillationRecipe:
 
 
 NO_AUGMENTATION = AugmentRecipe(images=())
-
-
-def resolution_at(epoch: int, last: float, ends: tuple[int, int], multiple_of: int) -> int:
-    """Pixels of the training photographs' square in `epoch`, counted from 0.
-
-    It rises evenly from the first to the second of `ends`, which it has from epoch `last` on; before, it is
-    rounded down to a multiple.
-
-    >>> [resolution_at(epoch, 6, (64, 112), 16) for epoch in range(8)]
-    [64, 64, 80, 80, 96, 96, 112, 112]
-    """
-    start, full = ends
-    if epoch >= last:
-        return full
-    return int(start + (full - start) * epoch / last) // multiple_of * multiple_of

@@ -31,10 +31,9 @@ def recorded_accuracy(model: str | Path) -> Accuracy | None:
     preprocessing = read_card(run.best).preprocessing
     try:
         top1_percent = float(json.loads(run.summary.read_text(encoding="utf-8"))["val_top1_percent"])
-        data = Path(description["data"]["root"]).name
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{run.summary} or {run.description} cannot be read ({error!r}).") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"{run.summary} cannot be read ({error!r}).") from error
     if preprocessing is None:
         return None
-    split = shown_split(description["recipe"].get("select_on", "val"))
-    return Accuracy(top1_percent=top1_percent, data=f"{split} of {data}", resolution=preprocessing.resolution)
+    data = f"{shown_split(description.recipe.select_on)} of {description.data.root.name}"
+    return Accuracy(top1_percent=top1_percent, data=data, resolution=preprocessing.resolution)

@@ -13,17 +13,14 @@ tensorboard/        event files, unless that tracker was left out
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
-from zipfile import is_zipfile
+from typing import TypeAlias
 
 from lightcars.errors import ConfigError, RunError
-from lightcars.files import write_text
-from lightcars.recipes.files import recipe_from
 from lightcars.recipes.recipe import Recipe
+from lightcars.runs.description import RunDescription, read_description, write_description
 
 Row: TypeAlias = dict[str, float]
 """One epoch's figures, as in metrics.csv."""
@@ -95,18 +92,24 @@ class RunFolder:
         """Lightning's checkpoint after the last whole epoch."""
         return self.checkpoints / "last.ckpt"
 
-    def read(self) -> dict[str, Any]:
-        """What run.json says."""
+    @property
+    def previous(self) -> Path:
+        """Lightning's checkpoint of the epoch before, until the run is finished."""
+        return self.checkpoints / "previous.ckpt"
+
+    def read(self) -> RunDescription:
+        """Read run.json.
+
+        Raises:
+            RunError: there is no run, or the file is damaged.
+        """
         if not self.description.is_file():
             raise RunError(f"{self.path} holds no run (no {self.description.name}).")
-        try:
-            content = json.loads(self.description.read_text(encoding="utf-8"))
-            recipe_from(content["recipe"], str(self.description))
-            list(content.get("trackers", ())), dict(content.get("tracker_runs", {}))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{self.description} cannot be read ({error}).") from error
-        assert isinstance(content, dict)
-        return content
+        return read_description(self.description)
+
+    def write(self, description: RunDescription) -> None:
+        """Write run.json."""
+        write_description(self.description, description)
 
 
 def selecting_split(model: Path) -> str | None:
@@ -115,7 +118,7 @@ def selecting_split(model: Path) -> str | None:
     run = RunFolder(path)
     if not run.description.is_file() and path in (RunFolder(path.parent).best, RunFolder(path.parent).last):
         run = RunFolder(path.parent)
-    return str(run.read()["recipe"].get("select_on", "val")) if run.description.is_file() else None
+    return run.read().recipe.select_on if run.description.is_file() else None
 
 
 def best_row(rows: Sequence[Row]) -> Row:
@@ -141,33 +144,19 @@ def claim(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
-def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, dict[str, Any]]:
-    """A run to be resumed, with its description; a recipe other than its own is an error.
+def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, RunDescription]:
+    """Return a run to be resumed, with its description; a recipe other than its own is an error.
 
-    The number of workers may change: it has no influence on the figures. What the recipe leaves to a
-    measurement is what the run has.
+    The number of workers may change, as it has no influence on the result. What `recipe` leaves open
+    ("auto", "fastest") is what the run has.
     """
     run = RunFolder(path)
-    content = run.read()
-    stored = recipe_from(content["recipe"], str(run.description))
+    description = run.read()
+    stored = description.recipe
     asked = stored if recipe is None else replace(recipe.settled_by(stored), workers=stored.workers)
     changed = stored.differences(asked)
     if changed:
         raise ConfigError(
             f"{path} was started with another recipe ({', '.join(changed)}); resume it as it was."
         )
-    return run, content
-
-
-def check_resumable(run: RunFolder) -> None:
-    """An error if Lightning's checkpoint is there but not whole: a truncated archive has no directory."""
-    if run.resumable.exists() and not is_zipfile(run.resumable):
-        raise RunError(
-            f"{run.resumable} is damaged, so the run cannot go on; start anew in another folder"
-            f" ({run.best} holds the best model so far)."
-        )
-
-
-def describe(run: RunFolder, content: dict[str, Any]) -> None:
-    """Writes run.json."""
-    write_text(run.description, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return run, description

@@ -9,27 +9,24 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, final
+from typing import Any, cast
 
 import lightning as L
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch._dynamo.exc import TorchDynamoException
 
 from lightcars.data.dataset import DecodedImages
 from lightcars.errors import DeviceError, LightcarsError, RunError
-from lightcars.files import replacing
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.folder import Row
-from lightcars.training.callbacks.agreement import SameDataCheck, SameSpeed
+from lightcars.training.callbacks.agreement import SameDataCheck
 from lightcars.training.callbacks.pace import Pace, Stopwatch
 from lightcars.training.callbacks.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.training.callbacks.stopping import FrozenBackbone, ResumableEarlyStopping
 from lightcars.training.callbacks.tracking import Loggers, Tracking
 from lightcars.training.callbacks.workers import WorkerWatch
+from lightcars.training.checkpoints import AtomicCheckpoints
 from lightcars.training.distributed.ddp import (
     can_share_batch_norms,
     end_others,
@@ -42,7 +39,7 @@ from lightcars.training.module import ClassifierModule
 
 
 def train(
-    job: TrainingJob, photos: DecodedImages, val: DecodedImages, *, loggers: Loggers, progress: bool
+    job: TrainingJob, images: DecodedImages, val: DecodedImages, *, loggers: Loggers, progress: bool
 ) -> list[Row]:
     """Runs or goes on with a job; the rows of its table, one per epoch.
 
@@ -51,13 +48,13 @@ def train(
             wrote is in the run folder.
     """
     recipe = job.recipe
-    recorder = RunRecorder(job.run, job.cars.classes)
+    recorder = RunRecorder(job.run, job.records.classes)
     watch = WorkerWatch()
     stopwatch = Stopwatch()
     pace = Pace(stopwatch)
     callbacks: list[L.Callback] = [pace, recorder, Tracking(loggers, recorder), watch]
     if recipe.devices * recipe.num_nodes > 1:
-        callbacks += [SameDataCheck(job.run, photos, val), SameSpeed()]
+        callbacks.append(SameDataCheck(job.run, recipe, images, val))
     if recipe.patience is not None:
         callbacks.append(
             ResumableEarlyStopping("val_loss", patience=recipe.patience, min_delta=recipe.min_delta)
@@ -78,22 +75,12 @@ def train(
         )
     )
     module = ClassifierModule(job.network.train(), recipe, job.preprocessing, job.teacher)
-    loaders = ImageDataModule(recipe, photos, val, module.augmentation.photo)
+    loaders = ImageDataModule(recipe, images, val, module.augmentation.photo)
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
         trainer = _trainer(job, callbacks, stopwatch, bar=bar)
         _fit(trainer, module, loaders, resumable, watch)
     return recorder.rows
-
-
-@final
-class AtomicCheckpoints(TorchCheckpointIO):
-    """Lightning's checkpoints, written beside the one that they replace, whole or not at all."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        assert storage_options is None
-        with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
 
 
 def _trainer(job: TrainingJob, callbacks: list[L.Callback], stopwatch: Stopwatch, *, bar: bool) -> L.Trainer:
@@ -108,7 +95,7 @@ def _trainer(job: TrainingJob, callbacks: list[L.Callback], stopwatch: Stopwatch
             sync_batchnorm=can_share_batch_norms(recipe),
             accumulate_grad_batches=recipe.accumulate,
             gradient_clip_val=recipe.clip_norm,
-            precision="32-true" if recipe.precision == "auto" else recipe.precision,  # see SameSpeed
+            precision=cast(Any, recipe.precision),
             callbacks=callbacks,
             plugins=[AtomicCheckpoints()],
             profiler=stopwatch,
@@ -140,16 +127,16 @@ def _fit(
         raise KeyboardInterrupt from stop
     except Exception as error:
         end_others(trainer)
-        said = _said(error, trainer, module.recipe, watch)
-        if said is None:
+        explained = _explained(error, trainer, module.recipe, watch)
+        if explained is None:
             raise
-        raise said from error
+        raise explained from error
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
 
 
-def _said(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: WorkerWatch) -> RunError | None:
+def _explained(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: WorkerWatch) -> RunError | None:
     """What to say of an error that is not ours; None if it has to speak for itself."""
     if isinstance(error, LightcarsError):
         return None

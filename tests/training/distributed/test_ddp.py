@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,13 +22,17 @@ from torch import nn
 from lightcars import Recipe, evaluate, finetune, load
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data
+from lightcars.deploy.cpu import has_bf16
 from lightcars.errors import ConfigError, DataError, DeviceError
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.training import trainer as training
 from lightcars.training.callbacks.pace import Stopwatch
 from lightcars.training.distributed.ddp import end_others, strategy_for
 from lightcars.training.distributed.processes import (
+    check_decidable,
     check_processes,
+    hand_on,
+    handed_on,
     is_first_process,
     started_by_torchrun,
     with_started,
@@ -40,7 +45,7 @@ from tests.training.distributed.device_scenarios import play
 PATIENCE_S = 400
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {
-    **{name: os.environ[name] for name in os.environ if not name.startswith(("LIGHTCARS_RUN", "MASTER_"))},
+    **{name: os.environ[name] for name in os.environ if not name.startswith(("LIGHTCARS_", "MASTER_"))},
     "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
     "OMP_NUM_THREADS": "1",
 }
@@ -50,28 +55,32 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
 # Without other processes
 
 
-class Two:
-    """A strategy whose other device has the given sums."""
-
-    root_device = torch.device("cpu")
-
-    def __init__(self, other) -> None:
-        self.other = torch.tensor(other)
-
-    def reduce(self, tensor, reduce_op):
-        assert reduce_op == "sum"
-        return tensor + self.other
-
-
-def test_figures_are_of_all_photographs_not_means_of_means():
-    figures = EpochMetrics(1, 2)
+def test_metrics_are_of_all_images_not_means_of_means():
+    metrics = EpochMetrics(3, 1, 2)
     logits = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
-    figures.add(torch.tensor(2.0), logits, torch.tensor([0, 1, 2]))
-    figures.add(torch.tensor(6.0), logits[:1], torch.tensor([1]))
-    loss, top1, top2 = figures.take(Two([8.0, 1.0, 2.0, 4.0]))
-    assert (loss.item(), top1.item(), top2.item()) == ((6 + 6 + 8) / 8, 100 * 2 / 8, 100 * 5 / 8)
-    with_nothing = figures.take(Two([8.0, 1.0, 2.0, 4.0]))
-    assert [value.item() for value in with_nothing] == [2.0, 25.0, 50.0]
+    for _ in range(2):  # it starts again
+        metrics.add(torch.tensor(2.0), logits, torch.tensor([0, 1, 2]))
+        metrics.add(torch.tensor(6.0), logits[:1], torch.tensor([1]))
+        loss, top1, top2 = metrics.take()
+        assert (loss.item(), top1.item(), top2.item()) == ((6 + 6) / 4, 100 / 4, 100 * 3 / 4)
+
+
+@pytest.mark.parametrize("num_classes", [1, 3])
+def test_top_5_of_fewer_classes_are_all_of_them(num_classes):
+    metrics = EpochMetrics(num_classes, 1, 5)
+    metrics.add(torch.tensor(2.0), torch.rand(4, num_classes), torch.zeros(4, dtype=torch.int64))
+    assert metrics.take()[2].item() == 100
+
+
+def test_a_loss_that_is_not_finite_is_not_left_out():
+    metrics = EpochMetrics(3, 1)
+    for loss in (1.0, float("nan")):
+        metrics.add(torch.tensor(loss), torch.rand(2, 3), torch.tensor([0, 1]))
+    assert metrics.take()[0].isnan()
+
+
+def test_the_checkpoint_has_nothing_of_the_metrics():
+    assert EpochMetrics(3, 1, 5).state_dict() == {}
 
 
 @pytest.mark.parametrize(("number", "world_size"), [(24, 1), (24, 2), (23, 2), (5, 3), (1, 2), (2, 4)])
@@ -262,7 +271,7 @@ def folders(drawn, tmp_path_factory) -> dict[str, str]:
     uneven = str(only(even, made / "uneven", 47, "train"))
     one = str(only(drawn, made / "one", 1, "val"))
     names = ("whole", "accumulated", "frozen", "thawed", "norms", "still", "mixed", "opposite", "spoilt")
-    usual = dict.fromkeys((*names, "measured"), uneven)
+    usual = dict.fromkeys((*names, "auto", "fastest"), uneven)
     return {**usual, "small": str(even), "one": one, "apart": f"{uneven},{one}"}
 
 
@@ -403,12 +412,77 @@ def test_mixed_batches_train_on_two_devices(two):
 
 
 @pytest.mark.slow
-def test_all_processes_take_what_the_first_one_measured(two):
-    first, second = noted(two, "measured")
+def test_processes_that_start_at_once_decide_alike(two):
+    first, second = noted(two, "auto")
     assert figures(first) == figures(second)
-    assert len(first["rows"]) == 3
-    recipe = json.loads((two / "measured" / "run.json").read_text())["recipe"]
-    assert (recipe["precision"], recipe["memory_format"]) == ("bf16-mixed", "contiguous")
+    assert len(first["rows"]) == 1
+    kept = json.loads((two / "auto" / "run.json").read_text())["recipe"]
+    precision = "bf16-mixed" if has_bf16() else "32-true"
+    assert (kept["precision"], kept["memory_format"]) == (precision, "channels_last")
+
+
+@pytest.mark.slow
+def test_processes_that_start_at_once_cannot_measure(two):
+    for notes in noted(two, "fastest"):
+        assert notes["error"].startswith(
+            "ConfigError: precision fastest is measured by the process that starts"
+        )
+
+
+HANDED_ON = """
+import os, sys
+from dataclasses import replace
+from tests.training.distributed.device_scenarios import PLAIN
+from lightcars import finetune
+from lightcars.runs.description import TrainingSpeed
+from lightcars.training import decisions
+from lightcars.training.module import ClassifierModule
+
+def decide_speed(recipe, *_):
+    assert "LOCAL_RANK" not in os.environ, "measured by another process than the first one"
+    return replace(recipe, precision="bf16-mixed", memory_format="contiguous"), None
+
+def training_step(self, batch, batch_idx):
+    assert (self.recipe.precision, self.recipe.memory_format) == ("bf16-mixed", "contiguous")
+    assert self.trainer.precision == "bf16-mixed"
+    return step(self, batch, batch_idx)
+
+if __name__ == "__main__":
+    decisions.decide_speed = decide_speed
+    step, ClassifierModule.training_step = ClassifierModule.training_step, training_step
+    recipe = replace(PLAIN, epochs=1, devices=2, precision="fastest", memory_format="fastest")
+    finetune(sys.argv[1], recipe=recipe, out=sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_the_first_process_hands_on_what_it_measured(drawn, tmp_path, table, run_script):
+    run_script(HANDED_ON, drawn, tmp_path / "run")
+    assert len(table(tmp_path / "run")) == 1
+
+
+def test_decisions_reach_the_other_processes_of_the_same_run_alone(monkeypatch, tmp_path):
+    decisions = {"precision": "bf16-mixed", "images_on_device": True}
+    monkeypatch.setenv("LIGHTCARS_DECISIONS", "{}")
+    hand_on(tmp_path / "run", decisions)
+    assert handed_on(tmp_path / "run") is None, "the first process decides itself"
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert handed_on(tmp_path / "run") == decisions
+    assert handed_on(tmp_path / "other") is None
+
+
+@pytest.mark.parametrize("setting", ["precision", "memory_format"])
+def test_what_is_fastest_cannot_be_measured_by_each_process(monkeypatch, setting):
+    monkeypatch.delenv("LIGHTCARS_DECISIONS", raising=False)
+    several = Recipe(devices=2, **{setting: "fastest"})
+    check_decidable(several)
+    check_decidable(Recipe(**{setting: "fastest"}))
+    with pytest.raises(ConfigError, match=f"{setting} fastest is measured by the process that starts"):
+        check_decidable(replace(several, num_nodes=2))
+    of_torchrun(monkeypatch, 2, 2, rank=0)
+    with pytest.raises(ConfigError, match=f"name the {setting.replace('_', ' ')}, or leave it to auto"):
+        check_decidable(several)
+    check_decidable(Recipe(devices=2))
 
 
 @pytest.mark.slow
@@ -421,7 +495,7 @@ def test_a_loss_that_is_no_number_on_one_device_stops_both(two):
 @pytest.mark.slow
 def test_machines_with_other_photographs_are_told_before_the_first_step(two):
     for notes in noted(two, "apart"):
-        assert notes["error"].startswith("DataError: the machines do not have the same photographs")
+        assert notes["error"].startswith("DataError: the machines do not have the same images")
         assert notes["train"] == []
 
 
@@ -537,7 +611,7 @@ def assert_one_run(ended, run: Path, table) -> None:
     assert ended.stdout.count("best epoch") == ended.stdout.count("run folder") == 1
     assert "Traceback" not in ended.stderr
     told = [line for line in ended.stderr.splitlines() if line]
-    begins = ["run folder", "photographs", "epoch 1/2", "epoch 2/2", "trained"]
+    begins = ["run folder", "images", "epoch 1/2", "epoch 2/2", "trained"]
     assert len(told) == len(begins), ended.stderr
     assert all(map(str.startswith, told, begins)), ended.stderr
     assert len(table(run)) == 2

@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
 from uuid import uuid4
@@ -20,7 +21,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 
 from lightcars.errors import RunError
 from lightcars.recipes.recipe import flat
-from lightcars.runs.folder import describe
+from lightcars.runs.description import RunDescription
 from lightcars.training.callbacks.recording import RunRecorder
 from lightcars.training.callbacks.workers import is_dead_worker
 from lightcars.training.job import TrainingJob
@@ -63,18 +64,17 @@ def open_trackers(job: TrainingJob, ids: Mapping[str, str | None]) -> tuple[Logg
     return loggers, runs
 
 
-def resume_trackers(job: TrainingJob, names: Sequence[str]) -> Loggers:
-    """The loggers for going on with a run, each in the run that it has; `run.json` remembers the choice."""
-    content = job.run.read()
-    before = content.get("tracker_runs", {})
-    loggers, runs = open_trackers(job, {name: before.get(name) for name in names})
-    now = {
-        "recipe": {**content["recipe"], "workers": job.recipe.workers},
-        "trackers": list(names),
-        "tracker_runs": {**before, **runs},
-    }
-    if {**content, **now} != content:
-        describe(job.run, {**content, **now})
+def resume_trackers(job: TrainingJob, before: RunDescription, names: Sequence[str]) -> Loggers:
+    """Open the loggers of a resumed run, each for the run that it has; `run.json` remembers the choice."""
+    loggers, runs = open_trackers(job, {name: before.tracker_runs.get(name) for name in names})
+    now = replace(
+        before,
+        recipe=replace(before.recipe, workers=job.recipe.workers),
+        trackers=tuple(names),
+        tracker_runs={**before.tracker_runs, **runs},
+    )
+    if now != before:
+        job.run.write(now)
     return loggers
 
 
