@@ -15,12 +15,15 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from typer.main import get_command
 
 import lightcars as library
 from lightcars.cli import demo as demonstration
+from lightcars.cli.main import app
+from lightcars.cli.recipe_options import KEYS, choices_of, field_of
 from lightcars.counters.latency import Latency
 from lightcars.models.registry import MODELS
-from lightcars.recipes.recipe import Recipe
+from lightcars.recipes.recipe import Recipe, flat
 from lightcars.training import finetune as finetuning
 from lightcars.training import trainer as training
 
@@ -134,26 +137,34 @@ def test_help_tells_the_defaults(lightcars, command, texts):
         assert re.search(rf"\[default: {re.escape(text)}[\];]", shown), text
 
 
-def test_the_defaults_that_help_tells_are_the_recipes(lightcars):
+def test_every_option_of_finetune_is_checked_against_the_recipe(lightcars):
+    """Each one that sets a key of the recipe has its type, its default and its choices."""
+    own = {"data", "recipe", "settings", "trackers", "out", "resume", "augment", "test", "as_json"}
+    options = {option.name: option for option in get_command(app).commands["finetune"].params}
+    assert options.keys() - own - {"help"} == KEYS.keys()
     shown = plain(lightcars("finetune", "--help").out)
-    recipe = Recipe()
-    for option, value in (
-        ("epochs", recipe.epochs),
-        ("batch-size", recipe.batch_size),
-        ("seed", recipe.seed),
-        ("learning-rate", recipe.optimizer.lr),
-        ("weight-decay", recipe.optimizer.weight_decay),
-        ("label-smoothing", recipe.label_smoothing),
-        ("schedule", recipe.schedule.name),
-        ("warmup-epochs", f"{recipe.schedule.warmup_epochs:g}"),
-        ("patience", recipe.patience),
-        ("accelerator", recipe.accelerator),
-        ("devices", recipe.devices),
-        ("workers", recipe.workers),
-        ("precision", recipe.precision),
-        ("memory-format", recipe.memory_format),
-    ):
-        assert re.search(rf"--{option} [^[]*\[default: {re.escape(str(value))}\]", shown), option
+    kinds = {str: "text", int: "integer", float: "float", bool: "boolean"}
+    for name, key in KEYS.items():
+        hint, default = field_of(key)
+        option = options[name]
+        assert option.default is None, "what is not given is left to the recipe"
+        if default is not None:
+            assert option.type.name == kinds[type(default)], name
+            text = f"{default:g}" if isinstance(default, float) else str(default)
+            if isinstance(default, bool):
+                text = ("" if default else "no-") + name.replace("_", "-")
+            assert f"[default: {text}]" in option.help.replace("\\[", "["), name
+        assert all(choice in option.help for choice in choices_of(hint)), name
+        assert re.search(rf"--{name.replace('_', '-')} ", shown), name
+
+
+def test_keys_of_the_options_are_keys_of_recipes():
+    for key in KEYS.values():
+        if not key.startswith("model.settings."):
+            assert key in flat(Recipe().to_dict()), key
+    assert field_of("optimizer.lr") == (float, 0.001)
+    assert choices_of(field_of("select_on")[0]) == ("val", "test")
+    assert choices_of(field_of("epochs")[0]) == ()
 
 
 def test_version(lightcars):
@@ -756,7 +767,7 @@ def test_ctrl_c_says_how_to_go_on_even_with_spaces_in_names(lightcars, monkeypat
     monkeypatch.setattr(finetuning, "finetune", stopped)
     ended = lightcars("finetune", "my cars", "--out", tmp_path / "run 1")
     assert (ended.code, ended.out) == (130, "")
-    line = ended.err.splitlines()[-1].removeprefix("stopped; go on with: ")
+    line = ended.err.splitlines()[-1].removeprefix("stopped; resume with: ")
     assert shlex.split(line) == [
         "lightcars",
         "finetune",
@@ -789,7 +800,8 @@ run()
 """
 
 
-def test_ctrl_c_stops_and_resume_finishes(lightcars, cars, tmp_path):
+@pytest.mark.parametrize("pauses_s", [(), (0.02,), (0.0, 0.02, 0.3)], ids=["once", "twice", "often"])
+def test_ctrl_c_stops_and_resume_finishes(lightcars, cars, tmp_path, pauses_s):
     run, reference, marker = tmp_path / "run", tmp_path / "reference", tmp_path / "in-the-second-epoch"
     arguments = ["finetune", cars, *SMALL, "--epochs", 3]
     process = subprocess.Popen(
@@ -805,12 +817,15 @@ def test_ctrl_c_stops_and_resume_finishes(lightcars, cars, tmp_path):
                 break
             threading.Event().wait(0.1)
         process.send_signal(signal.SIGINT)
+        for pause_s in pauses_s:
+            threading.Event().wait(pause_s)
+            process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
     assert (process.returncode, out) == (130, ""), err
     assert "Traceback" not in err
-    line = f"stopped; go on with: lightcars finetune {cars} --out {run} --resume"
+    line = f"stopped; resume with: lightcars finetune {cars} --out {run} --resume"
     assert err.splitlines()[-1] == line
 
     program, *rest = shlex.split(line.split(": ", 1)[1])

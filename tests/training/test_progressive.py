@@ -76,6 +76,21 @@ def test_whatever_the_numbers_they_keep_their_promise(epochs, full_from, resolut
     assert all(size == resolution for size in sizes[round(full_from * (epochs - 1)) + 1 :])
 
 
+def test_the_first_epoch_of_each_size():
+    growth = ProgressiveRecipe(start_resolution=64)
+    sizes = Recipe(epochs=9, resolution=112, progressive=growth).resolutions(0)
+    assert sizes.changes() == {1: 64, 3: 80, 5: 96, 7: 112}
+    assert Recipe(epochs=9, resolution=112).resolutions(0).changes() == {1: 112}
+
+
+def test_a_run_of_very_many_epochs_is_no_list_of_them():
+    growth = ProgressiveRecipe(start_resolution=64, full_from=0.5)
+    sizes = Recipe(epochs=10**9, resolution=112, progressive=growth).resolutions(0)
+    assert (len(sizes), sizes[0], sizes[-1], sizes[10**8]) == (10**9, 64, 112, 64)
+    assert list(sizes.changes().values()) == [64, 80, 96, 112]
+    assert len(Recipe(epochs=10**9, resolution=112).resolutions(0)) == 10**9
+
+
 def test_without_growth_the_size_is_the_same_throughout():
     assert Recipe(epochs=3, resolution=96).resolutions(224)[:] == (96,) * 3
     assert Recipe(epochs=3).resolutions(224)[:] == (224,) * 3

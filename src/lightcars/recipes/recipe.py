@@ -66,7 +66,8 @@ __all__ = [
 ]
 
 
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
 AUTO = "auto"
 """Chosen by what the machine has; the recipe that the run keeps names what was chosen."""
 FASTEST = "fastest"
@@ -176,7 +177,7 @@ class Recipe:
     images_on_device: OnDevice = "auto"
     compile: bool = False
     gradient_checkpointing: bool = False
-    accelerator: str = "auto"
+    accelerator: Accelerator = "auto"
     devices: int = 1
     num_nodes: int = 1
     workers: int = 0
