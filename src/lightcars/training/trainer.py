@@ -168,7 +168,8 @@ def _quiet() -> Iterator[None]:
                 ".*number of training batches.*",
                 ".*exists and is not empty.*",
                 "Grad strides do not match bucket view strides",  # channels_last; it costs a copy
-                ".*sync_dist=True.*",  # figures come reduced
+                ".*sync_dist=True.*",  # metrics come reduced
+                "The dirpath has changed",  # of a run folder that was moved; its last.ckpt moved with it
             ):
                 warnings.filterwarnings("ignore", message)
             yield
