@@ -163,7 +163,7 @@ def test_runs_that_were_judged_on_test_are_compared_as_such(lightcars, chosen, t
     shutil.copytree(chosen[0].run, tmp_path / "second")
     page = tmp_path / "both.html"
     shown = lightcars("report", chosen[0].run, tmp_path / "second", "--out", page)
-    assert re.search(rf"of 16 photographs every run gets .* wrong \({CHOSEN_ON_TEST}\)", shown.out)
+    assert re.search(rf"of 16 images every run gets .* wrong \({CHOSEN_ON_TEST}\)", shown.out)
     words = text_of(page)
     assert f"Photographs that every run gets wrong ({CHOSEN_ON_TEST}) Of 16 test photographs" in words
     assert "One column for each test photograph" in words

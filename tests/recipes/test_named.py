@@ -132,7 +132,7 @@ def test_the_efficientnet_theses_settings():
     assert load_recipe("efficientnet-thesis-pretrained").model.weights == "lukemelas/efficientnet-b0"
     gray = load_recipe("efficientnet-thesis-gray")
     model = create_model(gray.model.name, device="meta", num_classes=196, **gray.model.settings)
-    assert count_params(model) == 4_258_048  # the thesis's "FLOPS", for gray photographs
+    assert count_params(model) == 4_258_048  # the thesis's "FLOPS", for gray images
     assert (gray.mean, gray.std) == ((0.462,), (0.270,))
     assert (model.config.padding, model.config.batch_norm_eps) == ("same", 1e-3)
 
@@ -174,7 +174,7 @@ def test_changes_win_over_the_file():
     assert recipe.optimizer.weight_decay == 0.6
 
 
-def test_a_file_of_ones_own(tmp_path):
+def test_your_own_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(recipe_text("c-50").replace("epochs: 200", "epochs: 3"))
     assert load_recipe(path).epochs == 3

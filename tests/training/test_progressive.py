@@ -1,4 +1,4 @@
-"""Photographs that grow over the epochs: the recipe, the sizes of batches, and going on after a stop."""
+"""Images that grow over the epochs: the recipe, the sizes of batches, and going on after a stop."""
 
 import json
 from dataclasses import replace
@@ -206,7 +206,7 @@ def test_a_stopped_run_goes_on_at_the_size_of_its_epoch(
     assert result.metrics == whole.metrics
 
 
-def test_each_photograph_is_opened_once_in_a_run_of_several_epochs(drawn, tiny, tmp_path, monkeypatch):
+def test_each_image_is_opened_once_in_a_run_of_several_epochs(drawn, tiny, tmp_path, monkeypatch):
     opened = []
 
     def read_image(path, channels):
@@ -267,7 +267,7 @@ def test_scaled_down_is_pillows_up_to_rounding(mode, side):
     assert np.abs(np.asarray(ours, dtype=int) - np.asarray(theirs, dtype=int)).max() <= 1
 
 
-def test_a_smaller_photograph_is_changed_as_a_larger_one():
+def test_a_smaller_image_is_changed_as_a_larger_one():
     """Scaled down first, or changed at full size and scaled down then: apart by less than a pixel's step."""
     smooth = ImageOps.invert(Image.radial_gradient("L").resize((96, 96))).convert("RGB")
     photo = augmentation(AugmentRecipe(), 96, 8).photo

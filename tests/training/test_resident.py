@@ -1,4 +1,4 @@
-"""Photographs on the training device: where they go, what each step gets, and runs that use them."""
+"""Images on the training device: where they go, what each step gets, and runs that use them."""
 
 import json
 import re
@@ -65,11 +65,11 @@ def loaders(photos, recipe, *, rank=0, world_size=1) -> ImageDataModule:
 
 
 def told_apart(batch) -> list[tuple[int, int]]:
-    """Photographs by the sum of their pixels, with their labels."""
+    """Images by the sum of their pixels, with their labels."""
     return [(image.sum().item(), label.item()) for image, label in zip(*batch, strict=True)]
 
 
-# Where photographs go
+# Where images go
 
 
 def test_the_setting_is_auto_true_or_false():
@@ -135,7 +135,7 @@ def test_a_device_that_is_too_small_is_one_line(photos, monkeypatch):
 # What a step gets
 
 
-def test_photographs_come_with_their_labels(photos):
+def test_images_come_with_their_labels(photos):
     there = DeviceImages(photos["train"], CPU)
     pixels, labels = there.take(torch.tensor([5, 0]))
     assert torch.equal(pixels, torch.from_numpy(photos["train"].pixels[[5, 0]]).permute(0, 3, 1, 2))
@@ -151,7 +151,7 @@ def test_draws_become_one_batch():
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
-def test_an_epoch_has_the_same_photographs_and_labels_as_without(photos, world_size):
+def test_an_epoch_has_the_same_images_and_labels_as_without(photos, world_size):
     recipe = replace(TINY_RECIPE, augment=AugmentRecipe(images=()), workers=2)
     seen = []
     for on_device in (True, False):
@@ -176,7 +176,7 @@ def test_an_epoch_has_the_same_photographs_and_labels_as_without(photos, world_s
 
 
 @pytest.mark.parametrize(("number", "world_size"), [(24, 1), (24, 2), (23, 2), (1, 2), (2, 4)])
-def test_each_validation_photograph_is_judged_once(photos, number, world_size):
+def test_each_validation_image_is_validated_once(photos, number, world_size):
     val = photos["val"]
     few = replace(val, pixels=val.pixels[:number], labels=val.labels[:number], samples=val.samples[:number])
     found = []
@@ -196,7 +196,7 @@ def test_each_validation_photograph_is_judged_once(photos, number, world_size):
 
 
 def test_two_devices_augment_as_one_does(photos):
-    """The photographs of a step, whichever device has them, are those of one device with twice the batch."""
+    """The images of a step, whichever device has them, are those of one device with twice the batch."""
     recipe = replace(TINY_RECIPE, images_on_device=True, batch_size=8)
     alone = loaders(photos, recipe)
     parts = [loaders(photos, replace(recipe, batch_size=4), rank=rank, world_size=2) for rank in (0, 1)]
@@ -216,7 +216,7 @@ def test_two_devices_augment_as_one_does(photos):
 # Runs
 
 
-def test_a_run_has_the_promised_sizes_and_says_where_its_photographs_are(
+def test_a_run_has_the_promised_sizes_and_says_where_its_images_are(
     drawn, tiny, tmp_path, monkeypatch, capsys
 ):
     seen, step = [], training.ClassifierModule.training_step
@@ -232,7 +232,7 @@ def test_a_run_has_the_promised_sizes_and_says_where_its_photographs_are(
     told = capsys.readouterr().err
     assert "images: 0.2 MiB in the memory of cpu, augmented there in batches\n" in told
     assert told.count(" images/s") == 3
-    waiting = re.search(r"trained .* images/s, (.*) % of the time waiting for photographs", told)
+    waiting = re.search(r"trained .* images/s, (.*) % of the time waiting for images", told)
     assert 0 < int(waiting[1]) < 100
     assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["images_on_device"] is True
 

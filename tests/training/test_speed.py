@@ -153,10 +153,10 @@ def steps_that_take(monkeypatch, seconds) -> list[tuple[Setting, int]]:
 
 
 @pytest.mark.parametrize(
-    ("batch", "per_photograph", "shorter"), [(64, 0.001, 64), (64, 0.02, 16), (64, 9, 8), (2, 9, 2)]
+    ("batch", "per_image", "shorter"), [(64, 0.001, 64), (64, 0.02, 16), (64, 9, 8), (2, 9, 2)]
 )
-def test_long_steps_are_measured_with_fewer_photographs(monkeypatch, batch, per_photograph, shorter):
-    taken = steps_that_take(monkeypatch, lambda _, number: per_photograph * number)
+def test_long_steps_are_measured_with_fewer_images(monkeypatch, batch, per_image, shorter):
+    taken = steps_that_take(monkeypatch, lambda _, number: per_image * number)
     assert speed.measured(network(), [PLAIN, WIDE], batch, 32)[1] == shorter
     assert taken[2:] == [(PLAIN, shorter), (WIDE, shorter)] * (speed.ROUNDS + 1)
 
@@ -273,7 +273,7 @@ def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memor
 # Gradient checkpointing and compile
 
 
-def test_gradient_checkpointing_changes_no_figure(drawn, tiny, finished, tmp_path, monkeypatch, table):
+def test_gradient_checkpointing_changes_no_metric(drawn, tiny, finished, tmp_path, monkeypatch, table):
     recomputes = []
     step = training.ClassifierModule.training_step
 
@@ -330,7 +330,7 @@ def test_a_compiler_that_fails_is_one_line(drawn, tiny, tmp_path, monkeypatch):
     with pytest.raises(RunError, match=r"torch\.compile failed") as caught:
         tiny(drawn, tmp_path / "run", recipe=COMPILED)
     assert "\n" not in str(caught.value)
-    assert "start anew without compile" in str(caught.value)
+    assert "start again without compile" in str(caught.value)
 
 
 @pytest.mark.slow

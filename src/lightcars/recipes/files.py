@@ -1,4 +1,4 @@
-"""Recipes as YAML: those that ship, files of one's own, and changes on the command line. No torch."""
+"""Recipes as YAML: those that ship, your own files, and changes on the command line. No torch."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MAX_BYTES = 256 << 10
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that ship, in the order of their numbers."""
+    """Return the names of the recipes that ship, in the order of their numbers."""
     names = [path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml")]
     return sorted(names, key=_natural)
 
 
 def recipe_text(name: str) -> str:
-    """The YAML of a recipe that ships.
+    """Return the YAML of a recipe that ships.
 
     Raises:
         ConfigError: there is none of that name.
@@ -38,14 +38,14 @@ def recipe_text(name: str) -> str:
 
 
 def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """A recipe that ships, by name, or one from a YAML file.
+    """Load a recipe that ships, by name, or one from a YAML file.
 
     Args:
         name: of the recipe, or the path of a file ending in .yaml.
         changes: "key=value", keys with dots ("optimizer.lr=3e-4"), values in YAML; they win.
 
     Raises:
-        ConfigError: no such recipe; an unknown key, a wrong type or an impossible value, with its line.
+        ConfigError: no such recipe; an unknown key, a wrong type or an invalid value, with its line.
     """
     path = Path(name)
     if path.suffix in SUFFIXES:

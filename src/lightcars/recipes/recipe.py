@@ -1,6 +1,6 @@
 """Everything that determines a fine-tune besides the data: model, training, augmentation. No torch.
 
-A recipe is plain data: a YAML file (`recipe_file.py`), and what `run.json` keeps. What torch, torchvision and
+A recipe is plain data: a YAML file (`files.py`), and what `run.json` keeps. What torch, torchvision and
 Lightning do is passed through under their own names.
 """
 
@@ -83,7 +83,7 @@ DECIDED = ("precision", "memory_format", "images_on_device")
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings in one mapping; those inside others as `outer.inner`."""
+    """Flatten nested settings into one mapping, with keys such as `outer.inner`."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
@@ -103,29 +103,29 @@ class Recipe:
         model: what is trained.
         epochs: at most; early stopping may end before.
         resolution: pixels of the square; None is the model's own.
-        decode_resolution: pixels of the square in which training photographs are kept, for crops to be cut
-            from; None is `resolution`.
-        progressive: train on smaller photographs at first; None trains on `resolution` throughout. Validation
-            is at `resolution` in any case.
-        region: of training photographs: "whole" takes them as they are, "box" cuts them to the annotated
-            box, "masked" paints the rest white.
-        val_region: the same for the photographs that select and for those of the test split.
-        select_on: the split that chooses the best epoch. "test" is there to redo the theses, which did that;
-            its accuracies are too good, and every output says so.
-        mean, std: per channel, of pixel values in [0, 1]; None takes those of the weights that are started
-            from, else of Stanford Cars.
-        batch_size: photographs per batch and device.
+        decode_resolution: pixels of the square at which training images are kept to be cropped; None is
+            `resolution`.
+        progressive: train on smaller images at first; None trains on `resolution` throughout. Validation is
+            always at `resolution`.
+        region: of training images: "whole" uses them as they are, "box" crops them to the annotated box,
+            "masked" paints the rest white.
+        val_region: the same for the images of the selecting split and of the test split.
+        select_on: the split that selects the best epoch. "test" reproduces the theses, which did that; its
+            accuracies are too good, and every output says so.
+        mean, std: per channel, of pixel values in [0, 1]; None is those of the pretrained weights, else of
+            Stanford Cars.
+        batch_size: images per batch and device.
         accumulate: batches per optimizer step.
-        test: evaluate the best model on the test split once, when all is done.
+        test: evaluate the best model on the test split once, at the end.
         seed: of the weights, the order, the augmentation and the validation split.
         optimizer, schedule, augment: see there.
-        distillation: a teacher whose answers are learnt too; None for none.
-        label_smoothing: of the cross-entropy; the theses' 0.1.
-        ema_decay: an exponential moving average of the weights, updated each step, is what is validated and
-            kept; None for none.
-        clip_norm: largest norm of the gradient; None for any.
-        patience: early stopping after so many epochs without a lower validation loss; the GhostNet thesis's
-            15. None never stops early.
+        distillation: a teacher to learn from; None for none.
+        label_smoothing: of the training loss; the theses' 0.1.
+        ema_decay: decay of an exponential moving average of the weights, updated each step, which is what is
+            validated and saved; None for none.
+        clip_norm: gradient clipping by norm; None for none.
+        patience: epochs without a lower validation loss before early stopping; the GhostNet thesis's 15. None
+            never stops early.
         min_delta: how much lower the loss must be to count.
         precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them. "auto" is "bf16-mixed" if
             the CPU or GPU computes in bfloat16, else "32-true"; "fastest" is the faster one of both, measured
@@ -136,13 +136,13 @@ class Recipe:
             batches. "auto" does so on a CUDA device if they take little of its memory and every step of the
             augmentation can be done in batches.
         compile: train through `torch.compile`; validation is not compiled.
-        gradient_checkpointing: compute activations inside the blocks again in the backward pass: less
-            memory, about a third more time.
+        gradient_checkpointing: recompute activations inside the blocks in the backward pass: less memory,
+            about a third more time.
         accelerator: "auto", "cpu", "gpu", "cuda" or "mps".
         devices: how many of them on each machine.
         num_nodes: machines.
-        workers: processes that augment; 0 does it in the training process. None are needed, and none started,
-            where photographs are on the device.
+        workers: data loader processes; 0 augments in the training process. None are started if images are on
+            the device.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -238,7 +238,7 @@ class Recipe:
         return EpochResolutions(self.epochs, growth.start_resolution, full, last, growth.multiple_of)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, for YAML and `run.json`."""
+        """Return plain data, for YAML and `run.json`."""
         return asdict(self)
 
     def settled_by(self, chosen: Recipe) -> Recipe:
@@ -247,7 +247,7 @@ class Recipe:
         return replace(self, **taken)
 
     def differences(self, other: Recipe) -> list[str]:
-        """What `other` has otherwise: "optimizer.lr 0.001 -> 0.01"."""
+        """List the settings that differ in `other`: "optimizer.lr 0.001 -> 0.01"."""
         ours, theirs = flat(self.to_dict()), flat(other.to_dict())
         keys = [*ours, *(key for key in theirs if key not in ours)]
         return [

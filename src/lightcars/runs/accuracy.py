@@ -1,4 +1,4 @@
-"""What a run says of how good its model is."""
+"""The accuracy that a run has recorded for its model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightcars.weights.checkpoint import read_card
 
 
 def recorded_accuracy(model: str | Path) -> Accuracy | None:
-    """Of the best model of a finished run; None where nothing tells.
+    """Return the accuracy of a finished run's best model; None if it is not known.
 
     Args:
         model: a run folder, or the folder `best` in one.

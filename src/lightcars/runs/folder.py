@@ -1,11 +1,11 @@
 """The run folder: what is in it, and how it is claimed, read and resumed.
 
-run.json            model, recipe, data, versions: all that is needed to do it again
-metrics.csv         one row per epoch; with a column that says so if the test split chose the best
-metrics.json        the figures of the best epoch
+run.json            model, recipe, data, versions: everything needed to repeat the run
+metrics.csv         one row per epoch; with a note if the test split selected the best one
+metrics.json        the metrics of the best epoch
 curves.png          loss, accuracy and learning rate
-predictions.csv     what the best model says of each validation photograph
-report.html         all of it to look at
+predictions.csv     the best model's predictions for the validation images
+report.html         a page about the run
 best/  last/        checkpoints for `lightcars.load` (best on the validation split; after the last epoch)
 checkpoints/        Lightning's state, for resuming
 tensorboard/        event files, unless that tracker was left out
@@ -23,7 +23,7 @@ from lightcars.recipes.recipe import Recipe
 from lightcars.runs.description import RunDescription, read_description, write_description
 
 Row: TypeAlias = dict[str, float]
-"""One epoch's figures, as in metrics.csv."""
+"""The metrics of one epoch, as in metrics.csv."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class RunFolder:
 
     @property
     def initial(self) -> Path:
-        """Checkpoint of the weights that the run starts from, until it is done."""
+        """Checkpoint of the weights that the run starts from, with the list of its images; until it ends."""
         return self.path / "initial"
 
     @property
@@ -113,7 +113,7 @@ class RunFolder:
 
 
 def selecting_split(model: Path) -> str | None:
-    """The split that chose the epoch of a run folder, or of a checkpoint in one; None for other models."""
+    """Return the split that selected the epoch of a run, or of a checkpoint in one; None for other models."""
     path = model.resolve()
     run = RunFolder(path)
     if not run.description.is_file() and path in (RunFolder(path.parent).best, RunFolder(path.parent).last):
@@ -122,12 +122,12 @@ def selecting_split(model: Path) -> str | None:
 
 
 def best_row(rows: Sequence[Row]) -> Row:
-    """The epoch with the highest validation top-1; of equals, the one with the lower loss."""
+    """Return the epoch with the highest validation top-1; of equal ones, that with the lower loss."""
     return max(rows, key=lambda row: (row["val_top1_percent"], -row["val_loss"]))
 
 
 def check_free(path: Path) -> None:
-    """An error if something is in the folder already."""
+    """Raise a RunError if something is in the folder already."""
     if RunFolder(path).description.exists():
         raise RunError(f"{path} already holds a run; give another folder, or resume it (--resume).")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -135,7 +135,7 @@ def check_free(path: Path) -> None:
 
 
 def claim(path: Path) -> RunFolder:
-    """A new run folder, or an error if something is in it."""
+    """Create a new run folder; a RunError if something is in it."""
     check_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)

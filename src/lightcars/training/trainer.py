@@ -41,11 +41,11 @@ from lightcars.training.module import ClassifierModule
 def train(
     job: TrainingJob, images: DecodedImages, val: DecodedImages, *, loggers: Loggers, progress: bool
 ) -> list[Row]:
-    """Runs or goes on with a job; the rows of its table, one per epoch.
+    """Train a job, or resume it; return the rows of its table, one per epoch.
 
     Raises:
-        NonFiniteLossError, RunError, KeyboardInterrupt: stopped before the end; what the last whole epoch
-            wrote is in the run folder.
+        NonFiniteLossError, RunError, KeyboardInterrupt: stopped before the end; the run folder has what
+            the last whole epoch wrote.
     """
     recipe = job.recipe
     recorder = RunRecorder(job.run, job.records.classes)
@@ -109,7 +109,7 @@ def _trainer(job: TrainingJob, callbacks: list[L.Callback], stopwatch: Stopwatch
     except MisconfigurationException as error:
         reason = str(error).strip().partition("\n")[0]
         raise DeviceError(
-            f"{recipe.devices} x {recipe.accelerator} are not to be had here ({reason})"
+            f"{recipe.devices} x {recipe.accelerator} are not available here ({reason})"
         ) from error
 
 
@@ -123,7 +123,7 @@ def _fit(
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, loaders, ckpt_path=resumable)
-    except SystemExit as stop:  # Lightning's answer to Ctrl-C
+    except SystemExit as stop:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from stop
     except Exception as error:
         end_others(trainer)
@@ -137,17 +137,17 @@ def _fit(
 
 
 def _explained(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: WorkerWatch) -> RunError | None:
-    """What to say of an error that is not ours; None if it has to speak for itself."""
+    """Return an error of one line for an error that is not ours; None if it is to be raised as it is."""
     if isinstance(error, LightcarsError):
         return None
     if watch.explains(error):
         return RunError(
-            "a worker process died, most often for want of memory; --resume goes on after the last whole"
+            "a worker process died, most often out of memory; --resume continues after the last whole"
             f" epoch, with fewer --workers (now {recipe.workers}) if it happens again."
         )
     if recipe.compile and isinstance(error, TorchDynamoException):
         reason = str(error).strip().partition("\n")[0]
-        return RunError(f"torch.compile failed ({reason}); start anew without compile.")
+        return RunError(f"torch.compile failed ({reason}); start again without compile.")
     if isinstance(error, OSError):
         return RunError(f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'}).")
     return lost_process(trainer, error)
@@ -155,7 +155,7 @@ def _explained(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: Work
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning without its tips and its advice on workers."""
+    """Silence Lightning's tips and its advice on workers."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

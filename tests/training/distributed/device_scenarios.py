@@ -1,6 +1,6 @@
 """Short runs for one process or several, which note what each process did.
 
-Each writes `<name>-<rank>.pt` beside its run folder: the rows, the weights after each epoch, the photographs
+Each writes `<name>-<rank>.pt` beside its run folder: the rows, the weights after each epoch, the images
 of each step, or the error.
 """
 
@@ -121,7 +121,7 @@ def opposite_losses(patch) -> None:
     patch.setattr(module, "EpochMetrics", Opposite)
 
 
-def spoilt_in_the_last(patch) -> None:
+def not_finite_in_the_last(patch) -> None:
     """The loss of the last process alone is no number, in the second step."""
     loss = module.F.cross_entropy
     step = ClassifierModule.training_step
@@ -152,7 +152,7 @@ SCENARIOS = {
     "opposite": (replace(PLAIN, epochs=6, patience=2, schedule=PLATEAU), [opposite_losses]),
     "small": (replace(PLAIN, batch_size=64 // WORLD_SIZE, epochs=2), [norms_at_rest]),
     "one": (replace(PLAIN, epochs=1), [norms_at_rest]),
-    "spoilt": (PLAIN, [spoilt_in_the_last]),
+    "not_finite": (PLAIN, [not_finite_in_the_last]),
     "auto": (replace(PLAIN, epochs=1, precision="auto", memory_format="auto"), []),
     "fastest": (replace(PLAIN, precision="fastest"), []),
     "apart": (replace(PLAIN, epochs=1), []),

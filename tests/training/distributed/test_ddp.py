@@ -84,7 +84,7 @@ def test_the_checkpoint_has_nothing_of_the_metrics():
 
 
 @pytest.mark.parametrize(("number", "world_size"), [(24, 1), (24, 2), (23, 2), (5, 3), (1, 2), (2, 4)])
-def test_each_validation_photograph_is_judged_once(drawn, number, world_size):
+def test_each_validation_image_is_validated_once(drawn, number, world_size):
     samples = find_data(drawn).split("val")[:number]
     photos = decode(samples, Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.5,) * 3))
     loaders = ImageDataModule(Recipe(batch_size=4), photos, photos)
@@ -136,8 +136,8 @@ def test_processes_of_torchrun_need_a_common_run_folder(monkeypatch):
         default_folder("ghostnet_100")
 
 
-def test_more_devices_than_photographs(drawn, tiny, tmp_path):
-    with pytest.raises(DataError, match="48 training photographs are too few for 49 devices"):
+def test_more_devices_than_images(drawn, tiny, tmp_path):
+    with pytest.raises(DataError, match="48 training images are too few for 49 devices"):
         tiny(drawn, tmp_path / "run", recipe=Recipe(devices=49, resolution=32, accelerator="cpu"))
     assert not (tmp_path / "run").exists()
 
@@ -183,7 +183,7 @@ def test_a_process_that_ends_early_is_told_of(monkeypatch):
     assert killed == [(os.getpid(), signal.SIGKILL)]
     assert said == [
         "error: the run stopped: another of its processes is gone ([rank: 1] Child process with PID"
-        f" {child.pid} terminated with code 3); --resume goes on."
+        f" {child.pid} terminated with code 3); --resume continues."
     ]
 
 
@@ -217,7 +217,7 @@ def test_several_gpus_share_the_statistics_of_batch_norms(tmp_path, monkeypatch,
 
 
 def test_the_trainer_converts_every_batch_norm(tmp_path, monkeypatch):
-    """On two processors that are passed off as GPUs, since the conversion itself needs none."""
+    """On two CPUs that are passed off as GPUs, since the conversion itself needs none."""
     monkeypatch.setattr(training, "can_share_batch_norms", lambda _: True)
     trainer = training._trainer(job_for(tmp_path, devices=2, accelerator="cpu"), [], Stopwatch(), bar=False)
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4)))
@@ -227,7 +227,7 @@ def test_the_trainer_converts_every_batch_norm(tmp_path, monkeypatch):
     ]
 
 
-SYNC_ON_PROCESSOR = """
+SYNC_ON_CPU = """
 import torch
 torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
 try:
@@ -237,10 +237,10 @@ except ValueError as error:
 """
 
 
-def test_torch_still_cannot_share_batch_norms_on_processors():
+def test_torch_still_cannot_share_batch_norms_on_cpus():
     """When this fails, `can_share_batch_norms` may say yes there too."""
     ended = subprocess.run(
-        [sys.executable, "-c", SYNC_ON_PROCESSOR],
+        [sys.executable, "-c", SYNC_ON_CPU],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -253,7 +253,7 @@ def test_torch_still_cannot_share_batch_norms_on_processors():
 
 
 def only(source: Path, target: Path, number: int, split: str) -> Path:
-    """The same photographs, but so many of one split."""
+    """The same images, but so many of one split."""
     paths = sorted(path for path in source.rglob("*") if path.is_file())
     of_split = [path for path in paths if path.parent.parent.name == split]
     for path in (path for path in paths if path not in of_split[number:]):
@@ -265,12 +265,12 @@ def only(source: Path, target: Path, number: int, split: str) -> Path:
 
 @pytest.fixture(scope="module")
 def folders(drawn, tmp_path_factory) -> dict[str, str]:
-    """The data of each scenario; 47 and 17 photographs cannot be shared evenly, nor their 5 batches."""
+    """The data of each scenario; 47 and 17 images cannot be shared evenly, nor their 5 batches."""
     made = tmp_path_factory.mktemp("data")
     even = only(drawn, made / "even", 17, "val")
     uneven = str(only(even, made / "uneven", 47, "train"))
     one = str(only(drawn, made / "one", 1, "val"))
-    names = ("whole", "accumulated", "frozen", "thawed", "norms", "still", "mixed", "opposite", "spoilt")
+    names = ("whole", "accumulated", "frozen", "thawed", "norms", "still", "mixed", "opposite", "not_finite")
     usual = dict.fromkeys((*names, "auto", "fastest"), uneven)
     return {**usual, "small": str(even), "one": one, "apart": f"{uneven},{one}"}
 
@@ -316,20 +316,20 @@ def alone(folders, tmp_path, monkeypatch):
     return run
 
 
-def figures(notes: dict) -> list[dict[str, float]]:
+def metrics_of(notes: dict) -> list[dict[str, float]]:
     assert "error" not in notes, notes["error"]
     return [{name: row[name] for name in row if name != "seconds"} for row in notes["rows"]]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["whole", "accumulated", "frozen", "thawed", "small", "one"])
-def test_two_processes_have_the_figures_and_weights_of_one(two, alone, name):
+def test_two_processes_have_the_metrics_and_weights_of_one(two, alone, name):
     """Where batch norms rest, nothing is drawn for a whole batch, and the global batch is the same."""
     first, second = noted(two, name)
     expected = alone(name)
-    assert figures(first) == figures(second)
+    assert metrics_of(first) == metrics_of(second)
     assert len(first["rows"]) == len(expected["rows"])
-    for ours, theirs in zip(figures(first), figures(expected), strict=True):
+    for ours, theirs in zip(metrics_of(first), metrics_of(expected), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
     for one, other, single in zip(first["epochs"], second["epochs"], expected["epochs"], strict=True):
         assert one.keys() == single.keys()
@@ -340,7 +340,7 @@ def test_two_processes_have_the_figures_and_weights_of_one(two, alone, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "batch"), [("whole", 8), ("small", 48)])
-def test_each_step_takes_the_same_photographs_augmented_alike(two, alone, name, batch):
+def test_each_step_takes_the_same_images_augmented_alike(two, alone, name, batch):
     both, expected = [notes["train"] for notes in noted(two, name)], alone(name)["train"]
     assert [len(part) for part in both] == [len(expected) // 2] * 2
     half = batch // 2
@@ -356,7 +356,7 @@ def test_what_is_frozen_for_a_while_is_no_reason_to_warn(two):
 
 
 @pytest.mark.slow
-def test_validation_photographs_are_shared_without_overlap(two):
+def test_validation_images_are_shared_without_overlap(two):
     first, second = noted(two, "frozen")
     for epoch in range(3):
         judged = first["val"][epoch * 9 :][:9] + second["val"][epoch * 8 :][:8]
@@ -377,7 +377,7 @@ def test_an_average_of_weights_is_the_same_on_both(two):
 
 
 @pytest.mark.slow
-def test_the_figures_are_what_evaluate_measures_with_what_was_saved(two, folders):
+def test_the_metrics_are_what_evaluate_measures_with_what_was_saved(two, folders):
     measured = evaluate(two / "norms", folders["norms"])
     metrics = noted(two, "norms")[0]["result"]
     assert measured.num_images == 17
@@ -387,7 +387,7 @@ def test_the_figures_are_what_evaluate_measures_with_what_was_saved(two, folders
 
 
 @pytest.mark.slow
-def test_batch_norms_learn_from_the_photographs_of_all_devices(two, alone):
+def test_batch_norms_learn_from_the_images_of_all_devices(two, alone):
     """Where weights stand still, the mean of the devices' first statistics is what one device finds."""
     first, expected = noted(two, "still")[0], alone("still")
     for ours, theirs in zip(first["epochs"], expected["epochs"], strict=True):
@@ -396,10 +396,10 @@ def test_batch_norms_learn_from_the_photographs_of_all_devices(two, alone):
 
 
 @pytest.mark.slow
-def test_early_stopping_and_the_plateau_go_by_all_photographs(two):
+def test_early_stopping_and_the_plateau_go_by_all_images(two):
     """The first process alone would never stop: it sees a loss that falls."""
     first, second = noted(two, "opposite")
-    assert figures(first) == figures(second)
+    assert metrics_of(first) == metrics_of(second)
     means = [10 + (2 * epoch * 8 - epoch * 9) / 17 for epoch in range(3)]
     assert [row["val_loss"] for row in first["rows"]] == pytest.approx(means)
     assert [row["learning_rate"] for row in first["rows"]] == pytest.approx([0.05, 0.05, 0.005])
@@ -408,13 +408,13 @@ def test_early_stopping_and_the_plateau_go_by_all_photographs(two):
 @pytest.mark.slow
 def test_mixed_batches_train_on_two_devices(two):
     first, second = noted(two, "mixed")
-    assert figures(first) == figures(second)
+    assert metrics_of(first) == metrics_of(second)
 
 
 @pytest.mark.slow
 def test_processes_that_start_at_once_decide_alike(two):
     first, second = noted(two, "auto")
-    assert figures(first) == figures(second)
+    assert metrics_of(first) == metrics_of(second)
     assert len(first["rows"]) == 1
     kept = json.loads((two / "auto" / "run.json").read_text())["recipe"]
     precision = "bf16-mixed" if has_bf16() else "32-true"
@@ -487,13 +487,13 @@ def test_what_is_fastest_cannot_be_measured_by_each_process(monkeypatch, setting
 
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_on_one_device_stops_both(two):
-    errors = [notes["error"] for notes in noted(two, "spoilt")]
+    errors = [notes["error"] for notes in noted(two, "not_finite")]
     assert errors[0] == errors[1]
     assert errors[0].startswith("NonFiniteLossError: the training loss became nan in epoch 1, step 2;")
 
 
 @pytest.mark.slow
-def test_machines_with_other_photographs_are_told_before_the_first_step(two):
+def test_machines_with_other_images_are_told_before_the_first_step(two):
     for notes in noted(two, "apart"):
         assert notes["error"].startswith("DataError: the machines do not have the same images")
         assert notes["train"] == []
