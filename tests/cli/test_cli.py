@@ -374,7 +374,7 @@ def test_finetune_says_what_to_do_next(lightcars, cars, tmp_path):
     assert re.match(r"best epoch 1 of 1: val top-1 \d+\.\d\d %, top-5 \d+\.\d\d %\n", shown.out)
     assert f"report: {tmp_path / 'run' / 'report.html'}\n" in shown.out
     assert f"next: lightcars predict {tmp_path / 'run'} IMAGE..." in shown.out
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["augment"]["photos"] == []
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["augment"]["images"] == []
 
 
 def test_model_settings_reach_the_model(lightcars, cars, tmp_path):
