@@ -54,7 +54,9 @@ def test_without_preprocessing_the_size_is_not_known(run):
     assert recorded_accuracy(run(resolution=None)) is None
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", "[" * 100_000, '{"val_top1_percent": null}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", "[" * 100_000, '{"val_top1_percent": null}', '{"val_top1_percent": NaN}']
+)
 def test_a_damaged_file(run, text):
     folder = run()
     (folder / "metrics.json").write_text(text)

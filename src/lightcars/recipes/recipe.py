@@ -19,6 +19,7 @@ from lightcars.models.validation import (
     require_positive,
     require_probability,
 )
+from lightcars.recipes.aliases import takes_old_names
 from lightcars.recipes.growth import EpochResolutions
 from lightcars.recipes.sections import (
     DEFAULT_MODEL,
@@ -93,6 +94,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+@takes_old_names(photos_on_device="images_on_device")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """How to fine-tune.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from lightcars.errors import ConfigError, did_you_mean
 from lightcars.models.validation import MIN_RESOLUTION, require_int, require_one_of, require_positive
+from lightcars.recipes.aliases import takes_old_names
 
 DEFAULT_MODEL = "ghostnet_100"
 
@@ -96,6 +97,7 @@ class ModelRecipe:
             require_int("freeze_epochs", self.freeze_epochs, at_least=0)
 
 
+@takes_old_names(trunk_lr_factor="backbone_lr_factor")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerRecipe:
     """The optimizer and its settings.
@@ -152,6 +154,7 @@ class ScheduleRecipe:
             raise ConfigError(f"settings are for torch's schedulers; {self.name} has none.")
 
 
+@takes_old_names(photos="images")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentRecipe:
     """Random augmentation of training images, in torchvision's own terms.

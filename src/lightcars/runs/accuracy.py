@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightcars.benching.rows import Accuracy
 from lightcars.errors import RunError
+from lightcars.recipes.sections import require_not_negative
 from lightcars.runs.folder import RunFolder
 from lightcars.runs.selection import shown_split
 from lightcars.weights.checkpoint import read_card
@@ -31,6 +32,7 @@ def recorded_accuracy(model: str | Path) -> Accuracy | None:
     preprocessing = read_card(run.best).preprocessing
     try:
         top1_percent = float(json.loads(run.summary.read_text(encoding="utf-8"))["val_top1_percent"])
+        require_not_negative("val_top1_percent", top1_percent)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"{run.summary} cannot be read ({error!r}).") from error
     if preprocessing is None:
