@@ -53,7 +53,9 @@ def test_every_flipped_byte_is_noticed(run):
         run.resumable.unlink()
         run.resumable.write_bytes(whole)
         flip(run.resumable, position)
-        assert "last.ckpt was damaged; the run goes on from the epoch before" in restore_state(run), position
+        assert "last.ckpt was damaged; the run continues from the epoch before" in restore_state(run), (
+            position
+        )
         assert epoch_of(run.resumable) == 2
     AtomicCheckpoints().save_checkpoint(content(3), run.resumable)
     assert restore_state(run) is None
@@ -75,7 +77,9 @@ def test_the_epoch_before_is_taken_and_said(run, damage):
 def test_both_damaged_is_one_line(run):
     for path in (run.resumable, run.previous):
         flip(path, 700)
-    with pytest.raises(RunError, match="is damaged, so the run cannot go on; start again in another folder"):
+    with pytest.raises(
+        RunError, match="is damaged, so the run cannot be resumed; start again in another folder"
+    ):
         restore_state(run)
 
 

@@ -122,7 +122,7 @@ def flip(path) -> None:
 @pytest.mark.parametrize("damage", [flip, lambda path: path.unlink()], ids=["damaged", "missing"])
 def test_it_goes_on_from_the_epoch_before_to_the_same_end(stopped, finished, table, same_weights, damage):
     damage(RunFolder(stopped / "run").resumable)
-    with pytest.warns(UserWarning, match=r"last\.ckpt was .*; the run goes on from the epoch before"):
+    with pytest.warns(UserWarning, match=r"last\.ckpt was .*; the run continues from the epoch before"):
         resume(stopped)
     assert_same_run(stopped / "run", finished.run, table, same_weights)
 
@@ -140,7 +140,7 @@ def test_both_states_damaged_is_one_line(stopped):
     run = RunFolder(stopped / "run")
     flip(run.resumable)
     flip(run.previous)
-    with pytest.raises(RunError, match="is damaged, so the run cannot go on") as caught:
+    with pytest.raises(RunError, match="is damaged, so the run cannot be resumed") as caught:
         resume(stopped)
     assert "\n" not in str(caught.value)
 

@@ -163,12 +163,12 @@ def _say_interrupted(data: Path, folder: Path | None) -> None:
 
 
 def as_plain(result: FinetuneResult) -> dict[str, Any]:
-    """The result for scripts."""
+    """Return the result as plain data, for JSON."""
     return {"run": str(result.run), **result.metrics}
 
 
 def say(result: FinetuneResult) -> None:
-    """The result for people."""
+    """Print the result."""
     metrics = result.metrics
     select_on = metrics.get("selected_on", "val")
     split, test = shown_split(select_on), shown_split("test") if select_on == "test" else "test"

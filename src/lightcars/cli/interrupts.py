@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 QUIET_S = 1.0
-"""How long further ones are ignored, so that what the first one stopped can be cleaned up."""
+"""How long Ctrl-C is ignored after it was pressed, so that the run can clean up."""
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -108,9 +109,12 @@ def recipe_from_options(
 
 def _cleared(given: Mapping[str, Any], name: str | None) -> list[str]:
     """Return changes that remove what another model or schedule cannot take over from the recipe's."""
+    from lightcars.recipes.aliases import RenamedKeyWarning
     from lightcars.recipes.files import load_recipe
 
-    base = Recipe() if name is None else load_recipe(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RenamedKeyWarning)  # it comes when the recipe itself is loaded
+        base = Recipe() if name is None else load_recipe(name)
     cleared = []
     if given.get("model", base.model.name) != base.model.name:
         cleared += ["name=null", "model.settings={}", "model.weights=null"]

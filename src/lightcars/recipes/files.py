@@ -15,7 +15,7 @@ from lightcars.recipes.recipe import DistillationRecipe, ProgressiveRecipe, Reci
 
 SUFFIXES = (".yaml", ".yml")
 MAX_BYTES = 256 << 10
-"""Of a file with a recipe."""
+"""Largest file that is read as a recipe."""
 
 
 def recipe_names() -> list[str]:
@@ -140,7 +140,7 @@ def _validated(content: dict[str, Any], origin: str, lines: Mapping[tuple[str | 
 
 
 def _explain(problem: Mapping[str, Any], origin: str, lines: Mapping[tuple[str | int, ...], str]) -> str:
-    """One line: file, line, key, and what is wrong with it."""
+    """Return one line with file, line, key and problem."""
     place = tuple(problem["loc"])
     cause = problem.get("ctx", {}).get("error")
     text = str(cause) if isinstance(cause, ConfigError) else str(problem["msg"])

@@ -97,7 +97,7 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 @takes_old_names(photos_on_device="images_on_device")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to fine-tune.
+    """A recipe for fine-tuning.
 
     Attributes:
         name: of the recipe.

@@ -55,7 +55,7 @@ class DataDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSpeed:
-    """What was measured before a run to choose precision and memory format.
+    """The measurement that chose precision and memory format of a run.
 
     Attributes:
         chosen: precision and memory format that the run uses: "bf16-mixed channels_last".

@@ -23,13 +23,13 @@ KEPT_DIGESTS = 3
 
 
 def restore_state(run: RunFolder) -> str | None:
-    """Make sure that a run's `last.ckpt` is undamaged; if not, put the checkpoint before in its place.
+    """Check a run's `last.ckpt`; if it is damaged or missing, put the checkpoint before in its place.
 
     Returns:
-        What the user has to know, in one line; None if all is well.
+        A warning for the user, in one line; None if the checkpoint is undamaged.
 
     Raises:
-        RunError: no checkpoint is undamaged, so the run cannot go on.
+        RunError: no checkpoint is undamaged, so the run cannot be resumed.
     """
     last, previous = run.resumable, run.previous
     if last.is_file() and _is_whole(last):
@@ -37,10 +37,10 @@ def restore_state(run: RunFolder) -> str | None:
     state = "damaged" if last.exists() else "missing"
     if previous.is_file() and _is_whole(previous):
         _put_in_place(previous, last)
-        return f"{last} was {state}; the run goes on from the epoch before, {previous.name}."
+        return f"{last} was {state}; the run continues from the epoch before ({previous.name})."
     if last.exists():
         raise RunError(
-            f"{last} is damaged, so the run cannot go on; start again in another folder"
+            f"{last} is damaged, so the run cannot be resumed; start again in another folder"
             f" ({run.best} holds the best model so far)."
         )
     if _digests(last) or _epochs_done(run) > 1:  # else it was stopped before the first one was written
@@ -94,7 +94,7 @@ def note_digest(target: Path, digest: str) -> None:
 
 
 def _digests(target: Path) -> list[str]:
-    """What is known of the checkpoints in a folder; nothing in older runs, or if the file is damaged."""
+    """Return the digests noted in a folder; none in older runs, or if the list is damaged."""
     try:
         content = json.loads((target.parent / CHECKSUMS).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -113,7 +113,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _can_be_loaded(path: Path) -> bool:
-    """Whether the archive's own checksums are right and torch loads it."""
+    """Tell whether the archive's own checksums are right and torch loads it."""
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:

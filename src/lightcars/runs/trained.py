@@ -23,7 +23,7 @@ from lightcars.weights.pretrained import load_pretrained
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model in evaluation mode with what belongs to its weights."""
+    """A model in evaluation mode, with its class names and preprocessing."""
 
     model: ImageModel
     classes: tuple[str, ...]
@@ -59,7 +59,7 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
 
 
 def holds_model(path: Path) -> bool:
-    """Whether it is a run folder or a checkpoint folder."""
+    """Tell whether a path is a run folder or a checkpoint folder."""
     return (path / CONFIG_FILE).is_file() or RunFolder(path).description.is_file()
 
 

@@ -33,7 +33,7 @@ STEPS_BETWEEN = 50
 """Optimizer steps between two values of the training loss."""
 
 PROJECT = "lightcars"
-"""The project or experiment in which runs are filed, unless the tracker's own variable names one."""
+"""Project or experiment of the runs, unless the tracker's own environment variable names one."""
 
 Loggers: TypeAlias = dict[str, Logger]
 """Tracker -> its logger; a tracker that fails is taken out."""
