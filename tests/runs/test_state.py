@@ -77,9 +77,7 @@ def test_the_epoch_before_is_taken_and_said(run, damage):
 def test_both_damaged_is_one_line(run):
     for path in (run.resumable, run.previous):
         flip(path, 700)
-    with pytest.raises(
-        RunError, match="is damaged, so the run cannot be resumed; start again in another folder"
-    ):
+    with pytest.raises(RunError, match="is damaged, so the run cannot be resumed; start again in another"):
         restore_state(run)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast, final
 
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric, SumMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 
@@ -20,7 +20,8 @@ class EpochMetrics(nn.Module):
     def __init__(self, num_classes: int, *tops: int) -> None:
         """`tops`: an image is correct if its class is among so many most likely ones."""
         super().__init__()
-        self.loss = MeanMetric(nan_strategy="disable")  # a loss that is not finite must be seen
+        # torchmetrics' MeanMetric ignores weights where it may not drop losses that are not finite
+        self.loss, self.number = (SumMetric(nan_strategy="disable") for _ in range(2))
         self.accuracies = nn.ModuleList(
             MulticlassAccuracy(num_classes, min(top, num_classes), average="micro", validate_args=False)
             for top in tops
@@ -28,17 +29,18 @@ class EpochMetrics(nn.Module):
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add one batch: its mean loss, (N, classes) logits, (N,) labels."""
-        self.loss.update(loss.detach(), len(labels))
+        self.loss.update(loss.detach() * len(labels))
+        self.number.update(len(labels))
         for accuracy in self._accuracies:
             accuracy.update(logits.detach(), labels)
 
     def take(self) -> list[Tensor]:
         """Return the mean loss and the accuracies in percent over every device's images, and start again."""
-        metrics: list[Metric] = [self.loss, *self._accuracies]
-        loss, *accuracies = (metric.compute() for metric in metrics)
+        metrics: list[Metric] = [self.loss, self.number, *self._accuracies]
+        loss, number, *accuracies = (metric.compute() for metric in metrics)
         for metric in metrics:
             metric.reset()
-        return [loss, *(100 * accuracy for accuracy in accuracies)]
+        return [loss / number, *(100 * accuracy for accuracy in accuracies)]
 
     @property
     def _accuracies(self) -> list[MulticlassAccuracy]:

@@ -219,7 +219,9 @@ def test_several_gpus_share_the_statistics_of_batch_norms(tmp_path, monkeypatch,
 def test_the_trainer_converts_every_batch_norm(tmp_path, monkeypatch):
     """On two CPUs that are passed off as GPUs, since the conversion itself needs none."""
     monkeypatch.setattr(training, "can_share_batch_norms", lambda _: True)
-    trainer = training._trainer(job_for(tmp_path, devices=2, accelerator="cpu"), [], Stopwatch(), bar=False)
+    trainer = training._trainer(
+        job_for(tmp_path, devices=2, accelerator="cpu", precision="32-true"), [], Stopwatch(), bar=False
+    )
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4)))
     converted = trainer.strategy._layer_sync.apply(model)
     assert [type(child) for child in converted.modules() if hasattr(child, "running_mean")] == [
@@ -450,7 +452,7 @@ def training_step(self, batch, batch_idx):
 if __name__ == "__main__":
     decisions.decide_speed = decide_speed
     step, ClassifierModule.training_step = ClassifierModule.training_step, training_step
-    recipe = replace(PLAIN, epochs=1, devices=2, precision="fastest", memory_format="fastest")
+    recipe = replace(PLAIN, epochs=1, devices=2, batch_size=4, precision="fastest", memory_format="fastest")
     finetune(sys.argv[1], recipe=recipe, out=sys.argv[2])
 """
 
