@@ -99,10 +99,10 @@ def _open_optimized(task: dict[str, Any], start: float, torch_s: float) -> Side:
 
 def _photographs(folder: str, model: ImageModel) -> dict[str, Any]:
     """How many of the folder int8 is fitted to, and how many others judge it."""
-    from lightcars.deploy.calibration import Calibration, load_photos
+    from lightcars.deploy.calibration import Calibration, load_calibration_images
 
-    photos = load_photos(model, Calibration(folder=folder), 224)
-    numbers = {"fitted": len(photos.fitted), "judged": len(photos.judged)}
+    images = load_calibration_images(model, Calibration(folder=folder), 224)
+    numbers = {"fitted": len(images.fitted), "judged": len(images.verification)}
     return {"photographs": {"folder": Path(folder).name, **numbers, "nncf": version("nncf")}}
 
 

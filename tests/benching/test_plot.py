@@ -91,13 +91,13 @@ def test_without_accuracy_it_is_throughput_and_says_so(drawn):
 
 
 def test_training_steps_are_drawn_as_throughput(drawn):
-    figure = drawn(result(row("ghost", "eager", 5.0, IMAGENET, layout="contiguous"), train=True))
+    figure = drawn(result(row("ghost", "eager", 5.0, IMAGENET, memory_format="contiguous"), train=True))
     (panel,) = figure.axes
     assert panel.get_xlabel() == "median latency of a training step (ms)"
     assert figure.get_suptitle() == "a machine; 1 thread"
 
 
-def test_what_cannot_be_drawn(tmp_path, monkeypatch):
+def test_plots_that_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"ends in \.png, not as speed\.jpg"):
         check_picture(tmp_path.with_name("speed.jpg").relative_to(tmp_path.parent))
     with pytest.raises(ConfigError, match="nothing could be measured"):

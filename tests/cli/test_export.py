@@ -56,7 +56,7 @@ def test_a_registered_model_without_weights(lightcars, elsewhere):
     arguments = ("--weights", "fresh", "--to", "torch-export", "--resolution", 32, "--batch", 1)
     done = lightcars("export", "ghostnet_050", *arguments)
     assert done.code == 0, done.err
-    assert "note: these weights do not say their class names or preprocessing" in done.err
+    assert "note: class names or preprocessing of these weights are not known" in done.err
     assert [path.name for path in elsewhere.iterdir()] == ["ghostnet_050.pt2"]
 
 
@@ -74,14 +74,17 @@ MISTAKES = {
     "an empty folder": (["."], "run.json"),
     "no such resolution": (["RUN", "--resolution", "7"], "resolution must be a whole number of at least 32"),
     "no such batch": (["RUN", "--batch", "0"], "batch must be a whole number of at least 1, not 0"),
-    "two sizes": (["RUN", "--resolution", "64", "--any-size"], "any size leaves the resolution open"),
-    "another ending": (["RUN", "--out", "a.xml"], "a file for ONNX Runtime ends in .onnx, not as a.xml"),
+    "two sizes": (["RUN", "--resolution", "64", "--any-size"], "any_size makes the resolution dynamic"),
+    "another ending": (
+        ["RUN", "--out", "a.xml"],
+        "a file for ONNX Runtime has the suffix .onnx, a.xml does not",
+    ),
     "weights of a run": (["RUN", "--weights", "imagenet"], "--weights goes with a name"),
     "unknown weights": (["ghostnet_050", "--weights", "nowhere"], "nowhere"),
     "not a folder": (["RUN", "--out", "file/a.onnx"], "cannot write to file"),
     "a device": (["RUN", "--out", "/dev/null/a.onnx"], "cannot write to /dev/null"),
-    "there already": (["RUN", "--out", "old.onnx"], "old.onnx is there already; --force"),
-    "a batch alone": (["RUN", "--standalone", "--batch", "2"], "one photograph at a time, not 2"),
+    "there already": (["RUN", "--out", "old.onnx"], "old.onnx already exists; --force"),
+    "a batch alone": (["RUN", "--standalone", "--batch", "2"], "one image at a time, not 2"),
 }
 
 

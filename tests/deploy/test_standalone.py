@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from lightcars import Preprocessing, predict, save
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.deploy.description import Description
+from lightcars.deploy.standalone import predict as script
 from lightcars.deploy.standalone import write_companions
 from lightcars.deploy.standalone.predict import Classifier, PredictionError
 from lightcars.models.images import read_image
@@ -130,7 +132,7 @@ def test_it_says_the_license_that_is_known(tmp_path):
     assert "\nLicense of the weights: non-commercial.\n" in (tmp_path / "README.md").read_text()
 
 
-def test_same_answers_as_lightcars(folder, classifier, photos, tmp_path):
+def test_outputs_match_lightcars(folder, classifier, photos, tmp_path):
     expected = predict(save(classifier, tmp_path / "checkpoint"), photos, top=5)
     ran = run_script(folder, *photos, "--json", "--top", 5)
     assert ran.stderr == ""
@@ -156,7 +158,7 @@ def test_as_a_module(folder, photos):
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder", "cut off", "float"])
-def test_a_bad_photograph_is_named(folder, photos, tmp_path, kind):
+def test_a_bad_image_is_named(folder, photos, tmp_path, kind):
     bad = tmp_path / "bad.png"
     if kind == "folder":
         bad.mkdir()
@@ -177,10 +179,10 @@ def test_other_mistakes(folder, photos, tmp_path):
     assert "--top must be at least 1, not 0" in run_script(folder, photos[0], "--top", 0).stderr
     ran = run_script(folder, photos[0], "--model", tmp_path / "none.onnx")
     assert (ran.returncode, ran.stderr) == (2, f"error: there is no model {tmp_path / 'none.onnx'}.\n")
-    (tmp_path / "spoilt.onnx").write_bytes(b"no model")
-    ran = run_script(folder, photos[0], "--model", tmp_path / "spoilt.onnx")
+    (tmp_path / "corrupt.onnx").write_bytes(b"no model")
+    ran = run_script(folder, photos[0], "--model", tmp_path / "corrupt.onnx")
     assert ran.returncode == 2
-    assert "is not a model that ONNX Runtime takes" in ran.stderr
+    assert "is not a model that ONNX Runtime supports" in ran.stderr
     assert ran.stderr.count("\n") == 1
 
 
@@ -190,11 +192,68 @@ def test_a_model_without_class_names(exported, tmp_path):
     proto = onnx.load(exported("onnx").path)
     del proto.metadata_props[:]
     onnx.save(proto, tmp_path / "bare.onnx")
-    with pytest.raises(PredictionError, match="does not say its classes"):
+    with pytest.raises(PredictionError, match="its metadata has no classes"):
         Classifier(tmp_path / "bare.onnx")
 
 
-def test_odd_metadata_is_nobodys_business(folder, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "text", "problem"),
+    [
+        ("classes", '{"a": 1}', "the classes in its metadata are not a list of names"),
+        ("classes", "[]", "the classes in its metadata are not a list of names"),
+        ("classes", "[1]", "the classes in its metadata are not a list of names"),
+        ("classes", "[" * 100_000, "the classes in its metadata is not valid JSON"),
+        ("classes", '["a", "b"]', "the model returns 5 values, not a finite one for each of 2 classes"),
+        ("preprocessing", "[]", "the preprocessing in its metadata is not an object"),
+        ("resolution", 0, "invalid resolution"),
+        ("resolution", 47, "the model does not take images of shape (1, 3, 47, 47)"),
+        ("resolution", 10**9, "invalid resolution"),
+        ("mean", [0.5, "x", 0.5], "invalid mean"),
+        ("mean", [0.5, float("nan"), 0.5], "invalid mean"),
+        ("std", [0.5, 0, 0.5], "invalid std"),
+        ("std", [0.5], "invalid std"),
+        ("resize", ["crop"], "invalid resize"),
+        ("crop_fraction", 1e-9, "invalid crop_fraction"),
+        ("interpolation", "lanczos", "invalid interpolation"),
+        ("temperature", "0", "the temperature in its metadata is not a positive number"),
+        ("temperature", "1e999", "the temperature in its metadata is not a positive number"),
+    ],
+)
+def test_invalid_metadata_is_one_line(exported, photos, tmp_path, key, text, problem):
+    import onnx
+
+    proto = onnx.load(exported("onnx").path)
+    entries = {entry.key: entry for entry in proto.metadata_props}
+    if key in entries:
+        entries[key].value = text
+    else:
+        content = json.loads(entries["preprocessing"].value)
+        entries["preprocessing"].value = json.dumps({**content, key: text})
+    onnx.save(proto, tmp_path / "changed.onnx")
+    with pytest.raises(PredictionError, match=re.escape(problem)):
+        Classifier(tmp_path / "changed.onnx").predict(photos[0])
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
+def test_a_narrow_image_is_cropped_before_it_is_resized(reader, tmp_path, size):
+    Image.new("RGB", size, (200, 100, 50)).save(tmp_path / "narrow.png")
+    known = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+    preprocessing = Preprocessing(resolution=224, resize="crop", crop_fraction=0.875, **known)
+    pixels = reader(preprocessing).read(tmp_path / "narrow.png")
+    assert pixels.shape == (1, 3, 224, 224)
+    np.testing.assert_allclose(pixels[0, :, 0, 0] * 255, [200, 100, 50], atol=1e-3)
+
+
+def test_the_number_of_pixels_is_limited(reader, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "MAX_PIXELS", 100)
+    scene(11, 10).save(tmp_path / "large.png")
+    with pytest.raises(PredictionError, match="has 11 x 10 pixels; the limit is 100"):
+        script.read_image(tmp_path / "large.png", 3)
+    scene(10, 10).save(tmp_path / "small.png")
+    assert script.read_image(tmp_path / "small.png", 3).size == (10, 10)
+
+
+def test_odd_metadata_does_not_matter(folder, tmp_path):
     info = PngImagePlugin.PngInfo()
     info.add_text("Comment", "x" * 10)
     scene(60, 60).convert("P").save(tmp_path / "p.png", pnginfo=info, transparency=bytes([0, 128, 255]))

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from lightcars import Recipe, ghostnet, load
-from lightcars.deploy import processor
+from lightcars.deploy import cpu
 from lightcars.errors import RunError
-from lightcars.models.memory_format import LAYOUTS
+from lightcars.models.memory_format import TORCH_MEMORY_FORMATS
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.recipe import MEMORY_FORMATS, ProgressiveRecipe
 from lightcars.training import finetune as finetuning
@@ -28,7 +28,7 @@ COARSE, COARSE_WIDE = Way("bf16-mixed", "channels_last"), Way("bf16-mixed", "con
 
 
 def test_a_recipe_may_name_every_layout():
-    assert set(MEMORY_FORMATS) == {"auto", *LAYOUTS}
+    assert set(MEMORY_FORMATS) == {"auto", *TORCH_MEMORY_FORMATS}
 
 
 def network() -> torch.nn.Module:
@@ -37,7 +37,7 @@ def network() -> torch.nn.Module:
 
 @pytest.fixture
 def bf16(monkeypatch):
-    monkeypatch.setattr(processor, "has_bf16", lambda: True)
+    monkeypatch.setattr(cpu, "has_bf16", lambda: True)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_what_is_fastest(milliseconds, way):
     ids=str,
 )
 def test_what_is_left_open(monkeypatch, settings, has_bf16, ways):
-    monkeypatch.setattr(processor, "has_bf16", lambda: has_bf16)
+    monkeypatch.setattr(cpu, "has_bf16", lambda: has_bf16)
     assert possible_ways(Recipe(**settings), CPU) == ways
 
 
@@ -246,7 +246,7 @@ def test_the_full_resolution_is_measured(drawn, tiny, tmp_path, monkeypatch):
     assert sizes == [(48, 48)]
 
 
-@pytest.mark.parametrize("memory_format", LAYOUTS)
+@pytest.mark.parametrize("memory_format", TORCH_MEMORY_FORMATS)
 def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memory_format):
     seen = []
     make = ClassifierModule.__init__
@@ -257,7 +257,7 @@ def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memor
 
     monkeypatch.setattr(ClassifierModule, "__init__", made)
     tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, memory_format=memory_format))
-    layout = LAYOUTS[memory_format]
+    layout = TORCH_MEMORY_FORMATS[memory_format]
     assert len(seen) == 6 + 3  # training and validation
     assert all(images.is_contiguous(memory_format=layout) for images in seen)
 

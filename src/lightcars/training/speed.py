@@ -19,7 +19,7 @@ from torch import Tensor
 from lightcars.deploy.cpu import computes_bf16
 from lightcars.models.device import wait_for
 from lightcars.models.image_model import ImageModel
-from lightcars.models.memory_format import LAYOUTS
+from lightcars.models.memory_format import TORCH_MEMORY_FORMATS
 from lightcars.recipes.recipe import AUTO, MemoryFormat, Precision, Recipe
 
 ROUNDS = 3
@@ -172,7 +172,9 @@ class _Steps:
         shape = (batch, config.img_channels, self._side, self._side)
         labels = torch.arange(batch, device=device) % config.num_classes
         try:
-            images = torch.randn(shape, device=device).contiguous(memory_format=LAYOUTS[way.memory_format])
+            images = torch.randn(shape, device=device).contiguous(
+                memory_format=TORCH_MEMORY_FORMATS[way.memory_format]
+            )
             wait_for(device)
             start = time.perf_counter()
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
