@@ -106,7 +106,7 @@ def read_preprocessing(texts: Mapping[str, str]) -> dict[str, Any]:
     side, crop = content.get("resolution"), cast(Any, content.get("crop_fraction"))
     mean, std = cast(Any, content.get("mean")), cast(Any, content.get("std"))
     valid = {
-        "resolution": type(side) is int and 1 <= cast(int, side) <= MAX_RESOLUTION,
+        "resolution": type(side) is int and 1 <= side <= MAX_RESOLUTION,
         "mean": _are_numbers(mean),
         "std": _are_numbers(std) and min(std) > 0 and _are_numbers(mean) and len(mean) == len(std),
         "resize": content.get("resize") in ("squash", "crop"),
