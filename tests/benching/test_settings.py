@@ -34,7 +34,7 @@ MISTAKES = {
     "no tuple": ({"engines": "torch"}, "give at least one engine, in a tuple, not 'torch'"),
     "one number": ({"batches": 16}, "give at least one batch, in a tuple, not 16"),
     "batch 0": ({"batches": (1, 0)}, "batch must be a whole number of at least 1, not 0"),
-    "batch twice": ({"batches": (1, 4, 1)}, "each batch is measured once; 1, 4, 1 repeats one"),
+    "batch twice": ({"batches": (1, 4, 1)}, "each batch is measured once, but 1, 4, 1 repeats one"),
     "resolution": ({"resolution": 31}, "resolution must be a whole number of at least 32, not 31"),
     "threads": ({"threads": 0}, "threads must be a whole number of at least 1, not 0"),
     "seconds": ({"seconds": 0}, "seconds must be a positive number up to 3600, not 0"),

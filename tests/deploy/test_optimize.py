@@ -423,6 +423,25 @@ def test_the_key_of_the_cache(classifier, other, install, monkeypatch):
     assert is_rebuilt()
 
 
+def deep_record(entry):
+    (entry / RECORD_FILE).write_text("[" * 200_000)
+
+
+def deep_key(entry):
+    content = json.loads((entry / RECORD_FILE).read_text())
+    text = json.dumps({**content, "key": "DEEP"}).replace('"DEEP"', "[" * 500 + "]" * 500)
+    (entry / RECORD_FILE).write_text(text)
+
+
+def list_for_record(entry):
+    (entry / RECORD_FILE).write_text("[1, 2]")
+
+
+def odd_file_names(entry):
+    content = json.loads((entry / RECORD_FILE).read_text())
+    (entry / RECORD_FILE).write_text(json.dumps({**content, "files": {"a\0b": "x"}}))
+
+
 def damage_file(entry):
     (entry / "artifact").write_text("mode")
 
@@ -469,6 +488,10 @@ def unknown_fields(entry):
 @pytest.mark.parametrize(
     "damage",
     [
+        deep_record,
+        deep_key,
+        list_for_record,
+        odd_file_names,
         damage_file,
         damage_record,
         lose_file,

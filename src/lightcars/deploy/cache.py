@@ -45,7 +45,7 @@ class Cache:
     def find(self, key: dict[str, Any]) -> Entry | None:
         """Return the entry of a key, or None if there is none or it is corrupt."""
         folder = self._folder_of(key)
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
             content = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
             files: dict[str, str] = content["files"]
             intact = all(_digest(folder / name) == digest for name, digest in files.items())

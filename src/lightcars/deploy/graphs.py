@@ -7,9 +7,10 @@ Batch norms are folded into their convolutions.
 from __future__ import annotations
 
 import copy
+import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -67,7 +68,7 @@ def to_program(
     if resolution is None:
         dynamic[2] = Dim("height", min=MIN_RESOLUTION + 1, max=largest[1])
         dynamic[3] = Dim("width", min=MIN_RESOLUTION + 1, max=largest[1])
-    with torch.no_grad(), without_autocast(), conversion_errors("torch.export"):
+    with torch.no_grad(), without_autocast(), conversion_errors("torch.export"), _no_output():
         return torch.export.export(_Images(ready), (example,), dynamic_shapes=(dynamic,))
 
 
@@ -200,6 +201,13 @@ def for_export(model: nn.Module) -> nn.Module:
     return duplicate.to(memory_format=torch.contiguous_format).eval()
 
 
+@contextmanager
+def _no_output() -> Iterator[None]:
+    """Discard the graphs that torch.export logs and prints when it fails."""
+    with quietly(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        yield
+
+
 class _Images(nn.Module):
     """Gives the model's argument the name that all graphs use."""
 
@@ -223,26 +231,28 @@ def conversion_errors(engine: str) -> Iterator[None]:
         raise ExportError(f"{engine} does not support this model: {conversion_problem(error)}") from error
 
 
-_OPERATOR = re.compile(r"\b(?:aten|prims|torchvision|torch_scatter|quantized)(?:::|\.)\w+(?:\.\w+)?")
-_CODE = re.compile(r'File "[^"]*?([^"/]+)", line (\d+), in \w+\n\s+(\S.*)')
-_LONGEST_REASON = 300
+_OPERATOR = re.compile(r"\b(?:aten|prims|torchvision)(?:::|\.)\w+(?:\.\w+)?")
+_CODE = re.compile(r'File "(?:[^"\n]*/)?([^"/\n]+)", line (\d+), in \w+(?:\n[ \t]+(\S[^\n]*))?')
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_LONGEST_REASON = 200
 
 
 def conversion_problem(error: BaseException) -> str:
-    """Return why a conversion failed in one line, with the operator or the line of code at fault if known."""
+    """Return why a conversion failed in one line, with the operator or the line of code if it is known."""
     texts: list[str] = []
     cause: BaseException | None = error
     while cause is not None and len(texts) < 10:
-        texts.append(str(cause))
+        texts.append(_COLOR.sub("", str(cause)))
         cause = cause.__cause__ or cause.__context__
     lines = [line.strip() for line in texts[0].splitlines() if line.strip()]
     reason = lines[0][:_LONGEST_REASON] if lines else type(error).__name__
-    operators = dict.fromkeys(name for text in texts for name in _OPERATOR.findall(text))
-    missing = [name for name in operators if name not in reason]
-    if missing and not len(missing) < len(operators):
-        return f"operator {missing[0]}: {reason}"
-    code = [match for text in texts for match in _CODE.findall(text)]
-    if code and not operators:
-        file, line, source = code[-1]
-        return f"{reason} (in {file}, line {line}: {source.strip()[:80]})"
+    if _OPERATOR.search(reason):
+        return reason
+    for text in reversed(texts):  # the original error names the operator
+        if operator := _OPERATOR.search(text):
+            return f"operator {operator.group()} is not supported"
+    for text in texts:
+        if code := _CODE.search(text):
+            file, line, source = code.groups()
+            return f"{reason} (in {file}, line {line}{': ' + source.strip()[:80] if source else ''})"
     return reason
