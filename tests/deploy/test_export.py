@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 
-from lightcars import InputSize, Preprocessing, export, ghostnet
+from lightcars import InputSize, Preprocessing, export, ghostnet, load, save
 from lightcars.deploy import export as exporting
 from lightcars.deploy.description import Description
 from lightcars.deploy.export import largest_difference
@@ -97,6 +97,19 @@ def test_the_license_of_weights_goes_on_with_them(tmp_path):
     done = export(ghostnet(weights="cars196"), tmp_path / "cars.pt2", size=InputSize(resolution=64))
     assert done.description.license == "non-commercial"
     assert FORMATS["torch-export"].artifact.read_entries(done.path)["license"] == '"non-commercial"'
+
+
+def test_the_license_is_inherited_by_fine_tuned_weights(tmp_path):
+    model = ghostnet(weights="cars196", num_classes=3)
+    with torch.no_grad():
+        model.classifier.bias += 1  # trained
+    again = load(save(model, tmp_path / "first", classes=list("abc")))
+    assert again.origin.license == "non-commercial"
+    third = ghostnet("thesis", weights=str(save(again, tmp_path / "second")), num_classes=2)
+    done = export(third.eval(), tmp_path / "cars.pt2", size=InputSize(resolution=64))
+    assert done.description.license == "non-commercial"
+    fresh = load(save(ghostnet(width=0.1), tmp_path / "fresh"))
+    assert fresh.origin.license is None
 
 
 def test_the_steps_are_said(classifier, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -84,8 +85,8 @@ class Measurements(tuple[Measurement, ...]):
         return cls(sorted(rows, key=lambda row: (row.problem is not None, row.latency_ms or 0.0)))
 
     def to_record(self) -> list[dict[str, Any]]:
-        """Return plain data."""
-        return [asdict(row) for row in self]
+        """Return JSON; NaN and infinite differences become None, as JSON has neither."""
+        return [{key: _finite(value) for key, value in asdict(row).items()} for row in self]
 
     @classmethod
     def from_record(cls, record: list[dict[str, Any]]) -> Measurements:
@@ -95,6 +96,10 @@ class Measurements(tuple[Measurement, ...]):
 
 def _larger(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else max(first, second)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _rounded(difference: float | None) -> str:

@@ -46,6 +46,7 @@ class Card:
         preprocessing: what the weights expect, if known.
         temperature: what the logits are divided by for probabilities.
         familiar: whether a file beside it tells what looks familiar.
+        license: of the weights, or of those that they were trained from; None if it is not known.
     """
 
     config: AnyConfig
@@ -53,6 +54,7 @@ class Card:
     preprocessing: Preprocessing | None = None
     temperature: float = 1.0
     familiar: bool = False
+    license: str | None = None
 
 
 def save(
@@ -95,6 +97,8 @@ def save(
         "temperature": _temperature(model.temperature),
         "familiarity": model.familiarity is not None,
     }
+    if model.origin is not None and model.origin.license is not None:
+        card["license"] = model.origin.license
     target = Path(folder)
     write_tensors(target / WEIGHTS_FILE, model.state_dict())
     save_familiarity(model.familiarity, target)
@@ -130,7 +134,9 @@ def load(
         dtype=dtype,
     )
     model = fitted.model
-    model.origin = WeightsOrigin(weights=str(folder), source="lightcars", kept=fitted.kept)
+    model.origin = WeightsOrigin(
+        weights=str(folder), source="lightcars", kept=fitted.kept, license=card.license
+    )
     model.preprocessing = card.preprocessing
     take_card(model, card, Path(folder))
     return model.eval()
@@ -161,6 +167,7 @@ def read_card(folder: str | Path) -> Card:
             preprocessing=_preprocessing(card.get("preprocessing")),
             temperature=_temperature(card.get("temperature", 1.0)),
             familiar=card.get("familiarity") is True,
+            license=_license(card.get("license")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, ConfigError) else str(error)
@@ -191,6 +198,12 @@ def read_config(data: dict[str, Any]) -> AnyConfig:
 def _temperature(value: Any) -> float:
     require_positive("temperature", value)
     return float(value)
+
+
+def _license(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError("license is not a text")
+    return value
 
 
 def _classes(names: list[str] | None, num_classes: int) -> tuple[str, ...] | None:

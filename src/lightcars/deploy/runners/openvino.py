@@ -7,8 +7,9 @@ measured.
 
 from __future__ import annotations
 
+import math
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,14 +61,15 @@ def _best_parts(source: Source, precision: EnginePrecision) -> int:
     if len(tried) == 1:
         return 1
     images = torch.rand(source.shape, dtype=torch.float32, device="cpu")
-    runs = {
-        parts: _run(_compile(source.openvino_model(source.batch // parts), source, precision, parts), parts)
-        for parts in tried
-    }
-    ms = take_turns({str(parts): partial(run, images) for parts, run in runs.items()})
+    runs = {}
+    for parts in tried:
+        with nullcontext() if parts == 1 else suppress(Exception):  # a graph with a constant batch size
+            model = source.openvino_model(source.batch // parts)
+            runs[str(parts)] = partial(_run(_compile(model, source, precision, parts), parts), images)
+    ms = take_turns(runs)
     best = 1
     for parts in tried[1:]:
-        if ms[str(parts)] < GAIN * ms[str(best)]:
+        if ms.get(str(parts), math.inf) < GAIN * ms[str(best)]:
             best = parts
     return best
 
