@@ -46,7 +46,7 @@ def test_an_engine_is_set_up_and_compared(task, engine):
 
 def test_int8_is_verified_on_images(task, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(tiny, "preprocessing", Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.2,) * 3))
-    folder = tmp_path / "photographs"
+    folder = tmp_path / "images"
     folder.mkdir()
     for shade in range(8):
         Image.new("RGB", (40, 40), (shade * 30, 90, 200 - shade * 20)).save(folder / f"{shade}.png")

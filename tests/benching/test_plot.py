@@ -17,8 +17,8 @@ CARS = Accuracy(top1_percent=50.0, data="val of $cars$", resolution=224)
 def row(model: str, engine: str, latency_ms: float | None, accuracy=None, **changes) -> BenchRow:
     usual = {"precision": "fp32", "batch": 1, "resolution": 224, "threads": 1, "device": "cpu"}
     rate = None if latency_ms is None else 1000 / latency_ms
-    figures = {"latency_ms": latency_ms, "images_per_second": rate, "accuracy": accuracy}
-    return BenchRow(model=model, engine=engine, **{**usual, **figures, **changes})
+    measured = {"latency_ms": latency_ms, "images_per_second": rate, "accuracy": accuracy}
+    return BenchRow(model=model, engine=engine, **{**usual, **measured, **changes})
 
 
 def result(*rows: BenchRow, train: bool = False) -> BenchResult:

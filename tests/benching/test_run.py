@@ -1,4 +1,4 @@
-"""`bench`: each case asks its processes, and what goes wrong in one is its row alone."""
+"""`bench`: each case runs in its own processes, and a problem in one is a problem of its row only."""
 
 import json
 import sys
@@ -14,18 +14,18 @@ from lightcars.models.origin import WeightsOrigin
 
 running = sys.modules["lightcars.benching.run"]
 
-FIGURES = {"calls": 20, "latency_ms": 4.0, "p95_ms": 5.0, "memory_mib": 30.0}
+TIMINGS = {"calls": 20, "latency_ms": 4.0, "p95_ms": 5.0, "memory_mib": 30.0}
 SET_UP = {"setup_s": 2.0, "difference": 1e-6, "problem": None}
 BOTH = BenchSettings(engines=("eager", "torch"), precisions=("fp32",), threads=1)
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Instead of processes: what they are asked, and answers that a test may replace."""
+    """Replaces processes: records their tasks, and returns results that a test may replace."""
 
     class Asked(list):
         def __init__(self) -> None:
-            self.answers = {"set_up": ProcessResult(SET_UP, None), "predict": ProcessResult(FIGURES, None)}
+            self.answers = {"set_up": ProcessResult(SET_UP, None), "predict": ProcessResult(TIMINGS, None)}
             self.answers["train"] = self.answers["predict"]
 
     record = Asked()
@@ -71,7 +71,7 @@ def test_the_processes_get_the_model_as_it_is(tiny, asked):
         loaded = load(task["weights"])
         assert loaded.config == tiny.config
         assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), tiny.parameters(), strict=True))
-        return ProcessResult(FIGURES, None)
+        return ProcessResult(TIMINGS, None)
 
     asked.answers["predict"] = compare
     tiny.train()
@@ -117,7 +117,7 @@ def test_an_engine_whose_outputs_differ_is_measured_and_named(tiny, asked):
 
 
 def test_the_fastest_comes_first_in_the_order_of_models_and_batches(tiny, asked):
-    asked.answers["predict", "torch"] = ProcessResult({**FIGURES, "latency_ms": 1.0}, None)
+    asked.answers["predict", "torch"] = ProcessResult({**TIMINGS, "latency_ms": 1.0}, None)
     asked.answers["set_up", "compile"] = ProcessResult(None, "no compiler")
     settings = BenchSettings(
         engines=("compile", "eager", "torch"), precisions=("fp32",), batches=(2, 1), threads=1

@@ -51,7 +51,7 @@ def test_mistakes(settings, message):
 
 @pytest.fixture(autouse=True)
 def bf16(monkeypatch):
-    """Whether the processor computes in it; it does, if nothing else is said."""
+    """Sets whether the CPU supports it; by default it does."""
 
     def has(possible: bool) -> None:
         monkeypatch.setattr(cpu, "has_bf16", lambda: possible)
@@ -77,7 +77,7 @@ def three_engines(monkeypatch):
     ENGINES.update(before)
 
 
-def test_by_default_what_is_installed_in_what_the_processor_has(bf16):
+def test_by_default_all_installed_engines_in_all_supported_precisions(bf16):
     assert available_kinds(BenchSettings()) == [
         ("eager", "fp32", None),
         ("eager", "bf16", None),

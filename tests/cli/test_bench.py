@@ -9,7 +9,7 @@ from lightcars import ghostnet, save
 from lightcars.benching.process import ProcessResult
 from lightcars.benching.settings import known_engines
 
-FIGURES = {"calls": 20, "latency_ms": 4.0, "p95_ms": 5.0, "memory_mib": 30.0}
+TIMINGS = {"calls": 20, "latency_ms": 4.0, "p95_ms": 5.0, "memory_mib": 30.0}
 SET_UP = {"setup_s": 2.0, "difference": 1e-6, "problem": None}
 FRESH = ("--weights", "fresh", "--precision", "fp32", "--threads", 1)
 
@@ -22,11 +22,11 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def answers(monkeypatch):
-    """Instead of processes: the answers, of which a test may replace some."""
+    """Replaces processes; a test may change the results."""
     made = {
         "set_up": ProcessResult(SET_UP, None),
-        "predict": ProcessResult(FIGURES, None),
-        "train": ProcessResult(FIGURES, None),
+        "predict": ProcessResult(TIMINGS, None),
+        "train": ProcessResult(TIMINGS, None),
     }
 
     def call(target, _task, *, environment):

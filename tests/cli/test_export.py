@@ -24,16 +24,16 @@ def test_a_run_with_its_standalone_folder(lightcars, finished, cars, elsewhere):
     assert first.endswith(" MB")
     assert "ONNX Runtime differs from PyTorch by " in second
     assert "1 x 3 x 32 x 32, 3 x 3 x 32 x 32" in second
-    assert third == "standalone: python run-standalone/predict.py photo.jpg"
-    photo = cars / "val" / "Bus" / "0000.png"
+    assert third == "standalone: python run-standalone/predict.py car.jpg"
+    image = cars / "val" / "Bus" / "0000.png"
     alone = subprocess.run(
-        [sys.executable, "run-standalone/predict.py", str(photo), "--json"],
+        [sys.executable, "run-standalone/predict.py", str(image), "--json"],
         capture_output=True,
         text=True,
         check=True,
     )
     (answer,) = json.loads(alone.stdout)
-    (expected,) = json.loads(lightcars("predict", finished, photo, "--json").out)
+    (expected,) = json.loads(lightcars("predict", finished, image, "--json").out)
     assert answer["image"] == expected["image"]
     assert {g["name"]: g["probability"] for g in answer["guesses"]} == pytest.approx(
         {g["name"]: g["probability"] for g in expected["guesses"]}, abs=1e-4

@@ -1,4 +1,4 @@
-"""The standalone folder: the same pixels and the same answers as lightcars, without torch."""
+"""The standalone folder: the same pixels and predictions as lightcars, without torch."""
 
 import importlib.metadata
 import json
@@ -50,7 +50,7 @@ def save_sixteen_bits(path):
 
 
 PICTURES = {
-    "photo.jpg": lambda path: scene(123, 77).save(path),
+    "car.jpg": lambda path: scene(123, 77).save(path),
     "wide.png": lambda path: scene(301, 40).save(path),
     "tall.png": lambda path: scene(37, 160).save(path),
     "small.png": lambda path: scene(9, 7).save(path),
@@ -91,7 +91,7 @@ def test_pixels_are_those_of_lightcars(reader, tmp_path, settings, name):
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
+def images(tmp_path_factory):
     cars = draw_cars(tmp_path_factory.mktemp("drawn") / "cars", train=1, val=1)
     return sorted(cars.rglob("*.png"))[:6]
 
@@ -127,60 +127,60 @@ def test_what_is_in_it(folder):
 
 def test_it_says_the_license_that_is_known(tmp_path):
     preprocessing = Preprocessing(resolution=48, mean=(0.5,) * 3, std=(0.25,) * 3)
-    said = {"model": "GhostNet", "classes": ("a", "b"), "preprocessing": preprocessing}
-    write_companions(tmp_path, Description(**said, license="non-commercial"))
+    known = {"model": "GhostNet", "classes": ("a", "b"), "preprocessing": preprocessing}
+    write_companions(tmp_path, Description(**known, license="non-commercial"))
     assert "\nLicense of the weights: non-commercial.\n" in (tmp_path / "README.md").read_text()
 
 
-def test_outputs_match_lightcars(folder, classifier, photos, tmp_path):
-    expected = predict(save(classifier, tmp_path / "checkpoint"), photos, top=5)
-    ran = run_script(folder, *photos, "--json", "--top", 5)
+def test_outputs_match_lightcars(folder, classifier, images, tmp_path):
+    expected = predict(save(classifier, tmp_path / "checkpoint"), images, top=5)
+    ran = run_script(folder, *images, "--json", "--top", 5)
     assert ran.stderr == ""
-    answers = json.loads(ran.stdout)
-    assert [answer["image"] for answer in answers] == [str(photo) for photo in photos]
-    for answer, prediction in zip(answers, expected, strict=True):
-        got = {guess["name"]: guess["probability"] for guess in answer["guesses"]}
+    entries = json.loads(ran.stdout)
+    assert [entry["image"] for entry in entries] == [str(image) for image in images]
+    for entry, prediction in zip(entries, expected, strict=True):
+        got = {guess["name"]: guess["probability"] for guess in entry["guesses"]}
         assert got == pytest.approx({g.name: g.probability for g in prediction.guesses}, abs=1e-4)
         assert list(got.values()) == sorted(got.values(), reverse=True)
 
 
-def test_for_people(folder, photos):
-    lines = run_script(folder, photos[0], photos[1], "--top", 2).stdout.splitlines()
-    assert lines[0] == str(photos[0])
-    assert str(photos[1]) in lines
+def test_for_people(folder, images):
+    lines = run_script(folder, images[0], images[1], "--top", 2).stdout.splitlines()
+    assert lines[0] == str(images[0])
+    assert str(images[1]) in lines
     assert "%" in lines[1]
 
 
-def test_as_a_module(folder, photos):
-    guesses = Classifier(folder / "model.onnx").predict(photos[0], top=2)
+def test_as_a_module(folder, images):
+    guesses = Classifier(folder / "model.onnx").predict(images[0], top=2)
     assert len(guesses) == 2
     assert guesses[0][1] >= guesses[1][1]
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder", "cut off", "float"])
-def test_a_bad_image_is_named(folder, photos, tmp_path, kind):
+def test_a_bad_image_is_named(folder, images, tmp_path, kind):
     bad = tmp_path / "bad.png"
     if kind == "folder":
         bad.mkdir()
     elif kind == "float":
         Image.new("F", (8, 8)).save(bad, format="TIFF")
     elif kind == "cut off":
-        bad.write_bytes(photos[0].read_bytes()[:200])
+        bad.write_bytes(images[0].read_bytes()[:200])
     elif kind != "missing":
         bad.write_bytes(b"" if kind == "empty" else b"not a picture")
-    ran = run_script(folder, photos[0], bad)
+    ran = run_script(folder, images[0], bad)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith("error: ")
     assert str(bad) in ran.stderr
     assert ran.stderr.count("\n") == 1
 
 
-def test_other_mistakes(folder, photos, tmp_path):
-    assert "--top must be at least 1, not 0" in run_script(folder, photos[0], "--top", 0).stderr
-    ran = run_script(folder, photos[0], "--model", tmp_path / "none.onnx")
+def test_other_mistakes(folder, images, tmp_path):
+    assert "--top must be at least 1, not 0" in run_script(folder, images[0], "--top", 0).stderr
+    ran = run_script(folder, images[0], "--model", tmp_path / "none.onnx")
     assert (ran.returncode, ran.stderr) == (2, f"error: there is no model {tmp_path / 'none.onnx'}.\n")
     (tmp_path / "corrupt.onnx").write_bytes(b"no model")
-    ran = run_script(folder, photos[0], "--model", tmp_path / "corrupt.onnx")
+    ran = run_script(folder, images[0], "--model", tmp_path / "corrupt.onnx")
     assert ran.returncode == 2
     assert "is not a model that ONNX Runtime supports" in ran.stderr
     assert ran.stderr.count("\n") == 1
@@ -219,7 +219,7 @@ def test_a_model_without_class_names(exported, tmp_path):
         ("temperature", "1e999", "the temperature in its metadata is not a positive number"),
     ],
 )
-def test_invalid_metadata_is_one_line(exported, photos, tmp_path, key, text, problem):
+def test_invalid_metadata_is_one_line(exported, images, tmp_path, key, text, problem):
     import onnx
 
     proto = onnx.load(exported("onnx").path)
@@ -231,7 +231,7 @@ def test_invalid_metadata_is_one_line(exported, photos, tmp_path, key, text, pro
         entries["preprocessing"].value = json.dumps({**content, key: text})
     onnx.save(proto, tmp_path / "changed.onnx")
     with pytest.raises(PredictionError, match=re.escape(problem)):
-        Classifier(tmp_path / "changed.onnx").predict(photos[0])
+        Classifier(tmp_path / "changed.onnx").predict(images[0])
 
 
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
