@@ -99,9 +99,11 @@ def _open_optimized(task: dict[str, Any], start: float, torch_s: float) -> Side:
 
 def _photographs(folder: str, model: ImageModel) -> dict[str, Any]:
     """How many of the folder int8 is fitted to, and how many others judge it."""
-    from lightcars.deploy.calibration import Calibration, load_calibration_images
+    from lightcars.deploy.calibration import Calibration
+    from lightcars.deploy.calibration_images import load_calibration_images
+    from lightcars.deploy.classifier import describe
 
-    images = load_calibration_images(model, Calibration(folder=folder), 224)
+    images = load_calibration_images(describe(model), Calibration(folder=folder), 224)
     numbers = {"fitted": len(images.fitted), "judged": len(images.verification)}
     return {"photographs": {"folder": Path(folder).name, **numbers, "nncf": version("nncf")}}
 

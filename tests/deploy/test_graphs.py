@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from lightcars import efficientnet, ghostnet
+from lightcars.deploy.conversion import conversion_errors
 from lightcars.deploy.graphs import (
-    conversion_errors,
     for_export,
     program_to_onnx,
     program_to_openvino,

@@ -13,7 +13,8 @@ from PIL import Image
 from lightcars import Calibration, OptimizedModel, optimize
 from lightcars.deploy import quantize as quantizing
 from lightcars.deploy import verification
-from lightcars.deploy.calibration import as_calibration, image_files, load_calibration_images
+from lightcars.deploy.calibration import as_calibration, image_files
+from lightcars.deploy.calibration_images import load_calibration_images
 from lightcars.deploy.classifier import describe
 from lightcars.deploy.quantize import ATTEMPTS, quantized, top1_change
 from lightcars.deploy.source import Source

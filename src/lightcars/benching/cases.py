@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from lightcars.benching.settings import EAGER, BenchSettings, known_engines
-from lightcars.deploy.calibration import as_calibration, calibration_preprocessing
+from lightcars.deploy.calibration import as_calibration
+from lightcars.deploy.calibration_images import calibration_preprocessing
 from lightcars.deploy.classifier import describe, has_weights
 from lightcars.deploy.cpu import computes_bf16
 from lightcars.deploy.execution import resolve_threads

@@ -7,10 +7,6 @@ Batch norms are folded into their convolutions.
 from __future__ import annotations
 
 import copy
-import io
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,9 +14,10 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from lightcars.deploy.classifier import describe, has_weights, unwrap
+from lightcars.deploy.conversion import conversion_errors, no_output
 from lightcars.deploy.execution import without_autocast
 from lightcars.deploy.packages import quietly, require
-from lightcars.errors import ExportError, LightcarsError
+from lightcars.errors import ExportError
 from lightcars.models.validation import MIN_RESOLUTION, require_int
 
 if TYPE_CHECKING:
@@ -68,7 +65,7 @@ def to_program(
     if resolution is None:
         dynamic[2] = Dim("height", min=MIN_RESOLUTION + 1, max=largest[1])
         dynamic[3] = Dim("width", min=MIN_RESOLUTION + 1, max=largest[1])
-    with torch.no_grad(), without_autocast(), conversion_errors("torch.export"), _no_output():
+    with torch.no_grad(), without_autocast(), conversion_errors("torch.export"), no_output():
         return torch.export.export(_Images(ready), (example,), dynamic_shapes=(dynamic,))
 
 
@@ -201,13 +198,6 @@ def for_export(model: nn.Module) -> nn.Module:
     return duplicate.to(memory_format=torch.contiguous_format).eval()
 
 
-@contextmanager
-def _no_output() -> Iterator[None]:
-    """Discard the graphs that torch.export logs and prints when it fails."""
-    with quietly(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        yield
-
-
 class _Images(nn.Module):
     """Gives the model's argument the name that all graphs use."""
 
@@ -218,41 +208,3 @@ class _Images(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(images)
         return logits
-
-
-@contextmanager
-def conversion_errors(engine: str) -> Iterator[None]:
-    """Raise what a converter raises as an ExportError of one line, with the operator that it lacks."""
-    try:
-        yield
-    except LightcarsError:
-        raise
-    except Exception as error:
-        raise ExportError(f"{engine} does not support this model: {conversion_problem(error)}") from error
-
-
-_OPERATOR = re.compile(r"\b(?:aten|prims|torchvision)(?:::|\.)\w+(?:\.\w+)?")
-_CODE = re.compile(r'File "(?:[^"\n]*/)?([^"/\n]+)", line (\d+), in \w+(?:\n[ \t]+(\S[^\n]*))?')
-_COLOR = re.compile(r"\x1b\[[0-9;]*m")
-_LONGEST_REASON = 200
-
-
-def conversion_problem(error: BaseException) -> str:
-    """Return why a conversion failed in one line, with the operator or the line of code if it is known."""
-    texts: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None and len(texts) < 10:
-        texts.append(_COLOR.sub("", str(cause)))
-        cause = cause.__cause__ or cause.__context__
-    lines = [line.strip() for line in texts[0].splitlines() if line.strip()]
-    reason = lines[0][:_LONGEST_REASON] if lines else type(error).__name__
-    if _OPERATOR.search(reason):
-        return reason
-    for text in reversed(texts):  # the original error names the operator
-        if operator := _OPERATOR.search(text):
-            return f"operator {operator.group()} is not supported"
-    for text in texts:
-        if code := _CODE.search(text):
-            file, line, source = code.groups()
-            return f"{reason} (in {file}, line {line}{': ' + source.strip()[:80] if source else ''})"
-    return reason

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from lightcars.deploy.cache import Cache, Entry
-from lightcars.deploy.calibration import Calibration, as_calibration, calibration_preprocessing
+from lightcars.deploy.calibration import Calibration, as_calibration
+from lightcars.deploy.calibration_images import calibration_preprocessing
 from lightcars.deploy.candidates import AUTO, Candidate, find_candidates
 from lightcars.deploy.classifier import describe, has_weights, is_untrained, unwrap
 from lightcars.deploy.cpu import cpu_name
@@ -78,11 +79,6 @@ def optimize(
         DataError: no images to calibrate with, or one that cannot be read.
         InputError: the preprocessing of the calibration images is not known.
         OptimizationError: no engine can run the model, or the outputs of none match.
-
-    >>> from lightcars import ghostnet
-    >>> fast = optimize(ghostnet(width=0.5), resolution=64, engine="torch", precision="fp32")
-    >>> fast(torch.zeros(1, 3, 64, 64)).shape
-    torch.Size([1, 1000])
     """
     if resolution is not None and input_size is not None:
         raise ConfigError("resolution and input_size are the same setting; give one of them.")

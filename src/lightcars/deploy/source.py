@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from lightcars.deploy.calibration import Calibration, CalibrationImages, load_calibration_images
+from lightcars.deploy.calibration import Calibration
+from lightcars.deploy.calibration_images import CalibrationImages, load_calibration_images
 from lightcars.deploy.classifier import ClassifierInfo, describe
 from lightcars.deploy.execution import use_threads, without_autocast
 from lightcars.deploy.folding import folded

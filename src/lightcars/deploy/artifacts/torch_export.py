@@ -9,8 +9,8 @@ from typing import cast
 import torch
 from torch.export import ExportedProgram
 
+from lightcars.deploy.conversion import conversion_errors
 from lightcars.deploy.description import Description
-from lightcars.deploy.graphs import conversion_errors
 from lightcars.deploy.packages import InferenceFunction
 
 

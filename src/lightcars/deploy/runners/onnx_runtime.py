@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightcars.deploy.graphs import INPUT, OUTPUT, conversion_errors
+from lightcars.deploy.conversion import conversion_errors
+from lightcars.deploy.graphs import INPUT, OUTPUT
 from lightcars.deploy.packages import InferenceFunction, require
 from lightcars.deploy.runners import EnginePrecision
 from lightcars.deploy.source import Source

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightcars.deploy.conversion import conversion_errors
 from lightcars.deploy.cpu import has_bf16
-from lightcars.deploy.graphs import conversion_errors
 from lightcars.deploy.measuring import take_turns
 from lightcars.deploy.packages import InferenceFunction, openvino_core
 from lightcars.deploy.quantize import quantized, top1_change
