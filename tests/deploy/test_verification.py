@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightcars import ghostnet, load, optimize, save
+from lightcars import InputSize, export, ghostnet, load, optimize, save
 from lightcars.deploy import measuring
 from lightcars.deploy.classifier import is_untrained
 from lightcars.deploy.cpu import has_bf16
@@ -15,7 +15,7 @@ from lightcars.deploy.reference import EagerError, Reference
 from lightcars.deploy.runners import ENGINES, EngineEntry
 from lightcars.deploy.source import Source
 from lightcars.deploy.verification import TOLERANCES, UNTRAINED_LIMIT, limit_of, verify
-from lightcars.errors import OptimizationError
+from lightcars.errors import ExportError, OptimizationError
 
 needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
 
@@ -127,3 +127,17 @@ def test_a_precision_that_pytorch_lacks_has_no_eager_error(fresh, monkeypatch):
     reference = Reference.of(source)
     monkeypatch.setattr(Source, "channels_last", refuse)
     assert reference.eager_error("bf16") is None
+
+
+def test_an_untrained_model_is_exported_within_its_own_error(fresh, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["lightcars.deploy.export"], "largest_difference", lambda *_: 5e-4)
+    size = InputSize(resolution=64)
+    trained = load(save(fresh, tmp_path / "weights"))
+    for error, model in ((1e-3, trained), (1e-6, fresh)):
+        known = EagerError(precision_difference=error, perturbation_difference=error)
+        monkeypatch.setattr(Reference, "eager_error", lambda *_, known=known: known)
+        with pytest.raises(ExportError, match=r"by 5\.0e-04 of the largest logit \(the limit is 1e-04\)"):
+            export(model, tmp_path / "a.pt2", size=size)
+    known = EagerError(precision_difference=1e-3, perturbation_difference=1e-6)
+    monkeypatch.setattr(Reference, "eager_error", lambda *_: known)
+    assert export(fresh, tmp_path / "a.pt2", size=size).difference == 5e-4
