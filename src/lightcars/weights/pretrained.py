@@ -148,7 +148,7 @@ def _own_ends(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
 def _finish(
     fitted: Fitted, located: Located, source: str, guess: str | None, theirs: ModelConfig
 ) -> ImageModel:
-    model = fitted.model
+    model, card = fitted.model, located.card
     model.origin = WeightsOrigin(
         weights=located.origin,
         source=source,
@@ -156,9 +156,8 @@ def _finish(
         adapted=fitted.adapted,
         initialized=fitted.initialized,
         guess=guess,
-        license=located.license,
+        license=located.license or (None if card is None else card.license),
     )
-    card = located.card
     preprocessing = card.preprocessing if card else located.preprocessing
     if preprocessing is not None:
         model.preprocessing = for_channels(preprocessing, model.config.img_channels)
