@@ -44,7 +44,7 @@ def create_model(
     name: str,
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[ModelChanges],
 ) -> ImageModel:
@@ -55,8 +55,8 @@ def create_model(
         weights: a tag of `list_weights(name)` ("imagenet", "torchvision", "ns_jft", ...), a repository on
             the Hugging Face Hub ("owner/name", "owner/name@revision"), a folder, or a `.safetensors` or
             PyTorch file of lightcars, timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis.
-        device: where the weights are made or loaded to, directly.
-        dtype: of its floating-point tensors; None is float32.
+        device: where the weights are made or loaded to, directly; None is torch's default device.
+        dtype: of its floating-point tensors; None is torch's default dtype.
         changes: settings that replace the registered ones: `num_classes`, `img_channels`, `dropout`,
             `out_channels`, `width`, `resolution`, and those of the family's config (see
             `EfficientNetConfig` and `GhostNetConfig`). With `weights`, what is not said is the weights'
@@ -79,7 +79,7 @@ def efficientnet(
     variant: str = "b0",
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[EfficientNetChanges],
 ) -> EfficientNet:
@@ -107,7 +107,7 @@ def ghostnet(
     variant: str | None = None,
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[GhostNetChanges],
 ) -> GhostNet:
@@ -138,7 +138,7 @@ def ghostnet(
 def _make(
     name: str,
     weights: str | Path | None,
-    device: str | torch.device,
+    device: str | torch.device | None,
     dtype: torch.dtype | None,
     changes: dict[str, Any],
 ) -> ImageModel:

@@ -15,8 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
-from lightcars.layers import SameConv2d
-from lightcars.layers.activation import SiLU
 from lightcars.layers.conv_norm_act import same_padding
 
 Kernel: TypeAlias = Callable[[Tensor], Tensor]
@@ -24,7 +22,7 @@ Pads: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 """Pixels of padding (before, after) the height and the width."""
 _Arguments: TypeAlias = tuple[Any, ...]
 
-_POST_OPS: dict[type, str] = {type(None): "none", nn.ReLU: "relu", SiLU: "swish"}
+_POST_OPS: dict[type, str] = {type(None): "none", nn.ReLU: "relu", nn.SiLU: "swish"}
 
 
 def _operator(name: str) -> Any:
@@ -75,7 +73,7 @@ def _(layer: FusedConv) -> Kernel:
     if post_op is None:
         return layer
     conv = layer.conv
-    if isinstance(conv, SameConv2d):
+    if layer.pads_same:
         return _same_convolution(conv, post_op)
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
         return _pixelwise(conv, post_op)

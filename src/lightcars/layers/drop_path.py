@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
 
@@ -28,7 +27,7 @@ class DropPath(nn.Module):
             return x
         keep = 1.0 - self.probability
         shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-        return x * torch.empty(shape, dtype=x.dtype, device=x.device).bernoulli_(keep).div_(keep)
+        return x * x.new_empty(shape).bernoulli_(keep).div_(keep)
 
     def extra_repr(self) -> str:
         return f"probability={self.probability}"

@@ -15,8 +15,10 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import AnyConfig
 
 
-def resolve_device(device: str | torch.device) -> torch.device:
-    """The device, checked to be there: a plain error now in place of a long one later."""
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """Return the device, checked to be available; None is torch's default device."""
+    if device is None:
+        return torch.get_default_device()
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -46,6 +48,11 @@ def _build_on(device: torch.device, config: AnyConfig) -> ImageModel:
     raise ConfigError(f"{type(config).__name__} is not the config of a model family.")
 
 
-def build_model(config: AnyConfig, *, device: str | torch.device = "cpu") -> ImageModel:
-    """The model of `config` with fresh weights, in training mode."""
+def build_model(config: AnyConfig, *, device: str | torch.device | None = None) -> ImageModel:
+    """Return the model of `config` with fresh weights, in training mode.
+
+    Args:
+        config: of a model family.
+        device: of its tensors; None is torch's default device.
+    """
     return _build_on(resolve_device(device), config)

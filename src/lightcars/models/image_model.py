@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from lightcars.errors import InputError
 from lightcars.layers import BlockSequence, initialize
-from lightcars.layers.initialization import Linear
+from lightcars.layers.eager import is_traced
+from lightcars.layers.initialization import linear
 from lightcars.models.config import ModelConfig
 from lightcars.models.familiarity import Familiarity
 from lightcars.models.features import FeatureMap, feature_maps
@@ -101,9 +102,11 @@ class ImageModel(nn.Module):
     def _make_classifier(self) -> nn.Module:
         if self.config.num_classes == 0:
             return nn.Identity()
-        return Linear(self.config.head_channels, self.config.num_classes)
+        return linear(self.config.head_channels, self.config.num_classes)
 
     def _check(self, x: Tensor) -> None:
+        if is_traced(x):
+            return
         wanted = self.config.img_channels
         if x.ndim != 4 or x.shape[1] != wanted:
             raise InputError(

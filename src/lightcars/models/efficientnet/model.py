@@ -13,7 +13,6 @@ from typing import final
 from torch import Tensor, nn
 
 from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv
-from lightcars.layers.activation import SiLU
 from lightcars.layers.gradients import spatial_mean
 from lightcars.models.efficientnet.config import EfficientNetConfig
 from lightcars.models.image_model import ImageModel
@@ -32,7 +31,7 @@ class EfficientNet(ImageModel):
         super().__init__()
         self.config = config
         style = ConvStyle(
-            activation=SiLU,
+            activation=nn.SiLU,
             padding=config.padding,
             eps=config.batch_norm_eps,
             momentum=config.batch_norm_momentum,
