@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
+from lightcars.layers.eager import is_hooked, may_overwrite
 from lightcars.layers.gradients import join_channels
 
 
@@ -108,5 +109,12 @@ class GhostBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.drop_path(self.project(self.squeeze_excite(self.depthwise(self.expand(x)))))
-        y += self.shortcut(x)
-        return y
+        shortcut: Tensor = self.shortcut(x)
+        return y.add_(shortcut) if self._may_overwrite(y) else y + shortcut
+
+    def _may_overwrite(self, y: Tensor) -> bool:
+        return (
+            may_overwrite(y)
+            and type(self.project) is GhostModule  # which returns a new map
+            and not is_hooked(self.project, self.drop_path)
+        )

@@ -10,7 +10,8 @@ from typing import Any, final
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
+
+from lightcars.layers.eager import is_eager
 
 
 def spatial_mean(x: Tensor, *, keepdim: bool) -> Tensor:
@@ -36,17 +37,8 @@ def join_channels(first: Tensor, second: Tensor) -> Tensor:
 
 
 def trains_eagerly(x: Tensor) -> bool:
-    """Whether x, on a processor, has a gradient, and no compiler and no transform looks on."""
-    return (
-        x.device.type == "cpu"
-        and x.requires_grad
-        and torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and not torch._C._is_tracing()  # nor fvcore, which traces
-        and not torch._C._are_functorch_transforms_active()
-        and forward_ad._current_level < 0
-        and type(x) is Tensor
-    )
+    """Return whether x, a plain tensor on a CPU that nothing traces, has a gradient."""
+    return is_eager(x) and x.requires_grad and x.device.type == "cpu" and torch.is_grad_enabled()
 
 
 @final

@@ -7,11 +7,11 @@ from typing import final
 
 from torch import Tensor, nn
 
-from lightcars.layers.activation import SiLU
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
+from lightcars.layers.eager import is_hooked, may_overwrite
 
-SILU = ConvStyle(activation=SiLU)
+SILU = ConvStyle(activation=nn.SiLU)
 
 
 @final
@@ -66,6 +66,15 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.drop_path(self.project(self.squeeze_excite(self.depthwise(self.expand(x)))))
-        if self.residual:
-            y += x
-        return y
+        if not self.residual:
+            return y
+        return y.add_(x) if self._may_overwrite(y) else y + x
+
+    def _may_overwrite(self, y: Tensor) -> bool:
+        project = self.project
+        return (
+            may_overwrite(y)
+            and type(project) is ConvNormAct
+            and project.owns_output()
+            and not is_hooked(self.drop_path)
+        )
