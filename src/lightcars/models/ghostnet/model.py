@@ -23,7 +23,7 @@ from lightcars.layers import (
     SqueezeExcite,
     initialize,
 )
-from lightcars.layers.eager import is_traced
+from lightcars.layers.eager import shape_of
 from lightcars.layers.gradients import spatial_mean
 from lightcars.layers.initialization import conv2d, fan_in, kaiming_fan_out, linear
 from lightcars.models.ghostnet.config import GhostNetConfig
@@ -77,7 +77,8 @@ class GhostNet(ImageModel):
         return super().forward(x)
 
     def _check_batch(self, x: Tensor) -> None:
-        if self.training and self.config.form == "thesis" and not is_traced(x) and x.shape[0] == 1:
+        trains_thesis = self.training and self.config.form == "thesis"
+        if trains_thesis and (shape_of(x) or (0,))[0] == 1:
             raise InputError(
                 "the thesis form of GhostNet cannot train on a batch of one image (its BatchNorm1d needs"
                 " two); use a larger batch, drop the last one, or call model.eval()."
