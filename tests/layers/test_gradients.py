@@ -1,4 +1,4 @@
-"""Gradients of our own making are torch's, and nothing of ours is in the way of compilers and transforms."""
+"""Custom gradients equal torch's, and do not interfere with compilers and function transforms."""
 
 import copy
 import warnings
@@ -21,8 +21,8 @@ every_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=["channels_last", 
 
 
 @pytest.fixture(autouse=True)
-def on_any_processor(monkeypatch):
-    """The arithmetic is right on processors too where it is not used."""
+def on_any_cpu(monkeypatch):
+    """The arithmetic is right on CPUs too where it is not used."""
     monkeypatch.setattr(depthwise, "_HAS_FAST_KERNELS", True)
 
 
@@ -39,7 +39,7 @@ def gradients_of(call, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 
 def ours_and_torchs(conv: nn.Conv2d, x: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
-    """Gradients of input and weight, ours and those of `nn.Conv2d` itself."""
+    """Gradients of input and weight, custom ones and those of `nn.Conv2d` itself."""
     pads = (0, 0, 0, 0)
     if conv.padding == (0, 0):
         pads = (1, 2, 1, 2) if conv.kernel_size[0] == 5 else (0, 1, 0, 1)
@@ -80,7 +80,7 @@ SLOW = [
 @pytest.mark.parametrize("sides", [(12, 12), (10, 14), (9, 13)], ids=str)
 def test_gradients_of_depthwise_convolutions_are_torchs(layout, dtype, size, stride, padding, sides):
     if padding == "same" and sides[0] % 2:
-        pytest.skip("other pads than the test's")
+        pytest.skip("the test pads even sizes only")
     torch.manual_seed(0)
     conv = depthwise_of(4, size, stride, padding).to(dtype)
     x = torch.randn(3, 4, *sides).to(dtype).contiguous(memory_format=layout).requires_grad_()
@@ -91,7 +91,7 @@ def test_gradients_of_depthwise_convolutions_are_torchs(layout, dtype, size, str
         torch.testing.assert_close(ours, expected, atol=tolerance, rtol=0)
 
 
-def test_bfloat16_gradients_are_as_near_to_the_truth_as_torchs():
+def test_bfloat16_gradients_are_as_accurate_as_torchs():
     torch.manual_seed(0)
     conv = depthwise_of(32, 5, 2).bfloat16()
     exact = copy.deepcopy(conv).double()
@@ -111,7 +111,7 @@ def test_bfloat16_gradients_are_as_near_to_the_truth_as_torchs():
         assert ours <= 1.5 * theirs
 
 
-def test_under_autocast_the_weights_keep_their_type():
+def test_weight_gradients_keep_their_dtype_under_autocast():
     conv = depthwise_of(4, 5, 2)
     x = torch.randn(2, 4, 12, 12, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
@@ -122,7 +122,7 @@ def test_under_autocast_the_weights_keep_their_type():
     assert x.grad.dtype == conv.weight.grad.dtype == torch.float32
 
 
-def test_only_what_is_slow_is_not_left_to_torch(monkeypatch):
+def test_only_slow_convolutions_have_custom_gradients(monkeypatch):
     x = torch.randn(2, 4, 12, 12, requires_grad=True)
     coarse = x.detach().bfloat16().requires_grad_()
     assert has_slow_gradients(depthwise_of(4, 5, 1), x)
@@ -133,7 +133,9 @@ def test_only_what_is_slow_is_not_left_to_torch(monkeypatch):
     assert has_slow_gradients(depthwise_of(4, 3, 2).bfloat16(), coarse)
     assert not has_slow_gradients(depthwise_of(4, 5, 1), coarse)  # for torch to refuse
     assert not has_slow_gradients(depthwise_of(4, 5, 1), x.detach())
-    assert not has_slow_gradients(depthwise_of(4, 5, 1), x[..., :2])  # nothing would be left of it
+    assert not has_slow_gradients(
+        depthwise_of(4, 5, 1), x[..., :2]
+    )  # a part of the kernel would see no pixel
     assert not has_slow_gradients(nn.Conv2d(4, 8, 5, padding=2, groups=4, bias=False), x)
     assert not has_slow_gradients(nn.Conv2d(4, 4, 5, padding=2, groups=2, bias=False), x)
     with torch.no_grad():
@@ -142,7 +144,7 @@ def test_only_what_is_slow_is_not_left_to_torch(monkeypatch):
     assert not has_slow_gradients(depthwise_of(4, 5, 1), x)
 
 
-def test_a_map_of_one_pixel_has_gradients():
+def test_gradients_of_a_map_of_one_pixel():
     conv = depthwise_of(4, 5, 1)
     x = torch.randn(2, 4, 1, 1, requires_grad=True)
     (of_x, of_weight), expected = ours_and_torchs(conv, x)
@@ -154,13 +156,13 @@ def test_a_map_of_one_pixel_has_gradients():
 
 @every_layout
 @pytest.mark.parametrize("keepdim", [True, False])
-def test_the_mean_of_each_channel(layout, keepdim):
+def test_spatial_mean(layout, keepdim):
     x = torch.randn(2, 3, 4, 5).contiguous(memory_format=layout).requires_grad_()
     assert torch.equal(spatial_mean(x, keepdim=keepdim), x.mean((2, 3), keepdim=keepdim))
     (ours,) = gradients_of(lambda x: spatial_mean(x, keepdim=keepdim), x)
     (expected,) = gradients_of(lambda x: x.mean((2, 3), keepdim=keepdim), x)
     assert torch.equal(ours, expected)
-    assert ours.stride()[2:] == (0, 0), "one value for each map, which fits every layout"
+    assert ours.stride()[2:] == (0, 0), "one value for each channel, which fits every memory format"
 
 
 @every_layout
@@ -199,14 +201,14 @@ def layouts_seen(layer: nn.Module) -> list[bool]:
     return seen
 
 
-def test_gradients_are_laid_out_as_their_maps():
+def test_gradients_keep_the_memory_format():
     linear = ConvStyle(activation=nn.Identity)
     assert layouts_seen(GhostModule(8, 8, style=linear)) == [True, True]
     squeezed = nn.Sequential(ConvNormAct(8, 8, style=linear), SqueezeExcite(8))
     assert layouts_seen(squeezed) == [True]
 
 
-# What looks on
+# Compilers, exports and function transforms
 
 
 class Parts(nn.Module):
@@ -224,7 +226,7 @@ class Parts(nn.Module):
         return y.square().sum((1, 2, 3))
 
 
-def test_transforms_of_functions():
+def test_function_transforms():
     module = Parts()
     x = torch.randn(3, 4, 8, 8)
     parameters = {name: tensor.detach() for name, tensor in module.named_parameters()}
@@ -265,15 +267,15 @@ def test_gradients_of_gradients():
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-3)
 
 
-def test_exports_have_torchs_operations():
+def test_exports_have_torchs_operators():
     module, x = Parts(), torch.randn(2, 4, 8, 8, requires_grad=True)
     exported = torch.export.export(module, (x,), strict=True).graph_module
     names = {str(node.target) for node in exported.graph.nodes if node.op == "call_function"}
     assert {"aten.conv2d.default", "aten.mean.dim", "aten.cat.default"} <= names
 
 
-def test_compilers_get_the_fast_gradients_of_convolutions_too():
-    """Means and joins they lay out themselves."""
+def test_compiled_training_has_the_fast_gradients_of_convolutions():
+    """Compilers choose the memory formats of means and concatenations themselves."""
     module, x = Parts(), torch.randn(2, 4, 8, 8, requires_grad=True)
     module(x).sum().backward()
     expected = [parameter.grad.clone() for parameter in module.parameters()]
@@ -296,7 +298,7 @@ def test_compilers_get_the_fast_gradients_of_convolutions_too():
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-4)
 
 
-# What is not for them
+# Convolutions without custom gradients
 
 
 @pytest.mark.parametrize(
@@ -313,7 +315,7 @@ def test_compilers_get_the_fast_gradients_of_convolutions_too():
     ],
     ids=str,
 )
-def test_other_convolutions_are_torchs(changes):
+def test_other_convolutions_have_torchs_gradients(changes):
     torch.manual_seed(0)
     usual = {"kernel_size": 5, "padding": 2, "groups": 4, "bias": False}
     conv = nn.Conv2d(4, 4, **{**usual, **changes})
@@ -322,7 +324,7 @@ def test_other_convolutions_are_torchs(changes):
     assert "DepthwiseConv2d" not in type(convolve(conv, x).grad_fn).__name__
 
 
-def test_dilated_afterwards_and_without_a_batch():
+def test_settings_that_change_later_and_inputs_without_a_batch():
     conv = depthwise_of(4, 5, 1)
     x = torch.randn(4, 18, 18, requires_grad=True)
     assert convolve(conv, x).shape == (4, 18, 18)
@@ -330,7 +332,7 @@ def test_dilated_afterwards_and_without_a_batch():
     assert convolve(conv, x[None]).shape == (1, 4, 18, 18)
 
 
-def test_float64_stays_under_autocast():
+def test_autocast_leaves_float64_alone():
     conv = depthwise_of(4, 5, 1).double()
     with torch.autocast("cpu", torch.bfloat16):
         x = torch.randn(1, 4, 8, 8, dtype=torch.float64, requires_grad=True)
@@ -346,10 +348,10 @@ def test_an_exported_program_has_torchs_operators_and_trains(strict):
     assert not [node for node in program.graph.nodes if "wrap" in node.name or "autograd" in node.name]
 
 
-def test_what_traces_sees_torchs_operators():
+def test_jit_traces_have_torchs_operators():
     layers = nn.Sequential(Depthwise(4), GhostModule(4, 8), SqueezeExcite(8))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing is on its way out
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
         traced = torch.jit.trace(layers, torch.randn(2, 4, 16, 16), check_trace=False)
     assert "PythonOp" not in str(traced.inlined_graph)
     assert "^_" not in str(traced.inlined_graph)

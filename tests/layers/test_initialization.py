@@ -102,8 +102,8 @@ def test_norms_become_the_identity(kind):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_nothing_of_the_models_memory_stays(rule):
-    """`build_model` fills empty memory with it: what it left out would be garbage."""
+def test_every_tensor_is_reinitialized(rule):
+    """It fills empty memory, where anything left out would be garbage."""
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 5), nn.BatchNorm1d(5)
     )

@@ -1,4 +1,4 @@
-"""Building blocks. They need torch and know nothing of models, data or files."""
+"""Building blocks of models; they depend on torch only."""
 
 from lightcars.layers.block_sequence import BlockSequence
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle

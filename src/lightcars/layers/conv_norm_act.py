@@ -1,4 +1,4 @@
-"""Convolution, batch normalization, activation: the unit that every model here is made of."""
+"""Convolution, batch normalization, activation: the basic unit of every model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Padding = Literal["symmetric", "same"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvStyle:
-    """What all convolutions of one model have in common.
+    """Settings that all convolutions of a model share.
 
     Attributes:
         activation: makes the activation module; `nn.Identity` for none.
         initial: samples the initial weights of a convolution.
         padding: "symmetric" pads kernel_size // 2 on every side, as PyTorch models do; "same" pads as
-            TensorFlow does, from the size of the input at hand and with the odd pixel at the end.
+            TensorFlow does, from the actual size of the input, with the odd pixel at the end.
         eps, momentum: of the batch normalization, in PyTorch's sense (momentum is the new value's share).
     """
 
@@ -35,12 +35,12 @@ class ConvStyle:
     momentum: float = 0.1
 
     def linear(self) -> ConvStyle:
-        """The same style without an activation."""
+        """Return the same style without an activation."""
         return replace(self, activation=nn.Identity)
 
 
 def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
-    """Pixels before and after an axis of `size` pixels that TensorFlow's SAME adds to it.
+    """Return how many pixels TensorFlow's SAME padding adds before and after an axis of `size` pixels.
 
     Correct for symbolic sizes too (torch.export), as long as kernel_size >= stride. Nothing negative is
     divided: ONNX and OpenVINO round towards zero where Python rounds down.

@@ -1,15 +1,18 @@
-"""When blocks may take a shortcut: eagerly, on plain tensors, where no hook or transform is watching."""
+"""Conditions for the shortcuts of blocks: eager execution on plain tensors, without hooks or transforms."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.jit._trace import TracerWarning
 from torch.nn.modules.module import _has_any_global_hook
 
 IN_PLACE: Mapping[type[nn.Module], Callable[[Tensor], Tensor]] = MappingProxyType(
@@ -24,9 +27,15 @@ IN_PLACE: Mapping[type[nn.Module], Callable[[Tensor], Tensor]] = MappingProxyTyp
 """Activations by exact type, and the same functions written over their input."""
 
 
-def is_traced(x: Tensor) -> bool:
-    """Return whether `torch.fx` or `torch.jit.trace` follows x, so that nothing may depend on its shape."""
-    return not isinstance(x, Tensor) or torch._C._is_tracing()
+def shape_of(x: Any) -> tuple[int, ...] | None:
+    """Return the shape of x as plain numbers, which are no part of a trace; None while `torch.fx` traces."""
+    if not isinstance(x, Tensor):
+        return None
+    if not torch._C._is_tracing():
+        return tuple(x.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TracerWarning)
+        return tuple(int(side) for side in x.shape)
 
 
 def is_eager(x: Tensor) -> bool:
@@ -41,7 +50,7 @@ def is_eager(x: Tensor) -> bool:
 
 
 def is_hooked(*modules: nn.Module) -> bool:
-    """Return whether anything is attached to the call of one of the modules: a hook, or another forward."""
+    """Return whether one of the modules has hooks or a replaced `forward`."""
     return _has_any_global_hook() or any(
         module._forward_hooks
         or module._forward_pre_hooks
@@ -53,7 +62,7 @@ def is_hooked(*modules: nn.Module) -> bool:
 
 
 def may_overwrite(x: Tensor) -> bool:
-    """Return whether x, a map that only the caller holds, may be written over: in inference only."""
+    """Return whether x may be overwritten by the only one that holds it: in inference only."""
     return not torch.is_grad_enabled() and is_eager(x)
 
 

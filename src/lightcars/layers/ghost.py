@@ -16,7 +16,7 @@ from lightcars.layers.gradients import join_channels
 
 @final
 class GhostModule(nn.Module):
-    """A convolution makes the base maps, a depthwise one their "ghosts"; both are concatenated.
+    """A convolution computes base maps, a depthwise one their "ghosts"; both are concatenated.
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)) for odd kernels.
 
@@ -65,7 +65,7 @@ class GhostBottleneck(nn.Module):
     Args:
         in_channels, hidden_channels, out_channels: before, inside and after the block.
         kernel_size: of the depthwise convolutions, in the branch and in the shortcut.
-        stride: 1 leaves the depthwise convolution of the branch out.
+        stride: with 1, the branch has no depthwise convolution.
         squeeze_excite: makes the squeeze for the hidden channels; None for none.
         drop_path: probability of dropping the branch for a sample while training.
         style: activation, padding and normalization.

@@ -19,11 +19,11 @@ class MBConv(nn.Module):
     """1x1 expansion, depthwise convolution, squeeze-and-excitation, linear 1x1 projection, residual.
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
-    The residual is there when the stride is 1 and the channels stay.
+    It has a residual connection if the stride is 1 and the number of channels stays.
 
     Args:
         in_channels, out_channels: channels before and after the block.
-        expand_ratio: hidden channels per input channel; 1 leaves the expansion out.
+        expand_ratio: hidden channels per input channel; 1 for no expansion.
         kernel_size: of the depthwise convolution.
         stride: of the depthwise convolution.
         squeeze_excite: makes the squeeze-and-excitation for the hidden channels; None for none.

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation (Hu et al., arXiv 1709.01507, section 3), in the two forms found in the wild."""
+"""Squeeze-and-excitation (Hu et al., arXiv 1709.01507, section 3), in the two published forms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ClampGate(nn.Module):
 
 @final
 class SqueezeExcite(nn.Module):
-    """Scales each channel by a gate computed from the means of all channels. (N, C, H, W) -> the same.
+    """Scale each channel by a gate computed from the means of all channels. (N, C, H, W) -> the same.
 
     Args:
         channels: C.
@@ -31,7 +31,7 @@ class SqueezeExcite(nn.Module):
         form: "conv" computes the gate by 1x1 convolutions, "linear" by linear layers. The arithmetic is
             the same; the shapes of the weights in a checkpoint are not.
         activation: makes the hidden activation.
-        gate: makes the function whose values scale the channels.
+        gate: makes the module whose outputs scale the channels.
         initial: samples the initial weights of the convolutions.
     """
 
