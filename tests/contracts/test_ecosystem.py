@@ -70,7 +70,9 @@ def test_layers_are_torchs_own_by_exact_type(name):
     kinds = {type(module) for module in model.modules()}
     assert {nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.Dropout} <= kinds
     activations = [
-        module for module in model.modules() if isinstance(module, nn.ReLU | nn.SiLU | nn.Hardswish)
+        module
+        for module in model.modules()
+        if isinstance(module, nn.ReLU | nn.ReLU6 | nn.SiLU | nn.Hardswish)
     ]
     assert activations
     assert not any(module.inplace for module in activations)
