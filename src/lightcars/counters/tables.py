@@ -1,4 +1,4 @@
-"""Plain tables of strings. No torch."""
+"""Tables of strings, without torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def short_number(number: int) -> str:
-    """Three figures and a unit.
+    """Format a number with three significant digits and a unit.
 
     >>> short_number(385_814_752), short_number(999), short_number(5_288_548)
     ('386 M', '999', '5.29 M')
@@ -19,7 +19,7 @@ def short_number(number: int) -> str:
 
 
 def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns two spaces apart, under a line."""
+    """Format a table with columns two spaces apart and a rule below the head."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     title = "  ".join(cell.ljust(width) for cell, width in zip(head, widths, strict=True))
@@ -27,6 +27,6 @@ def text_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A GitHub-flavoured table."""
+    """Format a GitHub-flavored Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell for cell in line) + " |" for line in lines)
