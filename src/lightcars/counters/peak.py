@@ -1,4 +1,4 @@
-"""Peak arithmetic rate of this machine, measured with large matrix products rather than read from a data sheet."""
+"""Peak arithmetic rate of this machine, measured with large matrix products."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECONDS = 0.15
 
 @torch.inference_mode()
 def attainable_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the multiply-accumulates per second of the fastest large product, with the current number of threads.
+    """Return the multiply-accumulates per second of the fastest large product on the current threads.
 
     Measures a matrix product and the same product as a 1x1 convolution: they use different libraries, and on
     a GPU different default precisions (TF32 for convolutions only). The fastest single call is taken, because

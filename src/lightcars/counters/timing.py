@@ -12,7 +12,7 @@ import torch
 from lightcars.models.device import wait_for
 
 WARM_UP_CALLS, WARM_UP_S = 3, 0.2
-"""Both are reached before measuring starts, so that memory is allocated, kernels are chosen and clocks rise."""
+"""Both are reached before measuring starts: memory is allocated, kernels are chosen, clocks rise."""
 LEAST_CALLS = 20
 """Minimum number of calls: with fewer, the 95th percentile would be the maximum."""
 PATIENCE = 5
