@@ -44,8 +44,7 @@ class Arithmetic(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        if func in COSTS:
-            kind, cost = COSTS[func]
+        for kind, cost in COSTS.get(func, ()):
             self.macs[kind] += cost(*args, **kwargs, out=result)
         if func in MATRIX_PRODUCTS:
             left, right = operands(*args, **kwargs)
@@ -86,10 +85,14 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> 
     return query[..., 0].numel() * key.shape[-2] * (query.shape[-1] + value.shape[-1])
 
 
-def multihead_attention(query: Tensor, key: Tensor, value: Tensor, width: int, *_: Any, **__: Any) -> int:
-    """(L, N, E) inputs: four projections, scores, and their weighted sum."""
-    scores = 2 * query.shape[1] * query.shape[0] * key.shape[0] * width
-    return scores + width * (2 * query.numel() + key.numel() + value.numel())
+def projections(query: Tensor, key: Tensor, value: Tensor, width: int, *_: Any, **__: Any) -> int:
+    """Of `nn.MultiheadAttention`: query, key, value and output."""
+    return width * (2 * query.numel() + key.numel() + value.numel())
+
+
+def scores(query: Tensor, key: Tensor, _value: Tensor, width: int, *_: Any, **__: Any) -> int:
+    """Of `nn.MultiheadAttention`, for inputs of (L, N, width): scores, and their weighted sum."""
+    return 2 * query.shape[1] * query.shape[0] * key.shape[0] * width
 
 
 def lstm(input: Tensor, _states: Any, weights: list[Tensor], *_: Any, **__: Any) -> int:
@@ -110,23 +113,23 @@ def einsum(equation: str, *operands: Any, **_: Any) -> int:
 
 
 MATRIX_PRODUCTS = frozenset({torch.matmul, Tensor.matmul, Tensor.__matmul__})
-COSTS: dict[Any, tuple[str, Cost]] = {
-    **dict.fromkeys((F.conv1d, F.conv2d, F.conv3d), ("convolution", convolution)),
+COSTS: dict[Any, tuple[tuple[str, Cost], ...]] = {
+    **dict.fromkeys((F.conv1d, F.conv2d, F.conv3d), (("convolution", convolution),)),
     **dict.fromkeys(
         (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d),
-        ("transposed convolution", transposed_convolution),
+        (("transposed convolution", transposed_convolution),),
     ),
-    F.linear: ("linear", linear),
+    F.linear: (("linear", linear),),
     **dict.fromkeys(
         (*MATRIX_PRODUCTS, torch.mm, torch.bmm, torch.mv, torch.dot, Tensor.mm, Tensor.bmm, Tensor.mv),
-        ("matrix product", matrix_product),
+        (("matrix product", matrix_product),),
     ),
     **dict.fromkeys(
-        (torch.addmm, torch.baddbmm, Tensor.addmm, Tensor.baddbmm), ("added product", added_product)
+        (torch.addmm, torch.baddbmm, Tensor.addmm, Tensor.baddbmm), (("added product", added_product),)
     ),
-    F.scaled_dot_product_attention: ("fused attention", attention),
-    F.multi_head_attention_forward: ("nn.MultiheadAttention", multihead_attention),
-    torch.einsum: ("einsum", einsum),
-    torch.lstm: ("LSTM", lstm),
+    F.scaled_dot_product_attention: (("fused attention", attention),),
+    F.multi_head_attention_forward: (("linear", projections), ("fused attention", scores)),
+    torch.einsum: (("einsum", einsum),),
+    torch.lstm: (("LSTM", lstm),),
 }
-"""Function -> kind and cost."""
+"""Function -> kinds and costs."""

@@ -18,6 +18,8 @@ from lightcars.counters.failures import counting_error
 from lightcars.errors import CountingError, LightcarsError
 
 HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
+_SHARDING_STATE = "__composable_api_state_key"
+"""Start of the attributes of `fully_shard`, whose hooks the copy does not have."""
 _PLAIN_TENSORS = frozenset({Tensor, nn.Parameter})
 _SHARED = frozenset({bool, int, float, str, bytes, type(None), torch.dtype})
 
@@ -73,7 +75,7 @@ def _copied_module(module: nn.Module, device: str, memo: dict[int, Any]) -> nn.M
         for name, child in attributes["_modules"].items()
     }
     for name, value in attributes.items():
-        if name not in copied.__dict__:
+        if name not in copied.__dict__ and not name.startswith(_SHARDING_STATE):
             copied.__dict__[name] = _copied(name, value, device, memo)
     return copied
 
