@@ -217,7 +217,7 @@ _CARS196 = WeightsEntry(
     top1_percent=84.61,
     top5_percent=97.0,
 )
-"""From `benchmarks/train_cars196.py`; its card lies beside it, its figures in that script's results."""
+"""From `scripts/train_cars196.py`; its card lies beside it, its figures in that script's results."""
 
 # timm: architecture, tag, pixels, crop fraction, top-1, top-5
 # torchvision: model, version, end of the file's name, pixels, pixels of the shorter side, MiB, top-1, top-5
