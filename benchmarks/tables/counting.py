@@ -13,7 +13,7 @@ EXPLANATIONS = {
     "LSTM": "fvcore does not count recurrent layers",
     "einsum": "fvcore does not count this form of `einsum`",
     "matrix product": "fvcore does not count this form of `matmul`",
-    "matmul with a broadcast first operand": "fvcore counts a broadcast operand of `matmul` once, not once per use",
+    "matmul with a broadcast first operand": "fvcore counts a broadcast operand of `matmul` only once",
     "unexplained": "unexplained",
 }
 """Kind of function that makes up the difference -> explanation."""
@@ -33,11 +33,11 @@ def _summary(results: Mapping[str, Any]) -> str:
     compared = len(fvcore["equal"]) + len(fvcore["different"])
     failed = f"; {len(fvcore['failed'])} more it could not trace" if fvcore["failed"] else ""
     return (
-        f"Of {results['listed']:,} classifiers of torchvision and timm, {len(results['macs']):,} were counted and"
-        f" {len(results['failed'])} could not be. {len(results['unlike_arithmetic'])} of the counts differ from"
-        " the arithmetic of the functions that the models call. fvcore was compared on"
-        f" {compared} of those below {fvcore['below_gmacs']:g} billion multiply-accumulates: {len(fvcore['equal'])}"
-        f" equal, {len(fvcore['different'])} different{failed}.\n"
+        f"Of {results['listed']:,} classifiers of torchvision and timm, {len(results['macs']):,} were counted"
+        f" and {len(results['failed'])} could not be. {len(results['unlike_arithmetic'])} counts differ"
+        " from the arithmetic of the functions that the models call. fvcore was compared on"
+        f" {compared} of those below {fvcore['below_gmacs']:g} billion multiply-accumulates:"
+        f" {len(fvcore['equal'])} equal, {len(fvcore['different'])} different{failed}.\n"
     )
 
 
