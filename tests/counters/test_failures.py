@@ -54,6 +54,23 @@ def test_operator_that_has_no_implementation_for_shapes(count):
 
 
 @both_counts
+def test_attention_that_needs_a_device(count):
+    from torch.nn.attention.flex_attention import flex_attention
+
+    sequence = (1, 2, 128, 16)
+    with pytest.raises(CountingError, match="an operator that has no implementation for shapes alone"):
+        count(Reads(lambda x: flex_attention(x, x, x)), inputs=sequence)
+
+
+@both_counts
+def test_packed_sequences(count):
+    """Their lengths are values of a tensor."""
+    packed = nn.utils.rnn.pack_padded_sequence(torch.rand(5, 2, 4), [5, 3])
+    with pytest.raises(CountingError, match="reads the values of a tensor"):
+        count(nn.LSTM(4, 4), inputs=(packed,))
+
+
+@both_counts
 def test_inputs_that_are_missing(count):
     with pytest.raises(CountingError, match=r"more inputs than it was given .* give all of them as inputs"):
         count(nn.Bilinear(3, 4, 5), inputs=(2, 3))

@@ -313,6 +313,12 @@ def test_compiled_models(engine):
     torch.compiler.reset()
 
 
+def test_exported_models():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 5)).eval()
+    exported = torch.export.export(model, (torch.zeros(1, 3, 8, 8),)).module()
+    assert count_flops(exported, inputs=(1, 3, 8, 8)) == 36 * 108 + 144 * 5
+
+
 @both_engines
 def test_parallel_models(engine):
     model = ghostnet(width=0.25, resolution=64)

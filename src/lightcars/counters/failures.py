@@ -16,7 +16,7 @@ _CAUSES = (
         "give all of them as inputs, a tuple or a dict of tensors or shapes",
     ),
     (
-        r"indices.*(Long|Int)|Expected (tensor for argument #1 'indices'|floating point|int64)",
+        r"indices.*(Long|Int|int)",
         "an embedding takes integers",
         "give its input as a tensor, such as inputs=torch.zeros(1, 16, dtype=torch.long)",
     ),
@@ -26,12 +26,12 @@ _CAUSES = (
         "count the model before its quantization",
     ),
     (
-        r"meta tensor|nonzero|_unique|_local_scalar_dense|unallocated storage|no data",
+        r"meta tensor|nonzero|_unique|_local_scalar_dense|unallocated storage|no data|on CPU\.",
         "its forward reads the values of a tensor, and only shapes are known",
         "count the part of the model whose operations do not depend on values",
     ),
     (
-        r"attempted to run this operator with Meta tensors|from the 'Meta' backend",
+        r"attempted to run this operator with Meta tensors|from the 'Meta' backend|on meta device",
         "it runs an operator that has no implementation for shapes alone",
         "count the part of the model without it",
     ),

@@ -109,7 +109,8 @@ def _read(value: Any) -> Any:
             raise InputError(f"a shape in inputs must be made of positive integers, not {value!r}.")
         return Shape(tuple(value))
     if isinstance(value, list | tuple) and value:
-        return [_read(item) for item in value] if isinstance(value, list) else tuple(map(_read, value))
+        items = [_read(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, dict):
         return {name: _read(item) for name, item in value.items()}
     raise _invalid(value)

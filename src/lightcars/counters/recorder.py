@@ -20,6 +20,9 @@ MATRIX_OPERATORS = frozenset(
         _aten.addmm,
         _aten.bmm,
         _aten.baddbmm,
+        _aten.addbmm,
+        _aten.mv,
+        _aten.addmv,
     }
 )
 """Operators whose outputs are activations in fvcore's sense."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -54,7 +54,9 @@ def skeleton(model: nn.Module, *, device: str = "meta") -> nn.Module:
         raise CountingError(
             f"{type(model).__name__} cannot be copied for counting ({error}); count a part without it."
         ) from error
-    return copied.eval()
+    with suppress(NotImplementedError):  # a model from torch.export has one mode only
+        copied.eval()
+    return copied
 
 
 def _copied_module(module: nn.Module, device: str, memo: dict[int, Any]) -> nn.Module:
