@@ -29,15 +29,17 @@ def zoo(found: Records) -> str:
 
 
 def _summary(results: Mapping[str, Any]) -> str:
-    fvcore = results["fvcore"]
+    fvcore, counted, failed = results["fvcore"], len(results["macs"]), len(results["failed"])
     compared = len(fvcore["equal"]) + len(fvcore["different"])
-    failed = f"; {len(fvcore['failed'])} more it could not trace" if fvcore["failed"] else ""
+    left = results["listed"] - counted - failed
+    waiting = f", {left:,} have not been counted yet" if left else ""
+    untraced = f"; {len(fvcore['failed'])} more it could not trace" if fvcore["failed"] else ""
     return (
-        f"Of {results['listed']:,} classifiers of torchvision and timm, {len(results['macs']):,} were counted"
-        f" and {len(results['failed'])} could not be. {len(results['unlike_arithmetic'])} counts differ"
-        " from the arithmetic of the functions that the models call. fvcore was compared on"
+        f"Of {results['listed']:,} classifiers of torchvision and timm, {counted:,} were counted,"
+        f" {failed} could not be{waiting}. {len(results['unlike_arithmetic'])} counts differ from the"
+        " arithmetic of the functions that the models call. fvcore was compared on"
         f" {compared} of those below {fvcore['below_gmacs']:g} billion multiply-accumulates:"
-        f" {len(fvcore['equal'])} equal, {len(fvcore['different'])} different{failed}.\n"
+        f" {len(fvcore['equal'])} equal, {len(fvcore['different'])} different{untraced}.\n"
     )
 
 
@@ -54,4 +56,4 @@ def _differences(fvcore: Mapping[str, Any]) -> str:
 
 def explain(because: str) -> str:
     """Return the explanation of one kind of function, or of several joined by "and"."""
-    return "; ".join(EXPLANATIONS[kind] for kind in because.split(" and "))
+    return "; ".join(EXPLANATIONS.get(kind, kind) for kind in because.split(" and "))

@@ -96,7 +96,10 @@ def test_explanations():
 
 def test_table(run):
     text = zoo({"counting_zoo": run()})
-    assert "Of 4 classifiers of torchvision and timm, 3 were counted and 1 could not be" in text
+    assert "Of 4 classifiers of torchvision and timm, 3 were counted, 1 could not be. 0 counts differ" in text
     assert "1 equal, 1 different" in text
     assert f"| {EXPLANATIONS['fused attention']} | `toy b` | 1 |" in text
+    stopped = run()
+    del stopped["results"]["macs"]["toy a"]
+    assert "2 were counted, 1 could not be, 1 have not been counted yet." in zoo({"counting_zoo": stopped})
     assert zoo({}).startswith("Not measured yet: run `python -m benchmarks.speed.counting_zoo`")

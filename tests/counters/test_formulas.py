@@ -48,6 +48,7 @@ N, P, R, M, K = 2, 30, 50, 4, 5
         (lambda c, a, b: c.addmm_(a, b), ((P, K), (P, M), (M, K)), P * M * K),
         (torch.bmm, ((N, P, M), (N, M, K)), N * P * M * K),
         (torch.addbmm, ((P, K), (N, P, M), (N, M, K)), N * P * M * K),
+        (lambda c, a, b: c.addbmm_(a, b), ((P, K), (N, P, M), (N, M, K)), N * P * M * K),
         (torch.baddbmm, ((N, P, K), (N, P, M), (N, M, K)), N * P * M * K),
         (lambda c, a, b: c.baddbmm_(a, b), ((N, P, K), (N, P, M), (N, M, K)), N * P * M * K),
         (lambda a, b: torch.tensordot(a, b, 2), ((N, P, M), (P, M, K)), N * P * M * K),
