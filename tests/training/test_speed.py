@@ -11,7 +11,7 @@ import torch
 from lightcars import Recipe, ghostnet, load
 from lightcars.deploy import cpu
 from lightcars.errors import RunError
-from lightcars.models.memory_format import LAYOUTS
+from lightcars.models.memory_format import TORCH_MEMORY_FORMATS
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.recipe import MEMORY_FORMATS, OPEN, ProgressiveRecipe
 from lightcars.runs.description import TrainingSpeed
@@ -29,7 +29,7 @@ COARSE, COARSE_WIDE = Setting("bf16-mixed", "channels_last"), Setting("bf16-mixe
 
 
 def test_a_recipe_may_name_every_layout():
-    assert set(MEMORY_FORMATS) == {*OPEN, *LAYOUTS}
+    assert set(MEMORY_FORMATS) == {*OPEN, *TORCH_MEMORY_FORMATS}
 
 
 def network() -> torch.nn.Module:
@@ -254,7 +254,7 @@ def test_the_full_resolution_is_measured(drawn, tiny, tmp_path, monkeypatch):
     assert sizes == [(48, 48)]
 
 
-@pytest.mark.parametrize("memory_format", LAYOUTS)
+@pytest.mark.parametrize("memory_format", TORCH_MEMORY_FORMATS)
 def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memory_format):
     seen = []
     make = ClassifierModule.__init__
@@ -265,7 +265,7 @@ def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memor
 
     monkeypatch.setattr(ClassifierModule, "__init__", made)
     tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, memory_format=memory_format))
-    layout = LAYOUTS[memory_format]
+    layout = TORCH_MEMORY_FORMATS[memory_format]
     assert len(seen) == 6 + 3  # training and validation
     assert all(images.is_contiguous(memory_format=layout) for images in seen)
 

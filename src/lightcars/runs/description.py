@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from lightcars.errors import ConfigError, RunError
 from lightcars.files import write_text
-from lightcars.models.registry import AnyConfig
+from lightcars.models.config import ModelConfig
 from lightcars.recipes.files import recipe_from
 from lightcars.recipes.recipe import Recipe
 from lightcars.weights.checkpoint import describe_config, read_config
@@ -27,7 +27,7 @@ class ModelDescription:
     """The model that is trained: its name and its whole config."""
 
     name: str
-    config: AnyConfig
+    config: ModelConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,9 @@ import platform
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
-from typing import cast
 
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.data.dataset import DecodedImages
-from lightcars.models.registry import AnyConfig
 from lightcars.recipes.recipe import DECIDED
 from lightcars.runs.description import DataDescription, ModelDescription, RunDescription
 from lightcars.runs.images import digests, image_keys
@@ -32,7 +30,7 @@ def decide(job: TrainingJob, images: Mapping[str, DecodedImages]) -> TrainingJob
         return replace(job, recipe=replace(job.recipe, **handed))
     side = job.preprocessing.resolution
     recipe, speed = decide_speed(job.recipe, job.network, side, len(images["train"].labels))
-    steps = augmentation(recipe.augment, side, len(job.records.classes)).photo.steps
+    steps = augmentation(recipe.augment, side, len(job.records.classes)).image.steps
     recipe, line = place(recipe, steps, sum(part.pixels.nbytes for part in images.values()))
     if is_first_process():
         hand_on(job.run.path, {name: getattr(recipe, name) for name in DECIDED})
@@ -44,7 +42,7 @@ def describe(job: TrainingJob, images: Mapping[str, DecodedImages]) -> RunDescri
     records, resolutions = job.records, job.recipe.resolutions(job.preprocessing.resolution)
     return RunDescription(
         lightcars_version=__version__,
-        model=ModelDescription(name=job.name, config=cast(AnyConfig, job.network.config)),
+        model=ModelDescription(name=job.name, config=job.network.config),
         weights=None if job.network.origin is None else str(job.network.origin),
         recipe=job.recipe,
         training_resolutions=resolutions.changes() if job.recipe.progressive else {},

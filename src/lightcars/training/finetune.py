@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lightcars.data.dataset import DecodedImages, decode
 from lightcars.errors import DataError, MissingExtraError, RunError
 from lightcars.evaluation.evaluate import evaluate
-from lightcars.evaluation.predictions import judge, write_predictions
+from lightcars.evaluation.predictions import predict_images, write_predictions
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
 from lightcars.recipes.recipe import Recipe
@@ -238,7 +238,7 @@ def _begin(
 
 def _predict(job: TrainingJob, val: DecodedImages) -> None:
     trained = load_trained(job.run.path, _device(job.recipe))
-    predictions = judge(trained, val, job.records.root, job.recipe.batch_size)
+    predictions = predict_images(trained, val, job.records.root, job.recipe.batch_size)
     predictions = replace(predictions, note=note_on_choice(job.recipe.select_on))
     write_predictions(predictions, job.run.predictions)
 

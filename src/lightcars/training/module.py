@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightcars.augmentation.color_jitter import jittered
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.data.pixels import normalize
 from lightcars.errors import NonFiniteLossError
 from lightcars.models.image_model import ImageModel
-from lightcars.models.memory_format import LAYOUTS
+from lightcars.models.memory_format import TORCH_MEMORY_FORMATS
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.recipe import STEPWISE, Recipe
 from lightcars.training.distillation import Teacher
@@ -96,7 +96,7 @@ class ClassifierModule(L.LightningModule):
         return images, labels
 
     def _laid_out(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=LAYOUTS[self.recipe.memory_format])
+        return images.contiguous(memory_format=TORCH_MEMORY_FORMATS[self.recipe.memory_format])
 
     def on_train_batch_end(self, _outputs: Any, _batch: Any, batch_idx: int) -> None:
         """Update the EMA after each optimizer step."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from lightcars.deploy.cpu import computes_bf16
 from lightcars.models.device import wait_for
 from lightcars.models.image_model import ImageModel
-from lightcars.models.memory_format import LAYOUTS
+from lightcars.models.memory_format import TORCH_MEMORY_FORMATS
 from lightcars.recipes.recipe import AUTO, FASTEST, MemoryFormat, Precision, Recipe
 from lightcars.runs.description import TrainingSpeed
 
@@ -157,7 +157,7 @@ class _Steps:
         labels = torch.arange(batch, device=device) % config.num_classes
         try:
             images = torch.randn(shape, device=device)
-            images = images.contiguous(memory_format=LAYOUTS[setting.memory_format])
+            images = images.contiguous(memory_format=TORCH_MEMORY_FORMATS[setting.memory_format])
             wait_for(device)
             start = time.perf_counter()
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
