@@ -19,10 +19,10 @@ from lightcars.benching.rows import Accuracy, BenchRow
 from lightcars.benching.settings import EAGER, BenchSettings, known_engines
 from lightcars.benching.transfer import write_model
 from lightcars.deploy.calibration import as_calibration
-from lightcars.deploy.classifier import unwrap
 from lightcars.deploy.cpu import cpu_name
 from lightcars.deploy.runners import installed_version
 from lightcars.deploy.temporary import temporary_folder
+from lightcars.models.unwrapping import unwrap
 from lightcars.version import __version__
 
 _CHILD = "lightcars.benching.child"

@@ -52,12 +52,6 @@ class ClassifierInfo:
         return chosen
 
 
-def unwrap(model: Any) -> Any:
-    """Return the module inside `torch.compile` or `DataParallel`; any other object as it is."""
-    model = getattr(model, "_orig_mod", model)
-    return model.module if isinstance(model, nn.DataParallel) else model
-
-
 def describe(model: nn.Module) -> ClassifierInfo:
     """Read what a model states about its input and outputs.
 

@@ -13,11 +13,12 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from lightcars.deploy.classifier import describe, has_weights, unwrap
+from lightcars.deploy.classifier import describe, has_weights
 from lightcars.deploy.conversion import conversion_errors, no_output
 from lightcars.deploy.execution import without_autocast
 from lightcars.deploy.packages import quietly, require
 from lightcars.errors import ExportError
+from lightcars.models.unwrapping import unwrap
 from lightcars.models.validation import MIN_RESOLUTION, require_int
 
 if TYPE_CHECKING:

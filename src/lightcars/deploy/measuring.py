@@ -11,6 +11,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from lightcars.models.device import wait_for
+from lightcars.tables import text_table
 
 TURNS = 7
 TURN_S = 0.1
@@ -60,10 +61,7 @@ class Measurements(tuple[Measurement, ...]):
     HEAD = ("engine", "precision", "ms a batch", "difference", "eager error", "")
 
     def __str__(self) -> str:
-        rows = [self.HEAD, *self.cells()]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(self.HEAD) - 1)]
-        lines = [[*map(str.ljust, row[:-1], widths), row[-1]] for row in rows]
-        return "\n".join("  ".join(line).rstrip() for line in lines)
+        return text_table(self.HEAD, self.cells())
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the cells of a table, with `HEAD` as its column names."""

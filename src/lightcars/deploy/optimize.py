@@ -18,7 +18,7 @@ from lightcars.deploy.cache import Cache, Entry
 from lightcars.deploy.calibration import Calibration, as_calibration
 from lightcars.deploy.calibration_images import calibration_preprocessing
 from lightcars.deploy.candidates import AUTO, Candidate, find_candidates
-from lightcars.deploy.classifier import describe, has_weights, is_untrained, unwrap
+from lightcars.deploy.classifier import describe, has_weights, is_untrained
 from lightcars.deploy.cpu import cpu_name
 from lightcars.deploy.execution import resolve_threads
 from lightcars.deploy.measuring import Measurement, Measurements, take_turns
@@ -31,6 +31,7 @@ from lightcars.deploy.source import Source
 from lightcars.deploy.temporary import temporary_folder
 from lightcars.deploy.verification import verify
 from lightcars.errors import ConfigError, LightcarsError, OptimizationError
+from lightcars.models.unwrapping import unwrap
 from lightcars.models.validation import MIN_RESOLUTION, require_int
 from lightcars.version import __version__
 

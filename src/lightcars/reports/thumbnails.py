@@ -1,0 +1,69 @@
+"""Thumbnails of images, embedded into a page as data URLs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lightcars.errors import DataError
+from lightcars.models.images import read_image
+
+SIDE = 168
+"""Maximum width and height in pixels."""
+QUALITY = 72
+
+
+class Thumbnails:
+    """Thumbnails of the images of one data folder; None: names only."""
+
+    def __init__(self, root: Path | None) -> None:
+        self.root = root
+
+    def show(self, path: str, *lines: str) -> str:
+        """Return a figure with the image, or its name if it is not available, and lines of text below."""
+        image = self._image(path)
+        text = "<br>".join(escape(line) for line in lines)
+        return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
+
+    def _image(self, path: str) -> str:
+        name = escape(path)
+        try:
+            source = _thumbnail(self.root / path) if self.root is not None and _is_below(path) else None
+        except DataError:
+            source = None
+        if source is None:
+            return f'<div class="gone">{name}</div>'
+        return f'<img src="{source}" alt="{name}" title="{name}">'
+
+
+def _is_below(path: str) -> bool:
+    """Return whether a path stays below the folder, so that a page embeds no other files."""
+    parts = PurePosixPath(path.replace("\\", "/"))
+    return not parts.is_absolute() and ".." not in parts.parts and PureWindowsPath(path).drive == ""
+
+
+def _thumbnail(path: Path) -> str:
+    image = read_image(path, 3)
+    image.info.clear()  # no comment, color profile or place goes into the page
+    image.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=QUALITY)
+    return as_data_url("jpeg", buffer.getvalue())
+
+
+def grid_of(hits: NDArray[np.bool_]) -> str:
+    """Return (N,) booleans as the data URL of an image of N pixels in a row, black where False."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.where(hits, 255, 0).astype(np.uint8)[None]).save(buffer, format="PNG")
+    return as_data_url("png", buffer.getvalue())
+
+
+def as_data_url(kind: str, content: bytes) -> str:
+    """Return the bytes of an image as a data URL."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
