@@ -14,7 +14,7 @@ from lightcars.recipes.recipe import ModelRecipe, Recipe
 from lightcars.reports import pictures
 from lightcars.runs.selection import CHOSEN_ON_TEST
 from lightcars.sharing import Training
-from lightcars.training.callbacks.recording import EpochBar
+from lightcars.training.callbacks.progress import EpochBar
 
 RECIPE = Recipe(
     model=ModelRecipe(name="ghostnet_050", settings={"width": 0.1, "out_channels": 16}),
