@@ -79,5 +79,11 @@ def test_thesis_form_gives_the_maps_of_one_training_image():
     assert len(build_model(GhostNetConfig(width=0.1, form="thesis")).features(torch.randn(1, 3, 64, 64))) == 5
 
 
+def test_thesis_form_trains_on_one_image_with_its_vector_norm_frozen():
+    model = build_model(GhostNetConfig(width=0.1, form="thesis"))
+    model.neck[1].eval()
+    assert model(torch.randn(1, 3, 64, 64)).shape == (1, 1000)
+
+
 def test_official_form_trains_on_one_image():
     assert lightcars.ghostnet(width=0.1)(torch.randn(1, 3, 64, 64)).shape == (1, 1000)

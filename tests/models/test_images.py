@@ -1,4 +1,4 @@
-"""Reading one photograph: every usual format comes out upright, every broken file is named."""
+"""Reading one image: every usual format comes out upright, every broken file is named."""
 
 import math
 import struct
@@ -69,7 +69,7 @@ def test_floating_point_pixels_say_not_what_is_white(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
-def test_a_photograph_taken_upright_is_upright(tmp_path, suffix):
+def test_an_image_taken_upright_is_upright(tmp_path, suffix):
     path = tmp_path / f"photo.{suffix}"
     exif = Image.Exif()
     exif[0x0112] = ROTATE_90
@@ -138,7 +138,7 @@ def test_a_missing_file(tmp_path):
     assert "there is no image" in fails(tmp_path / "nowhere.jpg")
 
 
-def test_a_picture_too_large_to_be_a_photograph(tmp_path, monkeypatch):
+def test_a_file_too_large_to_be_an_image(tmp_path, monkeypatch):
     path = tmp_path / "bomb.png"
     photo().save(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
@@ -146,10 +146,10 @@ def test_a_picture_too_large_to_be_a_photograph(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("channels", [0, 2, 4])
-def test_photographs_have_one_or_three_channels(tmp_path, channels):
+def test_images_have_one_or_three_channels(tmp_path, channels):
     path = tmp_path / "photo.png"
     photo().save(path)
-    with pytest.raises(DataError, match=f"1 or 3 channels, the model expects {channels}"):
+    with pytest.raises(DataError, match=f"1 or 3 channels; the model expects {channels}"):
         read_image(path, channels)
 
 

@@ -1,4 +1,4 @@
-"""`transforms_for` makes of a photograph what the source of the weights makes of it."""
+"""`transforms_for` makes of an image what the source of the weights makes of it."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
     params=[(300, 411), (411, 300), (650, 640), (90, 50)],
     ids=lambda size: f"{size[0]}x{size[1]}",
 )
-def photo(request) -> Image.Image:
+def image(request) -> Image.Image:
     return noise(*request.param)
 
 
@@ -49,23 +49,23 @@ def assert_same(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 
 
 @each("torchvision")
-def test_torchvision(entry, photo):
+def test_torchvision(entry, image):
     weights = get_model_weights(entry.model)[entry.tag.partition(".")[2].upper()]
-    assert_same(transforms_for(entry.preprocessing)(photo), weights.transforms()(photo))
+    assert_same(transforms_for(entry.preprocessing)(image), weights.transforms()(image))
 
 
 @each("timm")
-def test_timm(entry, photo):
+def test_timm(entry, image):
     from timm.data import create_transform, resolve_data_config
     from timm.models import get_pretrained_cfg
 
     published = get_pretrained_cfg(entry.tag.removeprefix("timm/")).to_dict()
     theirs = create_transform(**resolve_data_config(pretrained_cfg=published))
-    assert_same(transforms_for(entry.preprocessing)(photo), theirs(photo))
+    assert_same(transforms_for(entry.preprocessing)(image), theirs(image))
 
 
 @pytest.mark.parametrize("source", ["lukemelas", "huawei"])
-def test_sources_that_only_show_an_example(source, photo):
+def test_sources_that_only_show_an_example(source, image):
     """Resize, center crop, normalize: lukemelas's `examples/imagenet/main.py`, Huawei's `validate.py`."""
     from torchvision import transforms
 
@@ -80,15 +80,15 @@ def test_sources_that_only_show_an_example(source, photo):
             transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
         ]
     )
-    assert_same(transforms_for(ours)(photo), theirs(photo))
+    assert_same(transforms_for(ours)(image), theirs(image))
 
 
-def test_comparison_sees_another_preprocessing(photo):
+def test_comparison_sees_another_preprocessing(image):
     """Were the tolerance too wide, the tests above would pass for the wrong reason."""
     entry = distinct("timm")[0]
-    ours = transforms_for(entry.preprocessing)(photo)
+    ours = transforms_for(entry.preprocessing)(image)
     for other in distinct("timm")[1:] + distinct("torchvision"):
-        theirs = transforms_for(other.preprocessing)(photo)
+        theirs = transforms_for(other.preprocessing)(image)
         assert ours.shape != theirs.shape or (ours - theirs).abs().max() > 1e-2, other.tag
 
 
@@ -96,27 +96,27 @@ def test_comparison_sees_another_preprocessing(photo):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK", "LA"])
-def test_any_photograph_becomes_rgb(mode):
-    photo = noise(60, 40).convert("L" if mode == "LA" else "RGB").convert(mode)
+def test_any_image_becomes_rgb(mode):
+    image = noise(60, 40).convert("L" if mode == "LA" else "RGB").convert(mode)
     transform = transforms_for(Preprocessing(resolution=32, mean=HALF, std=HALF, resize="crop"))
-    x = transform(photo)
+    x = transform(image)
     assert x.shape == (3, 32, 32)
-    assert torch.equal(x, transform(photo.convert("RGB")))
+    assert torch.equal(x, transform(image.convert("RGB")))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
-def test_any_photograph_becomes_gray(mode):
-    photo = noise(32, 32, mode)
-    x = transforms_for(Preprocessing(resolution=32, mean=(0.4,), std=(0.2,)))(photo)
-    luma = np.asarray(photo.convert("L"), dtype=np.float32) / 255
+def test_any_image_becomes_gray(mode):
+    image = noise(32, 32, mode)
+    x = transforms_for(Preprocessing(resolution=32, mean=(0.4,), std=(0.2,)))(image)
+    luma = np.asarray(image.convert("L"), dtype=np.float32) / 255
     assert x.shape == (1, 32, 32)
     assert (x[0] - torch.from_numpy((luma - 0.4) / 0.2)).abs().max() < 1e-5
 
 
-def test_other_numbers_of_channels_are_the_photographs_own():
-    photo = noise(32, 32, "RGBA")
-    x = transforms_for(Preprocessing(resolution=32, mean=(0.0,) * 4, std=(1.0,) * 4))(photo)
-    expected = torch.from_numpy(np.array(photo)).permute(2, 0, 1) / 255
+def test_other_numbers_of_channels_are_the_images_own():
+    image = noise(32, 32, "RGBA")
+    x = transforms_for(Preprocessing(resolution=32, mean=(0.0,) * 4, std=(1.0,) * 4))(image)
+    expected = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
     assert (x - expected).abs().max() < 1e-6
 
 
@@ -138,11 +138,11 @@ def test_size_is_the_resolution(size, resize, crop_fraction):
     preprocessing = Preprocessing(
         resolution=32, mean=HALF, std=HALF, resize=resize, crop_fraction=crop_fraction
     )
-    photo = noise(*size)
-    before = photo.copy()
-    assert transforms_for(preprocessing)(photo).shape == (3, 32, 32)
-    assert fit_square(preprocessing)(photo).size == (32, 32)
-    assert photo == before, "the photograph is left as it was"
+    image = noise(*size)
+    before = image.copy()
+    assert transforms_for(preprocessing)(image).shape == (3, 32, 32)
+    assert fit_square(preprocessing)(image).size == (32, 32)
+    assert image == before, "the image is left as it was"
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_the_square_is_the_same_with_and_without_torchvision(size, resize, crop_
     assert np.abs(ours - theirs).max() < 1e-6
 
 
-def test_same_photograph_gives_the_same_tensor():
+def test_same_image_gives_the_same_tensor():
     transform = transforms_for(ENTRIES[0].preprocessing)
-    photo = noise(300, 411)
+    image = noise(300, 411)
     state = torch.get_rng_state()
-    assert torch.equal(transform(photo), transform(photo))
+    assert torch.equal(transform(image), transform(image))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -184,8 +184,8 @@ def model():
 
 
 def test_models_own_preprocessing(model):
-    photo = noise(60, 90)
-    assert torch.equal(transforms_for(model)(photo), transforms_for(model.preprocessing)(photo))
+    image = noise(60, 90)
+    assert torch.equal(transforms_for(model)(image), transforms_for(model.preprocessing)(image))
 
 
 def test_compiled_model(model):
@@ -247,7 +247,7 @@ def test_unknown_preprocessing(make):
         ({"mean": (), "std": ()}, "mean must be a tuple of numbers"),
     ],
 )
-def test_preprocessing_that_cannot_be(changes, message):
+def test_invalid_preprocessing(changes, message):
     with pytest.raises(ConfigError, match=message) as error:
         Preprocessing(**{"resolution": 224, "mean": HALF, "std": HALF, **changes})
     assert "\n" not in str(error.value)

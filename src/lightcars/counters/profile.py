@@ -22,9 +22,9 @@ from lightcars.counters.skeleton import (
     input_shape,
     running_skeleton,
     skeleton,
-    unwrap,
 )
 from lightcars.errors import CountingError
+from lightcars.models.unwrapping import unwrap
 from lightcars.tables import markdown_table, short_number, text_table
 
 TEXT_WIDTH = 80

@@ -1,4 +1,4 @@
-"""What the layers become in a fused model: fewer operators, the same function, no training."""
+"""Layers of a fused model: fewer operators, the same function, no training."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class FusedGhost(nn.Module):
 
 @final
 class FusedBlock(nn.Module):
-    """A block of either family: a branch, of which no part is left empty, and what is added to it.
+    """A block: its branch, and the shortcut that is added to it.
 
     Args:
         branch: in the order in which data flows.

@@ -1,4 +1,4 @@
-"""The torchvision transform that belongs to weights."""
+"""Torchvision transforms for a model's weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 from lightcars.errors import InputError
 from lightcars.models.images import plain_image
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.models.unwrapping import unwrap
 
 if TYPE_CHECKING:
     from torchvision.transforms import v2
@@ -65,12 +66,12 @@ def transforms_for(model: Any) -> v2.Transform:
 
 
 def preprocessing_of(model: Any) -> Preprocessing:
-    """That of a model's weights, or the one that is given.
+    """Return the preprocessing of a model's weights, or the one that is given.
 
     Raises:
         InputError: the model's weights came without preprocessing, or are fresh.
     """
-    model = getattr(model, "_orig_mod", model)
+    model = unwrap(model)
     preprocessing = model if isinstance(model, Preprocessing) else getattr(model, "preprocessing", None)
     if preprocessing is None:
         raise InputError(
@@ -135,5 +136,5 @@ def shortened(image: Image.Image) -> Image.Image:
 
 
 def fit_square(preprocessing: Preprocessing) -> FitSquare:
-    """PIL image of any size -> PIL image of resolution x resolution."""
+    """Return the resizing and cropping of a PIL image to resolution x resolution."""
     return FitSquare(preprocessing)
