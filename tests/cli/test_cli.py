@@ -124,7 +124,7 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
             "report",
             ["report.html in the run, if it is one", "the one that the run was made from", "cuda if there"],
         ),
-        ("convert", ["those that they have", "found"]),
+        ("convert", ["those that they have", "identified"]),
         ("demo", [DEMO_EPOCHS, "runs/demo-<time>"]),
     ],
 )
@@ -663,7 +663,7 @@ def test_one_picture_for_one_image(lightcars, cars, finished, tmp_path):
     assert "--picture plots one image, not 2" in error
     assert not (tmp_path / "picture.png").exists()
     error = lightcars("predict", finished, *photos, "--cam", tmp_path / "cam.png").error
-    assert "--cam draws one image, not 2" in error
+    assert "--cam plots one image, not 2" in error
     both = ("--cam", tmp_path / "one.png", "--picture", tmp_path / "one.png")
     assert "cannot be both" in lightcars("predict", finished, photos[0], *both).error
     assert list(tmp_path.iterdir()) == []
