@@ -46,6 +46,7 @@ from lightcars.evaluation.temperature import calibrate
 from lightcars.models.validation import change_config
 from lightcars.recipes.files import load_recipe
 from lightcars.recipes.recipe import flat
+from lightcars.runs.folder import RunFolder
 from lightcars.runs.trained import TrainedModel, load_trained
 from lightcars.weights.locate import SHIPPED
 
@@ -149,7 +150,7 @@ def hours_of(run: Path) -> float:
 
 def described(runs: Sequence[Path]) -> dict[str, Any]:
     """Return the settings of the first run and, for each later run, the settings that changed."""
-    first, *later = (flat(json.loads((run / "run.json").read_text())["recipe"]) for run in runs)
+    first, *later = (flat(RunFolder(run).read().recipe.to_dict()) for run in runs)
     found, before = dict(first), first
     for number, recipe in enumerate(later, 2):
         changed = {key: value for key, value in recipe.items() if before.get(key) != value}

@@ -23,6 +23,7 @@ SCRIPTS = {
         for name in (
             "building",
             "counting",
+            "counting_zoo",
             "eager",
             "finetune_step",
             "first_answer",

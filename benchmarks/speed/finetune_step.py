@@ -110,7 +110,7 @@ def main() -> None:
             epochs=1,
             precision="32-true",
             memory_format="channels_last",
-            photos_on_device=False,
+            images_on_device=False,
         )
         model = create_model(arguments.model, num_classes=196).to(memory_format=torch.channels_last)
         real, bare = [], []

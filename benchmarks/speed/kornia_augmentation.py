@@ -46,13 +46,13 @@ def cases() -> Mapping[str, tuple[Augment, Augment]]:
     """Ours and Kornia's form of each augmentation."""
     c50 = load_recipe("c-50").augment
     crops = AugmentRecipe(
-        photos=(
+        images=(
             {"RandomResizedCrop": {"scale": [0.5, 1.0]}},
             {"RandomHorizontalFlip": {"p": 0.5}},
             {"ColorJitter": JITTER},
         )
     )
-    trivial = AugmentRecipe(photos=({"TrivialAugmentWide": {}},))
+    trivial = AugmentRecipe(images=({"TrivialAugmentWide": {}},))
     flip = K.RandomHorizontalFlip(p=0.5)
     return {
         "C-50": (

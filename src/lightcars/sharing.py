@@ -81,7 +81,7 @@ def from_pretrained(
     *,
     revision: str | None = None,
     token: str | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
 ) -> ImageModel:
     """Load a model from a repository on the Hub or from a folder, built as its `config.json` says.

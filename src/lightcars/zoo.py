@@ -30,7 +30,7 @@ def create_model(
     name: str,
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[ModelChanges],
 ) -> ImageModel:
@@ -41,8 +41,8 @@ def create_model(
         weights: a tag of `list_weights(name)` ("imagenet", "torchvision", "ns_jft", ...), a repository on
             the Hugging Face Hub ("owner/name", "owner/name@revision"), a folder, or a `.safetensors` or
             PyTorch file of lightcars, timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis.
-        device: where the weights are initialized or loaded to, directly.
-        dtype: of its floating-point tensors; None is float32.
+        device: where the weights are initialized or loaded to, directly; None is torch's default device.
+        dtype: of its floating-point tensors; None is torch's default dtype.
         changes: settings that replace the registered ones: `num_classes`, `img_channels`, `dropout`,
             `out_channels`, `width`, `resolution`, and those of the family's config. With `weights`, settings
             that are left out are the weights' own; another `num_classes`, `img_channels` or `out_channels`
@@ -64,7 +64,7 @@ def efficientnet(
     variant: str = "b0",
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[EfficientNetChanges],
 ) -> EfficientNet:
@@ -91,7 +91,7 @@ def ghostnet(
     variant: str | None = None,
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[GhostNetChanges],
 ) -> GhostNet:
@@ -116,7 +116,7 @@ def ghostnet(
 def _make(
     name: str,
     weights: str | Path | None,
-    device: str | torch.device,
+    device: str | torch.device | None,
     dtype: torch.dtype | None,
     changes: dict[str, Any],
 ) -> ImageModel:

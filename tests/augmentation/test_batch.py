@@ -21,7 +21,7 @@ EVERYTHING = (
 
 
 def made(*steps, resolution: int = 32) -> BatchAugmentation:
-    return BatchAugmentation(augmentation(AugmentRecipe(photos=steps), resolution, 8).image)
+    return BatchAugmentation(augmentation(AugmentRecipe(images=steps), resolution, 8).image)
 
 
 def pixels(side: int = 40, channels: int = 3) -> torch.Tensor:

@@ -99,4 +99,4 @@ def test_factors_are_never_negative_and_impossible_ranges_are_refused():
     assert ColorJitter(brightness=3.0)(torch.rand(200, 3, 4, 4)).min() >= 0
     for settings in ({"brightness": -0.1}, {"hue": 0.6}):
         with pytest.raises(ConfigError, match="ColorJitter does not take"):
-            augmentation(AugmentRecipe(photos=({"ColorJitter": settings},)), 32, 8)
+            augmentation(AugmentRecipe(images=({"ColorJitter": settings},)), 32, 8)

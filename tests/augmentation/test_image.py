@@ -92,6 +92,6 @@ def test_augmentation_does_not_lose_the_car():
 
 def test_a_jitter_without_arguments_changes_nothing():
     """As torchvision's; the EfficientNet thesis had that one."""
-    made = augmentation(AugmentRecipe(photos=({"ColorJitter": {}},)), 32, 8)
+    made = augmentation(AugmentRecipe(images=({"ColorJitter": {}},)), 32, 8)
     assert made.jitter is None
     assert made.image.steps == ()

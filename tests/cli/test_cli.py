@@ -11,16 +11,21 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import torch
 from PIL import Image
+from typer.main import get_command
 
 import lightcars as library
 from lightcars.cli import demo as demonstration
+from lightcars.cli.finetune import finetune
+from lightcars.cli.main import app
+from lightcars.cli.recipe_options import KEYS, choices_of, field_of
 from lightcars.counters.latency import Latency
 from lightcars.models.registry import MODELS
-from lightcars.recipes.recipe import Recipe
+from lightcars.recipes.recipe import Recipe, flat
 from lightcars.training import finetune as finetuning
 from lightcars.training import trainer as training
 
@@ -122,7 +127,11 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
         ("predict", ["cuda if available", "5"]),
         (
             "report",
-            ["report.html in the run, if it is one", "the one that the run was made from", "cuda if there"],
+            [
+                "report.html in the run, if it is one",
+                "the one that the run was trained on",
+                "cuda if available",
+            ],
         ),
         ("convert", ["those that they have", "identified"]),
         ("demo", [DEMO_EPOCHS, "runs/demo-<time>"]),
@@ -134,26 +143,34 @@ def test_help_tells_the_defaults(lightcars, command, texts):
         assert re.search(rf"\[default: {re.escape(text)}[\];]", shown), text
 
 
-def test_the_defaults_that_help_tells_are_the_recipes(lightcars):
+def test_every_option_of_finetune_is_checked_against_the_recipe(lightcars):
+    """Each one that sets a key of the recipe has its type, its default and its choices."""
+    own = {"data", "recipe", "settings", "trackers", "out", "resume", "augment", "test", "as_json"}
+    options = {option.name: option for option in get_command(app).commands["finetune"].params}
+    assert options.keys() - own - {"help"} == KEYS.keys()
     shown = plain(lightcars("finetune", "--help").out)
-    recipe = Recipe()
-    for option, value in (
-        ("epochs", recipe.epochs),
-        ("batch-size", recipe.batch_size),
-        ("seed", recipe.seed),
-        ("learning-rate", recipe.optimizer.lr),
-        ("weight-decay", recipe.optimizer.weight_decay),
-        ("label-smoothing", recipe.label_smoothing),
-        ("schedule", recipe.schedule.name),
-        ("warmup-epochs", f"{recipe.schedule.warmup_epochs:g}"),
-        ("patience", recipe.patience),
-        ("accelerator", recipe.accelerator),
-        ("devices", recipe.devices),
-        ("workers", recipe.workers),
-        ("precision", recipe.precision),
-        ("memory-format", recipe.memory_format),
-    ):
-        assert re.search(rf"--{option} [^[]*\[default: {re.escape(str(value))}\]", shown), option
+    types = get_type_hints(finetune)
+    for name, key in KEYS.items():
+        hint, default = field_of(key)
+        option = options[name]
+        assert option.default is None, "what is not given is left to the recipe"
+        if default is not None:
+            assert types[name] == type(default) | None, name
+            text = f"{default:g}" if isinstance(default, float) else str(default)
+            if isinstance(default, bool):
+                text = ("" if default else "no-") + name.replace("_", "-")
+            assert f"[default: {text}]" in option.help.replace("\\[", "["), name
+        assert all(choice in option.help for choice in choices_of(hint)), name
+        assert re.search(rf"--{name.replace('_', '-')} ", shown), name
+
+
+def test_keys_of_the_options_are_keys_of_recipes():
+    for key in KEYS.values():
+        if not key.startswith("model.settings."):
+            assert key in flat(Recipe().to_dict()), key
+    assert field_of("optimizer.lr") == (float, 0.001)
+    assert choices_of(field_of("select_on")[0]) == ("val", "test")
+    assert choices_of(field_of("epochs")[0]) == ()
 
 
 def test_version(lightcars):
@@ -307,14 +324,14 @@ def test_nothing_but_progress_is_said_on_stderr(lightcars, cars, tmp_path):
     shown = lightcars("finetune", cars, *SMALL, "--epochs", 2, "--out", tmp_path / "run")
     lines = shown.err.splitlines()
     assert lines[0].startswith(f"run folder: {tmp_path / 'run'}")
-    assert [line[:9] for line in lines[1:4]] == ["photograp", "epoch 1/2", "epoch 2/2"]
+    assert [line[:9] for line in lines[1:4]] == ["images: a", "epoch 1/2", "epoch 2/2"]
     assert [line.split()[0] for line in lines[4:]] == ["trained"]
 
 
 def test_what_was_measured_is_said_in_a_line(lightcars, cars, tmp_path):
-    options = ("--epochs", 1, "--precision", "auto", "--gradient-checkpointing", "--no-compile")
+    options = ("--epochs", 1, "--precision", "fastest", "--gradient-checkpointing", "--no-compile")
     shown = lightcars(
-        "finetune", cars, *SMALL, *options, "--memory-format", "auto", "--out", tmp_path / "run"
+        "finetune", cars, *SMALL, *options, "--memory-format", "fastest", "--out", tmp_path / "run"
     )
     lines = shown.err.splitlines()
     assert lines[1].startswith("training in ")
@@ -356,8 +373,8 @@ def test_finetune_says_what_to_do_next(lightcars, cars, tmp_path):
     shown = lightcars("finetune", cars, *SMALL, "--epochs", 1, "--no-augment", "--out", tmp_path / "run")
     assert re.match(r"best epoch 1 of 1: val top-1 \d+\.\d\d %, top-5 \d+\.\d\d %\n", shown.out)
     assert f"report: {tmp_path / 'run' / 'report.html'}\n" in shown.out
-    assert f"next: lightcars predict {tmp_path / 'run'} PHOTO..." in shown.out
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["augment"]["photos"] == []
+    assert f"next: lightcars predict {tmp_path / 'run'} IMAGE..." in shown.out
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["augment"]["images"] == []
 
 
 def test_model_settings_reach_the_model(lightcars, cars, tmp_path):
@@ -381,7 +398,7 @@ def test_a_warning_is_one_line_on_stderr(lightcars, cars, tmp_path):
     assert json.loads(shown.out)
     warned = [line for line in shown.err.splitlines() if line.startswith("warning: ")]
     assert len(warned) == 1
-    assert "of train left out: " in warned[0]
+    assert warned[0].startswith("warning: 1 images of train left out: ")
     assert "Bus/0000.png is empty" in warned[0]
 
 
@@ -755,7 +772,7 @@ def test_ctrl_c_says_how_to_go_on_even_with_spaces_in_names(lightcars, monkeypat
     monkeypatch.setattr(finetuning, "finetune", stopped)
     ended = lightcars("finetune", "my cars", "--out", tmp_path / "run 1")
     assert (ended.code, ended.out) == (130, "")
-    line = ended.err.splitlines()[-1].removeprefix("stopped; go on with: ")
+    line = ended.err.splitlines()[-1].removeprefix("stopped; resume with: ")
     assert shlex.split(line) == [
         "lightcars",
         "finetune",
@@ -788,7 +805,8 @@ run()
 """
 
 
-def test_ctrl_c_stops_and_resume_finishes(lightcars, cars, tmp_path):
+@pytest.mark.parametrize("pauses_s", [(), (0.02,), (0.0, 0.02, 0.3)], ids=["once", "twice", "often"])
+def test_ctrl_c_stops_and_resume_finishes(lightcars, cars, tmp_path, pauses_s):
     run, reference, marker = tmp_path / "run", tmp_path / "reference", tmp_path / "in-the-second-epoch"
     arguments = ["finetune", cars, *SMALL, "--epochs", 3]
     process = subprocess.Popen(
@@ -804,12 +822,17 @@ def test_ctrl_c_stops_and_resume_finishes(lightcars, cars, tmp_path):
                 break
             threading.Event().wait(0.1)
         process.send_signal(signal.SIGINT)
+        for pause_s in pauses_s:
+            threading.Event().wait(pause_s)
+            process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert (process.returncode, out) == (130, ""), err
+    after_its_line = {-signal.SIGINT} if len(pauses_s) > 1 else set()  # while the interpreter ends
+    assert process.returncode in {130, *after_its_line}, err
+    assert out == ""
     assert "Traceback" not in err
-    line = f"stopped; go on with: lightcars finetune {cars} --out {run} --resume"
+    line = f"stopped; resume with: lightcars finetune {cars} --out {run} --resume"
     assert err.splitlines()[-1] == line
 
     program, *rest = shlex.split(line.split(": ", 1)[1])

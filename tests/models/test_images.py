@@ -149,7 +149,7 @@ def test_a_file_too_large_to_be_an_image(tmp_path, monkeypatch):
 def test_images_have_one_or_three_channels(tmp_path, channels):
     path = tmp_path / "photo.png"
     photo().save(path)
-    with pytest.raises(DataError, match=f"1 or 3 channels; the model expects {channels}"):
+    with pytest.raises(DataError, match=f"1 or 3 channels, the model expects {channels}"):
         read_image(path, channels)
 
 

@@ -26,7 +26,7 @@ SYNTHETIC_RECIPE = Recipe(
     resolution=64,
     batch_size=32,
     optimizer=OptimizerRecipe(lr=3e-3),
-    augment=AugmentRecipe(photos=({"RandomHorizontalFlip": {"p": 0.5}},)),
+    augment=AugmentRecipe(images=({"RandomHorizontalFlip": {"p": 0.5}},)),
 )
 IMAGES_RECIPE = Recipe(epochs=10, resolution=96)
 

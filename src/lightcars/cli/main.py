@@ -18,6 +18,7 @@ from lightcars.cli.export import export
 from lightcars.cli.finetune import finetune
 from lightcars.cli.info import info
 from lightcars.cli.list_models import list_models
+from lightcars.cli.optimize import optimize
 from lightcars.cli.output import complain_in_one_line, print_whatever_the_encoding
 from lightcars.cli.predict import predict
 from lightcars.cli.recipes import app as recipes
@@ -66,6 +67,7 @@ app.command()(report)
 app.command()(weights)
 app.command()(convert)
 app.command()(export)
+app.command()(optimize)
 app.command()(bench)
 app.command()(demo)
 app.add_typer(data, name="data")

@@ -185,7 +185,7 @@ def _fused(layer: nn.Module) -> nn.Module:
 @_fused.register
 def _(unit: ConvNormAct) -> FusedConv:
     act = None if isinstance(unit.act, nn.Identity) else unit.act
-    return FusedConv(fuse_conv_bn_eval(unit.conv, unit.norm), act)
+    return FusedConv(fuse_conv_bn_eval(unit.conv, unit.norm), act, pads_same=unit.pads_same)
 
 
 @_fused.register

@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
-from lightcars.layers import SameConv2d
 from lightcars.layers.conv_norm_act import same_padding
 
 Kernel: TypeAlias = Callable[[Tensor], Tensor]
@@ -89,7 +88,7 @@ def _(layer: FusedConv) -> Kernel:
     if post_op is None:
         return layer
     conv = layer.conv
-    if isinstance(conv, SameConv2d):
+    if layer.pads_same:
         return _same_convolution(conv, post_op)
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
         return _pixelwise(conv, post_op)

@@ -128,7 +128,7 @@ def _as_split(run: Path, root: str | Path, split: str) -> DatasetRecords:
     records = find_data(root)
     if "val" in records.splits or split == "test" or not RunFolder(run).description.is_file():
         return records
-    seed = RunFolder(run).read()["data"]["validation_seed"]
+    seed = RunFolder(run).read().data.validation_seed
     return records if seed is None else with_validation(records, seed)
 
 
@@ -136,8 +136,7 @@ def validation_region(run: Path) -> Region:
     """Return the region of the images that the run validated on."""
     if not RunFolder(run).description.is_file():
         return "whole"
-    region: Region = RunFolder(run).read()["recipe"].get("val_region", "whole")
-    return region
+    return RunFolder(run).read().recipe.val_region
 
 
 @torch.inference_mode()

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from lightcars.errors import InputError
 from lightcars.layers import BlockSequence, GlobalAveragePool, initialize
-from lightcars.layers.initialization import Linear
+from lightcars.layers.eager import shape_of
+from lightcars.layers.initialization import linear
 from lightcars.models.config import ModelConfig
 from lightcars.models.familiarity import Familiarity
 from lightcars.models.features import FeatureMap, feature_maps
@@ -133,16 +134,19 @@ class ImageModel(nn.Module):
     def _make_classifier(self) -> nn.Module:
         if self.config.num_classes == 0:
             return nn.Identity()
-        return Linear(self.config.head_channels, self.config.num_classes)
+        return linear(self.config.head_channels, self.config.num_classes)
 
     def _check(self, x: Tensor) -> None:
+        shape = shape_of(x)
+        if shape is None:
+            return
         wanted = self.config.img_channels
-        if x.ndim != 4 or x.shape[1] != wanted:
+        if len(shape) != 4 or shape[1] != wanted:
             raise InputError(
-                f"this model takes images of shape (N, {wanted}, H, W), not {tuple(x.shape)}; convert"
+                f"this model takes images of shape (N, {wanted}, H, W), not {shape}; convert"
                 " them, or build the model with the right img_channels."
             )
-        if self.training and x.shape[0] == 1 and max(x.shape[2:]) <= 32:
+        if self.training and shape[0] == 1 and max(shape[2:]) <= 32:
             raise InputError(
                 "a batch norm cannot train on one image of 32 pixels, whose last map is one value; use a"
                 " larger batch or image, or call model.eval()."
@@ -151,7 +155,7 @@ class ImageModel(nn.Module):
     def _check_batch(self, x: Tensor) -> None:
         """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""
         norms = [layer for layer in self.neck.children() if isinstance(layer, nn.BatchNorm1d)]
-        if any(norm.training for norm in norms) and x.shape[0] == 1:
+        if any(norm.training for norm in norms) and (shape_of(x) or (0,))[0] == 1:
             raise InputError(
                 "this model cannot train on a batch of one image (the BatchNorm1d of its neck needs two);"
                 " use a larger batch, drop the last one, or call model.eval()."

@@ -72,7 +72,7 @@ def read_image(path: Path, img_channels: int) -> Image.Image:
         DataError: missing, empty, truncated, too large or not an image; the message names the file.
     """
     if img_channels not in (1, 3):
-        raise DataError(f"images have 1 or 3 channels; the model expects {img_channels}.")
+        raise DataError(f"images have 1 or 3 channels, the model expects {img_channels}.")
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty (0 bytes); copy it again.")  # noqa: TRY301

@@ -41,6 +41,7 @@ class Card:
         preprocessing: what the weights expect, if known.
         temperature: what the logits are divided by for probabilities.
         familiar: whether a file beside it has the model's `Familiarity`.
+        license: of the weights, or of those that they were trained from; None if it is not known.
     """
 
     config: ModelConfig
@@ -48,6 +49,7 @@ class Card:
     preprocessing: Preprocessing | None = None
     temperature: float = 1.0
     familiar: bool = False
+    license: str | None = None
 
 
 def save(
@@ -89,6 +91,8 @@ def save(
         "temperature": _temperature(model.temperature),
         "familiarity": model.familiarity is not None,
     }
+    if model.origin is not None and model.origin.license is not None:
+        card["license"] = model.origin.license
     target = Path(folder)
     write_tensors(target / WEIGHTS_FILE, model.state_dict())
     save_familiarity(model.familiarity, target)
@@ -97,13 +101,13 @@ def save(
 
 
 def load(
-    folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    folder: str | Path, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None
 ) -> ImageModel:
     """Return the model that `save` wrote, in evaluation mode.
 
     Args:
         folder: holds `model.safetensors` and `config.json`.
-        device: where the tensors are loaded to.
+        device: where the tensors are loaded to; None is torch's default device.
         dtype: of all floating-point tensors; None leaves each as it was saved.
 
     Raises:
@@ -124,7 +128,9 @@ def load(
         dtype=dtype,
     )
     model = fitted.model
-    model.origin = WeightsOrigin(weights=str(folder), source="lightcars", kept=fitted.kept)
+    model.origin = WeightsOrigin(
+        weights=str(folder), source="lightcars", kept=fitted.kept, license=card.license
+    )
     model.preprocessing = card.preprocessing
     take_card(model, card, Path(folder))
     return model.eval()
@@ -155,6 +161,7 @@ def read_card(folder: str | Path) -> Card:
             preprocessing=_preprocessing(card.get("preprocessing")),
             temperature=_temperature(card.get("temperature", 1.0)),
             familiar=card.get("familiarity") is True,
+            license=_license(card.get("license")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, ConfigError) else str(error)
@@ -181,6 +188,12 @@ def read_config(data: dict[str, Any]) -> ModelConfig:
 def _temperature(value: Any) -> float:
     require_positive("temperature", value)
     return float(value)
+
+
+def _license(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError("license is not a text")
+    return value
 
 
 def _classes(names: list[str] | None, num_classes: int) -> tuple[str, ...] | None:

@@ -32,7 +32,7 @@ def load_pretrained(
     weights: str | Path,
     changes: Mapping[str, Any],
     *,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
 ) -> ImageModel:
     """Return the registered model `name` with `weights` and `changes`, in evaluation mode.
@@ -43,8 +43,8 @@ def load_pretrained(
         name: of a registered model.
         weights: a tag, a repository on the Hub, a folder or a file; see `locate`.
         changes: settings of the model's config.
-        device: where the tensors are loaded to, directly.
-        dtype: of all floating-point tensors; None is float32.
+        device: where the tensors are loaded to, directly; None is torch's default device.
+        dtype: of all floating-point tensors; None is torch's default dtype.
 
     Raises:
         UnknownWeightsError, DownloadError: they cannot be found or fetched.
@@ -78,7 +78,7 @@ def load_pretrained(
         theirs=theirs,
         origin=located.origin,
         device=target,
-        dtype=dtype or torch.float32,
+        dtype=dtype or torch.get_default_dtype(),
     )
     return _finish(fitted, located, source, guess, theirs)
 
@@ -148,7 +148,7 @@ def _own_ends(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
 def _finish(
     fitted: Fitted, located: Located, source: str, guess: str | None, theirs: ModelConfig
 ) -> ImageModel:
-    model = fitted.model
+    model, card = fitted.model, located.card
     model.origin = WeightsOrigin(
         weights=located.origin,
         source=source,
@@ -156,9 +156,8 @@ def _finish(
         adapted=fitted.adapted,
         initialized=fitted.initialized,
         guess=guess,
-        license=located.license,
+        license=located.license or (None if card is None else card.license),
     )
-    card = located.card
     preprocessing = card.preprocessing if card else located.preprocessing
     if preprocessing is not None:
         model.preprocessing = for_channels(preprocessing, model.config.img_channels)
