@@ -39,13 +39,14 @@ from benchmarks.harness.ratios import rounded
 from benchmarks.harness.record import RESULTS, machine, write
 from lightcars.data.dataset import DecodedImages, decode
 from lightcars.data.layouts import DatasetRecords, find_data
-from lightcars.evaluation.analysis import calibration, classes_by_difficulty
+from lightcars.evaluation.analysis import classes_by_difficulty, reliability
 from lightcars.evaluation.batch_norms import settle_batch_norms
-from lightcars.evaluation.predictions import Predictions, judge
+from lightcars.evaluation.predictions import Predictions, predict_images
 from lightcars.evaluation.temperature import calibrate
 from lightcars.models.validation import change_config
 from lightcars.recipes.files import load_recipe
 from lightcars.recipes.recipe import flat
+from lightcars.runs.folder import RunFolder
 from lightcars.runs.trained import TrainedModel, load_trained
 from lightcars.weights.locate import SHIPPED
 
@@ -103,7 +104,7 @@ def choices(trained: TrainedModel, cars: DatasetRecords) -> list[Choice]:
         train, val = (images_at(trained, cars, split, side) for split in ("train", "val"))
         for reestimated in (False, True):
             copied, _ = settled(trained, train, side, reestimated=reestimated)
-            top1 = judge(copied, val, cars.root).top1_percent
+            top1 = predict_images(copied, val, cars.root).top1_percent
             found.append(Choice(side=side, reestimated=reestimated, top1_percent=top1))
     return found
 
@@ -123,8 +124,8 @@ def metrics_of(predictions: Predictions, uncalibrated: Predictions) -> dict[str,
     return {
         "val_top1_percent": rounded(predictions.top1_percent),
         "val_top5_percent": rounded(predictions.top5_percent),
-        "val_calibration_error": rounded(calibration(predictions).error),
-        "val_calibration_error_before": rounded(calibration(uncalibrated).error),
+        "val_calibration_error": rounded(reliability(predictions).error),
+        "val_calibration_error_before": rounded(reliability(uncalibrated).error),
     }
 
 
@@ -149,7 +150,7 @@ def hours_of(run: Path) -> float:
 
 def described(runs: Sequence[Path]) -> dict[str, Any]:
     """Return the settings of the first run and, for each later run, the settings that changed."""
-    first, *later = (flat(json.loads((run / "run.json").read_text())["recipe"]) for run in runs)
+    first, *later = (flat(RunFolder(run).read().recipe.to_dict()) for run in runs)
     found, before = dict(first), first
     for number, recipe in enumerate(later, 2):
         changed = {key: value for key, value in recipe.items() if before.get(key) != value}
@@ -180,9 +181,9 @@ def main() -> None:
     train, val = (images_at(trained, cars, split, choice.side) for split in ("train", "val"))
     trained, silenced = settled(trained, train, choice.side, reestimated=choice.reestimated)
     trained.model.half().float()  # as they ship
-    before = judge(trained, val, cars.root)
+    before = predict_images(trained, val, cars.root)
     calibrate(trained, train, val)
-    predictions = judge(trained, val, cars.root)
+    predictions = predict_images(trained, val, cars.root)
     metrics = metrics_of(predictions, before)
     threads = torch.get_num_threads()
     took = rounded(sum(map(hours_of, runs)))

@@ -14,6 +14,19 @@ ROOT = Path(__file__).parent.parent
 
 pytest_plugins = ["tests.fixtures.training_runs"]
 
+UNTRACED = ("benchmarks", "contracts", "docs", "parity")
+"""Folders whose tests export, compile and count whole models, which is slow under coverage's tracer.
+
+The folders named like rooms test the same code.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave tests of the untraced folders out of the coverage."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests") and item.path.parent.name in UNTRACED:
+            item.add_marker(pytest.mark.no_cover)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():

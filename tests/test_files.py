@@ -1,5 +1,6 @@
 """Files are written completely or not at all."""
 
+import json
 import os
 import stat
 
@@ -133,3 +134,9 @@ def test_staging_without_write_access(tmp_path):
         pass
     with pytest.raises(RunError, match=r"cannot write to .*inner"), staging(tmp_path / "file" / "inner"):
         pass
+
+
+def test_bytes_of_a_file_name_become_escapes(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    write_text(tmp_path / "a.json", json.dumps({"name": name}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": name}

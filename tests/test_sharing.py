@@ -102,7 +102,7 @@ def test_an_unknown_timm_architecture(model, tmp_path):
         '{"architecture": "resnet18", "pretrained_cfg":'
         ' {"input_size": [3, 224, 224], "mean": [0, 0, 0], "std": [1, 1, 1]}}'
     )
-    with pytest.raises(CheckpointError, match="architecture 'resnet18', which is not here"):
+    with pytest.raises(CheckpointError, match="architecture 'resnet18', which this library does not have"):
         lightcars.from_pretrained(tmp_path)
 
 

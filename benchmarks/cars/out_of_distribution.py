@@ -49,7 +49,7 @@ def outputs(trained: TrainedModel, photos: DecodedImages) -> Outputs:
 def nearest_class(features: str, known: Outputs, labels: Tensor) -> Callable[[Outputs], Tensor]:
     """Return the score that ships, for the given features."""
     fitted = fit_familiarity(known[features], labels, known[features])
-    kept = fitted.mean, fitted.directions, fitted.centres
+    kept = fitted.mean, fitted.directions, fitted.centers
     return lambda given: -distance(given[features], *kept)
 
 

@@ -33,16 +33,10 @@ from typing import Any
 from benchmarks.harness.finetunes import C50_CHANGES, PINNED, SCALED_MILESTONES, START, finetuned, summary
 from benchmarks.harness.ratios import table
 from benchmarks.harness.record import RESULTS, write
+from lightcars.recipes.aliases import old_key
 from lightcars.recipes.files import load_recipe
 from lightcars.recipes.recipe import Recipe, flat
 
-RENAMED_KEYS = {
-    "images_on_device": "photos_on_device",
-    "augment.images": "augment.photos",
-    "backbone_lr_factor": "trunk_lr_factor",
-    "optimizer.backbone_lr_factor": "optimizer.trunk_lr_factor",
-}
-"""Key of a recipe -> its name in the digests of kept results."""
 NOT_COMPARED = ("seed", "model.weights", "distillation.teacher")
 MIXES = "augment.batches=[{MixUp: {alpha: 0.2}}, {CutMix: {alpha: 1.0}}]"
 ERASING = "augment.tensors=[{RandomErasing: {p: 0.25}}]"
@@ -55,7 +49,7 @@ def crops(scale: float, colors: str = "ColorJitter") -> str:
         "TrivialAugmentWide": "{}",
     }
     return (
-        f"augment.photos=[{{RandomResizedCrop: {{scale: [{scale}, 1.0], ratio: [0.8, 1.25]}}}},"
+        f"augment.images=[{{RandomResizedCrop: {{scale: [{scale}, 1.0], ratio: [0.8, 1.25]}}}},"
         f" {{RandomHorizontalFlip: {{p: 0.5}}}}, {{{colors}: {settings[colors]}}}]"
     )
 
@@ -255,7 +249,7 @@ def digest(recipe: Recipe) -> str:
     """
     usual = flat(Recipe().to_dict())
     own = {
-        RENAMED_KEYS.get(key, key): value
+        old_key(key): value
         for key, value in flat(recipe.to_dict()).items()
         if key not in NOT_COMPARED and (key not in usual or usual[key] != value)
     }

@@ -10,14 +10,14 @@ from typing import Any
 
 from benchmarks.harness.ratios import rounded
 from lightcars import finetune
-from lightcars.recipes.files import recipe_from
 from lightcars.recipes.recipe import Recipe
+from lightcars.runs.folder import RunFolder
 
 EPOCHS = 30
 LAST_EPOCH_OF_C50 = 129
 SCALED_MILESTONES = [round(epoch * EPOCHS / LAST_EPOCH_OF_C50) for epoch in (67, 82, 95, 107)]
 
-PINNED = ["precision=32-true", "memory_format=channels_last", "photos_on_device=false"]
+PINNED = ["precision=32-true", "memory_format=channels_last", "images_on_device=false"]
 """Settings that a run would otherwise choose by measurement, differently on another machine."""
 
 START = str(Path(__file__).parents[1] / "cars" / "search-start.yaml")
@@ -38,7 +38,7 @@ def finetuned(data: Path, folder: Path, recipe: Recipe) -> dict[str, Any]:
     """
     run_file = folder / "run.json"
     if (folder / "metrics.json").is_file():
-        before = recipe_from(json.loads(run_file.read_text())["recipe"], str(run_file)).settled_by(recipe)
+        before = RunFolder(folder).read().recipe.settled_by(recipe)
         changed = before.differences(recipe)
         if changed:
             raise SystemExit(f"{folder} has a run of another recipe: {', '.join(changed)}.")

@@ -70,7 +70,7 @@ def real_steps(model: nn.Module, recipe: Recipe, data: DecodedImages, like: Prep
         use_distributed_sampler=False,
     )
     module = ClassifierModule(model, recipe, like)
-    trainer.fit(module, ImageDataModule(recipe, data, data, module.augmentation.photo))
+    trainer.fit(module, ImageDataModule(recipe, data, data, module.augmentation.image))
     return times.seconds()
 
 
@@ -110,7 +110,7 @@ def main() -> None:
             epochs=1,
             precision="32-true",
             memory_format="channels_last",
-            photos_on_device=False,
+            images_on_device=False,
         )
         model = create_model(arguments.model, num_classes=196).to(memory_format=torch.channels_last)
         real, bare = [], []

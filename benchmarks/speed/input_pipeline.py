@@ -38,7 +38,7 @@ from benchmarks.harness.record import finish
 from benchmarks.harness.rounds import seconds
 from lightcars import create_model
 from lightcars.augmentation.color_jitter import jittered
-from lightcars.augmentation.photo import Augmentation, augmentation
+from lightcars.augmentation.image import Augmentation, augmentation
 from lightcars.data.dataset import DecodedImages, decode
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.data.layouts import Sample, find_data
@@ -68,7 +68,7 @@ def batches(recipe: Recipe, data: DecodedImages) -> tuple[Any, Augmentation]:
     """Return the data loader and augmentation of a fine-tune, outside of one."""
     assert recipe.resolution is not None
     augment = augmentation(recipe.augment, recipe.resolution, NUM_CLASSES)
-    loaders = ImageDataModule(recipe, data, data, augment.photo)
+    loaders = ImageDataModule(recipe, data, data, augment.image)
     loaders.trainer = SimpleNamespace(global_rank=0, world_size=1, accelerator=None)
     return loaders.train_dataloader(), augment
 

@@ -100,10 +100,12 @@ def _open_optimized(task: dict[str, Any], start: float, torch_s: float) -> Side:
 
 def _calibration_images(folder: str, model: ImageModel) -> dict[str, Any]:
     """Return the numbers of images for calibration and for validation of int8."""
-    from lightcars.deploy.calibration import Calibration, load_photos
+    from lightcars.deploy.calibration import Calibration
+    from lightcars.deploy.calibration_images import load_calibration_images
+    from lightcars.deploy.classifier import describe
 
-    photos = load_photos(model, Calibration(folder=folder), 224)
-    numbers = {"fitted": len(photos.fitted), "judged": len(photos.judged)}
+    images = load_calibration_images(describe(model), Calibration(folder=folder), 224)
+    numbers = {"fitted": len(images.fitted), "judged": len(images.verification)}
     return {"photographs": {"folder": Path(folder).name, **numbers, "nncf": version("nncf")}}
 
 

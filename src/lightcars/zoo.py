@@ -1,19 +1,18 @@
-"""Models by name: the registry, the builder and the user's changes brought together."""
+"""Create models by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, cast
+from typing import Any, Unpack, cast
 
 import torch
 
 from lightcars.errors import UnknownModelError, did_you_mean
 from lightcars.models.build import build_model
-from lightcars.models.efficientnet.config import VARIANTS as EFFICIENTNETS
 from lightcars.models.efficientnet.config import EfficientNetChanges
 from lightcars.models.efficientnet.model import EfficientNet
-from lightcars.models.ghostnet.config import VARIANTS as GHOSTNETS
-from lightcars.models.ghostnet.config import Form, GhostNetChanges
+from lightcars.models.families import FAMILIES
+from lightcars.models.ghostnet.config import GhostNetChanges
 from lightcars.models.ghostnet.model import GhostNet
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import find_model, list_models
@@ -23,49 +22,35 @@ from lightcars.weights.catalog import find_tag
 __all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
 
 
-class ModelChanges(TypedDict, total=False):
-    """What `create_model` takes by keyword: the settings of all families, of which each has its own."""
-
-    width: float
-    resolution: int
-    num_classes: int
-    img_channels: int
-    out_channels: int | None
-    dropout: float
-    depth: float
-    drop_path: float
-    padding: Literal["symmetric", "same"]
-    batch_norm_eps: float
-    batch_norm_momentum: float
-    form: Form
+class ModelChanges(EfficientNetChanges, GhostNetChanges, total=False):
+    """Keyword arguments of `create_model`: the settings of all families, of which each has its own."""
 
 
 def create_model(
     name: str,
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[ModelChanges],
 ) -> ImageModel:
-    """A registered model, with fresh weights in training mode or with given ones in evaluation mode.
+    """Create a registered model, in training mode with new weights or in evaluation mode with given ones.
 
     Args:
         name: one of `list_models()`.
         weights: a tag of `list_weights(name)` ("imagenet", "torchvision", "ns_jft", ...), a repository on
             the Hugging Face Hub ("owner/name", "owner/name@revision"), a folder, or a `.safetensors` or
             PyTorch file of lightcars, timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis.
-        device: where the weights are made or loaded to, directly.
-        dtype: of its floating-point tensors; None is float32.
+        device: where the weights are initialized or loaded to, directly; None is torch's default device.
+        dtype: of its floating-point tensors; None is torch's default dtype.
         changes: settings that replace the registered ones: `num_classes`, `img_channels`, `dropout`,
-            `out_channels`, `width`, `resolution`, and those of the family's config (see
-            `EfficientNetConfig` and `GhostNetConfig`). With `weights`, what is not said is the weights'
-            own; another `num_classes`, `img_channels` or `out_channels` is fitted, and `model.origin` tells
-            what was kept, adapted and drawn anew.
+            `out_channels`, `width`, `resolution`, and those of the family's config. With `weights`, settings
+            that are left out are the weights' own; another `num_classes`, `img_channels` or `out_channels`
+            is fitted, and `model.origin` tells what was kept, adapted and reinitialized.
 
     Raises:
         UnknownModelError: no such name.
-        ConfigError: a setting that the family does not have, or a value that cannot be.
+        ConfigError: a setting that the family does not have, or an invalid value.
         UnknownWeightsError, DownloadError, CheckpointError: weights that are not known, cannot be fetched, or
             do not fit.
 
@@ -79,27 +64,26 @@ def efficientnet(
     variant: str = "b0",
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[EfficientNetChanges],
 ) -> EfficientNet:
-    """An EfficientNet: (N, img_channels, H, W) -> (N, num_classes).
+    """Create an EfficientNet: (N, img_channels, H, W) -> (N, num_classes).
 
     Args:
-        variant: "b0" to "b7", the published sizes.
+        variant: "b0" to "b7", the published sizes, or "lite0" to "lite4".
         weights, device, dtype: as for `create_model`.
         changes: settings that replace the variant's: `width`, `depth`, `resolution`, `num_classes`,
             `img_channels`, `out_channels`, `dropout`, `drop_path`, `padding`, `batch_norm_eps`,
-            `batch_norm_momentum`, `stages` (see `EfficientNetConfig`).
+            `batch_norm_momentum`, `activation`, `squeeze_reduction`, `fixed_ends`, `stages` (see
+            `EfficientNetConfig`).
 
     Source: Tan and Le, arXiv 1905.11946.
 
     >>> efficientnet("b3", num_classes=196).config.resolution
     300
     """
-    if variant not in EFFICIENTNETS:
-        raise UnknownModelError(_unknown_variant("efficientnet", variant, list(EFFICIENTNETS)))
-    name = f"efficientnet_{variant}"
+    name = _registered("efficientnet", variant, weights)
     return cast(EfficientNet, _make(name, weights, device, dtype, cast(dict[str, Any], changes)))
 
 
@@ -107,11 +91,11 @@ def ghostnet(
     variant: str | None = None,
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[GhostNetChanges],
 ) -> GhostNet:
-    """A GhostNet: (N, img_channels, H, W) -> (N, num_classes).
+    """Create a GhostNet: (N, img_channels, H, W) -> (N, num_classes).
 
     Args:
         variant: "050", "100" or "130" (Huawei's widths), or "thesis" (the form of the 2020 thesis); None is
@@ -125,20 +109,14 @@ def ghostnet(
     >>> ghostnet(num_classes=196, img_channels=1, dropout=0.3, out_channels=320, width=1.0).config.width
     1.0
     """
-    if variant is None:
-        entry = find_tag(weights) if isinstance(weights, str) else None
-        ours = entry is not None and entry.model in {f"ghostnet_{name}" for name in GHOSTNETS}
-        variant = entry.model.removeprefix("ghostnet_") if entry and ours else "100"
-    if variant not in GHOSTNETS:
-        raise UnknownModelError(_unknown_variant("ghostnet", variant, list(GHOSTNETS)))
-    name = f"ghostnet_{variant}"
+    name = _registered("ghostnet", variant, weights)
     return cast(GhostNet, _make(name, weights, device, dtype, cast(dict[str, Any], changes)))
 
 
 def _make(
     name: str,
     weights: str | Path | None,
-    device: str | torch.device,
+    device: str | torch.device | None,
     dtype: torch.dtype | None,
     changes: dict[str, Any],
 ) -> ImageModel:
@@ -151,5 +129,17 @@ def _make(
     return load_pretrained(name, weights, changes, device=device, dtype=dtype)
 
 
-def _unknown_variant(family: str, variant: str, known: list[str]) -> str:
-    return f"{family} has no variant {variant!r}.{did_you_mean(variant, known)} It has {', '.join(known)}."
+def _registered(name: str, variant: str | None, weights: str | Path | None) -> str:
+    """Return the registered name of a family's variant; None is that of shipped weights, or the default."""
+    family = FAMILIES[name]
+    if variant is None:
+        entry = find_tag(weights) if isinstance(weights, str) else None
+        if entry is not None and entry.model in map(family.registered, family.variants):
+            return entry.model
+        variant = family.default
+    if variant not in family.variants:
+        known = list(family.variants)
+        raise UnknownModelError(
+            f"{name} has no variant {variant!r}.{did_you_mean(variant, known)} It has {', '.join(known)}."
+        )
+    return family.registered(variant)

@@ -170,3 +170,14 @@ def test_the_smallest_resolution_within_one_standard_error_is_chosen():
 
 def test_hours_leave_out_interruptions():
     assert hours([30.0, 40.0, 3000.0, 40.0, 50.0]) * 3600 == 200.0
+
+
+def test_the_search_still_knows_the_recipes_of_its_results(tmp_path):
+    """Renamed keys must not make recorded runs those of another recipe."""
+    import cars_search
+
+    recorded = json.loads((cars_search.RESULTS / "cars_search.json").read_text())
+    for name, found in recorded["results"].items():
+        for run in found["runs"]:
+            recipe = cars_search.recipe_of(tmp_path, name, run["seed"], recorded["changes"])
+            assert cars_search.digest(recipe) == run["recipe"], (name, run["seed"])

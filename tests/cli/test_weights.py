@@ -21,19 +21,21 @@ def b0(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("columns", ["80", "120"])
-def test_weights_fit_the_terminal(lightcars, monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", columns)
+@pytest.mark.parametrize("columns", [80, 120])
+def test_weights_fit_the_terminal(lightcars, terminal, columns):
+    terminal(columns)
     shown = lightcars("weights")
-    assert max(map(len, shown.out.splitlines())) <= int(columns)
+    assert max(map(len, shown.out.splitlines())) <= columns
     assert "timm/tf_efficientnet_b7.ns_jft_in1k" in shown.out
     assert "unknown" in shown.out
 
 
 def test_weights_of_one_model(lightcars):
     lines = lightcars("weights", "ghostnet_100").out.splitlines()
-    assert len(lines) == 3
-    assert lines[1].split() == ["timm/ghostnet_100.in1k", "74.0", "%", "224", "px", "unknown", "apache-2.0"]
+    assert len(lines) == 4
+    row = ["timm/ghostnet_100.in1k", "74.0", "%", "224", "px", "unknown", "apache-2.0", "sha256", "8efbcf55"]
+    assert lines[2].split() == row
+    assert lines[3].split()[-1] == "unpinned"
     assert "no published weights of ghostnet_050" in lightcars("weights", "ghostnet_050").out
     assert "Did you mean ghostnet_1" in lightcars("weights", "ghostnet_10").error
 
@@ -42,7 +44,7 @@ def test_weights_as_json(lightcars):
     entries = json.loads(lightcars("weights", "efficientnet_b1", "--json").out)
     v2 = next(entry for entry in entries if entry["tag"] == "torchvision/efficientnet_b1.imagenet1k_v2")
     assert v2["preprocessing"]["interpolation"] == "bilinear"
-    assert v2["sha256"] == "c27df63c"
+    assert (v2["sha256"], v2["pin"]) == ("c27df63c", "sha256 c27df63c")
     assert {entry["model"] for entry in entries} == {"efficientnet_b1"}
 
 
@@ -128,7 +130,7 @@ def test_convert_reads_the_file_that_is_named(lightcars, tmp_path):
         (("{b0}", "x.pth", "--tensorflow"), "give it too"),
     ],
 )
-def test_convert_of_what_cannot_be(lightcars, b0, tmp_path, arguments, text):
+def test_invalid_conversions(lightcars, b0, tmp_path, arguments, text):
     source, target, *options = arguments
     target = tmp_path / target
     assert text in lightcars("convert", source.format(b0=b0), target, *options).error
@@ -160,7 +162,7 @@ def test_finetune_from_weights(lightcars, cars, tmp_path):
     torch.testing.assert_close(trained.stem.conv.weight, start.stem.conv.weight, rtol=0, atol=1e-5)
     assert trained.preprocessing.mean == (0.1, 0.1, 0.1)
     description = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert "drawn anew: classifier.weight" in description["weights"]
+    assert "reinitialized: classifier.weight" in description["weights"]
 
 
 def test_predict_with_published_weights(lightcars, cars, tmp_path):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightcars.counters.flops import count_flops
 from lightcars.counters.profile import profile
-from lightcars.counters.skeleton import skeleton, unwrap
+from lightcars.counters.skeleton import skeleton
 from lightcars.errors import CountingError
 from lightcars.zoo import create_model
 
@@ -237,13 +237,6 @@ def test_learned_query_of_a_transformer():
         model = timm.create_model("cait_xxs24_224")
     assert count_flops(model, 224) == 2_523_475_200
     assert profile(model, 224).flops == 2_523_475_200
-
-
-def test_unwrap():
-    model = nn.Linear(2, 2)
-    wrapped = torch.compile(nn.DataParallel(torch.compile(model, backend="eager")), backend="eager")
-    assert unwrap(wrapped) is model
-    assert unwrap(model) is model
 
 
 def test_model_that_cannot_be_copied():

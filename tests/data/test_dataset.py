@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.data import dataset
 from lightcars.data.dataset import DecodedImages, ImageDataset, SeededSampler, decode
 from lightcars.data.layouts import Sample, find_data
@@ -27,7 +27,7 @@ GRAY = Preprocessing(resolution=16, mean=GRAY_MEAN, std=GRAY_STD)
 
 @pytest.fixture
 def samples(tmp_path) -> list[Sample]:
-    """Nine photographs of three classes, each of its own noise and shape."""
+    """Nine images of three classes, each of its own noise and shape."""
     chance = np.random.default_rng(0)
     made = []
     for position in range(9):
@@ -44,7 +44,7 @@ def photos(samples) -> DecodedImages:
 
 @pytest.fixture
 def little_memory(monkeypatch) -> None:
-    """No share of the memory for photographs: they have to go to a file."""
+    """No share of the memory for images: they have to go to a file."""
     monkeypatch.setattr(dataset, "MEMORY_SHARE", 0)
 
 
@@ -60,7 +60,7 @@ def test_decoding_reads_and_scales_in_order(samples, preprocessing):
         assert decoded.image(position).tobytes() == expected.tobytes()
 
 
-def test_broken_photographs_are_left_out_with_the_reason(samples):
+def test_broken_images_are_left_out_with_the_reason(samples):
     whole = decode(samples, RGB)
     samples[2].path.write_bytes(b"")
     samples[5].path.write_text("not a picture")
@@ -89,18 +89,18 @@ def test_decoding_on_many_threads_leaves_the_warning_filters(drawn):
         assert list(warnings.filters) == before
 
 
-def test_warnings_about_readable_photographs_are_nobodys_business(samples, monkeypatch):
+def test_warnings_about_readable_images_are_nobodys_business(samples, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20 * 30 - 1)  # Pillow warns up to twice as many
     assert decode(samples, RGB).broken == ()
 
 
 def test_nothing_to_decode():
-    with pytest.raises(DataError, match="no photographs in val"):
+    with pytest.raises(DataError, match="no images in val"):
         decode([], RGB, name="val")
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_beyond_the_memory_photographs_go_to_a_file(samples, photos, monkeypatch):
+def test_beyond_the_memory_images_go_to_a_file(samples, photos, monkeypatch):
     decoded = decode(samples, RGB)
     assert isinstance(decoded.pixels, np.memmap)
     monkeypatch.undo()
@@ -109,7 +109,7 @@ def test_beyond_the_memory_photographs_go_to_a_file(samples, photos, monkeypatch
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_a_broken_photograph_does_not_bring_the_file_back_into_memory(samples):
+def test_a_broken_image_does_not_bring_the_file_back_into_memory(samples):
     samples[2].path.write_bytes(b"")
     decoded = decode(samples, RGB)
     assert len(ImageDataset(decoded)) == 8
@@ -148,9 +148,9 @@ def test_a_dataset_gives_pixels_and_label(photos):
 
 @pytest.mark.parametrize("preprocessing", [RGB, GRAY], ids=["color", "gray"])
 def test_augmentation_depends_on_the_seed_alone(samples, preprocessing):
-    data = ImageDataset(decode(samples, preprocessing), augmentation(AugmentRecipe(), 32, 8).photo)
+    data = ImageDataset(decode(samples, preprocessing), augmentation(AugmentRecipe(), 32, 8).image)
     torch.manual_seed(1)
-    first, plain = data[4, 77][0], ImageDataset(data.photos)[4][0]
+    first, plain = data[4, 77][0], ImageDataset(data.images)[4][0]
     torch.manual_seed(2)
     torch.rand(5)
     assert torch.equal(data[4, 77][0], first)
@@ -159,7 +159,7 @@ def test_augmentation_depends_on_the_seed_alone(samples, preprocessing):
 
 
 def test_augmentation_leaves_the_random_state(photos):
-    data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).photo)
+    data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).image)
     torch.manual_seed(3)
     before = torch.get_rng_state()
     for seed in range(5):
@@ -178,9 +178,9 @@ def test_augmentation_that_fails_leaves_the_random_state(photos):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_augmentation_leaves_the_photographs(photos):
+def test_augmentation_leaves_the_images(photos):
     before = photos.pixels.copy()
-    data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).photo)
+    data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).image)
     for seed in range(20):
         data[seed % 9, seed]
     assert np.array_equal(photos.pixels, before)
@@ -191,7 +191,7 @@ def drawn_order(sampler: SeededSampler, epoch: int) -> list[tuple[int, int]]:
     return [(draw.position, draw.seed) for draw in sampler]
 
 
-def test_each_epoch_has_every_photograph_in_another_order():
+def test_each_epoch_has_every_image_in_another_order():
     sampler = SeededSampler(20, 0)
     epochs = [drawn_order(sampler, epoch) for epoch in range(3)]
     positions = [[position for position, _ in order] for order in epochs]
@@ -200,7 +200,7 @@ def test_each_epoch_has_every_photograph_in_another_order():
     assert len(sampler) == 20
 
 
-def test_each_photograph_is_augmented_in_its_own_way():
+def test_each_image_is_augmented_in_its_own_way():
     sampler = SeededSampler(20, 0)
     seeds = [seed for epoch in range(3) for _, seed in drawn_order(sampler, epoch)]
     assert len(set(seeds)) == 60
@@ -226,7 +226,7 @@ def test_drawing_an_order_leaves_the_random_state():
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_processes_share_the_photographs(world_size):
+def test_processes_share_the_images(world_size):
     alone = dict(drawn_order(SeededSampler(20, 5), 1))
     parts = [
         drawn_order(SeededSampler(20, 5, rank=rank, world_size=world_size), 1) for rank in range(world_size)

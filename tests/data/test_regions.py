@@ -1,4 +1,4 @@
-"""The region of a photograph that is decoded: whole, cut to the box, or the box before white."""
+"""The region of an image that is decoded: whole, cut to the box, or the box before white."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_decode_cuts_before_it_scales(photo, preprocessing):
     assert not np.array_equal(cut.pixels, whole.pixels)
 
 
-def test_decode_leaves_out_a_photograph_whose_box_is_outside(photo):
+def test_decode_leaves_out_an_image_whose_box_is_outside(photo):
     _, sample = photo
     decoded = decode([sample(BOX), sample((50, 50, 60, 60))], RGB, region="masked")
     assert len(decoded.labels) == 1
@@ -94,7 +94,7 @@ def test_samples_without_a_box_are_an_error_at_once(photo):
     _, sample = photo
     with pytest.raises(DataError) as caught:
         decode([sample(BOX), sample(None), sample(None)], RGB, region="box", name="train")
-    assert "2 of 3 photographs of train have no box (first: " in str(caught.value)
+    assert "2 of 3 images of train have no box (first: " in str(caught.value)
     assert "region 'box' needs one for each" in str(caught.value)
 
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from lightcars.errors import CheckpointError
 from lightcars.models.build import build_skeleton
+from lightcars.models.config import ModelConfig
 from lightcars.models.efficientnet.config import EfficientNetConfig, MBConvStage
 from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
-from lightcars.models.registry import MODELS, AnyConfig
+from lightcars.models.registry import MODELS
 from lightcars.models.validation import change_config
 from lightcars.weights.convert.export import state_dict_for
 from lightcars.weights.convert.translate import from_lightcars, recognize, sources, to_lightcars
@@ -21,6 +22,7 @@ from lightcars.weights.identify import identify
 from lightcars.zoo import create_model, efficientnet, ghostnet
 
 EFFICIENTNETS = [f"efficientnet_b{size}" for size in range(8)]
+LITES = [f"efficientnet_lite{size}" for size in range(5)]
 OFFICIAL = ["ghostnet_050", "ghostnet_100", "ghostnet_130"]
 META = torch.device("meta")
 
@@ -29,7 +31,7 @@ model_of = cache(build_skeleton)
 """Built once for all tests; none may change it."""
 
 
-def skeleton(config: AnyConfig) -> Mapping[str, Tensor]:
+def skeleton(config: ModelConfig) -> Mapping[str, Tensor]:
     """The state dict of a model without memory."""
     return model_of(config).state_dict(keep_vars=True)
 
@@ -70,6 +72,7 @@ def lukemelas_model(name: str, **settings) -> nn.Module:
 PEERS = [
     *((name, "timm", timm_model, name) for name in EFFICIENTNETS + OFFICIAL),
     *((name, "timm", timm_model, f"tf_{name}") for name in EFFICIENTNETS),
+    *((name, "timm", timm_model, f"tf_{name}") for name in LITES),
     *((name, "torchvision", torchvision_model, name) for name in EFFICIENTNETS),
     *((name, "lukemelas", lukemelas_model, name) for name in EFFICIENTNETS),
 ]
@@ -350,6 +353,7 @@ def test_what_is_given_is_left_as_it_was(source):
 
 def test_sources():
     assert sources(MODELS["efficientnet_b7"].config) == ("lightcars", "timm", "torchvision", "lukemelas")
+    assert sources(MODELS["efficientnet_lite0"].config) == ("lightcars", "timm")
     assert sources(MODELS["ghostnet_130"].config) == ("lightcars", "timm", "huawei")
     assert sources(MODELS["ghostnet_thesis"].config) == ("lightcars", "thesis")
 
@@ -387,6 +391,7 @@ def test_other_architectures_are_not_recognized():
         ("ghostnet_100", "thesis", "GhostNet (official form) does not exist with the names of 'thesis'"),
         ("ghostnet_thesis", "timm", "GhostNet (thesis form) does not exist with the names of 'timm'"),
         ("efficientnet_b0", "huawei", "EfficientNet does not exist with the names of 'huawei'"),
+        ("efficientnet_lite0", "torchvision", "EfficientNet does not exist with the names of 'torchvision'"),
         ("efficientnet_b0", "TIMM", "EfficientNet does not exist with the names of 'TIMM'"),
         ("efficientnet_b0", "", "EfficientNet does not exist with the names of ''"),
     ],
@@ -427,7 +432,8 @@ def test_state_dict_for_a_compiled_model(target):
     "other", [nn.Linear(2, 2), nn.DataParallel(nn.Linear(2, 2)), None, {}, "efficientnet_b0"]
 )
 def test_only_models_of_ours_are_converted(other):
-    with pytest.raises(CheckpointError, match=f"only models of lightcars .*, not a {type(other).__name__}"):
+    kind = "Linear" if isinstance(other, nn.Module) else type(other).__name__
+    with pytest.raises(CheckpointError, match=f"only models of lightcars .*, not a {kind}"):
         state_dict_for(other, "timm")
 
 
@@ -476,7 +482,7 @@ def test_files_of_2019_are_identified(quick):
     assert identify(theirs, "a file") == "efficientnet_b1"
 
 
-def deeper(config: AnyConfig) -> AnyConfig:
+def deeper(config: ModelConfig) -> ModelConfig:
     """One more block behind the last, so that all others' tensors are where they were."""
     if isinstance(config, EfficientNetConfig):
         last = config.stages[-1]

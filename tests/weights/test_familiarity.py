@@ -21,7 +21,7 @@ def model():
     made = ghostnet(**CHANGES)
     made.classes, made.temperature = ("a", "b", "c", "d", "e"), 0.75
     assert sum(info.channels for info in made.feature_info) == FEATURES
-    parts = {"mean": (FEATURES,), "directions": (FEATURES, 3), "centres": (5, 3)}
+    parts = {"mean": (FEATURES,), "directions": (FEATURES, 3), "centers": (5, 3)}
     made.familiarity = Familiarity(
         **{name: torch.rand(size).half() for name, size in parts.items()}, limit=1.5
     )
@@ -38,7 +38,7 @@ def assert_same(ours, theirs):
     assert ours.familiarity.limit == theirs.familiarity.limit
     assert torch.equal(ours.familiarity.mean, theirs.familiarity.mean)
     assert torch.equal(ours.familiarity.directions, theirs.familiarity.directions)
-    assert torch.equal(ours.familiarity.centres, theirs.familiarity.centres)
+    assert torch.equal(ours.familiarity.centers, theirs.familiarity.centers)
 
 
 def test_they_come_back(model, folder):
@@ -115,7 +115,7 @@ def test_a_file_that_is_missing(folder):
         load(folder)
 
 
-def test_a_temperature_that_cannot_be_is_not_saved(model, folder):
+def test_an_invalid_temperature_is_not_saved(model, folder):
     model.temperature = 0.0
     before = (folder / "model.safetensors").stat().st_mtime_ns
     with pytest.raises(ConfigError, match="temperature must be a positive number"):
@@ -130,7 +130,7 @@ def test_a_fused_model_and_a_converted_folder_keep_them(model, folder, tmp_path)
 
 
 @pytest.mark.parametrize("value", [0, -1, "warm", None, float("inf")])
-def test_a_temperature_that_cannot_be(folder, value):
+def test_an_invalid_temperature(folder, value):
     config = json.loads((folder / CONFIG_FILE).read_text())
     (folder / CONFIG_FILE).write_text(json.dumps({**config, "temperature": value}))
     with pytest.raises(CheckpointError, match="temperature must be a positive number"):

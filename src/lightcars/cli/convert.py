@@ -28,13 +28,13 @@ def convert(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="What the weights are of \\[default: found].", autocompletion=complete_model),
+        typer.Option(help="What the weights are of \\[default: identified].", autocompletion=complete_model),
     ] = None,
     tensorflow: Annotated[
         bool | None,
         typer.Option(
             "--tensorflow/--native",
-            help="For timm's names, which do not tell: SAME padding and eps 1e-3, or symmetric and 1e-5.",
+            help="For timm's names, which do not show it: SAME padding and eps 1e-3, or symmetric and 1e-5.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -45,14 +45,14 @@ def convert(
 
     Example: lightcars convert runs/first/best for_timm.safetensors --to timm
     """
-    from lightcars.weights.catalog import TENSORFLOW
+    from lightcars.models.tensor_names import NATIVE, TENSORFLOW
     from lightcars.weights.conversion import convert_weights
 
     changes: dict[str, Any] = {}
     if tensorflow is not None:
         if to is None:
             raise ConfigError("--tensorflow and --native say how to read the weights for --to; give it too.")
-        changes = dict(TENSORFLOW) if tensorflow else {"padding": "symmetric", "batch_norm_eps": 1e-5}
+        changes = dict((TENSORFLOW if tensorflow else NATIVE).settings)
     done = convert_weights(source, target, to=to, model=model, changes=changes)
     if as_json:
         typer.echo(

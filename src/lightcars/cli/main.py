@@ -1,4 +1,4 @@
-"""The application: commands put together, errors shown as one line."""
+"""The application: its commands, and errors shown as one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from lightcars.cli.export import export
 from lightcars.cli.finetune import finetune
 from lightcars.cli.info import info
 from lightcars.cli.list_models import list_models
-from lightcars.cli.output import complain
+from lightcars.cli.optimize import optimize
+from lightcars.cli.output import complain_in_one_line, print_whatever_the_encoding
 from lightcars.cli.predict import predict
 from lightcars.cli.recipes import app as recipes
 from lightcars.cli.report import report
@@ -29,11 +30,11 @@ from lightcars.version import __version__
 
 USER_ERROR = 2
 FIRST_SPEAKS_S = 5.0
-"""How long the other processes of a run leave it to the first one to say what is wrong."""
+"""How long the other processes of a run wait for the first one to report an error."""
 
 app = typer.Typer(
     name="lightcars",
-    help="Lightweight image classifiers: look at them, fine-tune them on cars, predict.",
+    help="Lightweight image classifiers: inspect, fine-tune, evaluate, predict, deploy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -66,17 +67,19 @@ app.command()(report)
 app.command()(weights)
 app.command()(convert)
 app.command()(export)
+app.command()(optimize)
 app.command()(bench)
 app.command()(demo)
 app.add_typer(data, name="data")
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
-    complain(f"warning: {message}")
+    complain_in_one_line(f"warning: {message}")
 
 
 def run() -> None:
-    """Runs the command line; what the user can mend is one line and exit code 2."""
+    """Run the command line; a user error is one line and exit code 2."""
+    print_whatever_the_encoding()
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app()
@@ -84,14 +87,16 @@ def run() -> None:
         _end(str(error))
     except OSError as error:
         _end(f"{error.filename or 'a file'}: {error.strerror or error}.")
+    except MemoryError:
+        _end("not enough memory.")
 
 
 def _end(problem: str) -> NoReturn:
-    """Says what is wrong and ends, also in one of several processes of a run.
+    """Print an error and exit, also in one of several processes of a run.
 
-    The first of them mostly has the same problem, and its end ends the others before they repeat it.
+    The first process mostly has the same error, and its exit ends the others before they repeat it.
     """
     if not is_first_process():
         time.sleep(FIRST_SPEAKS_S)
-    complain(f"error: {problem}")
+    complain_in_one_line(f"error: {problem}")
     sys.exit(USER_ERROR)

@@ -2,48 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import json
+import re
+import shutil
+import sys
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import typer
 
 from lightcars.models.registry import MODELS
+from lightcars.tables import text_table
+from lightcars.text import MAX_LENGTH, one_line
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def complain(text: str) -> None:
-    """One line on stderr."""
-    typer.echo(text, err=True)
+    """Print a message to stderr, each of its lines without control characters and not too long."""
+    for line in text.split("\n"):
+        typer.echo(one_line(line, max_length=MAX_LENGTH), err=True)
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
-    """A table that fits the terminal; the columns named in `right` (comma-separated) are flush right."""
-    from rich.console import Console
-    from rich.table import Table
+def complain_in_one_line(text: str) -> None:
+    """Print an error or a warning to stderr, as one line whatever names and cells are in it."""
+    typer.echo(one_line(text, max_length=MAX_LENGTH), err=True)
 
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    for name in head:
-        table.add_column(name, justify="right" if name in right.split(",") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False)
+
+def print_line(text: object) -> None:
+    """Print names from files to stdout, without control characters."""
+    typer.echo(one_line(text))
+
+
+def print_json(content: Any) -> None:
+    """Print JSON; names that are not UTF-8 are escaped, and all that stdout's encoding may not have."""
+    is_utf8 = (sys.stdout.encoding or "utf-8").replace("-", "").lower() == "utf8"
+    text = json.dumps(content, indent=2, ensure_ascii=not is_utf8)
+    typer.echo(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+def print_whatever_the_encoding() -> None:
+    """Let stdout and stderr show characters that their encoding does not have as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = ()) -> None:
+    """Print a table that fits the terminal; into a pipe or a file, a line for each row.
+
+    Args:
+        head: names of the columns.
+        rows: cells.
+        right: names of the columns that are flush right.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    typer.echo(text_table(head, rows, right=right, width=width))
 
 
 def complete_recipe(incomplete: str) -> list[str]:
-    """Recipes for tab completion."""
+    """Complete names of recipes."""
     from lightcars.recipes.files import recipe_names
 
     return [name for name in recipe_names() if name.startswith(incomplete)]
 
 
 def complete_tracker(incomplete: str) -> list[str]:
-    """Trackers for tab completion."""
+    """Complete names of trackers."""
     from lightcars.training.callbacks.trackers import NO_TRACKER, TRACKER_EXTRAS
 
     return [name for name in (*TRACKER_EXTRAS, NO_TRACKER) if name.startswith(incomplete)]
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Registered names for tab completion."""
+    """Complete names of models."""
     return [name for name in MODELS if name.startswith(incomplete)]

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from lightcars.counters.skeleton import unwrap
 from lightcars.errors import InputError
 from lightcars.models.image_model import ImageModel
+from lightcars.models.unwrapping import unwrap
 
 InputSize: TypeAlias = int | tuple[int, ...] | list[int] | None
 Inputs: TypeAlias = Tensor | tuple[Any, ...] | list[Any] | dict[str, Any] | None

@@ -16,9 +16,10 @@ from lightcars.counters.latency import Latency, measure_latency
 from lightcars.counters.params import count_params
 from lightcars.counters.recorder import Recorder
 from lightcars.counters.rows import LayerRow, OperatorRow, layer_table, operator_table
-from lightcars.counters.skeleton import running_skeleton, skeleton, unwrap
-from lightcars.counters.tables import markdown_table, short_number, text_table
+from lightcars.counters.skeleton import running_skeleton, skeleton
 from lightcars.errors import CountingError
+from lightcars.models.unwrapping import unwrap
+from lightcars.tables import markdown_table, short_number, text_table
 
 TEXT_WIDTH = 80
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lightcars.counters.tables import short_number
+from lightcars.tables import short_number
 
 Table: TypeAlias = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Head and rows."""

@@ -10,29 +10,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from lightcars.counters.failures import counting_error
 from lightcars.errors import CountingError, LightcarsError
+from lightcars.models.unwrapping import unwrap
 
 HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
 _SHARDING_STATE = "__composable_api_state_key"
 """Start of the attributes of `fully_shard`, whose hooks the copy does not have."""
 _PLAIN_TENSORS = frozenset({Tensor, nn.Parameter})
 _SHARED = frozenset({bool, int, float, str, bytes, type(None), torch.dtype})
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """Return the module inside `torch.compile`, DataParallel or DistributedDataParallel."""
-    while True:
-        if isinstance(model, DataParallel | DistributedDataParallel):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod  # type: ignore[assignment]
-        else:
-            return model
 
 
 @torch.inference_mode(mode=False)

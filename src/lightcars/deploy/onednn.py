@@ -15,8 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
-from lightcars.layers import SameConv2d
-from lightcars.layers.activation import SiLU
 from lightcars.layers.conv_norm_act import same_padding
 
 Kernel: TypeAlias = Callable[[Tensor], Tensor]
@@ -24,11 +22,26 @@ Pads: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 """Pixels of padding (before, after) the height and the width."""
 _Arguments: TypeAlias = tuple[Any, ...]
 
-_POST_OPS: dict[type, str] = {type(None): "none", nn.ReLU: "relu", SiLU: "swish"}
+PostOp: TypeAlias = tuple[str, list[float], str]
+"""An activation as oneDNN computes it with a convolution: its name, numbers and algorithm."""
+
+_POST_OPS: dict[type, PostOp] = {
+    type(None): ("none", [], ""),
+    nn.ReLU: ("relu", [], ""),
+    nn.ReLU6: ("hardtanh", [0.0, 6.0], ""),
+    nn.SiLU: ("swish", [], ""),
+    nn.Hardswish: ("hardswish", [], ""),
+    nn.Hardsigmoid: ("hardsigmoid", [], ""),
+}
+"""Other activations run as modules; a test asserts that no registered model has one."""
+
+
+def _post_op(act: nn.Module | None) -> PostOp | None:
+    return next((_POST_OPS[kind] for kind in type(act).__mro__ if kind in _POST_OPS), None)
 
 
 def _operator(name: str) -> Any:
-    """An operator of torch.ops.mkldnn without the Python around it; None if this torch has none.
+    """Return an operator of torch.ops.mkldnn without the Python around it, or None.
 
     torch.compile lowers convolutions to these on a CPU. They have no gradient, and are not public: so
     everything works without them too.
@@ -46,7 +59,7 @@ AVAILABLE = all((_convolution, _linear, _pack_convolution, _pack_linear))
 
 
 def suits(x: Tensor) -> bool:
-    """Whether an input can go through `kernel`'s functions: a plain tensor, not one that traces."""
+    """Return whether an input can go through `kernel`'s functions: a plain tensor, not one that traces."""
     return (
         AVAILABLE
         and not torch.compiler.is_compiling()
@@ -59,23 +72,23 @@ def suits(x: Tensor) -> bool:
 
 
 def can_prepare(parameters: Iterable[Tensor]) -> bool:
-    """Whether weights can be prepared for `kernel`'s functions."""
+    """Return whether weights can be prepared for `kernel`'s functions."""
     return all(p.is_cpu and p.dtype == torch.float32 and not p.requires_grad for p in parameters)
 
 
 @singledispatch
 def kernel(layer: nn.Module) -> Kernel:
-    """The layer as a function, with a copy of its weights in oneDNN's layout. Returns channels_last."""
+    """Return the layer as a function with its weights in oneDNN's layout. Its maps are channels_last."""
     return layer
 
 
 @kernel.register
 def _(layer: FusedConv) -> Kernel:
-    post_op = _POST_OPS.get(type(layer.act))
+    post_op = _post_op(layer.act)
     if post_op is None:
         return layer
     conv = layer.conv
-    if isinstance(conv, SameConv2d):
+    if layer.pads_same:
         return _same_convolution(conv, post_op)
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
         return _pixelwise(conv, post_op)
@@ -83,14 +96,12 @@ def _(layer: FusedConv) -> Kernel:
     return _padded_convolution(conv, post_op, ((height, height), (width, width)))
 
 
-def _pixelwise(conv: nn.Conv2d, post_op: str) -> Kernel:
-    """A 1x1 convolution as a linear layer over the pixels, whose call costs less."""
+def _pixelwise(conv: nn.Conv2d, post_op: PostOp) -> Kernel:
+    """Return a 1x1 convolution as a linear layer over the pixels, whose call costs less."""
     rest: _Arguments = (
         _pack_linear(conv.weight.detach().flatten(1).contiguous()),
         conv.bias,
-        post_op,
-        [],
-        "",
+        *post_op,
     )
 
     def run(x: Tensor) -> Tensor:
@@ -100,12 +111,12 @@ def _pixelwise(conv: nn.Conv2d, post_op: str) -> Kernel:
     return run
 
 
-def _padded_convolution(conv: nn.Conv2d, post_op: str, pads: Pads) -> Kernel:
+def _padded_convolution(conv: nn.Conv2d, post_op: PostOp, pads: Pads) -> Kernel:
     """oneDNN pads both ends alike: what is less before than after, the kernel gets as zeros."""
     (top, bottom), (left, right) = pads
     weight = F.pad(conv.weight.detach(), (right - left, 0, bottom - top, 0))
     geometry = ([bottom, right], list(conv.stride), list(conv.dilation), conv.groups)
-    rest: _Arguments = (_pack_convolution(weight, *geometry, None), conv.bias, *geometry, post_op, [], "")
+    rest: _Arguments = (_pack_convolution(weight, *geometry, None), conv.bias, *geometry, *post_op)
 
     def run(x: Tensor) -> Tensor:
         y: Tensor = _convolution(x, *rest)
@@ -114,7 +125,7 @@ def _padded_convolution(conv: nn.Conv2d, post_op: str, pads: Pads) -> Kernel:
     return run
 
 
-def _same_convolution(conv: nn.Conv2d, post_op: str) -> Kernel:
+def _same_convolution(conv: nn.Conv2d, post_op: PostOp) -> Kernel:
     """SAME padding: for each amount of it, at most two an axis, a kernel made at the first need."""
     prepared: dict[Pads, Kernel] = {}
     pads_of = partial(same_padding, kernel_size=conv.kernel_size[0], stride=conv.stride[0])

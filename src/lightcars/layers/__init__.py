@@ -1,11 +1,13 @@
-"""Building blocks. They need torch and know nothing of models, data or files."""
+"""Building blocks of models; they depend on torch only."""
 
 from lightcars.layers.block_sequence import BlockSequence
-from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle, SameConv2d
+from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
 from lightcars.layers.ghost import GhostBottleneck, GhostModule
 from lightcars.layers.initialization import initialize
 from lightcars.layers.mbconv import MBConv
+from lightcars.layers.pooling import GlobalAveragePool
+from lightcars.layers.residual import Residual
 from lightcars.layers.squeeze_excite import ClampGate, SqueezeExcite
 
 __all__ = [
@@ -16,8 +18,9 @@ __all__ = [
     "DropPath",
     "GhostBottleneck",
     "GhostModule",
+    "GlobalAveragePool",
     "MBConv",
-    "SameConv2d",
+    "Residual",
     "SqueezeExcite",
     "initialize",
 ]

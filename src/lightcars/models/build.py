@@ -1,22 +1,22 @@
-"""From a config to a module with fresh weights, on the device where it is wanted."""
+"""Build a model from its config, on a device."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any, cast
 
 import torch
 
-from lightcars.errors import ConfigError, DeviceError
-from lightcars.models.efficientnet.config import EfficientNetConfig
-from lightcars.models.efficientnet.model import EfficientNet
-from lightcars.models.ghostnet.config import GhostNetConfig
-from lightcars.models.ghostnet.model import GhostNet
+from lightcars.errors import DeviceError
+from lightcars.models.config import ModelConfig
+from lightcars.models.families import family_of
 from lightcars.models.image_model import ImageModel
-from lightcars.models.registry import AnyConfig
 
 
-def resolve_device(device: str | torch.device) -> torch.device:
-    """The device, checked to be there: a plain error now in place of a long one later."""
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """Return the device, checked to be available; None is torch's default device."""
+    if device is None:
+        return torch.get_default_device()
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -31,21 +31,24 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def build_skeleton(config: AnyConfig) -> ImageModel:
-    """The model on the meta device: its structure and shapes, no memory for weights."""
+def build_skeleton(config: ModelConfig) -> ImageModel:
+    """Build the model on the meta device: its structure and shapes, no memory for weights."""
     return _build_on(torch.device("meta"), config)
 
 
-def _build_on(device: torch.device, config: AnyConfig) -> ImageModel:
+def build_model(config: ModelConfig, *, device: str | torch.device | None = None) -> ImageModel:
+    """Build the model of `config` with fresh weights, in training mode.
+
+    Args:
+        config: of a model family.
+        device: of its tensors; None is torch's default device.
+    """
+    return _build_on(resolve_device(device), config)
+
+
+def _build_on(device: torch.device, config: ModelConfig) -> ImageModel:
+    kind = cast(Any, family_of(config).model_class())
     already = device == torch.get_default_device()
     with nullcontext() if already else device:  # the context intercepts every call of torch
-        if isinstance(config, EfficientNetConfig):
-            return EfficientNet(config)
-        if isinstance(config, GhostNetConfig):
-            return GhostNet(config)
-    raise ConfigError(f"{type(config).__name__} is not the config of a model family.")
-
-
-def build_model(config: AnyConfig, *, device: str | torch.device = "cpu") -> ImageModel:
-    """The model of `config` with fresh weights, in training mode."""
-    return _build_on(resolve_device(device), config)
+        model: ImageModel = kind(config)
+    return model

@@ -1,15 +1,14 @@
-"""What every model of the zoo can do, whatever its family."""
+"""Base class of all families: parts of the same names, one forward pass, one head."""
 
 from __future__ import annotations
-
-from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 from lightcars.errors import InputError
-from lightcars.layers import BlockSequence, initialize
-from lightcars.layers.initialization import Linear
+from lightcars.layers import BlockSequence, GlobalAveragePool, initialize
+from lightcars.layers.eager import shape_of
+from lightcars.layers.initialization import linear
 from lightcars.models.config import ModelConfig
 from lightcars.models.familiarity import Familiarity
 from lightcars.models.features import FeatureMap, feature_maps
@@ -19,15 +18,21 @@ from lightcars.models.validation import change_config
 
 
 class ImageModel(nn.Module):
-    """Stem, blocks, head convolution; then a head that ends in dropout and a classifier.
+    """Stem, blocks, head convolution; then pooling, neck, dropout and classifier.
 
-    (N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32. A family fills the
-    parts in its `__init__` and says in `forward_head` how the last map becomes logits.
+    (N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32. A family builds its
+    parts and passes them to this class; see `models/<family>/model.py`.
+
+    Args:
+        config: what the model is built from.
+        stem, blocks: from the image to the last block's map.
+        head: from there to the last map, (N, feature_channels, h, w); None for nothing.
+        pool: from the last map to a vector; None for global average pooling.
+        neck: from the pooled vector to that before the classifier, (N, head_channels); None for nothing.
+        classifier: None for a new linear layer, or the identity if the config has no classes.
 
     Attributes:
-        config: what the model was built from.
-        stem, blocks, head: from the image to the last map.
-        classifier: a linear layer, or the identity if the config has no classes.
+        config, stem, blocks, head, pool, neck, dropout, classifier: as above.
         origin: where its weights came from; None for fresh ones.
         preprocessing: what its weights expect of their input, if known; see `lightcars.transforms_for`.
         classes: names of its outputs in order, if known.
@@ -38,10 +43,6 @@ class ImageModel(nn.Module):
     """
 
     config: ModelConfig
-    stem: nn.Module
-    blocks: BlockSequence
-    head: nn.Module
-    classifier: nn.Module
     origin: WeightsOrigin | None = None
     preprocessing: Preprocessing | None = None
     classes: tuple[str, ...] | None = None
@@ -49,69 +50,113 @@ class ImageModel(nn.Module):
     familiarity: Familiarity | None = None
     fused: bool = False
 
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        stem: nn.Module,
+        blocks: BlockSequence,
+        head: nn.Module | None = None,
+        pool: nn.Module | None = None,
+        neck: nn.Module | None = None,
+        classifier: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.stem, self.blocks = stem, blocks
+        self.head = nn.Identity() if head is None else head
+        self.pool = GlobalAveragePool() if pool is None else pool
+        self.neck = nn.Identity() if neck is None else neck
+        self.dropout: nn.Module = nn.Dropout(config.dropout)
+        self.classifier = self._make_classifier() if classifier is None else classifier
+
     @property
     def feature_info(self) -> tuple[FeatureMap, ...]:
         """Channels and stride of each map that `features` returns."""
-        return feature_maps(self.config.block_channels, self.config.block_strides)
+        config = self.config
+        return feature_maps(config.block_channels, config.block_strides, stem_stride=config.stem_stride)
+
+    @property
+    def last_part(self) -> str:
+        """Name of the part whose output the classifier takes: the neck if it has weights, else the head."""
+        return "neck" if list(self.neck.parameters()) else "head"
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(N, img_channels, H, W) -> the last map, (N, feature_channels, ceil(H / 32), ceil(W / 32))."""
+        """Return the last map of images.
+
+        (N, img_channels, H, W) -> (N, feature_channels, ceil(H / 32), ceil(W / 32)).
+        """
         self._check(x)
         y: Tensor = self.head(self.blocks(self.stem(x)))
         return y
 
-    @abstractmethod
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """The last map -> (N, num_classes) logits, or the vector before the classifier."""
+        """Return (N, num_classes) logits for the last map, or the (N, head_channels) vector before them."""
+        self._check_batch(x)
+        vector: Tensor = self.neck(self.pool(x)).flatten(1)
+        y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
+        return y
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(x))
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The last map at each stride, as `feature_info` declares them: for detectors and the like."""
+        """Return the last map at each stride, as `feature_info` describes them; for detectors, say."""
         self._check(x)
         return self.blocks.collect(self.stem(x), [info.block for info in self.feature_info])
 
     def take_description(self, other: ImageModel) -> None:
-        """Takes what belongs to another model's weights, for a model that has the same ones."""
+        """Copy what belongs to the weights of another model, for a model with the same weights."""
         self.origin, self.classes, self.preprocessing = other.origin, other.classes, other.preprocessing
         self.temperature, self.familiarity = other.temperature, other.familiarity
 
     def reset_parameters(self) -> None:
-        """Draws new initial weights."""
+        """Sample new initial weights."""
         self.initialize_layers(self)
 
     def initialize_layers(self, module: nn.Module) -> None:
-        """Draws new initial weights for `module`, a part of this model."""
+        """Sample new initial weights for `module`, a part of this model."""
         initialize(module)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Puts a new classifier, with new weights, in place of the old one; 0 leaves it out."""
+        """Replace the classifier with a new, initialized one; 0 leaves it out."""
         self.config = change_config(self.config, {"num_classes": num_classes})
         self.classes, self.temperature, self.familiarity = None, 1.0, None
-        like = next(self.head.parameters())
+        like = next(self.blocks.parameters())
         with torch.device(like.device):
             self.classifier = self._make_classifier()
         self.classifier.to(dtype=like.dtype).train(self.training)
 
     def gradient_checkpointing(self, enabled: bool = True) -> None:
-        """Trades time for memory: activations inside the blocks are computed again in the backward pass."""
+        """Trade time for memory: recompute activations inside the blocks in the backward pass."""
         self.blocks.recompute = enabled
 
     def _make_classifier(self) -> nn.Module:
         if self.config.num_classes == 0:
             return nn.Identity()
-        return Linear(self.config.head_channels, self.config.num_classes)
+        return linear(self.config.head_channels, self.config.num_classes)
 
     def _check(self, x: Tensor) -> None:
+        shape = shape_of(x)
+        if shape is None:
+            return
         wanted = self.config.img_channels
-        if x.ndim != 4 or x.shape[1] != wanted:
+        if len(shape) != 4 or shape[1] != wanted:
             raise InputError(
-                f"this model takes images of shape (N, {wanted}, H, W), not {tuple(x.shape)}; convert"
+                f"this model takes images of shape (N, {wanted}, H, W), not {shape}; convert"
                 " them, or build the model with the right img_channels."
             )
-        if self.training and x.shape[0] == 1 and max(x.shape[2:]) <= 32:
+        if self.training and shape[0] == 1 and max(shape[2:]) <= 32:
             raise InputError(
                 "a batch norm cannot train on one image of 32 pixels, whose last map is one value; use a"
                 " larger batch or image, or call model.eval()."
+            )
+
+    def _check_batch(self, x: Tensor) -> None:
+        """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""
+        norms = [layer for layer in self.neck.children() if isinstance(layer, nn.BatchNorm1d)]
+        if any(norm.training for norm in norms) and (shape_of(x) or (0,))[0] == 1:
+            raise InputError(
+                "this model cannot train on a batch of one image (the BatchNorm1d of its neck needs two);"
+                " use a larger batch, drop the last one, or call model.eval()."
             )

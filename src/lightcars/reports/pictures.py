@@ -1,4 +1,4 @@
-"""Pictures as PNG: the curves of a run, a photograph with its prediction or its activation map."""
+"""Plots as PNG: the curves of a run, an image with its prediction or its Grad-CAM map."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lightcars.plots import new_figure, write_figure
 from lightcars.runs.folder import Row
 from lightcars.runs.selection import shown_split
+from lightcars.text import one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -20,7 +21,7 @@ TRAIN_COLOR, VAL_COLOR = "tab:gray", "tab:blue"
 
 
 def draw_curves(rows: Sequence[Row], path: Path, *, select_on: str = "val") -> None:
-    """Loss, top-1 and learning rate over the epochs, as a PNG; the split that selected by its name."""
+    """Draw loss, top-1 accuracy and learning rate over the epochs, as a PNG."""
     figure = new_figure(width=10.0, height=3.2)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in rows]
@@ -40,22 +41,27 @@ def draw_curves(rows: Sequence[Row], path: Path, *, select_on: str = "val") -> N
 
 
 def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> None:
-    """The photograph beside its most likely classes, as a PNG."""
+    """Draw an image beside its most likely classes, as a PNG."""
     figure = new_figure(width=9.0, height=3.4)
-    photo, bars = figure.subplots(1, 2)
-    photo.imshow(image, cmap="gray")
-    photo.set_axis_off()
+    left, bars = figure.subplots(1, 2)
+    left.imshow(image, cmap="gray")
+    left.set_axis_off()
     guesses = list(reversed(prediction.guesses))
     bars.barh(range(len(guesses)), [guess.probability for guess in guesses], color=VAL_COLOR)
-    bars.set_yticks(range(len(guesses)), [guess.name for guess in guesses])
+    bars.set_yticks(range(len(guesses)), [_label(guess.name) for guess in guesses])
     bars.set_xlim(0, 1)
     bars.set_xlabel("probability")
     bars.spines[["top", "right"]].set_visible(False)
     write_figure(figure, path)
 
 
+def _label(name: str) -> str:
+    """Return a class name as matplotlib shows it unchanged: text between two $ would be a formula."""
+    return one_line(name).replace("$", r"\$")
+
+
 def draw_activation_map(seen: ExplainedImage, path: Path) -> None:
-    """The photograph, and beside it the same with what speaks for its likeliest class in warm colors."""
+    """Draw an image, and beside it the image with its Grad-CAM map in warm colors."""
     figure = new_figure(width=9.0, height=3.4)
     width, height = seen.image.size
     plain, marked = figure.subplots(1, 2)
@@ -71,6 +77,5 @@ def draw_activation_map(seen: ExplainedImage, path: Path) -> None:
         interpolation="bilinear",
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
     )
-    name = seen.guess.name.replace("$", r"\$")
-    marked.set_title(f"{name} ({seen.guess.probability:.1%})", wrap=True)
+    marked.set_title(f"{_label(seen.guess.name)} ({seen.guess.probability:.1%})", wrap=True)
     write_figure(figure, path)

@@ -1,24 +1,25 @@
-"""A model as a folder: `model.safetensors` (the tensors) and `config.json` (everything else)."""
+"""Checkpoints: a folder with `model.safetensors` (the tensors) and `config.json` (everything else)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from lightcars.errors import CheckpointError, ConfigError
 from lightcars.files import write_text
 from lightcars.models.build import resolve_device
-from lightcars.models.efficientnet.config import EfficientNetConfig, MBConvStage
-from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
+from lightcars.models.config import ModelConfig
+from lightcars.models.decoding import NEWER, decode
+from lightcars.models.families import FAMILIES, family_of
 from lightcars.models.image_model import ImageModel
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.registry import AnyConfig
+from lightcars.models.unwrapping import require_plain_weights, require_weights, unwrap_model
 from lightcars.models.validation import require_positive
 from lightcars.version import __version__
 from lightcars.weights.adapt import fit
@@ -29,30 +30,26 @@ from lightcars.weights.tensors import read_tensors, write_tensors
 WEIGHTS_FILE = "model.safetensors"
 FORMAT = 1
 
-_CONFIGS: dict[str, type[EfficientNetConfig] | type[GhostNetConfig]] = {
-    "efficientnet": EfficientNetConfig,
-    "ghostnet": GhostNetConfig,
-}
-_ROWS: dict[str, type[MBConvStage] | type[GhostBlock]] = {"stages": MBConvStage, "blocks": GhostBlock}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What `config.json` says.
+    """Content of `config.json`.
 
     Attributes:
         config: rebuilds the model.
         classes: names of the outputs in order, if known.
         preprocessing: what the weights expect, if known.
         temperature: what the logits are divided by for probabilities.
-        familiar: whether a file beside it tells what looks familiar.
+        familiar: whether a file beside it has the model's `Familiarity`.
+        license: of the weights, or of those that they were trained from; None if it is not known.
     """
 
-    config: AnyConfig
+    config: ModelConfig
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
     temperature: float = 1.0
     familiar: bool = False
+    license: str | None = None
 
 
 def save(
@@ -62,26 +59,25 @@ def save(
     classes: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Path:
-    """Writes `model.safetensors` and `config.json` into `folder`, each whole or not at all.
+    """Write `model.safetensors` and `config.json` into `folder`, each atomically.
 
     Args:
-        model: one of this library's, on any device (also inside `torch.compile`). Its `temperature`
-            goes with it, and its `familiarity` as a file of its own.
+        model: one of this library's, on any device, also wrapped by `torch.compile`, DataParallel, DDP or
+            `AveragedModel`. Its `temperature` goes with it, and its `familiarity` as a file of its own.
         folder: made if it is not there; a checkpoint in it is replaced.
         classes: names of the outputs in order, one for each; None takes those that the model knows.
         preprocessing: what the weights expect of their input; None takes what the model knows.
 
     Raises:
-        CheckpointError: not a model of this library, or a number of classes that is not the model's.
+        CheckpointError: not a model of this library, one without weights or with pruned or parametrized
+            ones, or a number of classes that is not the model's.
         RunError: the folder cannot be written to.
     """
-    model = getattr(model, "_orig_mod", model)
-    if not isinstance(model, ImageModel):
-        raise CheckpointError(f"save takes a model of lightcars, not a {type(model).__name__}.")
+    model = unwrap_model(model, "save takes a model of lightcars", CheckpointError)
     if model.fused:
-        raise CheckpointError("a fused model is no checkpoint; save the model that it was made from.")
-    if any(tensor.is_meta for tensor in model.state_dict().values()):
-        raise CheckpointError("the model has no weights (it is on the meta device); build it elsewhere.")
+        raise CheckpointError("a fused model is not a checkpoint; save the model that it was made from.")
+    require_plain_weights(model, CheckpointError)
+    require_weights(model, CheckpointError)
     classes = model.classes if classes is None else classes
     preprocessing = model.preprocessing if preprocessing is None else preprocessing
     if classes is not None and len(classes) != model.config.num_classes:
@@ -89,12 +85,14 @@ def save(
     card = {
         "format": FORMAT,
         "lightcars_version": __version__,
-        **describe_config(cast(AnyConfig, model.config)),
+        **describe_config(model.config),
         "classes": None if classes is None else list(classes),
         "preprocessing": None if preprocessing is None else asdict(preprocessing),
         "temperature": _temperature(model.temperature),
         "familiarity": model.familiarity is not None,
     }
+    if model.origin is not None and model.origin.license is not None:
+        card["license"] = model.origin.license
     target = Path(folder)
     write_tensors(target / WEIGHTS_FILE, model.state_dict())
     save_familiarity(model.familiarity, target)
@@ -103,17 +101,17 @@ def save(
 
 
 def load(
-    folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    folder: str | Path, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None
 ) -> ImageModel:
-    """The model that `save` wrote, in evaluation mode.
+    """Return the model that `save` wrote, in evaluation mode.
 
     Args:
         folder: holds `model.safetensors` and `config.json`.
-        device: where the tensors are loaded to.
+        device: where the tensors are loaded to; None is torch's default device.
         dtype: of all floating-point tensors; None leaves each as it was saved.
 
     Raises:
-        CheckpointError: a missing or broken file, or tensors that do not fit the config: all missing,
+        CheckpointError: a missing or corrupt file, or tensors that do not fit the config: all missing,
             unexpected and mis-shaped ones are listed.
     """
     target = resolve_device(device)
@@ -130,14 +128,16 @@ def load(
         dtype=dtype,
     )
     model = fitted.model
-    model.origin = WeightsOrigin(weights=str(folder), source="lightcars", kept=fitted.kept)
+    model.origin = WeightsOrigin(
+        weights=str(folder), source="lightcars", kept=fitted.kept, license=card.license
+    )
     model.preprocessing = card.preprocessing
     take_card(model, card, Path(folder))
     return model.eval()
 
 
 def take_card(model: ImageModel, card: Card, folder: Path) -> None:
-    """Tells a model what the folder of its weights says of its outputs."""
+    """Set what the folder of a model's weights says of its outputs."""
     model.classes, model.temperature = card.classes, card.temperature
     if card.familiar:
         device = next(model.parameters()).device
@@ -146,14 +146,14 @@ def take_card(model: ImageModel, card: Card, folder: Path) -> None:
 
 
 def read_card(folder: str | Path) -> Card:
-    """What the `config.json` in `folder` says, without reading the weights."""
+    """Read the `config.json` in `folder`, without the weights."""
     path = Path(folder) / CONFIG_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} holds no {CONFIG_FILE}; give a folder that lightcars.save wrote.")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
         if card["format"] != FORMAT:
-            raise ConfigError(f"format {card['format']!r}; a newer lightcars may have written it")
+            raise ConfigError(f"format {card['format']!r}; {NEWER}")
         config = read_config(card)
         return Card(
             config=config,
@@ -161,31 +161,28 @@ def read_card(folder: str | Path) -> Card:
             preprocessing=_preprocessing(card.get("preprocessing")),
             temperature=_temperature(card.get("temperature", 1.0)),
             familiar=card.get("familiarity") is True,
+            license=_license(card.get("license")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, ConfigError) else str(error)
         raise CheckpointError(f"{path} is not a lightcars config ({reason}).") from error
 
 
-def describe_config(config: AnyConfig) -> dict[str, Any]:
-    """A model's config as plain data: its `family` and its `config`."""
-    family = next(name for name, kind in _CONFIGS.items() if isinstance(config, kind))
-    return {"family": family, "config": asdict(config)}
+def describe_config(config: ModelConfig) -> dict[str, Any]:
+    """Return a model's config as plain data: its `family` and its `config`."""
+    return {"family": family_of(config).name, "config": asdict(config)}
 
 
-def read_config(data: dict[str, Any]) -> AnyConfig:
-    """Back from `describe_config`; an unknown family or setting is an error."""
-    if data["family"] not in _CONFIGS:
-        raise ConfigError(f"unknown model family {data['family']!r}; a newer lightcars may have written it")
-    kind = _CONFIGS[data["family"]]
-    settings = dict(data["config"])
-    unknown = sorted(set(settings) - {field.name for field in fields(kind)})
-    if unknown:
-        raise ConfigError(f"unknown settings {', '.join(unknown)}; a newer lightcars may have written it")
-    for key, row in _ROWS.items():
-        if key in settings:
-            settings[key] = tuple(row(**values) for values in settings[key])
-    return kind(**settings)
+def read_config(data: dict[str, Any]) -> ModelConfig:
+    """Return the config that `describe_config` described.
+
+    Raises:
+        ConfigError: an unknown family or setting, or a value of another type or out of range.
+    """
+    name = data["family"]
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise ConfigError(f"unknown model family {name!r}; {NEWER}")
+    return decode(FAMILIES[name].config, data["config"])
 
 
 def _temperature(value: Any) -> float:
@@ -193,17 +190,21 @@ def _temperature(value: Any) -> float:
     return float(value)
 
 
+def _license(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError("license is not a text")
+    return value
+
+
 def _classes(names: list[str] | None, num_classes: int) -> tuple[str, ...] | None:
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError("classes are no list of names")
+        raise ConfigError("classes must be a list of names")
     if len(names) != num_classes:
         raise ConfigError(f"{len(names)} class names for {num_classes} outputs")
     return tuple(names)
 
 
 def _preprocessing(data: dict[str, Any] | None) -> Preprocessing | None:
-    if data is None:
-        return None
-    return Preprocessing(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
+    return None if data is None else decode(Preprocessing, data)

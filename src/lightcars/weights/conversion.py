@@ -1,4 +1,4 @@
-"""Weights from one library's file to another's."""
+"""Convert weights between libraries."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from torch import Tensor
 
 from lightcars.errors import CheckpointError, ConfigError, RunError
 from lightcars.files import replacing
-from lightcars.models.efficientnet.config import EfficientNetConfig
+from lightcars.models.config import NUMERICS, ModelConfig
+from lightcars.models.families import family_of
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import MODELS
+from lightcars.models.tensor_names import Form
 from lightcars.weights.adapt import fit
 from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import save, take_card
-from lightcars.weights.convert.efficientnet import form_difference
 from lightcars.weights.convert.export import state_dict_for
-from lightcars.weights.convert.translate import OURS, recognize
+from lightcars.weights.convert.translate import OURS, forms, recognize
 from lightcars.weights.identify import identify
 from lightcars.weights.locate import Located, locate
 from lightcars.weights.pretrained import load_pretrained
@@ -30,7 +31,7 @@ from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, read_tensor
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was written: how many tensors, of which model (if it had to be known), with whose names."""
+    """Result of a conversion: number of tensors, the model if it was needed, and whose names they have."""
 
     tensors: int
     model: str | None
@@ -45,15 +46,15 @@ def convert_weights(
     model: str | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> Conversion:
-    """Reads weights from anywhere and writes them with the names of `to`, whole or not at all.
+    """Read weights from anywhere and write them atomically with the names of `to`.
 
     Args:
         source: a folder, a file, a tag of the catalog or a repository on the Hub.
         target: a folder for `to="lightcars"`, else a `.safetensors` or PyTorch file.
         to: "lightcars", "timm", "torchvision", "lukemelas", "huawei" or "thesis"; None keeps the names, and
             needs to know nothing of the model.
-        model: the registered model; None finds it out.
-        changes: settings of the model that its tensors do not tell (padding, batch norm eps).
+        model: the registered model; None identifies it.
+        changes: settings of the model that its tensors do not show (padding, batch norm eps).
 
     Raises:
         CheckpointError, UnknownWeightsError, DownloadError: weights that cannot be read or do not fit.
@@ -73,14 +74,21 @@ def convert_weights(
         save(network, target)
         return Conversion(len(network.state_dict()), name, to)
     tensors = state_dict_for(network, to)
-    wrong = form_difference(network.config, to) if isinstance(network.config, EfficientNetConfig) else None
-    if wrong is not None:
-        warnings.warn(f"{to}'s own model will not give the same outputs: {wrong}", stacklevel=3)
+    options = forms(network.config, to)
+    form = next((one for one in options if one.is_of(network.config)), None)
+    if form is None:
+        change = _difference(network.config, options[0])
+        warnings.warn(f"{to}'s own model will not give the same outputs: {change}", stacklevel=3)
     _write(tensors, target)
-    form = ""
-    if to == "timm" and isinstance(network.config, EfficientNetConfig):
-        form = " (tf_efficientnet)" if network.config.padding == "same" else " (efficientnet)"
-    return Conversion(len(tensors), name, f"{to}{form}")
+    kind = f" ({form.prefix}{family_of(network.config).name})" if form and len(options) > 1 else ""
+    return Conversion(len(tensors), name, f"{to}{kind}")
+
+
+def _difference(config: ModelConfig, form: Form) -> str:
+    """Say which numerics of a model are others in `form`."""
+    ours = " and ".join(f"{key.removeprefix('batch_norm_')} {getattr(config, key)}" for key in NUMERICS)
+    theirs = " and ".join(str(form.settings[key]) for key in NUMERICS)
+    return f"{ours} become {theirs} there"
 
 
 def _locate(source: str, model: str | None) -> Located:

@@ -6,7 +6,7 @@ IMAGENET_CLASSES = 1000
 
 
 def imagenet_classes() -> tuple[str, ...]:
-    """The 1000 names in the order of the outputs, as torchvision has them."""
+    """Return the 1000 names in the order of the outputs, as torchvision has them."""
     from torchvision.models import EfficientNet_B0_Weights
 
     return tuple(EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"])

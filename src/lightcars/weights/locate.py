@@ -1,4 +1,4 @@
-"""From what a user writes after `weights=` to a file, and what is known about it."""
+"""Resolve `weights=` to a file and what is known about it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lightcars.errors import CheckpointError, ConfigError, DownloadError
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.weights.catalog import (
     ENTRIES,
-    TENSORFLOW,
     WeightsEntry,
     find_tag,
     find_weights,
+    from_timm,
     unknown_weights,
 )
 from lightcars.weights.checkpoint import WEIGHTS_FILE, Card, read_card
@@ -45,7 +45,7 @@ class Located:
         card: of a lightcars folder.
         settings: of the model, as the catalog or a timm `config.json` say.
         preprocessing: likewise; None if unknown.
-        architecture: the model that a timm `config.json` names, without its `tf_`.
+        architecture: the model that a timm `config.json` names, as it is registered here.
         exact: whether padding and batch norms are known, not guessed.
         imagenet: whether its outputs are those of ImageNet-1k.
         license: as the catalog states it; None if unknown.
@@ -67,7 +67,7 @@ class Located:
 
 
 def locate(weights: str | Path, model: str) -> Located:
-    """Finds the weights, downloading them if need be.
+    """Find the weights, downloading them if needed.
 
     Args:
         weights: a tag of the catalog, a folder, a file, or a repository on the Hub; in this order.
@@ -98,7 +98,7 @@ def locate(weights: str | Path, model: str) -> Located:
 
 
 def is_local_path(text: str) -> bool:
-    """Whether "runs/firts" is rather a misspelt path than a repository: its first part is a folder here."""
+    """Return whether "runs/firts" is a misspelt path rather than a repository: its first part is a folder."""
     return Path(text).parent != Path() and Path(text).parent.is_dir()
 
 
@@ -106,13 +106,13 @@ def _from_catalog(entry: WeightsEntry) -> Located:
     if entry.packaged is not None:
         return replace(in_folder(SHIPPED / entry.packaged), origin=entry.tag, license=entry.license)
     if entry.hub_id is not None:
-        path = hub_file(entry.hub_id, WEIGHTS_FILE, sha256=entry.sha256)
+        path = hub_file(entry.hub_id, WEIGHTS_FILE, revision=entry.revision, sha256=entry.sha256)
     else:
         assert entry.url is not None
         path = download(entry.url, sha256=entry.sha256)
         if entry.sha256 is None and not looks_pickled(path):
             path.unlink()
-            raise DownloadError(f"{entry.url} gave something that is no PyTorch file; it was removed.")
+            raise DownloadError(f"{entry.url} gave something that is not a PyTorch file; it was removed.")
     return Located(
         path=path,
         origin=entry.tag,
@@ -125,7 +125,7 @@ def _from_catalog(entry: WeightsEntry) -> Located:
 
 
 def in_folder(folder: Path) -> Located:
-    """The weights in a folder, with what its `config.json` says."""
+    """Return the weights in a folder, with what its `config.json` says."""
     path = _weights_in(folder)
     config = folder / CONFIG_FILE
     return _with_config(path, str(folder), config if config.is_file() else None)
@@ -137,7 +137,7 @@ def _on_hub(repository: str, revision: str | None) -> Located:
 
 
 def _file(path: Path) -> Located:
-    """A file alone: a published one is known by its name, one in a folder of ours or timm's by the config."""
+    """Return a single file: a published one is known by its name, others by a `config.json` beside them."""
     entry = next((entry for entry in ENTRIES if entry.url and entry.url.endswith(f"/{path.name}")), None)
     if entry is not None:
         return Located(
@@ -187,8 +187,7 @@ def _with_config(path: Path, origin: str, config: Path | None) -> Located:
 
 
 def _as_timm_says(path: Path, origin: str, content: dict[str, Any], config: Path) -> Located:
-    architecture = content["architecture"]
-    is_tensorflow = architecture.startswith("tf_")
+    model, settings = from_timm(content["architecture"])
     try:
         preprocessing = timm_preprocessing(content)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -196,9 +195,9 @@ def _as_timm_says(path: Path, origin: str, content: dict[str, Any], config: Path
     return Located(
         path=path,
         origin=origin,
-        settings=TENSORFLOW if is_tensorflow else {},
+        settings=settings,
         preprocessing=preprocessing,
-        architecture=architecture.removeprefix("tf_"),
+        architecture=model,
         exact=True,
         imagenet=_is_imagenet(content),
     )
@@ -212,7 +211,7 @@ def _is_imagenet(content: Mapping[str, Any]) -> bool:
 
 
 def timm_preprocessing(content: Mapping[str, Any]) -> Preprocessing:
-    """What a timm `config.json` says of the input, in both of its styles."""
+    """Return the preprocessing in a timm `config.json`, in both of its styles."""
     config = content.get("pretrained_cfg", content)
     crop_mode = config.get("crop_mode", "center")
     if crop_mode not in ("center", "squash"):

@@ -1,7 +1,8 @@
-"""EfficientNet's architecture as data: the table of stages and the published b0 to b7. No torch.
+"""EfficientNet's architecture as data: the table of stages; b0 to b7, lite0 to lite4. No torch.
 
 Source: arXiv 1905.11946, table 1 (stages; strides as in the authors' TensorFlow code, which applies them
-at the first block of a stage) and the coefficients of that code (`efficientnet_builder.py`).
+at the first block of a stage) and the coefficients of that code (`efficientnet_builder.py`, and for Lite
+`lite/efficientnet_lite_builder.py`).
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Literal, TypedDict
+from typing import Literal
 
+from lightcars.models.config import CommonChanges, Variant
 from lightcars.models.scaling import round_channels, round_repeats
 from lightcars.models.validation import (
     MIN_RESOLUTION,
+    require_flag,
     require_int,
     require_one_of,
     require_positive,
@@ -51,6 +54,8 @@ BASE_STAGES = (
 BASE_STEM_CHANNELS = 32
 BASE_OUT_CHANNELS = 1280
 
+Activation = Literal["silu", "relu6"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MBConvBlock:
@@ -79,6 +84,11 @@ class EfficientNetConfig:
         padding: "symmetric" as in torchvision's and timm's own models, "same" as in TensorFlow's weights.
         batch_norm_eps, batch_norm_momentum: 1e-5 and 0.1 as in PyTorch; TensorFlow's weights want 1e-3
             and 0.01 (there called 0.99).
+        activation: "silu", or EfficientNet-Lite's "relu6".
+        squeeze_reduction: channels before a block per hidden channel of its squeeze-and-excitation; 0 leaves
+            squeeze-and-excitation out, as EfficientNet-Lite does.
+        fixed_ends: leaves the channels of stem and head, and the blocks of the first and last stage,
+            unscaled, as EfficientNet-Lite does.
         stages: the table, B0's by default.
     """
 
@@ -93,6 +103,9 @@ class EfficientNetConfig:
     padding: Literal["symmetric", "same"] = "symmetric"
     batch_norm_eps: float = 1e-5
     batch_norm_momentum: float = 0.1
+    activation: Activation = "silu"
+    squeeze_reduction: int = 4
+    fixed_ends: bool = False
     stages: tuple[MBConvStage, ...] = BASE_STAGES
 
     def __post_init__(self) -> None:
@@ -108,12 +121,19 @@ class EfficientNetConfig:
         require_one_of("padding", self.padding, ("symmetric", "same"))
         require_positive("batch_norm_eps", self.batch_norm_eps)
         require_positive("batch_norm_momentum", self.batch_norm_momentum, at_most=1)
+        require_one_of("activation", self.activation, ("silu", "relu6"))
+        require_int("squeeze_reduction", self.squeeze_reduction, at_least=0)
+        require_flag("fixed_ends", self.fixed_ends)
         require_rows("stages", self.stages, MBConvStage)
+
+    @property
+    def _end_width(self) -> float:
+        return 1.0 if self.fixed_ends else self.width
 
     @property
     def stem_channels(self) -> int:
         """Channels after the first convolution."""
-        return round_channels(BASE_STEM_CHANNELS * self.width, CHANNEL_DIVISOR)
+        return round_channels(BASE_STEM_CHANNELS * self._end_width, CHANNEL_DIVISOR)
 
     @property
     def feature_channels(self) -> int:
@@ -123,8 +143,13 @@ class EfficientNetConfig:
     @property
     def head_channels(self) -> int:
         """Channels before the classifier."""
-        scaled = round_channels(BASE_OUT_CHANNELS * self.width, CHANNEL_DIVISOR)
+        scaled = round_channels(BASE_OUT_CHANNELS * self._end_width, CHANNEL_DIVISOR)
         return scaled if self.out_channels is None else self.out_channels
+
+    @property
+    def stem_stride(self) -> int:
+        """Stride of the first convolution."""
+        return 2
 
     @property
     def block_channels(self) -> tuple[int, ...]:
@@ -136,14 +161,23 @@ class EfficientNetConfig:
         """Stride of every block."""
         return tuple(block.stride for block in self.blocks())
 
+    @property
+    def stage_repeats(self) -> tuple[int, ...]:
+        """Blocks of every stage, scaled by depth."""
+        fixed = {0, len(self.stages) - 1} if self.fixed_ends else set()
+        return tuple(
+            stage.repeats if position in fixed else round_repeats(stage.repeats, self.depth)
+            for position, stage in enumerate(self.stages)
+        )
+
     def blocks(self) -> tuple[MBConvBlock, ...]:
         """All blocks in order, scaled by width and depth, with their stochastic depth."""
-        total = sum(round_repeats(stage.repeats, self.depth) for stage in self.stages)
+        total = sum(self.stage_repeats)
         blocks: list[MBConvBlock] = []
         in_channels = self.stem_channels
-        for stage in self.stages:
+        for stage, repeats in zip(self.stages, self.stage_repeats, strict=True):
             out_channels = round_channels(stage.channels * self.width, CHANNEL_DIVISOR)
-            for repeat in range(round_repeats(stage.repeats, self.depth)):
+            for repeat in range(repeats):
                 blocks.append(
                     MBConvBlock(
                         in_channels=in_channels,
@@ -158,32 +192,65 @@ class EfficientNetConfig:
         return tuple(blocks)
 
 
-class EfficientNetChanges(TypedDict, total=False):
-    """What `lightcars.efficientnet` takes by keyword: fields of `EfficientNetConfig`."""
+class EfficientNetChanges(CommonChanges, total=False):
+    """Fields of `EfficientNetConfig` as keyword arguments."""
 
-    width: float
     depth: float
-    resolution: int
-    num_classes: int
-    img_channels: int
-    out_channels: int | None
-    dropout: float
-    drop_path: float
     padding: Literal["symmetric", "same"]
     batch_norm_eps: float
     batch_norm_momentum: float
+    activation: Activation
+    squeeze_reduction: int
+    fixed_ends: bool
     stages: tuple[MBConvStage, ...]
 
 
-VARIANTS: Mapping[str, EfficientNetConfig] = MappingProxyType(
+def _lite(width: float, depth: float, resolution: int, dropout: float) -> EfficientNetConfig:
+    """Return EfficientNet-Lite in TensorFlow's form, in which its authors published it."""
+    return EfficientNetConfig(
+        width=width,
+        depth=depth,
+        resolution=resolution,
+        dropout=dropout,
+        padding="same",
+        batch_norm_eps=1e-3,
+        batch_norm_momentum=0.01,
+        activation="relu6",
+        squeeze_reduction=0,
+        fixed_ends=True,
+    )
+
+
+VARIANTS: Mapping[str, Variant[EfficientNetConfig]] = MappingProxyType(
     {
-        "b0": EfficientNetConfig(width=1.0, depth=1.0, resolution=224, dropout=0.2),
-        "b1": EfficientNetConfig(width=1.0, depth=1.1, resolution=240, dropout=0.2),
-        "b2": EfficientNetConfig(width=1.1, depth=1.2, resolution=260, dropout=0.3),
-        "b3": EfficientNetConfig(width=1.2, depth=1.4, resolution=300, dropout=0.3),
-        "b4": EfficientNetConfig(width=1.4, depth=1.8, resolution=380, dropout=0.4),
-        "b5": EfficientNetConfig(width=1.6, depth=2.2, resolution=456, dropout=0.4),
-        "b6": EfficientNetConfig(width=1.8, depth=2.6, resolution=528, dropout=0.5),
-        "b7": EfficientNetConfig(width=2.0, depth=3.1, resolution=600, dropout=0.5),
+        "b0": Variant(
+            EfficientNetConfig(width=1.0, depth=1.0, resolution=224, dropout=0.2), 5_288_548, 385_814_752
+        ),
+        "b1": Variant(
+            EfficientNetConfig(width=1.0, depth=1.1, resolution=240, dropout=0.2), 7_794_184, 686_802_832
+        ),
+        "b2": Variant(
+            EfficientNetConfig(width=1.1, depth=1.2, resolution=260, dropout=0.3), 9_109_994, 993_561_872
+        ),
+        "b3": Variant(
+            EfficientNetConfig(width=1.2, depth=1.4, resolution=300, dropout=0.3), 12_233_232, 1_827_141_392
+        ),
+        "b4": Variant(
+            EfficientNetConfig(width=1.4, depth=1.8, resolution=380, dropout=0.4), 19_341_616, 4_393_771_024
+        ),
+        "b5": Variant(
+            EfficientNetConfig(width=1.6, depth=2.2, resolution=456, dropout=0.4), 30_389_784, 10_266_384_752
+        ),
+        "b6": Variant(
+            EfficientNetConfig(width=1.8, depth=2.6, resolution=528, dropout=0.5), 43_040_704, 19_067_593_536
+        ),
+        "b7": Variant(
+            EfficientNetConfig(width=2.0, depth=3.1, resolution=600, dropout=0.5), 66_347_960, 37_745_884_192
+        ),
+        "lite0": Variant(_lite(1.0, 1.0, 224, 0.2), 4_652_008, 385_187_552),
+        "lite1": Variant(_lite(1.0, 1.1, 240, 0.2), 5_416_680, 600_185_232),
+        "lite2": Variant(_lite(1.1, 1.2, 260, 0.3), 6_092_072, 859_736_272),
+        "lite3": Variant(_lite(1.2, 1.4, 280, 0.3), 8_197_096, 1_383_321_872),
+        "lite4": Variant(_lite(1.4, 1.8, 300, 0.3), 13_006_568, 2_553_034_336),
     }
 )

@@ -2,21 +2,27 @@
 
 Paper: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv
 1905.11946, table 1 and section 3.3. Reference implementation: the authors' TensorFlow code.
+EfficientNet-Lite (no squeeze-and-excitation, ReLU6, unscaled ends) has no paper, only their code.
 Deliberate differences: symmetric padding and PyTorch's BatchNorm constants unless the config asks for
 TensorFlow's; initial weights as `lightcars.layers.initialize` explains.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import final
 
-from torch import Tensor, nn
+from torch import nn
 
-from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv
-from lightcars.layers.activation import SiLU
-from lightcars.layers.gradients import spatial_mean
-from lightcars.models.efficientnet.config import EfficientNetConfig
+from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv, SqueezeExcite
+from lightcars.models.efficientnet.config import Activation, EfficientNetConfig, MBConvBlock
 from lightcars.models.image_model import ImageModel
+
+ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
+    "silu": nn.SiLU,
+    "relu6": nn.ReLU6,
+}
 
 
 @final
@@ -29,38 +35,43 @@ class EfficientNet(ImageModel):
     config: EfficientNetConfig
 
     def __init__(self, config: EfficientNetConfig) -> None:
-        super().__init__()
-        self.config = config
         style = ConvStyle(
-            activation=SiLU,
+            activation=ACTIVATIONS[config.activation],
             padding=config.padding,
             eps=config.batch_norm_eps,
             momentum=config.batch_norm_momentum,
         )
         blocks = config.blocks()
-        self.stem = ConvNormAct(
-            config.img_channels, config.stem_channels, kernel_size=3, stride=2, style=style
+        super().__init__(
+            config,
+            stem=ConvNormAct(
+                config.img_channels,
+                config.stem_channels,
+                kernel_size=3,
+                stride=config.stem_stride,
+                style=style,
+            ),
+            blocks=BlockSequence(*(_block(block, config.squeeze_reduction, style) for block in blocks)),
+            head=ConvNormAct(blocks[-1].out_channels, config.head_channels, style=style),
         )
-        self.blocks = BlockSequence(
-            *(
-                MBConv(
-                    block.in_channels,
-                    block.out_channels,
-                    expand_ratio=block.expand_ratio,
-                    kernel_size=block.kernel_size,
-                    stride=block.stride,
-                    drop_path=block.drop_path,
-                    style=style,
-                )
-                for block in blocks
-            )
-        )
-        self.head = ConvNormAct(blocks[-1].out_channels, config.head_channels, style=style)
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = self._make_classifier()
 
-    def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """(N, head_channels, h, w) -> (N, num_classes), or the pooled vector before the classifier."""
-        pooled = spatial_mean(x, keepdim=False)
-        y: Tensor = pooled if pre_logits else self.classifier(self.dropout(pooled))
-        return y
+
+def _block(block: MBConvBlock, squeeze_reduction: int, style: ConvStyle) -> MBConv:
+    squeeze_excite = None
+    if squeeze_reduction:
+        squeeze_excite = partial(
+            SqueezeExcite,
+            reduced_channels=max(1, block.in_channels // squeeze_reduction),
+            activation=style.activation,
+            initial=style.initial,
+        )
+    return MBConv(
+        block.in_channels,
+        block.out_channels,
+        expand_ratio=block.expand_ratio,
+        kernel_size=block.kernel_size,
+        stride=block.stride,
+        squeeze_excite=squeeze_excite,
+        drop_path=block.drop_path,
+        style=style,
+    )

@@ -1,1 +1,1 @@
-"""Names of tensors in other libraries' checkpoints: one file per family, read in both directions."""
+"""Translate names of tensors from and to other libraries, by each family's `names.py`."""

@@ -1,4 +1,4 @@
-"""The engines' packages: imported when needed, with the pip line where one is missing."""
+"""Optional packages of the engines: imported on first use, with the pip command if one is missing."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from lightcars.errors import MissingExtraError
 if TYPE_CHECKING:
     from torch import Tensor
 
-Engine: TypeAlias = "Callable[[Tensor], Tensor]"
-"""(N, img_channels, H, W) of normalized float32 -> (N, num_classes) logits."""
+InferenceFunction: TypeAlias = "Callable[[Tensor], Tensor]"
+"""(N, C, H, W) of normalized float32 -> (N, num_classes) logits."""
 
 _CORES: list[Any] = []
 _CORES_LOCK = threading.Lock()
 _QUIET_LOCK = threading.Lock()
 _QUIET_INSIDE = [0]
-"""How many are inside `quietly`."""
+"""Number of threads inside `quietly`."""
 _QUIET_ENDS = ExitStack()
-"""What the last one of them puts back."""
+"""Restores the state before, when the last thread leaves."""
 _EXTRAS = {"executorch": "executorch"}
 
 
 def require(module: str) -> Any:
-    """Imports a module of an optional package.
+    """Import a module of an optional package.
 
     Raises:
-        MissingExtraError: it is not installed; the message has the line that installs it.
+        MissingExtraError: it is not installed; the message has the pip command.
     """
     package = module.partition(".")[0]
     try:
@@ -46,11 +46,11 @@ def require(module: str) -> Any:
 
 
 def openvino_core() -> Any:
-    """The one `openvino.Core` of this process, which is never given back.
+    """Return the only `openvino.Core` of this process, which is never released.
 
-    A core gives the thread a stack for signal handlers, and its end puts back the one it found. Of two cores
-    that do not end in reverse order the second puts back the first one's, which is no more: the next signal
-    that is handled, as SIGCHLD where a DataLoader has had workers, then ends the process (OpenVINO 2026.4).
+    A core installs an alternate stack for signal handlers and restores the previous one at its end. If two
+    cores end in the wrong order, a freed stack is restored, and the next handled signal (SIGCHLD of a
+    DataLoader's workers, for example) crashes the process (OpenVINO 2026.4).
     """
     with _CORES_LOCK:
         if not _CORES:
@@ -60,10 +60,9 @@ def openvino_core() -> Any:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Engines warn of their own code and log what is no news to the user.
+    """Silence the engines' own deprecation warnings and log messages.
 
-    Both are the process's. Where several threads are inside, the first one in silences, the last one out puts
-    back.
+    Both settings are global: the first thread that enters sets them, the last one that leaves restores them.
     """
     with _QUIET_LOCK:
         _QUIET_INSIDE[0] += 1
