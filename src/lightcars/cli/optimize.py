@@ -85,7 +85,7 @@ def _print(source: str, fast: OptimizedModel) -> None:
 
     threads = f"{fast.threads} thread{'' if fast.threads == 1 else 's'}"
     typer.echo(f"{source}, {fast.batch} x {fast.resolution} px, {threads}{', cached' * fast.from_cache}")
-    print_table(fast.measurements.HEAD, fast.measurements.cells(), right="ms a batch")
+    print_table(fast.measurements.HEAD, fast.measurements.cells(), right=("ms a batch",))
     typer.echo(
         f"\nfastest: {fast.engine} in {fast.precision}, {fast.latency_ms:.3g} ms a batch"
         f" (eager PyTorch: {fast.eager_ms:.3g} ms)"

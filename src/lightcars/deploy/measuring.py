@@ -61,7 +61,7 @@ class Measurements(tuple[Measurement, ...]):
     HEAD = ("engine", "precision", "ms a batch", "difference", "eager error", "")
 
     def __str__(self) -> str:
-        return text_table(self.HEAD, list(self.cells()))
+        return text_table(self.HEAD, self.cells())
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the cells of a table, with `HEAD` as its column names."""
