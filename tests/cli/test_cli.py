@@ -274,8 +274,8 @@ def test_info_as_text_and_markdown(lightcars):
 def test_info_measures_latency_when_asked(lightcars, monkeypatch):
     measured = []
 
-    def latency(model, shape, *, macs, backward):
-        measured.append((model.training, next(model.parameters()).device.type, shape, macs, backward))
+    def latency(model, given, *, macs, backward):
+        measured.append((model.training, next(model.parameters()).device.type, given.shapes, macs, backward))
         return Latency(
             device="cpu",
             threads=1,
@@ -293,8 +293,8 @@ def test_info_measures_latency_when_asked(lightcars, monkeypatch):
     assert (shown.code, shown.err) == (0, "")
     assert "2 ms (20 calls on cpu, 1 threads)" in shown.out
     assert "1 G, 25 % of 4 G in large products" in shown.out
-    ((_, device, shape, macs, backward),) = measured
-    assert (device, shape, backward) == ("cpu", (1, 3, 96, 96), False)
+    ((_, device, shapes, macs, backward),) = measured
+    assert (device, shapes, backward) == ("cpu", ((1, 3, 96, 96),), False)
     content = json.loads(lightcars("info", "ghostnet_050", "--resolution", 96, "--latency", "--json").out)
     assert content["latency"]["p95_ms"] == 3.0
     assert content["flops"] == macs
