@@ -3,6 +3,7 @@
 import pytest
 
 from lightcars.errors import ConfigError, MissingExtraError
+from lightcars.training.callbacks import tracker_names
 from lightcars.training.callbacks.tracker_names import DEFAULT_TRACKERS, check_trackers
 
 
@@ -45,6 +46,6 @@ def test_names_that_cannot_be(names, text):
     ("name", "extra"), [("tensorboard", "cars"), ("wandb", "wandb"), ("mlflow", "mlflow")]
 )
 def test_a_missing_package_comes_with_the_line_that_installs_it(monkeypatch, name, extra):
-    monkeypatch.setattr(trackers, "find_spec", lambda package: None if package == name else object())
+    monkeypatch.setattr(tracker_names, "find_spec", lambda package: None if package == name else object())
     with pytest.raises(MissingExtraError, match=rf"{name} needs {name}: pip install 'lightcars\[{extra}\]'"):
         check_trackers([name])

@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lightcars import load
 from lightcars.errors import ConfigError, MissingExtraError, RunError
+from lightcars.training.callbacks import trackers
 from lightcars.training.callbacks.metrics_csv import COLUMNS
 from lightcars.training.callbacks.trackers import tell
 from lightcars.training.module import ClassifierModule
