@@ -2,7 +2,7 @@
 
 Each derives from `LightcarsError`, so that one `except` catches them all, and from the built-in that
 says the same, so that code which knows nothing of this library handles them too. The message is one
-line that says what to do. No torch here.
+line with the remedy. No torch here.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from difflib import get_close_matches
 
 
 class LightcarsError(Exception):
-    """Base of every error that the user can mend. The command line prints it and exits with 2."""
+    """Base of every error that the user can fix. The command line prints it and exits with 2."""
 
 
 class ConfigError(LightcarsError, ValueError):
-    """A model or training setting that cannot be."""
+    """Invalid model or training setting."""
 
 
 class UnknownModelError(LightcarsError, ValueError):
@@ -35,7 +35,7 @@ class DownloadError(LightcarsError, OSError):
 
 
 class HubFileMissingError(DownloadError):
-    """A repository on the Hub is there, the file in it is not."""
+    """The repository exists on the Hub, but the file does not."""
 
 
 class InputError(LightcarsError, ValueError):
@@ -47,7 +47,7 @@ class CheckpointError(LightcarsError, ValueError):
 
 
 class DataError(LightcarsError, ValueError):
-    """A data folder, an annotation file or a photograph that cannot be used."""
+    """Invalid data folder, annotation file or image."""
 
 
 class MissingVariableError(DataError):
@@ -75,7 +75,7 @@ class FusionError(LightcarsError, RuntimeError):
 
 
 class ExportError(LightcarsError, RuntimeError):
-    """A model that an engine does not take, or that answers otherwise there."""
+    """A model that an engine does not take, or whose outputs differ there."""
 
 
 class OptimizationError(LightcarsError, RuntimeError):

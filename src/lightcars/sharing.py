@@ -87,10 +87,10 @@ def from_pretrained(
     """Load a model from a repository on the Hub or from a folder, built as its `config.json` says.
 
     Args:
-        name: "owner/name", "owner/name@revision" or a folder; ours or timm's.
+        name: "owner/name", "owner/name@revision" or a folder; lightcars' or timm's.
         revision: branch, tag or commit; a commit never changes.
         token: for a private repository; None takes the one of `hf auth login` or HF_TOKEN.
-        device, dtype: as for `create_model`; None keeps the precision of our own files.
+        device, dtype: as for `create_model`; None keeps the precision of lightcars' files.
 
     Raises:
         DownloadError: it cannot be fetched.
@@ -217,12 +217,12 @@ def _pairs(values: Mapping[str, Any] | None) -> str | None:
 
 
 def _metrics(training: Training) -> str | None:
-    """Return the metrics, with a warning if the test split chose the epoch."""
+    """Return the metrics, with a warning if the test split selected the epoch."""
     shown = _pairs(training.metrics)
     chosen = training.metrics.get("selected_on"), training.recipe.get("select_on")
     if shown is None or "test" not in chosen:
         return shown
-    return f"{shown}\n\nThe test split chose the epoch, so these metrics are too good."
+    return f"{shown}\n\nThe test split selected the epoch, so these metrics are optimistically biased."
 
 
 def _classes(names: Sequence[str] | None) -> str | None:

@@ -1,4 +1,4 @@
-"""A run whose epoch the test split chose, as the theses did: whatever shows its evaluated says so."""
+"""A run that selected its epoch on the test split, as the theses did: all output with its metrics says so."""
 
 import csv
 import io
@@ -185,7 +185,7 @@ def test_a_model_card_with_its_metrics_says_it(chosen, honest, tmp_path):
         ("recipe", Training(metrics={"top1_percent": 90.0}, recipe=RECIPE.to_dict())),
     ):
         card = save_pretrained(result.model, tmp_path / name, training=training) / "README.md"
-        assert "The test split chose the epoch, so these m" in card.read_text()
+        assert "The test split selected the epoch, so these m" in card.read_text()
     evaluated = json.loads((honest / "metrics.json").read_text())
     card = save_pretrained(load(honest / "best"), tmp_path / "x", training=Training(metrics=evaluated))
-    assert "too good" not in (card / "README.md").read_text()
+    assert "optimistically biased" not in (card / "README.md").read_text()

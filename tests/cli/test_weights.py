@@ -111,7 +111,7 @@ def test_convert_reads_the_file_that_is_named(lightcars, tmp_path):
     )
     assert torch.equal(torch.load(tmp_path / "x.pth")["conv_stem.weight"], second.stem.conv.weight)
     folder = (tmp_path / "ours", tmp_path / "y.pth", "--to", "timm")
-    assert "says itself what it is" in lightcars("convert", *folder, "--model", "ghostnet_050").error
+    assert "already specifies its model" in lightcars("convert", *folder, "--model", "ghostnet_050").error
 
 
 @pytest.mark.parametrize(

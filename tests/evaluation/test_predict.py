@@ -93,5 +93,5 @@ def test_no_such_run(photo, tmp_path):
 
 def test_a_checkpoint_that_does_not_say_its_classes(photo, tmp_path):
     save(ghostnet(num_classes=8, **TINY_MODEL), tmp_path)
-    with pytest.raises(CheckpointError, match="does not say its class names"):
+    with pytest.raises(CheckpointError, match="has no class names"):
         predict(tmp_path, photo)

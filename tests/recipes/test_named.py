@@ -211,7 +211,7 @@ def test_a_mistake_is_one_line_that_names_its_line(text, message):
     ("change", "message"),
     [
         ("optimizer.lr", "write key=value"),
-        ("epochs.x=3", "epochs has no settings of its own"),
+        ("epochs.x=3", "epochs is not a section"),
         ("optimizer.lrr=3", "c-50, --set optimizer.lrr=3: optimizer.lrr: there is no such setting"),
         ("epochs=zero", "c-50, --set epochs=zero: epochs: input should be a valid integer"),
     ],

@@ -283,7 +283,7 @@ def test_a_run_before_its_first_epoch(copy, finished):
         shutil.rmtree(copy / name)
     done = write_report([copy], None, Source(data=finished.data))
     words = read(copy / "report.html").words
-    assert "No epoch is done yet" in words
+    assert "No epoch has finished yet" in words
     assert "0 of at most 3 epochs" in words
     assert (done.runs[0].best_epoch, done.runs[0].epochs) == (None, 0)
     read(report([copy, finished.run], out=copy / "both.html"))

@@ -94,7 +94,7 @@ def test_a_teacher_of_something_else_is_one_line(tmp_path, settings, classes, me
 
 def test_a_teacher_without_class_names_or_none_at_all_is_refused(tmp_path):
     save(tiny_model(), tmp_path / "teacher")
-    with pytest.raises(ConfigError, match="does not say its class names; save it with classes="):
+    with pytest.raises(ConfigError, match="has no class names; save it with classes="):
         load_teacher(DistillationRecipe(teacher=str(tmp_path / "teacher")), NAMES, 3)
     with pytest.raises(CheckpointError, match="there is no run or checkpoint folder"):
         load_teacher(DistillationRecipe(teacher=str(tmp_path / "none")), NAMES, 3)

@@ -90,7 +90,7 @@ def test_the_setting_is_auto_true_or_false():
             (),
             1,
             False,
-            "augmented by the CPU, one by one (there is no CUDA device)",
+            "augmented one at a time on the CPU (there is no CUDA device)",
         ),
         ("mps", (), 1, False, "(not supported on mps)"),
         (
@@ -101,7 +101,7 @@ def test_the_setting_is_auto_true_or_false():
             "3.0 GiB in the memory of cuda, augmented there in",
         ),
         ("cuda", ({"AugMix": {}},), 1, False, "(AugMix cannot be done in batches)"),
-        ("cuda", (), 4 * 2**30, False, "(4.0 GiB are too much for 10.0 GiB of memory)"),
+        ("cuda", (), 4 * 2**30, False, "(4.0 GiB exceed 30 % of the device memory (10.0 GiB))"),
     ],
 )
 def test_auto_takes_the_device_if_it_is_cuda_with_room_and_all_steps_have_batches(

@@ -93,7 +93,7 @@ def test_a_finished_run_names_the_split(drawn_copy, finished, tmp_path):
     shutil.copytree(finished.run, tmp_path / "run")
     path = next((drawn_copy / "val").rglob("*.png"))
     path.rename(path.with_name("other.png"))
-    with pytest.raises(DataError, match="other images of val"):
+    with pytest.raises(DataError, match="the images of val differ"):
         finetune(drawn_copy, out=tmp_path / "run", resume=True)
 
 

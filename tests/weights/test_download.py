@@ -124,7 +124,7 @@ def test_download_that_was_given_up_is_resumed_by_the_next(server, cache):
     step = len(CONTENT) // 8
     cut = Answer(body=CONTENT, cut=step)
     url = server.prepare("/model.pth", cut)
-    assert "try again, it goes on where it stopped" in message(url)
+    assert "try again, the download will resume" in message(url)
     assert kept(cache) == ["model.pth.part"]
     server.prepare("/model.pth", Answer(body=CONTENT))
     assert download(url, sha256=DIGEST).read_bytes() == CONTENT

@@ -15,7 +15,7 @@ from lightcars.models.preprocessing import Preprocessing
 
 _NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 _TIMM_RESIZE: Mapping[str, Any] = {"center": "crop", "squash": "squash"}
-"""timm's `crop_mode` -> ours."""
+"""timm's `crop_mode` -> lightcars'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,23 +112,23 @@ class FusedModel(ImageModel):
         return _refuse("train") if mode else super().train(False)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Not possible: raises FusionError."""
+        """Raise FusionError: not supported for fused models."""
         _refuse(f"take a new classifier of {num_classes} classes")
 
     def initialize_layers(self, module: nn.Module) -> None:
-        """Not possible: raises FusionError."""
+        """Raise FusionError: not supported for fused models."""
         _refuse(f"initialize new weights for a {type(module).__name__}")
 
     def gradient_checkpointing(self, enabled: bool = True) -> None:
-        """Not possible: raises FusionError."""
+        """Raise FusionError: not supported for fused models."""
         if enabled:
             _refuse("trade time for memory in training")
 
 
 def _refuse(what: str) -> NoReturn:
     raise FusionError(
-        f"a fused model cannot {what}: its batch norms are gone. Do it with the model that it was made from,"
-        " or load that again, and fuse the result."
+        f"a fused model cannot {what}: its batch norms are folded; use the original model"
+        " (load it again if necessary) and fuse the result."
     )
 
 

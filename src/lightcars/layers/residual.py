@@ -1,4 +1,5 @@
-"""What a block says of itself, so that its structure can be changed by code that does not know its class."""
+"""Interface of residual blocks, for code that changes a model's structure without knowing its block
+classes."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def build_skeleton(config: ModelConfig) -> ImageModel:
 
 
 def build_model(config: ModelConfig, *, device: str | torch.device | None = None) -> ImageModel:
-    """Build the model of `config` with fresh weights, in training mode.
+    """Build the randomly initialized model of `config`, in training mode.
 
     Args:
         config: of a model family.

@@ -33,7 +33,7 @@ class ImageModel(nn.Module):
 
     Attributes:
         config, stem, blocks, head, pool, neck, dropout, classifier: as above.
-        origin: where its weights came from; None for fresh ones.
+        origin: where its weights came from; None if they are randomly initialized.
         preprocessing: what its weights expect of their input, if known; see `lightcars.transforms_for`.
         classes: names of its outputs in order, if known.
         temperature: what its logits are divided by for probabilities that mean something (Guo et al., "On

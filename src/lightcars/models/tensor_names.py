@@ -1,4 +1,4 @@
-"""What a family's `names.py` says of other libraries' weights: names of tensors, and numerics. No torch."""
+"""Names and numerics of a family's tensors in other libraries. No torch."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Source(Generic[ConfigT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorNames(Generic[ConfigT]):
-    """All that is known of a family's weights in other libraries.
+    """Tensor names and numerics of a family's models in other libraries.
 
     Attributes:
         sources: by the library's name in `WeightsEntry.source`.

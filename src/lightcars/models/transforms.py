@@ -34,7 +34,7 @@ def transforms_for(model: Any) -> v2.Transform:
         model: one with weights from `weights=` or `load`, or a `Preprocessing`.
 
     Raises:
-        InputError: the model's weights came without preprocessing, or are fresh.
+        InputError: the model's weights came without preprocessing, or are randomly initialized.
 
     >>> from lightcars.models.preprocessing import Preprocessing
     >>> from PIL import Image
@@ -69,7 +69,7 @@ def preprocessing_of(model: Any) -> Preprocessing:
     """Return the preprocessing of a model's weights, or the one that is given.
 
     Raises:
-        InputError: the model's weights came without preprocessing, or are fresh.
+        InputError: the model's weights came without preprocessing, or are randomly initialized.
     """
     model = unwrap(model)
     preprocessing = model if isinstance(model, Preprocessing) else getattr(model, "preprocessing", None)

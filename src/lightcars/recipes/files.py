@@ -121,7 +121,7 @@ def _put(content: dict[str, Any], keys: Sequence[str], value: Any, change: str) 
         if inside is None:
             inside = content[key] = {}
         if not isinstance(inside, dict):
-            raise ConfigError(f"--set {shortened(change, text=True)}: {key} has no settings of its own.")
+            raise ConfigError(f"--set {shortened(change, text=True)}: {key} is not a section.")
         content = inside
     content[keys[-1]] = value
 

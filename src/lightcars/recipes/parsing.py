@@ -94,7 +94,7 @@ def _yaml() -> Any:
 
 
 def _check(node: Any, origin: str, sizes: dict[int, int], depth: int) -> int:
-    """Return how many values a node stands for, each alias counted as often as it is used."""
+    """Return how many values a node expands to, each alias counted as often as it is used."""
     if sizes.get(id(node)) == 0:  # begun, not done
         raise ConfigError(f"{origin}{_line(node.start_mark)}: an alias contains itself.")
     if id(node) in sizes:
@@ -109,7 +109,7 @@ def _check(node: Any, origin: str, sizes: dict[int, int], depth: int) -> int:
             raise ConfigError(f"{origin}{_line(key.start_mark)}: a key that is not text; put it into quotes.")
     total = 1 + sum(_check(child, origin, sizes, depth + 1) for child in children)
     if total > MAX_VALUES:
-        raise ConfigError(f"{origin} stands for more than {MAX_VALUES:,} values; no recipe needs that.")
+        raise ConfigError(f"{origin} expands to more than {MAX_VALUES:,} values (limit).")
     sizes[id(node)] = total
     return total
 

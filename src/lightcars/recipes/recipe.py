@@ -70,9 +70,9 @@ __all__ = [
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
 AUTO = "auto"
-"""Chosen by what the machine has; the recipe that the run keeps names what was chosen."""
+"""Selected from the hardware; run.json records the selected value."""
 FASTEST = "fastest"
-"""Chosen by a measurement before the run, which may have another outcome the next time."""
+"""Selected by a measurement before the run, which may differ from run to run."""
 OPEN = (AUTO, FASTEST)
 Precision = Literal["auto", "fastest", "32-true", "bf16-mixed", "16-mixed"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -112,8 +112,8 @@ class Recipe:
         region: of training images: "whole" uses them as they are, "box" crops them to the annotated box,
             "masked" paints the rest white.
         val_region: the same for the images of the selecting split and of the test split.
-        select_on: the split that selects the best epoch. "test" reproduces the theses, which did that; its
-            accuracies are too good, and every output says so.
+        select_on: the split that selects the best epoch. "test" reproduces the theses; its accuracy is
+            optimistically biased, and every output says so.
         mean, std: per channel, of pixel values in [0, 1]; None is those of the pretrained weights, else of
             Stanford Cars.
         batch_size: images per batch and device.

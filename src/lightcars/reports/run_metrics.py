@@ -136,7 +136,7 @@ def read_run(path: Path, label: str, source: Source) -> RunContent:
     if description.recipe.select_on == "test":
         notes.append(
             "The test split selected the epoch, as in the theses: what is called val here is that split,"
-            " and its accuracies are too good."
+            " and its accuracy is optimistically biased."
         )
     predictions, found = _predictions(run, source, finished=finished, rows=rows)
     if predictions is not None:  # older tables do not say it

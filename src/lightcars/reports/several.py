@@ -95,7 +95,7 @@ def _lines(run: RunContent) -> dict[str, str]:
     wanted = {
         "recipe.model": recipe.pop("model", {}),
         **recipe,
-        "weights to start from": description.weights or "fresh",
+        "initial weights": description.weights or "random",
         "model": content["model"],
         "data": content["data"],
     }

@@ -61,7 +61,7 @@ def _intro(run: RunContent) -> str:
 
 def _curves(run: RunContent) -> str:
     if not run.rows:
-        return page.section("Curves", page.paragraph("No epoch is done yet."))
+        return page.section("Curves", page.paragraph("No epoch has finished yet."))
     epochs = [row["epoch"] for row in run.rows]
 
     def line(name: str, column: str, color: int) -> Line:
@@ -189,7 +189,7 @@ def _settings(run: RunContent) -> str:
     description = run.description
     content = description.to_dict()
     wanted = {
-        "weights to start from": description.weights or "fresh",
+        "initial weights": description.weights or "random",
         **content["recipe"],
         "training_resolutions": content.get("training_resolutions", {}),
         "data": content["data"],

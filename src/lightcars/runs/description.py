@@ -70,7 +70,7 @@ class TrainingSpeed:
     resolution: int
 
     def __str__(self) -> str:
-        """One line for people."""
+        """Return a one-line summary."""
         slowest = max(self.milliseconds, key=lambda setting: self.milliseconds[setting])
         ours, theirs = self.milliseconds[self.chosen], self.milliseconds[slowest]
         images = f"{self.batch} images of {self.resolution} px"
@@ -90,7 +90,7 @@ class RunDescription:
         model: name and config.
         recipe: as it was run: nothing in it is "auto" any more.
         data: what it was trained on.
-        weights: what it was started from; None for freshly initialized weights.
+        weights: the weights it was started from; None for random weights.
         training_speed: what was measured before the run, if anything was.
         training_resolutions: first epoch, counted from 1, -> resolution, where images grow over the epochs.
         versions: of Python and of the packages that matter.

@@ -157,6 +157,6 @@ def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, RunDescription
     changed = stored.differences(asked)
     if changed:
         raise ConfigError(
-            f"{path} was started with another recipe ({', '.join(changed)}); resume it as it was."
+            f"{path} was started with another recipe ({', '.join(changed)}); resume with the original recipe."
         )
     return run, description

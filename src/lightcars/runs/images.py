@@ -79,7 +79,7 @@ def check_same_images(
         DataError: other classes or images; the first differences are named.
     """
     counts, then = records.num_images, dict(before.num_images)
-    reason = f"{counts}, then {then}" if counts != then else "its classes are others"
+    reason = f"{counts}, then {then}" if counts != then else "the classes differ"
     if classes == records.classes:
         keys = image_keys(records)
         found = digests(keys)
@@ -93,7 +93,8 @@ def check_same_images(
             if split in listed
             for difference in differences(listed[split], keys.get(split, ()), records.classes)
         ]
-        reason = "; ".join([reason] * (counts != then) + named[:SHOWN]) or f"other images of {changed[0]}"
+        parts = [reason] * (counts != then) + named[:SHOWN]
+        reason = "; ".join(parts) or f"the images of {changed[0]} differ"
     raise DataError(f"{data} is not the data that {run.path} was started with ({reason}).")
 
 

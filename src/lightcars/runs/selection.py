@@ -1,4 +1,4 @@
-"""The note that every output carries whose metrics are of the split that selected the epoch."""
+"""Note added to metrics of the split that selected the epoch."""
 
 from __future__ import annotations
 

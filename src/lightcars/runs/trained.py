@@ -41,7 +41,7 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
     Args:
         weights: a run of `finetune`, what `save` wrote, a tag of `list_weights()` such as "cars196" or
             "timm/efficientnet_b0.ra_in1k", or a repository on the Hugging Face Hub.
-        device: None takes CUDA if it is there.
+        device: None selects CUDA if available.
 
     Raises:
         CheckpointError: none of them, or a checkpoint without class names or preprocessing.
@@ -51,9 +51,7 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
     model = load_model(weights, target)
     classes, preprocessing = model.classes, model.preprocessing
     if classes is None or preprocessing is None:
-        raise CheckpointError(
-            f"{weights} does not say its class names and preprocessing; save it with both to predict."
-        )
+        raise CheckpointError(f"{weights} has no class names or preprocessing; save it with both to predict.")
     model = model.to(memory_format=torch.channels_last)
     return TrainedModel(model, classes, preprocessing, target)
 

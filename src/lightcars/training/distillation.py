@@ -27,9 +27,7 @@ def load_teacher(recipe: DistillationRecipe, classes: tuple[str, ...], img_chann
     if number != len(classes):
         raise ConfigError(f"the teacher {recipe.teacher} has {number} classes, the data {len(classes)}.")
     if teacher.classes is None:
-        raise ConfigError(
-            f"the teacher {recipe.teacher} does not say its class names; save it with classes=."
-        )
+        raise ConfigError(f"the teacher {recipe.teacher} has no class names; save it with classes=.")
     if teacher.classes != classes:
         theirs, ours = next(pair for pair in zip(teacher.classes, classes, strict=True) if len({*pair}) > 1)
         raise ConfigError(

@@ -112,7 +112,7 @@ def finetune(
 
 
 def _lock_existing(lock: RunLock, out: str | Path | None) -> None:
-    """Lock the run folder that is to be resumed, and mend what a killed process has left in it."""
+    """Lock the run folder to be resumed, and clean up after a killed process."""
     if out is None or not is_first_process() or not RunFolder(Path(out)).description.is_file():
         return
     run = RunFolder(Path(out))

@@ -137,7 +137,7 @@ def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tupl
         if RunFolder(Path(weights)).description.is_file():
             weights = str(best_of_run(Path(weights)))
         loaded = load_pretrained(name, weights, {**settings, **ends})
-        return name, _to_train(copy.deepcopy(loaded))  # in memory of its own, aligned as fresh weights are
+        return name, _to_train(copy.deepcopy(loaded))  # in newly allocated, aligned memory
     if recipe.model.settings or recipe.model.weights is not None:
         raise ConfigError(
             "a recipe with settings or weights of a model cannot train the module that was given."
@@ -148,7 +148,7 @@ def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tupl
 
 
 def _to_train(model: ImageModel) -> ImageModel:
-    """Reset what was fitted to the weights as they were."""
+    """Reset temperature and OOD detector, which belong to the old weights."""
     model.temperature, model.familiarity = 1.0, None
     return model
 

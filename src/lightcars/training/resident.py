@@ -18,8 +18,8 @@ from lightcars.recipes.recipe import AUTO, Recipe, Step
 from lightcars.training.speed import device_of
 
 DEVICE_SHARE = 0.3
-"""Part of the device's memory that images may take unless they are asked to be there; training needs the
-rest."""
+"""Share of the device's memory that images may take unless the recipe asks for them there; training needs
+the rest."""
 
 
 class Draws(NamedTuple):
@@ -93,7 +93,7 @@ def place(recipe: Recipe, steps: Sequence[Step], size_bytes: int) -> tuple[Recip
         how = f"in batches, {', '.join(single)} one by one" if single else "in batches"
         line = f"images: {_as_text(size_bytes)} in the memory of {device}, augmented there {how}"
     else:
-        line = f"images: augmented by the CPU, one by one{f' ({reason})' if reason else ''}"
+        line = f"images: augmented one at a time on the CPU{f' ({reason})' if reason else ''}"
     return replace(recipe, images_on_device=chosen), line
 
 
@@ -105,7 +105,8 @@ def _reason_against(device: torch.device, single: Sequence[str], size_bytes: int
         return f"{', '.join(single)} cannot be done in batches"
     total = torch.cuda.get_device_properties(device).total_memory
     if size_bytes > DEVICE_SHARE * total:
-        return f"{_as_text(size_bytes)} are too much for {_as_text(total)} of memory"
+        share = f"{100 * DEVICE_SHARE:.0f} %"
+        return f"{_as_text(size_bytes)} exceed {share} of the device memory ({_as_text(total)})"
     return None
 
 

@@ -118,7 +118,7 @@ def measured(
 ) -> tuple[dict[Setting, float], int]:
     """Measure a training step in each setting.
 
-    The batch is halved until a step is short. `model` is used up.
+    The batch is halved until a step is short. `model` is modified.
 
     Returns:
         Milliseconds of each setting, without those that run out of memory, and the batch they are for.

@@ -108,7 +108,9 @@ def _model(
 ) -> tuple[str | None, ImageModel]:
     if located.card is not None:
         if model is not None or changes:
-            raise ConfigError(f"{located.origin} says itself what it is; leave the model and its form out.")
+            raise ConfigError(
+                f"{located.origin} already specifies its model; omit --model and --tensorflow/--native."
+            )
         config = located.card.config
         raw = read_tensors(located.path, torch.device("cpu"))
         fitted = fit(config, raw, theirs=config, origin=located.origin, device=torch.device("cpu"))

@@ -34,8 +34,8 @@ def download(url: str, *, sha256: str | None = None, progress: bool = True) -> P
     """Return the file at `url`, from the cache if it is there.
 
     It is written beside its place under another name and moved there when it is complete and, where `sha256`
-    (the digest or its beginning) is given, right. An interrupted download goes on where it stopped. Several
-    processes that want the same file wait for the first one.
+    (the digest or its beginning) is given, right. An interrupted download is resumed. Several processes
+    that want the same file wait for the first one.
 
     Raises:
         DownloadError: no such file, no permission, no connection, a server that keeps failing, a wrong
@@ -95,7 +95,7 @@ def _fetch(url: str, target: Path, sha256: str | None, *, progress: bool) -> Non
         except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
             problem = str(getattr(error, "reason", error)) or type(error).__name__
     else:
-        raise DownloadError(f"{url} cannot be fetched ({problem}); try again, it goes on where it stopped.")
+        raise DownloadError(f"{url} cannot be fetched ({problem}); try again, the download will resume.")
     _check_digest(url, part, sha256)
     part.replace(target)
 

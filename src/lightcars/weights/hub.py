@@ -17,7 +17,7 @@ WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 CONFIG_FILE = "config.json"
 FAMILIARITY_FILE = "familiarity.safetensors"
 FAMILIAR = re.compile(rb'"familiarity": true')
-"""Marks a `config.json` of ours with the file above beside it."""
+"""Marks a `config.json` of lightcars with the file above beside it."""
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 

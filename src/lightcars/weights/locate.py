@@ -32,7 +32,7 @@ from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
 from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, looks_pickled
 
 SHIPPED = Path(__file__).parent / "shipped"
-"""Holds a folder, as `save` writes it, for each checkpoint that comes with the package."""
+"""Holds a folder, as `save` writes it, for each shipped checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +177,7 @@ def _with_config(path: Path, origin: str, config: Path | None) -> Located:
         raise CheckpointError(f"{config} is not JSON ({error}); copy it again.") from error
     except OSError as error:
         raise CheckpointError(
-            f"{config} cannot be read ({error.strerror}); see to its permissions."
+            f"{config} cannot be read ({error.strerror}); check its permissions."
         ) from error
     if isinstance(content, dict) and "format" in content:
         return Located(path=path, origin=origin, card=read_card(config.parent), exact=True)

@@ -104,7 +104,7 @@ def _settings(
 
 
 def _check_structure(located: Located, wanted: ModelConfig, name: str) -> None:
-    """Raise an error that names the difference, where a folder of ours says what is in it."""
+    """Raise an error that names the difference, where a lightcars folder describes its model."""
     if located.card is None:
         return
     theirs = located.card.config

@@ -106,7 +106,7 @@ def _beginning(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(len(_ZIP))
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}); see to its permissions.") from error
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
 
 
 def _reason(error: Exception) -> str:

@@ -31,8 +31,8 @@ def test_each_once_and_none_is_none(names, known):
     ("names", "text"),
     [
         (["tensorbord"], "no tracker 'tensorbord'. Did you mean tensorboard.* There are csv, tensorboard"),
-        (["none", "csv"], "none stands alone"),
-        (["csv", "none"], "none stands alone"),
+        (["none", "csv"], "cannot be combined with other trackers"),
+        (["csv", "none"], "cannot be combined with other trackers"),
         (["neptune"], "Neptune ended its service .* use tensorboard, wandb or mlflow"),
     ],
 )

@@ -482,7 +482,7 @@ def test_what_is_fastest_cannot_be_measured_by_each_process(monkeypatch, setting
     with pytest.raises(ConfigError, match=f"{setting} fastest is measured by the process that starts"):
         check_decidable(replace(several, num_nodes=2))
     of_torchrun(monkeypatch, 2, 2, rank=0)
-    with pytest.raises(ConfigError, match=f"name the {setting.replace('_', ' ')}, or leave it to auto"):
+    with pytest.raises(ConfigError, match=f"set the {setting.replace('_', ' ')}, or use auto"):
         check_decidable(several)
     check_decidable(Recipe(devices=2))
 

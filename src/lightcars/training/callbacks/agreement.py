@@ -32,7 +32,8 @@ class SameDataCheck(L.Callback):
             raise DataError("the machines do not have the same images; give each of them the same copy.")
         if not strategy.reduce_boolean_decision(decisions == self.decisions):
             raise ConfigError(
-                f"the machines differ, so their processes decided differently; name {', '.join(DECIDED)}."
+                "the machines differ, so their processes chose different settings;"
+                f" set {', '.join(DECIDED)} explicitly."
             )
         if not strategy.reduce_boolean_decision(self.run.description.is_file()):
             raise RunError(f"not all machines see {self.run.path}; give a run folder that they share.")

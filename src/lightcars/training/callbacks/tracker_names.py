@@ -37,7 +37,7 @@ def check_trackers(names: Sequence[str] | str) -> tuple[str, ...]:
 
 def _check(name: str) -> None:
     if name == NO_TRACKER:
-        raise ConfigError("tracker none stands alone; leave the others out.")
+        raise ConfigError("'none' cannot be combined with other trackers.")
     if name == "neptune":
         raise ConfigError(
             "Neptune ended its service in March 2026 and Lightning removed its logger;"

@@ -57,7 +57,7 @@ def check_decidable(recipe: Recipe) -> None:
         if getattr(recipe, name) == FASTEST and measures and started_from_outside(recipe):
             raise ConfigError(
                 f"{name} {FASTEST} is measured by the process that starts the others, but these were started"
-                f" from outside; name the {name.replace('_', ' ')}, or leave it to {AUTO}."
+                f" from outside; set the {name.replace('_', ' ')}, or use {AUTO}."
             )
 
 
