@@ -151,7 +151,7 @@ def test_a_run_without_a_finished_epoch(finished, tmp_path):
     assert "has no finished epoch yet" in fails(tmp_path, finished.data, CheckpointError)
 
 
-def test_a_checkpoint_that_does_not_say_its_classes(finished, tmp_path):
+def test_a_checkpoint_without_class_names(finished, tmp_path):
     save(ghostnet(num_classes=8, **TINY_MODEL), tmp_path)
     assert "has no class names or preprocessing" in fails(tmp_path, finished.data, CheckpointError)
 

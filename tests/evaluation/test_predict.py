@@ -91,7 +91,7 @@ def test_no_such_run(photo, tmp_path):
         predict(tmp_path / "nowhere", photo)
 
 
-def test_a_checkpoint_that_does_not_say_its_classes(photo, tmp_path):
+def test_a_checkpoint_without_class_names(photo, tmp_path):
     save(ghostnet(num_classes=8, **TINY_MODEL), tmp_path)
     with pytest.raises(CheckpointError, match="has no class names"):
         predict(tmp_path, photo)

@@ -27,7 +27,7 @@ Source = Literal["lightcars", "timm", "torchvision", "lukemelas", "huawei"]
 
 UNPINNED = "unpinned"
 
-IMAGENET, CARS = "ImageNet-1k", "Stanford Cars, val, which chose the epoch"
+IMAGENET, CARS = "ImageNet-1k", "Stanford Cars, val, which selected the epoch"
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
