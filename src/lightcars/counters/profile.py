@@ -137,7 +137,7 @@ def profile(
         input_size: size of the image of a model that takes one, as in `count_flops`.
         inputs: instead of it, tensors or shapes for any other model, as in `count_flops`.
         backward: include the backward pass (of the sum of the outputs; the inputs need no gradient).
-        latency: also run the pass on random inputs, for seconds, on the device that the model is on
+        latency: also run the pass on random inputs, for seconds, on the device of the model, as it is
             (compiled, fused, ...), without the user's hooks; then large matrix products, for the share of
             the machine's peak.
 
