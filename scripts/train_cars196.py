@@ -137,7 +137,7 @@ def trained_in_turn(arguments: argparse.Namespace) -> list[Path]:
         if not (folder / "metrics.json").is_file():
             weights = [f"model.weights={runs[-1].resolve()}"] if runs else []
             recipe = load_recipe(name, [*weights, *arguments.changes])
-            resume = (folder / "run.json").exists()
+            resume = RunFolder(folder).description.exists()
             lightcars.finetune(arguments.data, recipe=recipe, out=folder, resume=resume, progress=True)
         runs.append(folder)
     return runs

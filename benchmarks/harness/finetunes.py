@@ -36,14 +36,14 @@ def finetuned(data: Path, folder: Path, recipe: Recipe) -> dict[str, Any]:
     Raises:
         SystemExit: the folder has a run of another recipe.
     """
-    run_file = folder / "run.json"
+    run = RunFolder(folder)
     if (folder / "metrics.json").is_file():
-        before = RunFolder(folder).read().recipe.settled_by(recipe)
+        before = run.read().recipe.settled_by(recipe)
         changed = before.differences(recipe)
         if changed:
             raise SystemExit(f"{folder} has a run of another recipe: {', '.join(changed)}.")
     else:
-        finetune(data, recipe=recipe, out=folder, resume=run_file.exists(), progress=True)
+        finetune(data, recipe=recipe, out=folder, resume=run.description.exists(), progress=True)
     metrics = json.loads((folder / "metrics.json").read_text())
     head, *rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
     columns = dict(zip(head, zip(*rows, strict=True), strict=True))

@@ -18,6 +18,7 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS
 from lightcars.models.unwrapping import unwrap_model
+from lightcars.renamed import takes_old_names
 from lightcars.tables import markdown_table
 from lightcars.weights.checkpoint import load, save
 from lightcars.weights.hub import CONFIG_FILE, hub_errors, hub_weights, reason, split_hub_id
@@ -30,6 +31,7 @@ NON_COMMERCIAL = "non-commercial"
 """A license of the catalog's that the Hub has no name for."""
 
 
+@takes_old_names(licence="license")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """Training details for a model card; what is None is left out.

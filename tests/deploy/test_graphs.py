@@ -16,7 +16,6 @@ from lightcars.deploy.graphs import (
     program_to_onnx,
     program_to_openvino,
     to_onnx,
-    to_openvino,
     to_program,
 )
 from lightcars.deploy.packages import quietly
@@ -79,7 +78,8 @@ def test_openvino_twice_in_one_process_is_quiet(silu_program, caplog, recwarn):
 def test_a_fixed_batch_and_size():
     model = settle(ghostnet(num_classes=5, img_channels=1, **SMALL["ghostnet"]))
     assert onnx_shape(to_onnx(model, batch=4, resolution=40).graph.input[0]) == [4, 1, 40, 40]
-    assert str(to_openvino(model, batch=1, resolution=32).inputs[0].partial_shape) == "[1,1,32,32]"
+    program = to_program(model, batch=1, resolution=32)
+    assert str(program_to_openvino(program).inputs[0].partial_shape) == "[1,1,32,32]"
 
 
 def test_the_model_stays_as_it_is():

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lightcars.errors import ConfigError
-from lightcars.recipes.aliases import RENAMED, RenamedKeyWarning, new_path, old_key
+from lightcars.recipes.aliases import RENAMED, new_path, old_key
 from lightcars.recipes.files import (
     MAX_BYTES,
     load_recipe,
@@ -15,7 +15,8 @@ from lightcars.recipes.files import (
     recipe_names,
     recipe_text,
 )
-from lightcars.recipes.recipe import AugmentRecipe, OptimizerRecipe, Recipe
+from lightcars.recipes.recipe import Recipe
+from lightcars.renamed import RenamedKeyWarning
 
 BOMB = "a: &a {x: 1, y: 2}\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
@@ -145,23 +146,6 @@ def test_what_a_run_has_written_is_read_without_a_warning():
     before["augment"]["photos"] = before["augment"].pop("images")
     assert recipe_from(before, "run.json") == Recipe(images_on_device=True)
     assert "photos_on_device" in before, "left as it was"
-
-
-@pytest.mark.parametrize(
-    ("kind", "old", "new"),
-    [
-        (Recipe, "photos_on_device", "images_on_device"),
-        (AugmentRecipe, "photos", "images"),
-        (OptimizerRecipe, "trunk_lr_factor", "backbone_lr_factor"),
-    ],
-)
-def test_old_names_of_arguments_work_with_a_warning(kind, old, new):
-    value = () if kind is AugmentRecipe else 1.0 if kind is OptimizerRecipe else True
-    with pytest.warns(RenamedKeyWarning, match=f"{kind.__name__}: {old} is now called {new}") as caught:
-        assert kind(**{old: value}) == kind(**{new: value})
-    assert caught[0].filename == __file__
-    with pytest.raises(ConfigError, match=f"{old} is the old name of {new}"):
-        kind(**{old: value, new: value})
 
 
 def test_both_spellings_at_once_are_refused():

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from lightcars.errors import DownloadError
+from lightcars.files import file_digest
 from lightcars.weights import download as module
-from lightcars.weights.download import cache_folder, download, file_digest, file_name
+from lightcars.weights.download import cache_folder, download, file_name
 from tests.weights.loopback import Answer, Loopback, serving, sha256
 
 CONTENT = bytes(range(256)) * 4096

@@ -17,12 +17,12 @@ from huggingface_hub import constants, file_download
 from huggingface_hub.utils import _http as hub_http
 
 from lightcars.errors import CheckpointError, DownloadError, HubFileMissingError
+from lightcars.files import file_digest
 from lightcars.models.familiarity import Familiarity
 from lightcars.sharing import Training, from_pretrained, push_to_hub
 from lightcars.weights import hub as module
 from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import save
-from lightcars.weights.download import file_digest
 from lightcars.weights.hub import hub_file, hub_weights, split_hub_id
 from lightcars.weights.locate import locate
 from lightcars.zoo import ghostnet
@@ -542,7 +542,7 @@ def test_weights_of_a_revision_offline(repository, offline):
 
 CHILD = """
 import sys
-from lightcars.weights.download import file_digest
+from lightcars.files import file_digest
 from lightcars.weights.hub import hub_file
 
 print(file_digest(hub_file(*sys.argv[1:])))

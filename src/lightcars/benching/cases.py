@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -23,6 +22,7 @@ from lightcars.models.build import resolve_device
 from lightcars.models.image_model import ImageModel
 from lightcars.models.memory_format import TORCH_MEMORY_FORMATS
 from lightcars.models.unwrapping import has_weights
+from lightcars.renamed import takes_old_names
 
 Kind: TypeAlias = tuple[str, str, str | None]
 
@@ -30,6 +30,7 @@ USUAL_PRECISIONS = ("fp32", "bf16")
 """Those that need only a device with the precision."""
 
 
+@takes_old_names(layout="memory_format")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchCase:
     """One measurement to make.
@@ -49,13 +50,6 @@ class BenchCase:
     threads: int
     device: str
     memory_format: str | None = None
-
-    @property
-    def layout(self) -> str | None:
-        """Deprecated name of `memory_format`."""
-        message = "layout is now called memory_format; the old name goes with the next version."
-        warnings.warn(message, FutureWarning, stacklevel=2)
-        return self.memory_format
 
 
 def plan(models: Mapping[str, nn.Module], settings: BenchSettings) -> list[BenchCase]:

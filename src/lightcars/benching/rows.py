@@ -7,6 +7,7 @@ from typing import Any
 
 from lightcars.benching.cases import BenchCase
 from lightcars.models.origin import WeightsOrigin
+from lightcars.renamed import takes_old_names
 from lightcars.weights.catalog import find_tag
 
 
@@ -25,6 +26,7 @@ class Accuracy:
     resolution: int
 
 
+@takes_old_names(layout="memory_format")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchRow(BenchCase):
     """One engine in one precision with one batch size, or one kind of training step.

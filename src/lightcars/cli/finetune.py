@@ -154,7 +154,9 @@ def start(
 
 
 def _say_interrupted(data: Path, folder: Path | None) -> None:
-    if folder is None or not (folder / "run.json").exists():
+    from lightcars.runs.folder import RunFolder
+
+    if folder is None or not RunFolder(folder).description.exists():
         complain("\nstopped before the run began; nothing was written")
         return
     again = shlex.join(["lightcars", "finetune", str(data), "--out", str(folder), "--resume"])

@@ -109,8 +109,8 @@ def recipe_from_options(
 
 def _cleared(given: Mapping[str, Any], name: str | None) -> list[str]:
     """Return changes that remove what another model or schedule cannot take over from the recipe's."""
-    from lightcars.recipes.aliases import RenamedKeyWarning
     from lightcars.recipes.files import load_recipe
+    from lightcars.renamed import RenamedKeyWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RenamedKeyWarning)  # it comes when the recipe itself is loaded

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lightcars.errors import RunError
-from lightcars.files import staging
+from lightcars.files import file_digest, staging
 
 RECORD_FILE = "record.json"
 FORMAT = 2
@@ -48,7 +48,7 @@ class Cache:
         with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
             content = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
             files: dict[str, str] = content["files"]
-            intact = all(_digest(folder / name) == digest for name, digest in files.items())
+            intact = all(file_digest(folder / name) == digest for name, digest in files.items())
             if intact and content["format"] == FORMAT and content["key"] == key:
                 return Entry(folder, dict(content["record"]))
         return None
@@ -61,7 +61,7 @@ class Cache:
                 digests = {}
                 for file in files:
                     shutil.copyfile(file, stage / file.name)
-                    digests[file.name] = _digest(file)
+                    digests[file.name] = file_digest(file)
                 content = {"format": FORMAT, "key": key, "record": record, "files": digests}
                 (stage / RECORD_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
         except (RunError, OSError):
@@ -81,8 +81,3 @@ class Cache:
             records = sorted(self.folder.glob(f"*/{RECORD_FILE}"), key=lambda path: path.stat().st_mtime)
             for record in records[:-MAX_ENTRIES]:
                 shutil.rmtree(record.parent, ignore_errors=True)
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from collections.abc import Iterator
-from dataclasses import InitVar, asdict, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from lightcars.errors import ConfigError, DataError
 from lightcars.models.images import IMAGE_SUFFIXES, is_image
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.validation import require_int, require_positive
+from lightcars.renamed import takes_old_names
 
-_OLD_NAMES = {"judged_folder": "verification_folder", "num_judged": "num_verification"}
 
-
+@takes_old_names(judged_folder="verification_folder", num_judged="num_verification")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """The images on which int8 is calibrated and verified.
@@ -33,7 +32,6 @@ class Calibration:
         max_loss_percent: allowed loss of top-1 in percentage points. While it is more, the most sensitive
             types of layers go back to higher precision.
         preprocessing: of the images; None takes the model's.
-        judged_folder, num_judged: deprecated names of `verification_folder` and `num_verification`.
     """
 
     folder: str | Path
@@ -42,12 +40,8 @@ class Calibration:
     num_verification: int = 1000
     max_loss_percent: float = 1.0
     preprocessing: Preprocessing | None = None
-    judged_folder: InitVar[str | Path | None] = None
-    num_judged: InitVar[int | None] = None
 
-    def __post_init__(self, judged_folder: str | Path | None, num_judged: int | None) -> None:
-        self._take_old_name("judged_folder", judged_folder)
-        self._take_old_name("num_judged", num_judged)
+    def __post_init__(self) -> None:
         for name, folder in (("folder", self.folder), ("verification_folder", self.verification_folder)):
             optional = name == "verification_folder" and folder is None
             if not (optional or (isinstance(folder, str | Path) and str(folder).strip())):
@@ -57,14 +51,6 @@ class Calibration:
         require_positive("max_loss_percent", self.max_loss_percent, at_most=100)
         if not isinstance(self.preprocessing, Preprocessing | None):
             raise ConfigError(f"preprocessing is a lightcars.Preprocessing, not {self.preprocessing!r}.")
-
-    def _take_old_name(self, old: str, value: Any) -> None:
-        if value is None:
-            return
-        new = _OLD_NAMES[old]
-        message = f"Calibration({old}=...) is now called {new}; the old name goes with the next version."
-        warnings.warn(message, FutureWarning, stacklevel=4)
-        object.__setattr__(self, new, value)
 
     def digest(self) -> str:
         """Return a digest of the settings and of the names, sizes and times of all images."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from lightcars.models.preprocessing import Preprocessing
@@ -34,16 +33,3 @@ class Description:
         """Return the metadata as names and JSON texts; unknown values are left out."""
         known = {key: value for key, value in asdict(self).items() if value is not None}
         return {key: json.dumps(value, ensure_ascii=False) for key, value in known.items()}
-
-    @classmethod
-    def from_entries(cls, entries: Mapping[str, str]) -> Description:
-        """Parse the result of `entries`; other names are ignored."""
-        values = {key: json.loads(entries[key]) for key in cls.__slots__ if key in entries}
-        if "classes" in values:
-            values["classes"] = tuple(values["classes"])
-        if "preprocessing" in values:
-            data = values["preprocessing"]
-            values["preprocessing"] = Preprocessing(
-                **{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])}
-            )
-        return cls(**values)

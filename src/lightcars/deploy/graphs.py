@@ -86,21 +86,6 @@ def to_onnx(
     return program_to_onnx(to_program(model, batch=batch, resolution=resolution), opset=opset)
 
 
-def to_openvino(
-    model: nn.Module, *, batch: int | None = None, resolution: int | None = None
-) -> openvino.Model:
-    """Convert the model to OpenVINO, not yet compiled for a device.
-
-    Args:
-        model, batch, resolution: as for `to_program`.
-
-    Raises:
-        ConfigError, ExportError: as `to_program`.
-        MissingExtraError: openvino is not installed.
-    """
-    return program_to_openvino(to_program(model, batch=batch, resolution=resolution))
-
-
 def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET) -> onnx.ModelProto:
     """Convert the result of `to_program` to ONNX, as `to_onnx` does."""
     require_int("opset", opset, at_least=OPSET)

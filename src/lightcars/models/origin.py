@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lightcars.renamed import takes_old_names
 
+
+@takes_old_names(licence="license")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsOrigin:
     """Result of loading weights into a model.

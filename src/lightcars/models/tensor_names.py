@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic
@@ -46,6 +46,12 @@ TENSORFLOW = Form(
 def plain_form(_: ModelConfig) -> tuple[Form, ...]:
     """Return `PLAIN` alone."""
     return (PLAIN,)
+
+
+def conv_unit(ours: str, convolution: str, norm: str) -> Iterator[tuple[str, str]]:
+    """Yield our names of the convolution and the norm in the `ConvNormAct` called `ours`, with theirs."""
+    yield f"{ours}.conv", convolution
+    yield f"{ours}.norm", norm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

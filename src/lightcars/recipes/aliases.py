@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from lightcars.errors import ConfigError
-
-T = TypeVar("T")
+from lightcars.renamed import warn_renamed
 
 RENAMED: Mapping[tuple[str, ...], str] = MappingProxyType(
     {
@@ -20,10 +17,6 @@ RENAMED: Mapping[tuple[str, ...], str] = MappingProxyType(
     }
 )
 """Path of a key -> how its last part was spelled before."""
-
-
-class RenamedKeyWarning(FutureWarning):
-    """A recipe uses the old spelling of a key; the next version will not know it."""
 
 
 def with_new_keys(content: Mapping[str, Any], origin: str, *, warn: bool = True) -> dict[str, Any]:
@@ -53,28 +46,6 @@ def _rename(section: dict[str, Any], path: Sequence[str], old: str, origin: str)
     section[path[-1]] = section.pop(old)
 
 
-def takes_old_names(**renamed: str) -> Callable[[type[T]], type[T]]:
-    """Let a dataclass accept old names of its arguments, with a warning: `takes_old_names(old="new")`."""
-
-    def wrap(kind: type[T]) -> type[T]:
-        init: Any = kind.__init__
-
-        @wraps(init)
-        def __init__(self: Any, **settings: Any) -> None:  # noqa: N807
-            for old in renamed.keys() & settings.keys():
-                new = renamed[old]
-                if new in settings:
-                    raise ConfigError(f"{old} is the old name of {new}; leave one of them out.")
-                _warn(f"{kind.__name__}: {old} is now called {new}", stacklevel=2)
-                settings[new] = settings.pop(old)
-            init(self, **settings)
-
-        kind.__init__ = __init__  # type: ignore[method-assign]
-        return kind
-
-    return wrap
-
-
 def new_path(path: Sequence[str | int]) -> tuple[str | int, ...]:
     """Return the path of a key in its new spelling."""
     for new, old in RENAMED.items():
@@ -94,9 +65,4 @@ def old_key(key: str) -> str:
 def warn_of(path: Sequence[str | int], origin: str) -> None:
     """Warn that a key is in its old spelling."""
     old, new = (".".join(str(part) for part in each) for each in (path, new_path(path)))
-    _warn(f"{origin}: {old} is now called {new}", stacklevel=5)
-
-
-def _warn(what: str, stacklevel: int) -> None:
-    text = f"{what}; the old name will be gone in the next version."
-    warnings.warn(text, RenamedKeyWarning, stacklevel=stacklevel + 1)
+    warn_renamed(f"{origin}: {old} is now called {new}", stacklevel=5)

@@ -19,7 +19,6 @@ from lightcars.models.validation import (
     require_positive,
     require_probability,
 )
-from lightcars.recipes.aliases import takes_old_names
 from lightcars.recipes.growth import EpochResolutions
 from lightcars.recipes.sections import (
     DEFAULT_MODEL,
@@ -38,6 +37,7 @@ from lightcars.recipes.sections import (
     Step,
     require_not_negative,
 )
+from lightcars.renamed import takes_old_names
 
 __all__ = [
     "ACCELERATORS",

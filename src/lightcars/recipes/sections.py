@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from lightcars.errors import ConfigError, did_you_mean
 from lightcars.models.validation import MIN_RESOLUTION, require_int, require_one_of, require_positive
-from lightcars.recipes.aliases import takes_old_names
+from lightcars.renamed import takes_old_names
 
 DEFAULT_MODEL = "ghostnet_100"
 

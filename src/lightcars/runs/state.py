@@ -13,7 +13,7 @@ from typing import IO, final
 import torch
 
 from lightcars.errors import RunError
-from lightcars.files import write_text
+from lightcars.files import file_digest, write_text
 from lightcars.runs.folder import RunFolder
 
 CHECKSUMS = "sha256.json"
@@ -88,7 +88,7 @@ def note_digest(target: Path, digest: str) -> None:
     """Note the digest of a checkpoint that is about to take the place of `target`."""
     before = _digests(target)
     if not before and target.is_file():  # of a version that wrote no digests
-        before = [_digest_of(target)]
+        before = [file_digest(target)]
     digests = [digest, *before][:KEPT_DIGESTS]
     write_text(target.parent / CHECKSUMS, json.dumps(digests) + "\n")
 
@@ -102,14 +102,9 @@ def _digests(target: Path) -> list[str]:
     return content if isinstance(content, list) and all(isinstance(item, str) for item in content) else []
 
 
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _is_whole(path: Path) -> bool:
     known = _digests(path)
-    return _digest_of(path) in known if known else _can_be_loaded(path)
+    return file_digest(path) in known if known else _can_be_loaded(path)
 
 
 def _can_be_loaded(path: Path) -> bool:

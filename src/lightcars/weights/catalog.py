@@ -22,6 +22,7 @@ from lightcars.models.families import FAMILIES, family_of
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS, find_model
 from lightcars.models.tensor_names import Form
+from lightcars.renamed import takes_old_names
 
 Source = Literal["lightcars", "timm", "torchvision", "lukemelas", "huawei"]
 
@@ -33,6 +34,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
 
 
+@takes_old_names(licence="license")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsEntry:
     """One published checkpoint.

@@ -7,7 +7,6 @@ torchvision has downloaded is not downloaded again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from http.client import HTTPException, HTTPResponse
@@ -21,6 +20,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from lightcars.errors import DownloadError
+from lightcars.files import file_digest
 
 ATTEMPTS = 4
 WAIT_S = 1.0
@@ -153,12 +153,6 @@ def _check_digest(url: str, part: Path, sha256: str | None) -> None:
             f"{url} gave a file with SHA-256 {digest[: max(len(sha256), 8)]}, not {sha256}; it was removed."
             " It may have been changed on the way or at its source."
         )
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reason(code: int) -> str:

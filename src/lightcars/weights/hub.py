@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lightcars.errors import DownloadError, HubFileMissingError
-from lightcars.weights.download import file_digest
+from lightcars.files import file_digest
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:")
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\w[\w./-]*)?", re.ASCII)

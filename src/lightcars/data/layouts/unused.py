@@ -11,7 +11,7 @@ from lightcars.models.images import is_image
 _OF_SYSTEMS = frozenset({"__MACOSX", "Thumbs.db", "thumbs.db", "desktop.ini"})
 """Files and folders that operating systems create."""
 RUN_FILE = "run.json"
-"""A folder with this file is a run, whose plots are not data."""
+"""A folder with this file is a run, whose plots are not data. `RunFolder.description` is above this room."""
 
 
 def unused_files(root: Path, used: Collection[Path], splits: Collection[Path]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import MappingProxyType
 
 from lightcars.models.efficientnet.config import EfficientNetConfig
-from lightcars.models.tensor_names import NATIVE, TENSORFLOW, Form, Source, TensorNames
+from lightcars.models.tensor_names import NATIVE, TENSORFLOW, Form, Source, TensorNames, conv_unit
 
 TENSORFLOW_EPS = Form(
     title="TensorFlow's batch norms with symmetric padding",
@@ -29,55 +29,50 @@ def _blocks(config: EfficientNetConfig) -> Iterator[tuple[str, int, int, bool]]:
             position += 1
 
 
-def _unit(ours: str, convolution: str, norm: str) -> Iterator[tuple[str, str]]:
-    yield f"{ours}.conv", convolution
-    yield f"{ours}.norm", norm
-
-
 def _timm(config: EfficientNetConfig) -> Iterator[tuple[str, str]]:
-    yield from _unit("stem", "conv_stem", "bn1")
+    yield from conv_unit("stem", "conv_stem", "bn1")
     for ours, stage, repeat, expands in _blocks(config):
         theirs = f"blocks.{stage}.{repeat}"
         if expands:
-            yield from _unit(f"{ours}.expand", f"{theirs}.conv_pw", f"{theirs}.bn1")
+            yield from conv_unit(f"{ours}.expand", f"{theirs}.conv_pw", f"{theirs}.bn1")
         norms = ("bn2", "bn3") if expands else ("bn1", "bn2")
-        yield from _unit(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.{norms[0]}")
+        yield from conv_unit(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.{norms[0]}")
         if config.squeeze_reduction:
             yield f"{ours}.squeeze_excite.reduce", f"{theirs}.se.conv_reduce"
             yield f"{ours}.squeeze_excite.expand", f"{theirs}.se.conv_expand"
         project = "conv_pwl" if expands else "conv_pw"
-        yield from _unit(f"{ours}.project", f"{theirs}.{project}", f"{theirs}.{norms[1]}")
-    yield from _unit("head", "conv_head", "bn2")
+        yield from conv_unit(f"{ours}.project", f"{theirs}.{project}", f"{theirs}.{norms[1]}")
+    yield from conv_unit("head", "conv_head", "bn2")
     yield "classifier", "classifier"
 
 
 def _torchvision(config: EfficientNetConfig) -> Iterator[tuple[str, str]]:
-    yield from _unit("stem", "features.0.0", "features.0.1")
+    yield from conv_unit("stem", "features.0.0", "features.0.1")
     for ours, stage, repeat, expands in _blocks(config):
         theirs = f"features.{stage + 1}.{repeat}.block"
         if expands:
-            yield from _unit(f"{ours}.expand", f"{theirs}.0.0", f"{theirs}.0.1")
+            yield from conv_unit(f"{ours}.expand", f"{theirs}.0.0", f"{theirs}.0.1")
         depthwise = int(expands)
-        yield from _unit(f"{ours}.depthwise", f"{theirs}.{depthwise}.0", f"{theirs}.{depthwise}.1")
+        yield from conv_unit(f"{ours}.depthwise", f"{theirs}.{depthwise}.0", f"{theirs}.{depthwise}.1")
         yield f"{ours}.squeeze_excite.reduce", f"{theirs}.{depthwise + 1}.fc1"
         yield f"{ours}.squeeze_excite.expand", f"{theirs}.{depthwise + 1}.fc2"
-        yield from _unit(f"{ours}.project", f"{theirs}.{depthwise + 2}.0", f"{theirs}.{depthwise + 2}.1")
+        yield from conv_unit(f"{ours}.project", f"{theirs}.{depthwise + 2}.0", f"{theirs}.{depthwise + 2}.1")
     last = len(config.stages) + 1
-    yield from _unit("head", f"features.{last}.0", f"features.{last}.1")
+    yield from conv_unit("head", f"features.{last}.0", f"features.{last}.1")
     yield "classifier", "classifier.1"
 
 
 def _lukemelas(config: EfficientNetConfig) -> Iterator[tuple[str, str]]:
-    yield from _unit("stem", "_conv_stem", "_bn0")
+    yield from conv_unit("stem", "_conv_stem", "_bn0")
     for ours, _, _, expands in _blocks(config):
         theirs = f"_{ours}"
         if expands:
-            yield from _unit(f"{ours}.expand", f"{theirs}._expand_conv", f"{theirs}._bn0")
-        yield from _unit(f"{ours}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1")
+            yield from conv_unit(f"{ours}.expand", f"{theirs}._expand_conv", f"{theirs}._bn0")
+        yield from conv_unit(f"{ours}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1")
         yield f"{ours}.squeeze_excite.reduce", f"{theirs}._se_reduce"
         yield f"{ours}.squeeze_excite.expand", f"{theirs}._se_expand"
-        yield from _unit(f"{ours}.project", f"{theirs}._project_conv", f"{theirs}._bn2")
-    yield from _unit("head", "_conv_head", "_bn1")
+        yield from conv_unit(f"{ours}.project", f"{theirs}._project_conv", f"{theirs}._bn2")
+    yield from conv_unit("head", "_conv_head", "_bn1")
     yield "classifier", "_fc"
 
 

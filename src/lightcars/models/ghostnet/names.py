@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lightcars.models.ghostnet.config import GhostNetConfig
-from lightcars.models.tensor_names import Source, TensorNames
+from lightcars.models.tensor_names import Source, TensorNames, conv_unit
 
 
 def _stages(config: GhostNetConfig) -> list[tuple[int, int]]:
@@ -28,14 +28,9 @@ def _stages(config: GhostNetConfig) -> list[tuple[int, int]]:
     return positions
 
 
-def _unit(ours: str, convolution: str, norm: str) -> Iterator[tuple[str, str]]:
-    yield f"{ours}.conv", convolution
-    yield f"{ours}.norm", norm
-
-
 def _ghost_module(ours: str, theirs: str) -> Iterator[tuple[str, str]]:
-    yield from _unit(f"{ours}.primary", f"{theirs}.primary_conv.0", f"{theirs}.primary_conv.1")
-    yield from _unit(f"{ours}.cheap", f"{theirs}.cheap_operation.0", f"{theirs}.cheap_operation.1")
+    yield from conv_unit(f"{ours}.primary", f"{theirs}.primary_conv.0", f"{theirs}.primary_conv.1")
+    yield from conv_unit(f"{ours}.cheap", f"{theirs}.cheap_operation.0", f"{theirs}.cheap_operation.1")
 
 
 def _has_shortcut(config: GhostNetConfig, position: int) -> bool:
@@ -44,42 +39,42 @@ def _has_shortcut(config: GhostNetConfig, position: int) -> bool:
 
 
 def _official(config: GhostNetConfig) -> Iterator[tuple[str, str]]:
-    yield from _unit("stem", "conv_stem", "bn1")
+    yield from conv_unit("stem", "conv_stem", "bn1")
     stages = _stages(config)
     for position, (stage, repeat) in enumerate(stages):
         ours, theirs = f"blocks.{position}", f"blocks.{stage}.{repeat}"
         block = config.blocks[position]
         yield from _ghost_module(f"{ours}.expand", f"{theirs}.ghost1")
         if block.stride > 1:
-            yield from _unit(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn_dw")
+            yield from conv_unit(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn_dw")
         if block.squeeze:
             yield f"{ours}.squeeze_excite.reduce", f"{theirs}.se.conv_reduce"
             yield f"{ours}.squeeze_excite.expand", f"{theirs}.se.conv_expand"
         yield from _ghost_module(f"{ours}.project", f"{theirs}.ghost2")
         if _has_shortcut(config, position):
-            yield from _unit(f"{ours}.shortcut.0", f"{theirs}.shortcut.0", f"{theirs}.shortcut.1")
-            yield from _unit(f"{ours}.shortcut.1", f"{theirs}.shortcut.2", f"{theirs}.shortcut.3")
+            yield from conv_unit(f"{ours}.shortcut.0", f"{theirs}.shortcut.0", f"{theirs}.shortcut.1")
+            yield from conv_unit(f"{ours}.shortcut.1", f"{theirs}.shortcut.2", f"{theirs}.shortcut.3")
     last = stages[-1][0] + 1
-    yield from _unit("head", f"blocks.{last}.0.conv", f"blocks.{last}.0.bn1")
+    yield from conv_unit("head", f"blocks.{last}.0.conv", f"blocks.{last}.0.bn1")
     yield "neck.0", "conv_head"
     yield "classifier", "classifier"
 
 
 def _thesis(config: GhostNetConfig) -> Iterator[tuple[str, str]]:
-    yield from _unit("stem", "features.0.0", "features.0.1")
+    yield from conv_unit("stem", "features.0.0", "features.0.1")
     for position, block in enumerate(config.blocks):
         ours, theirs = f"blocks.{position}", f"features.{position + 1}"
         yield from _ghost_module(f"{ours}.expand", f"{theirs}.conv.0")
         if block.stride > 1:
-            yield from _unit(f"{ours}.depthwise", f"{theirs}.conv.1.0", f"{theirs}.conv.1.1")
+            yield from conv_unit(f"{ours}.depthwise", f"{theirs}.conv.1.0", f"{theirs}.conv.1.1")
         if block.squeeze:
             yield f"{ours}.squeeze_excite.reduce", f"{theirs}.conv.2.fc.0"
             yield f"{ours}.squeeze_excite.expand", f"{theirs}.conv.2.fc.2"
         yield from _ghost_module(f"{ours}.project", f"{theirs}.conv.3")
         if _has_shortcut(config, position):
-            yield from _unit(f"{ours}.shortcut.0", f"{theirs}.shortcut.0.0", f"{theirs}.shortcut.0.1")
-            yield from _unit(f"{ours}.shortcut.1", f"{theirs}.shortcut.1", f"{theirs}.shortcut.2")
-    yield from _unit("head", "squeeze.0", "squeeze.1")
+            yield from conv_unit(f"{ours}.shortcut.0", f"{theirs}.shortcut.0.0", f"{theirs}.shortcut.0.1")
+            yield from conv_unit(f"{ours}.shortcut.1", f"{theirs}.shortcut.1", f"{theirs}.shortcut.2")
+    yield from conv_unit("head", "squeeze.0", "squeeze.1")
     yield "neck.0", "classifier.0"
     yield "neck.1", "classifier.1"
     yield "classifier", "classifier.4"
