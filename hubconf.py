@@ -9,6 +9,10 @@ _SOURCE = str(Path(__file__).parent / "src")
 if _SOURCE not in sys.path:
     sys.path.insert(0, _SOURCE)
 
-from lightcars import create_model, efficientnet, ghostnet  # noqa: E402
+from lightcars import zoo  # noqa: E402
+from lightcars.models.families import FAMILIES  # noqa: E402
 
-__all__ = ["create_model", "efficientnet", "ghostnet"]
+create_model = zoo.create_model
+for _family in FAMILIES:
+    if hasattr(zoo, _family):  # a function of its own, beside `create_model`
+        globals()[_family] = getattr(zoo, _family)

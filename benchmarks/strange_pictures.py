@@ -49,7 +49,7 @@ def answers(trained: TrainedModel, photos: DecodedImages) -> Answers:
 def nearest_class(features: str, known: Answers, labels: Tensor) -> Callable[[Answers], Tensor]:
     """What ships, of other features too."""
     fitted = fit_familiarity(known[features], labels, known[features])
-    kept = fitted.mean, fitted.directions, fitted.centres
+    kept = fitted.mean, fitted.directions, fitted.centers
     return lambda given: -distance(given[features], *kept)
 
 

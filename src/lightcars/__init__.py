@@ -43,9 +43,9 @@ if TYPE_CHECKING:
     from lightcars.zoo import create_model, efficientnet, ghostnet
 
 _MODULES = {
-    "Accuracy": "benching.results",
+    "Accuracy": "benching.rows",
     "BenchResult": "benching.results",
-    "BenchRow": "benching.results",
+    "BenchRow": "benching.rows",
     "BenchSettings": "benching.settings",
     "Calibration": "deploy.calibration",
     "Evaluation": "evaluation.evaluate",
@@ -81,7 +81,7 @@ _MODULES = {
     "optimize": "deploy.optimize",
     "predict": "evaluation.predict",
     "profile": "counters.profile",
-    "published_accuracy": "benching.results",
+    "published_accuracy": "benching.rows",
     "push_to_hub": "sharing",
     "report": "reports",
     "save": "weights.checkpoint",

@@ -18,6 +18,7 @@ from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS
+from lightcars.models.unwrapping import unwrap_model
 from lightcars.weights.checkpoint import load, save
 from lightcars.weights.hub import CONFIG_FILE, hub_errors, hub_weights, reason, split_hub_id
 from lightcars.weights.locate import in_folder
@@ -68,7 +69,7 @@ def save_pretrained(
     Raises:
         CheckpointError, RunError: as `save`.
     """
-    model = getattr(model, "_orig_mod", model)
+    model = unwrap_model(model, "save_pretrained takes a model of lightcars", CheckpointError)
     target = save(model, folder, classes=classes, preprocessing=preprocessing)
     card = json.loads((target / CONFIG_FILE).read_text(encoding="utf-8"))
     write_text(target / CARD_FILE, model_card(model, card, training or Training()))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, cast
+from typing import Any, Unpack, cast
 
 import torch
 
 from lightcars.errors import UnknownModelError, did_you_mean
 from lightcars.models.build import build_model
-from lightcars.models.efficientnet.config import VARIANTS as EFFICIENTNETS
 from lightcars.models.efficientnet.config import EfficientNetChanges
 from lightcars.models.efficientnet.model import EfficientNet
-from lightcars.models.ghostnet.config import VARIANTS as GHOSTNETS
-from lightcars.models.ghostnet.config import Form, GhostNetChanges
+from lightcars.models.families import FAMILIES
+from lightcars.models.ghostnet.config import GhostNetChanges
 from lightcars.models.ghostnet.model import GhostNet
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import find_model, list_models
@@ -23,21 +22,8 @@ from lightcars.weights.catalog import find_tag
 __all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
 
 
-class ModelChanges(TypedDict, total=False):
+class ModelChanges(EfficientNetChanges, GhostNetChanges, total=False):
     """What `create_model` takes by keyword: the settings of all families, of which each has its own."""
-
-    width: float
-    resolution: int
-    num_classes: int
-    img_channels: int
-    out_channels: int | None
-    dropout: float
-    depth: float
-    drop_path: float
-    padding: Literal["symmetric", "same"]
-    batch_norm_eps: float
-    batch_norm_momentum: float
-    form: Form
 
 
 def create_model(
@@ -58,14 +44,13 @@ def create_model(
         device: where the weights are made or loaded to, directly.
         dtype: of its floating-point tensors; None is float32.
         changes: settings that replace the registered ones: `num_classes`, `img_channels`, `dropout`,
-            `out_channels`, `width`, `resolution`, and those of the family's config (see
-            `EfficientNetConfig` and `GhostNetConfig`). With `weights`, what is not said is the weights'
-            own; another `num_classes`, `img_channels` or `out_channels` is fitted, and `model.origin` tells
-            what was kept, adapted and drawn anew.
+            `out_channels`, `width`, `resolution`, and those of the family's config. With `weights`, settings
+            that are left out are the weights' own; another `num_classes`, `img_channels` or `out_channels`
+            is fitted, and `model.origin` tells what was kept, adapted and reinitialized.
 
     Raises:
         UnknownModelError: no such name.
-        ConfigError: a setting that the family does not have, or a value that cannot be.
+        ConfigError: a setting that the family does not have, or an invalid value.
         UnknownWeightsError, DownloadError, CheckpointError: weights that are not known, cannot be fetched, or
             do not fit.
 
@@ -97,9 +82,7 @@ def efficientnet(
     >>> efficientnet("b3", num_classes=196).config.resolution
     300
     """
-    if variant not in EFFICIENTNETS:
-        raise UnknownModelError(_unknown_variant("efficientnet", variant, list(EFFICIENTNETS)))
-    name = f"efficientnet_{variant}"
+    name = _registered("efficientnet", variant, weights)
     return cast(EfficientNet, _make(name, weights, device, dtype, cast(dict[str, Any], changes)))
 
 
@@ -125,13 +108,7 @@ def ghostnet(
     >>> ghostnet(num_classes=196, img_channels=1, dropout=0.3, out_channels=320, width=1.0).config.width
     1.0
     """
-    if variant is None:
-        entry = find_tag(weights) if isinstance(weights, str) else None
-        ours = entry is not None and entry.model in {f"ghostnet_{name}" for name in GHOSTNETS}
-        variant = entry.model.removeprefix("ghostnet_") if entry and ours else "100"
-    if variant not in GHOSTNETS:
-        raise UnknownModelError(_unknown_variant("ghostnet", variant, list(GHOSTNETS)))
-    name = f"ghostnet_{variant}"
+    name = _registered("ghostnet", variant, weights)
     return cast(GhostNet, _make(name, weights, device, dtype, cast(dict[str, Any], changes)))
 
 
@@ -151,5 +128,17 @@ def _make(
     return load_pretrained(name, weights, changes, device=device, dtype=dtype)
 
 
-def _unknown_variant(family: str, variant: str, known: list[str]) -> str:
-    return f"{family} has no variant {variant!r}.{did_you_mean(variant, known)} It has {', '.join(known)}."
+def _registered(name: str, variant: str | None, weights: str | Path | None) -> str:
+    """Return the registered name of a family's variant; None is that of shipped weights, or the default."""
+    family = FAMILIES[name]
+    if variant is None:
+        entry = find_tag(weights) if isinstance(weights, str) else None
+        if entry is not None and entry.model in map(family.registered, family.variants):
+            return entry.model
+        variant = family.default
+    if variant not in family.variants:
+        known = list(family.variants)
+        raise UnknownModelError(
+            f"{name} has no variant {variant!r}.{did_you_mean(variant, known)} It has {', '.join(known)}."
+        )
+    return family.registered(variant)

@@ -9,7 +9,7 @@ import torch
 
 from lightcars import Accuracy, BenchSettings, bench, load, save
 from lightcars.benching.process import Answer
-from lightcars.deploy import processor
+from lightcars.deploy import cpu
 from lightcars.models.origin import WeightsOrigin
 
 running = sys.modules["lightcars.benching.run"]
@@ -37,7 +37,7 @@ def asked(monkeypatch):
         return answer(task) if callable(answer) else answer
 
     monkeypatch.setattr(running, "call_elsewhere", call)
-    monkeypatch.setattr(processor, "has_bf16", lambda: True)
+    monkeypatch.setattr(cpu, "has_bf16", lambda: True)
     return record
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lightcars import BenchSettings, fuse, ghostnet
 from lightcars.benching.cases import kinds_here, plan
-from lightcars.deploy import processor
+from lightcars.deploy import cpu
 from lightcars.deploy.runners import ENGINES, EngineEntry
 from lightcars.errors import (
     ConfigError,
@@ -54,7 +54,7 @@ def bf16(monkeypatch):
     """Whether the processor computes in it; it does, if nothing else is said."""
 
     def has(possible: bool) -> None:
-        monkeypatch.setattr(processor, "has_bf16", lambda: possible)
+        monkeypatch.setattr(cpu, "has_bf16", lambda: possible)
 
     has(True)
     return has

@@ -33,7 +33,9 @@ def test_weights_fit_the_terminal(lightcars, monkeypatch, columns):
 def test_weights_of_one_model(lightcars):
     lines = lightcars("weights", "ghostnet_100").out.splitlines()
     assert len(lines) == 3
-    assert lines[1].split() == ["timm/ghostnet_100.in1k", "74.0", "%", "224", "px", "unknown", "apache-2.0"]
+    row = ["timm/ghostnet_100.in1k", "74.0", "%", "224", "px", "unknown", "apache-2.0", "sha256", "8efbcf55"]
+    assert lines[1].split() == row
+    assert lines[2].split()[-1] == "unpinned"
     assert "no published weights of ghostnet_050" in lightcars("weights", "ghostnet_050").out
     assert "Did you mean ghostnet_1" in lightcars("weights", "ghostnet_10").error
 
@@ -42,7 +44,7 @@ def test_weights_as_json(lightcars):
     entries = json.loads(lightcars("weights", "efficientnet_b1", "--json").out)
     v2 = next(entry for entry in entries if entry["tag"] == "torchvision/efficientnet_b1.imagenet1k_v2")
     assert v2["preprocessing"]["interpolation"] == "bilinear"
-    assert v2["sha256"] == "c27df63c"
+    assert (v2["sha256"], v2["pin"]) == ("c27df63c", "sha256 c27df63c")
     assert {entry["model"] for entry in entries} == {"efficientnet_b1"}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightcars.counters.flops import count_flops
 from lightcars.counters.profile import profile
-from lightcars.counters.skeleton import skeleton, unwrap
+from lightcars.counters.skeleton import skeleton
 from lightcars.errors import CountingError
 from lightcars.zoo import create_model
 
@@ -190,13 +190,6 @@ def test_skeleton_keeps_structure_and_sharing(device):
         assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype), name
     assert not any(module.training for module in twin.modules())
     assert all(module.training for module in model.modules())
-
-
-def test_unwrap():
-    model = nn.Linear(2, 2)
-    wrapped = torch.compile(nn.DataParallel(torch.compile(model, backend="eager")), backend="eager")
-    assert unwrap(wrapped) is model
-    assert unwrap(model) is model
 
 
 def test_model_that_cannot_be_copied_is_told_in_one_line():

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from lightcars import ghostnet, optimize
+from lightcars.deploy import cpu as processors
 from lightcars.deploy import measuring
-from lightcars.deploy import processor as processors
 from lightcars.deploy.cache import MOST_ENTRIES, RECORD_FILE, Cache
 from lightcars.deploy.cpu import has_bf16
 from lightcars.deploy.measuring import Measurements

@@ -1,10 +1,12 @@
 """MBConv: its residual rules, squeeze width, optional parts and order."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
-from lightcars.layers import ConvStyle, DropPath, MBConv
+from lightcars.layers import ConvStyle, DropPath, MBConv, Residual, SqueezeExcite
 
 
 @pytest.mark.parametrize(
@@ -38,11 +40,10 @@ def test_expansion_of_one_is_left_out():
     assert block.depthwise.conv.weight.shape == (16, 1, 3, 3)
 
 
-def test_squeeze_width_follows_the_input_of_the_block():
-    block = MBConv(24, 24, expand_ratio=6, squeeze_reduction=4)
+def test_squeeze_excite_is_built_for_the_hidden_channels():
+    block = MBConv(24, 24, expand_ratio=6, squeeze_excite=partial(SqueezeExcite, reduced_channels=6))
     assert block.squeeze_excite.reduce.weight.shape == (6, 144, 1, 1)
-    assert MBConv(2, 2, squeeze_reduction=4).squeeze_excite.reduce.out_channels == 1
-    assert isinstance(MBConv(24, 24, squeeze_reduction=0).squeeze_excite, nn.Identity)
+    assert isinstance(MBConv(24, 24).squeeze_excite, nn.Identity)
 
 
 def test_projection_is_linear_and_the_rest_has_the_styles_activation():
@@ -50,7 +51,16 @@ def test_projection_is_linear_and_the_rest_has_the_styles_activation():
     assert isinstance(block.project.act, nn.Identity)
     assert isinstance(block.expand.act, nn.Hardswish)
     assert isinstance(block.depthwise.act, nn.Hardswish)
-    assert isinstance(block.squeeze_excite.act, nn.Hardswish)
+
+
+@pytest.mark.parametrize(("stride", "adds"), [(1, True), (2, False)])
+def test_it_says_what_it_computes(stride, adds):
+    block = MBConv(8, 8, stride=stride, drop_path=0.5).eval()
+    assert isinstance(block, Residual)
+    x = torch.randn(2, 8, 9, 9)
+    y = nn.Sequential(*block.branch)(x)
+    assert (block.shortcut is not None) is adds
+    torch.testing.assert_close(block(x), y + block.shortcut(x) if adds else y)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -62,7 +72,14 @@ def test_equals_torchvisions_block_with_the_same_weights(expand_ratio, kernel_si
 
     config = MBConvConfig(expand_ratio, kernel_size, stride, 16, 16, 1, width_mult=1.0, depth_mult=1.0)
     theirs = randomize_norms(TheirMBConv(config, 0.0, nn.BatchNorm2d)).eval()
-    ours = MBConv(16, 16, expand_ratio=expand_ratio, kernel_size=kernel_size, stride=stride).eval()
+    ours = MBConv(
+        16,
+        16,
+        expand_ratio=expand_ratio,
+        kernel_size=kernel_size,
+        stride=stride,
+        squeeze_excite=partial(SqueezeExcite, reduced_channels=4, activation=nn.SiLU),
+    ).eval()
     pairs = zip(ours.state_dict(), theirs.state_dict().values(), strict=True)
     ours.load_state_dict(dict(pairs))
     x = torch.randn(2, 16, 13, 10)

@@ -153,7 +153,7 @@ def test_config_of_no_family_is_refused():
 )
 def test_published_coefficients(values):
     variant, width, depth, resolution, dropout = values
-    config = VARIANTS[variant]
+    config = VARIANTS[variant].config
     assert (config.width, config.depth, config.resolution, config.dropout) == (
         width,
         depth,
@@ -167,12 +167,27 @@ def test_published_coefficients(values):
     [("b0", 16), ("b1", 23), ("b2", 23), ("b3", 26), ("b4", 32), ("b5", 39), ("b6", 45), ("b7", 55)],
 )
 def test_number_of_blocks(variant, blocks):
-    assert len(VARIANTS[variant].blocks()) == blocks
+    assert len(VARIANTS[variant].config.blocks()) == blocks
 
 
 def test_blocks_of_b0():
-    blocks = VARIANTS["b0"].blocks()
-    assert VARIANTS["b0"].block_channels == (16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, *[192] * 4, 320)
+    config = VARIANTS["b0"].config
+    blocks = config.blocks()
+    assert config.block_channels == (
+        16,
+        24,
+        24,
+        40,
+        40,
+        80,
+        80,
+        80,
+        112,
+        112,
+        112,
+        *[192] * 4,
+        320,
+    )
     assert [position for position, block in enumerate(blocks) if block.stride == 2] == [1, 3, 5, 11]
     assert [block.kernel_size for block in blocks] == [3, 3, 3, 5, 5, 3, 3, 3, *[5] * 7, 3]
     assert [block.expand_ratio for block in blocks] == [1] + [6] * 15
@@ -201,7 +216,7 @@ def test_head_of_efficientnet_grows_with_width_unless_it_is_given():
 
 
 def test_width_of_ghostnet_scales_all_but_the_last_vector():
-    config = GHOSTNETS["050"]
+    config = GHOSTNETS["050"].config
     assert (config.stem_channels, config.feature_channels, config.head_channels) == (8, 480, 1280)
     assert config.block_channels[-1] == 80
     assert GhostNetConfig().block_channels == tuple(block.channels for block in BASE_BLOCKS)
@@ -216,9 +231,9 @@ def test_squeeze_of_ghostnet_in_both_forms():
 
 
 def test_feature_maps_are_the_last_block_at_each_stride():
-    assert feature_maps([8, 16, 24, 32], [1, 2, 1, 2]) == (
+    assert feature_maps([8, 16, 24, 32], [1, 2, 1, 2], stem_stride=2) == (
         FeatureMap(8, 2, 0),
         FeatureMap(24, 4, 2),
         FeatureMap(32, 8, 3),
     )
-    assert feature_maps([8], [4]) == (FeatureMap(8, 8, 0),)
+    assert feature_maps([8], [4], stem_stride=2) == (FeatureMap(8, 8, 0),)

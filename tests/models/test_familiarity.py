@@ -16,8 +16,8 @@ def known(number, seed):
     draw, fixed = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(1)
     directions = torch.linalg.qr(torch.randn(FEATURES, 10, generator=fixed))[0]
     labels = torch.arange(number) % CLASSES
-    centres = 8 * torch.randn(CLASSES, 10, generator=fixed)
-    wide = (centres[labels] + 2 * torch.randn(number, 10, generator=draw)) @ directions.T
+    centers = 8 * torch.randn(CLASSES, 10, generator=fixed)
+    wide = (centers[labels] + 2 * torch.randn(number, 10, generator=draw)) @ directions.T
     return 3 + wide + 0.1 * torch.randn(number, FEATURES, generator=draw), labels
 
 
@@ -39,9 +39,9 @@ def test_the_means_of_maps_one_after_the_other():
 
 def test_the_distance_is_that_of_the_nearest_class():
     directions = torch.eye(FEATURES)[:, :2] / 2
-    centres = torch.tensor([[0.0, 0.0], [10.0, 0.0]])
+    centers = torch.tensor([[0.0, 0.0], [10.0, 0.0]])
     mean = torch.full((FEATURES,), 2.0)
-    one = Familiarity(mean=mean, directions=directions, centres=centres, limit=1.5)
+    one = Familiarity(mean=mean, directions=directions, centers=centers, limit=1.5)
     features = torch.full((3, FEATURES), 2.0)
     features[0, :2] += torch.tensor([20.0, 4.0])
     features[1, :2] += torch.tensor([-2.0, 0.0])
@@ -53,7 +53,7 @@ def test_the_distance_is_that_of_the_nearest_class():
 def test_most_known_images_are_familiar_and_others_are_not(fitted):
     assert fitted.mean.shape == (FEATURES,)
     assert fitted.directions.shape == (FEATURES, NUM_DIRECTIONS)
-    assert fitted.centres.shape == (CLASSES, NUM_DIRECTIONS)
+    assert fitted.centers.shape == (CLASSES, NUM_DIRECTIONS)
     share = fitted.is_familiar(as_maps(known(300, 3)[0])).double().mean().item()
     assert share == pytest.approx(FAMILIAR_SHARE, abs=0.005)
     assert fitted.is_familiar(as_maps(known(1000, 4)[0])).double().mean() > 0.9, "others of the same kind too"
@@ -114,7 +114,7 @@ def test_fewer_images_than_directions():
 
 
 def test_it_computes_in_single_precision_what_comes_in_half(fitted):
-    assert {part.dtype for part in (fitted.mean, fitted.directions, fitted.centres)} == {torch.float16}
+    assert {part.dtype for part in (fitted.mean, fitted.directions, fitted.centers)} == {torch.float16}
     maps = as_maps(known(5, 6)[0])
     half = [each.half() for each in maps]
     assert fitted.distance(half).dtype == torch.float32

@@ -51,8 +51,8 @@ def test_repeats_are_rounded_up(repeats, depth, scaled):
 def test_compound_scale_of_zero_is_b0():
     scale = compound_scale(0)
     assert scale == {"width": 1.0, "depth": 1.0, "resolution": 224}
-    assert VARIANTS["b0"].width == scale["width"]
-    assert VARIANTS["b0"].resolution == scale["resolution"]
+    assert VARIANTS["b0"].config.width == scale["width"]
+    assert VARIANTS["b0"].config.resolution == scale["resolution"]
 
 
 @pytest.mark.parametrize("phi", [-2, 0.5, 1, 3])

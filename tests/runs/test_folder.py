@@ -7,7 +7,8 @@ import pytest
 
 from lightcars.errors import ConfigError, RunError
 from lightcars.recipes.recipe import Recipe
-from lightcars.runs.folder import RunFolder, best_row, claim, describe, is_first_process, reopen
+from lightcars.runs.folder import RunFolder, best_row, claim, describe, reopen
+from lightcars.training.distributed.processes import is_first_process
 from lightcars.training.job import default_folder
 
 

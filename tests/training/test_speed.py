@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lightcars import Recipe, ghostnet, load
-from lightcars.deploy import processor
+from lightcars.deploy import cpu
 from lightcars.errors import RunError
 from lightcars.models.memory_format import LAYOUTS
 from lightcars.models.preprocessing import Preprocessing
@@ -37,7 +37,7 @@ def network() -> torch.nn.Module:
 
 @pytest.fixture
 def bf16(monkeypatch):
-    monkeypatch.setattr(processor, "has_bf16", lambda: True)
+    monkeypatch.setattr(cpu, "has_bf16", lambda: True)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_what_is_fastest(milliseconds, way):
     ids=str,
 )
 def test_what_is_left_open(monkeypatch, settings, has_bf16, ways):
-    monkeypatch.setattr(processor, "has_bf16", lambda: has_bf16)
+    monkeypatch.setattr(cpu, "has_bf16", lambda: has_bf16)
     assert possible_ways(Recipe(**settings), CPU) == ways
 
 

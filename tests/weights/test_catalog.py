@@ -11,14 +11,14 @@ import torch
 
 from lightcars.errors import UnknownModelError, UnknownWeightsError
 from lightcars.models.build import build_skeleton
+from lightcars.models.efficientnet.names import TENSORFLOW_EPS
 from lightcars.models.registry import MODELS
+from lightcars.models.tensor_names import NATIVE, TENSORFLOW
 from lightcars.models.validation import change_config
 from lightcars.weights import catalog
 from lightcars.weights.catalog import (
     ENTRIES,
     IMAGENET,
-    TENSORFLOW,
-    TORCHVISION_B5_TO_B7,
     WeightsEntry,
     find_tag,
     find_weights,
@@ -76,16 +76,34 @@ def test_digests_are_lower_case_hexadecimal():
             assert re.fullmatch(r"[0-9a-f]{8}|[0-9a-f]{64}", entry.sha256), entry.tag
 
 
+def test_revisions_are_whole_commit_hashes():
+    for entry in ENTRIES:
+        if entry.revision is not None:
+            assert re.fullmatch(r"[0-9a-f]{40}", entry.revision), entry.tag
+            assert entry.hub_id is not None, entry.tag
+    known = {entry.hub_id.removeprefix("timm/"): entry.revision for entry in of("timm")}
+    assert known.items() >= catalog._HUB_REVISIONS.items(), "none without its entry"
+    assert len(set(catalog._HUB_REVISIONS.values())) == len(catalog._HUB_REVISIONS), "none twice"
+
+
+def test_what_pins_an_entry():
+    assert find_tag("cars196").pin == "shipped"
+    assert find_tag("torchvision/efficientnet_b0.imagenet1k_v1").pin == "sha256 7f5810bc"
+    assert find_tag("timm/tf_efficientnet_b0.in1k").pin == "commit a06a8843"
+    assert find_tag("huawei/ghostnet_100").pin == "unpinned"
+    assert {entry.source for entry in ENTRIES if entry.pin == "unpinned"} == {"timm", "huawei"}
+
+
 def test_no_digest_of_the_hub_is_without_its_entry():
     known = {entry.hub_id.removeprefix("timm/"): entry.sha256 for entry in of("timm")}
     assert known.items() >= catalog._HUB_SHA256.items()
     assert len(set(catalog._HUB_SHA256.values())) == len(catalog._HUB_SHA256), "none twice"
 
 
-@pytest.mark.parametrize("settings", [TENSORFLOW, TORCHVISION_B5_TO_B7])
-def test_shared_settings_cannot_be_changed(settings):
+@pytest.mark.parametrize("form", [NATIVE, TENSORFLOW, TENSORFLOW_EPS], ids=lambda form: form.title)
+def test_shared_settings_cannot_be_changed(form):
     with pytest.raises(TypeError):
-        settings["batch_norm_eps"] = 1.0
+        form.settings["batch_norm_eps"] = 1.0
 
 
 def test_accuracies_are_percentages():
@@ -241,7 +259,7 @@ def test_lukemelas(entry):
     assert len(entry.sha256) == 8
     assert entry.preprocessing.resolution == EfficientNet.get_image_size(name)
     assert entry.license == importlib.metadata.metadata("efficientnet_pytorch")["License"]
-    assert entry.settings == TENSORFLOW
+    assert entry.settings == TENSORFLOW.settings
     assert (entry.top1_percent, entry.size_mb) == (None, None)
 
 
@@ -259,8 +277,8 @@ def test_lukemelas_batch_norms(name):
 
     with torch.device("meta"):
         theirs = EfficientNet.from_name(name)
-    assert theirs._bn0.eps == TENSORFLOW["batch_norm_eps"]
-    assert theirs._bn0.momentum == pytest.approx(TENSORFLOW["batch_norm_momentum"])
+    assert theirs._bn0.eps == TENSORFLOW.settings["batch_norm_eps"]
+    assert theirs._bn0.momentum == pytest.approx(TENSORFLOW.settings["batch_norm_momentum"])
     assert "Same" in type(theirs._conv_stem).__name__
 
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from lightcars.errors import CheckpointError
 from lightcars.models.build import build_skeleton
+from lightcars.models.config import ModelConfig
 from lightcars.models.efficientnet.config import EfficientNetConfig, MBConvStage
 from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
-from lightcars.models.registry import MODELS, AnyConfig
+from lightcars.models.registry import MODELS
 from lightcars.models.validation import change_config
 from lightcars.weights.convert.export import state_dict_for
 from lightcars.weights.convert.translate import from_lightcars, recognize, sources, to_lightcars
@@ -29,7 +30,7 @@ model_of = cache(build_skeleton)
 """Built once for all tests; none may change it."""
 
 
-def skeleton(config: AnyConfig) -> Mapping[str, Tensor]:
+def skeleton(config: ModelConfig) -> Mapping[str, Tensor]:
     """The state dict of a model without memory."""
     return model_of(config).state_dict(keep_vars=True)
 
@@ -427,7 +428,8 @@ def test_state_dict_for_a_compiled_model(target):
     "other", [nn.Linear(2, 2), nn.DataParallel(nn.Linear(2, 2)), None, {}, "efficientnet_b0"]
 )
 def test_only_models_of_ours_are_converted(other):
-    with pytest.raises(CheckpointError, match=f"only models of lightcars .*, not a {type(other).__name__}"):
+    kind = "Linear" if isinstance(other, nn.Module) else type(other).__name__
+    with pytest.raises(CheckpointError, match=f"only models of lightcars .*, not a {kind}"):
         state_dict_for(other, "timm")
 
 
@@ -476,7 +478,7 @@ def test_files_of_2019_are_identified(quick):
     assert identify(theirs, "a file") == "efficientnet_b1"
 
 
-def deeper(config: AnyConfig) -> AnyConfig:
+def deeper(config: ModelConfig) -> ModelConfig:
     """One more block behind the last, so that all others' tensors are where they were."""
     if isinstance(config, EfficientNetConfig):
         last = config.stages[-1]

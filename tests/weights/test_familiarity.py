@@ -21,7 +21,7 @@ def model():
     made = ghostnet(**CHANGES)
     made.classes, made.temperature = ("a", "b", "c", "d", "e"), 0.75
     assert sum(info.channels for info in made.feature_info) == FEATURES
-    parts = {"mean": (FEATURES,), "directions": (FEATURES, 3), "centres": (5, 3)}
+    parts = {"mean": (FEATURES,), "directions": (FEATURES, 3), "centers": (5, 3)}
     made.familiarity = Familiarity(
         **{name: torch.rand(size).half() for name, size in parts.items()}, limit=1.5
     )
@@ -38,7 +38,7 @@ def assert_same(ours, theirs):
     assert ours.familiarity.limit == theirs.familiarity.limit
     assert torch.equal(ours.familiarity.mean, theirs.familiarity.mean)
     assert torch.equal(ours.familiarity.directions, theirs.familiarity.directions)
-    assert torch.equal(ours.familiarity.centres, theirs.familiarity.centres)
+    assert torch.equal(ours.familiarity.centers, theirs.familiarity.centers)
 
 
 def test_they_come_back(model, folder):

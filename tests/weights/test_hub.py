@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from lightcars.errors import CheckpointError, DownloadError, HubFileMissingError
 from lightcars.models.familiarity import Familiarity
 from lightcars.sharing import Training, from_pretrained, push_to_hub
 from lightcars.weights import hub as module
+from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import save
 from lightcars.weights.download import file_digest
 from lightcars.weights.hub import hub_file, hub_weights, split_hub_id
@@ -797,3 +799,14 @@ def test_architecture_that_is_not_here(hub):
     put(hub, "owner/other", {SAFE: WEIGHTS, "config.json": config})
     text = message("owner/other", call=from_pretrained, kind=CheckpointError)
     assert "'resnet50', which is not here" in text
+
+
+def test_entries_of_the_catalog_are_fetched_at_their_revision(hub, monkeypatch):
+    """A newer commit of the repository, with other weights, changes nothing; unpinned, it is taken."""
+    entry = find_tag("timm/tf_efficientnet_b0.in1k")
+    repository = hub.repositories[entry.hub_id] = Repository()
+    pinned = replace(entry, revision=repository.commit({SAFE: WEIGHTS}))
+    repository.commit({SAFE: b"newer"})
+    for row, content in ((pinned, WEIGHTS), (replace(entry, revision=None), b"newer")):
+        monkeypatch.setattr("lightcars.weights.locate.find_weights", lambda model, name, row=row: row)
+        assert locate(entry.tag, entry.model).path.read_bytes() == content

@@ -22,6 +22,7 @@ from lightcars.deploy.calibration import Calibration, as_calibration
 from lightcars.deploy.cpu import processor
 from lightcars.deploy.runners import installed_version
 from lightcars.models.image_model import ImageModel
+from lightcars.models.unwrapping import unwrap
 from lightcars.version import __version__
 from lightcars.weights.checkpoint import save
 
@@ -55,7 +56,7 @@ def bench(
         ConfigError, DeviceError, OptimizationError: something that cannot be measured here.
         MissingExtraError: an engine that was named is not installed.
     """
-    models = {name: getattr(model, "_orig_mod", model) for name, model in models.items()}
+    models = {name: unwrap(model) for name, model in models.items()}
     jobs = plan(models, settings)
     rows = []
     with tempfile.TemporaryDirectory(prefix="lightcars-bench-") as work, _bar(jobs, progress) as show:

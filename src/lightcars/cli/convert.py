@@ -45,14 +45,14 @@ def convert(
 
     Example: lightcars convert runs/first/best for_timm.safetensors --to timm
     """
-    from lightcars.weights.catalog import TENSORFLOW
+    from lightcars.models.tensor_names import NATIVE, TENSORFLOW
     from lightcars.weights.conversion import convert_weights
 
     changes: dict[str, Any] = {}
     if tensorflow is not None:
         if to is None:
             raise ConfigError("--tensorflow and --native say how to read the weights for --to; give it too.")
-        changes = dict(TENSORFLOW) if tensorflow else {"padding": "symmetric", "batch_norm_eps": 1e-5}
+        changes = dict((TENSORFLOW if tensorflow else NATIVE).settings)
     done = convert_weights(source, target, to=to, model=model, changes=changes)
     if as_json:
         typer.echo(

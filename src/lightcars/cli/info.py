@@ -42,7 +42,7 @@ def info(
     network = create_model(model, device="cpu" if latency else "meta", **changes)
     figures = profile(network, backward=backward, latency=latency)
     if as_json:
-        about = {"name": model, "config": asdict(network.config)}  # type: ignore[call-overload]
+        about = {"name": model, "config": asdict(network.config)}
         typer.echo(json.dumps(about | json.loads(figures.to_json()), indent=2))
     elif markdown:
         typer.echo(figures.to_markdown(depth=depth), nl=False)

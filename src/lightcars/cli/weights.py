@@ -22,6 +22,7 @@ def weights(
 ) -> None:
     """List the published weights that `weights=` takes by their tag.
 
+    Weights that a digest or a commit pins are always the same file; of unpinned ones the newest is taken.
     Accuracies are the publishers', at the size shown, on ImageNet-1k if the tag names no other data; what no
     source states is unknown.
 
@@ -38,13 +39,14 @@ def weights(
         size = UNKNOWN if entry.size_mb is None else f"{entry.size_mb:.0f} MB"
         top1 = UNKNOWN if entry.top1_percent is None else f"{entry.top1_percent:.1f} %"
         pixels = f"{entry.preprocessing.resolution} px"
-        return (entry.tag, top1, pixels, size, entry.license or UNKNOWN)
+        shown = (entry.tag, top1, pixels, size, entry.license or UNKNOWN)
+        return shown if model is None else (*shown, entry.pin)
 
     if not entries:
         typer.echo(f"no published weights of {model} are known; a folder or file of your own can be given")
         return
     print_table(
-        ("tag", "top-1", "input", "size", "license"),
+        ("tag", "top-1", "input", "size", "license", *(() if model is None else ("pinned by",))),
         [row(entry) for entry in entries],
         right="top-1,input,size",
     )
@@ -52,4 +54,9 @@ def weights(
 
 def _plain(entry: Any) -> dict[str, Any]:
     values = {field.name: getattr(entry, field.name) for field in fields(entry)}
-    return {**values, "settings": dict(entry.settings), "preprocessing": asdict(entry.preprocessing)}
+    return {
+        **values,
+        "pin": entry.pin,
+        "settings": dict(entry.settings),
+        "preprocessing": asdict(entry.preprocessing),
+    }

@@ -22,10 +22,10 @@ from lightcars.counters.skeleton import (
     input_shape,
     running_skeleton,
     skeleton,
-    unwrap,
 )
 from lightcars.counters.tables import markdown_table, short_number, text_table
 from lightcars.errors import CountingError
+from lightcars.models.unwrapping import unwrap
 
 TEXT_WIDTH = 80
 

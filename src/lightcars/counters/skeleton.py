@@ -10,27 +10,16 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
 from lightcars.errors import CountingError, InputError, LightcarsError
 from lightcars.models.image_model import ImageModel
+from lightcars.models.unwrapping import unwrap
 
 InputSize: TypeAlias = int | tuple[int, ...] | list[int] | None
 
 HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"})
 _SHARED = frozenset({bool, int, float, str, bytes, tuple, type(None), torch.dtype, torch.device})
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """The module inside `torch.compile`, DataParallel or DistributedDataParallel."""
-    while True:
-        if isinstance(model, DataParallel | DistributedDataParallel):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod  # type: ignore[assignment]
-        else:
-            return model
 
 
 @torch.inference_mode(mode=False)

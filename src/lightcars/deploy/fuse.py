@@ -14,8 +14,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
 from lightcars.deploy.onednn import can_prepare, kernel, suits
 from lightcars.errors import FusionError
-from lightcars.layers import BlockSequence, ConvNormAct, GhostBottleneck, GhostModule, MBConv, SqueezeExcite
+from lightcars.layers import (
+    BlockSequence,
+    ConvNormAct,
+    GhostModule,
+    GlobalAveragePool,
+    Residual,
+    SqueezeExcite,
+)
 from lightcars.models.image_model import ImageModel
+from lightcars.models.unwrapping import require_plain_weights, unwrap_model
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
 Parts: TypeAlias = tuple[Function, Iterable[Function], Function]
@@ -27,7 +35,7 @@ class FusedModel(ImageModel):
     """What `fuse` returns: same input, same outputs, but it cannot train.
 
     Its parameters are not those of its config. It pickles, copies, exports and compiles, but a checkpoint is
-    saved from the model that it was made from. On a CPU its trunk runs as the functions of
+    saved from the model that it was made from. On a CPU its backbone runs as the functions of
     `lightcars.deploy.onednn`, made at the first call; elsewhere its modules run themselves.
 
     Args:
@@ -37,14 +45,16 @@ class FusedModel(ImageModel):
     fused = True
 
     def __init__(self, model: ImageModel) -> None:
-        super().__init__()
-        self.config = model.config
-        self.stem = _fused(model.stem)
-        self.blocks = BlockSequence(*(_fused(block) for block in model.blocks))
-        self.head = _fused(model.head)
-        neck = getattr(model, "neck", None)
-        self.neck = None if neck is None else _fused_neck(neck)
-        self.classifier = model.classifier
+        super().__init__(
+            model.config,
+            stem=_fused(model.stem),
+            blocks=BlockSequence(*(_fused(block) for block in model.blocks)),
+            head=_fused(model.head),
+            pool=GlobalAveragePool() if isinstance(model.pool, GlobalAveragePool) else model.pool,
+            neck=_fused_neck(model.neck),
+            classifier=model.classifier,
+        )
+        self.dropout = nn.Identity()
         self.take_description(model)
         self._prepared: Parts | None = None
         self.requires_grad_(False).to(memory_format=torch.channels_last)
@@ -84,14 +94,6 @@ class FusedModel(ImageModel):
             if position in wanted:
                 maps.append(x)
         return maps
-
-    def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """The last map -> (N, num_classes) logits, or the vector before the classifier."""
-        vector = x.mean((2, 3))
-        if self.neck is not None:
-            vector = self.neck(vector)
-        y: Tensor = vector if pre_logits else self.classifier(vector)
-        return y
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles prepare their own: weights in oneDNN's layout can be neither."""
@@ -156,29 +158,24 @@ def fuse(model: ImageModel) -> ImageModel:
     >>> fuse(ghostnet()).training
     False
     """
-    model = getattr(model, "_orig_mod", model)
-    if not isinstance(model, ImageModel):
-        raise FusionError(f"fuse takes a model of lightcars, not a {type(model).__name__}.")
+    model = unwrap_model(model, "fuse takes a model of lightcars", FusionError)
     if isinstance(model, FusedModel):
         return model
-    _require_plain_weights(model)
+    require_plain_weights(model, FusionError)
     return FusedModel(copy.deepcopy(model).eval())
-
-
-def _require_plain_weights(model: ImageModel) -> None:
-    for name, layer in model.named_modules():
-        if not isinstance(layer, nn.Conv2d | nn.Linear):
-            continue
-        if "weight" not in dict(layer.named_parameters(recurse=False)):
-            raise FusionError(
-                f"the weight of {name} is computed anew at each call (parametrized, or pruned); make it a"
-                " plain one first, with torch.nn.utils.parametrize.remove_parametrizations or"
-                " torch.nn.utils.prune.remove."
-            )
 
 
 @singledispatch
 def _fused(layer: nn.Module) -> nn.Module:
+    """Return what does the same in evaluation mode; of a block it needs to know `Residual` only."""
+    if isinstance(layer, Residual):
+        shortcut = layer.shortcut
+        passes = shortcut is None or isinstance(shortcut, nn.Identity)
+        return FusedBlock(
+            _without_identities(layer.branch),
+            residual=shortcut is not None,
+            shortcut=None if passes else cast(nn.Sequential, _fused(cast(nn.Module, shortcut))),
+        )
     raise FusionError(
         f"fuse does not know the layer {type(layer).__name__}; fuse the model before replacing layers."
     )
@@ -203,17 +200,8 @@ def _(ghost: GhostModule) -> FusedGhost:
 
 
 @_fused.register
-def _(block: MBConv) -> FusedBlock:
-    branch = (block.expand, block.depthwise, block.squeeze_excite, block.project)
-    return FusedBlock(_without_identities(branch), residual=block.residual)
-
-
-@_fused.register
-def _(block: GhostBottleneck) -> FusedBlock:
-    branch = (block.expand, block.depthwise, block.squeeze_excite, block.project)
-    identity = isinstance(block.shortcut, nn.Identity)
-    shortcut = None if identity else cast(nn.Sequential, _fused(block.shortcut))
-    return FusedBlock(_without_identities(branch), residual=True, shortcut=shortcut)
+def _(nothing: nn.Identity) -> nn.Identity:
+    return nothing
 
 
 @_fused.register
@@ -225,13 +213,18 @@ def _without_identities(layers: tuple[nn.Module, ...]) -> list[nn.Module]:
     return [_fused(layer) for layer in layers if not isinstance(layer, nn.Identity)]
 
 
-def _fused_neck(neck: nn.Sequential) -> nn.Sequential:
-    """GhostNet's layers between pooling and classifier, for a vector."""
-    first, *rest = neck
-    linear = _as_linear(cast(Any, first))
-    if isinstance(rest[0], nn.BatchNorm1d):
-        linear, rest = fuse_linear_bn_eval(linear, rest[0]), rest[1:]
-    return nn.Sequential(linear, *rest)
+def _fused_neck(neck: nn.Module) -> nn.Module:
+    """Return the layers between pooling and classifier, for a vector: 1x1 convolutions become linear."""
+    if not isinstance(neck, nn.Sequential):
+        return neck
+    layers: list[nn.Module] = []
+    for layer in neck:
+        before = layers[-1] if layers else None
+        if isinstance(layer, nn.BatchNorm1d) and isinstance(before, nn.Linear):
+            layers[-1] = fuse_linear_bn_eval(before, layer)
+        else:
+            layers.append(_as_linear(layer) if isinstance(layer, nn.Conv2d) else layer)
+    return nn.Sequential(*layers)
 
 
 def _as_linear(layer: nn.Conv2d | nn.Linear) -> nn.Linear:

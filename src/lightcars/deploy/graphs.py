@@ -18,6 +18,7 @@ from torch.export import Dim, ExportedProgram
 from lightcars.deploy.engines import quietly, require
 from lightcars.errors import ExportError, LightcarsError
 from lightcars.models.image_model import ImageModel
+from lightcars.models.unwrapping import require_weights, unwrap_model
 from lightcars.models.validation import MIN_RESOLUTION, require_int
 
 if TYPE_CHECKING:
@@ -176,11 +177,8 @@ def for_export(model: ImageModel) -> ImageModel:
     Raises:
         ExportError: not a model of this library, or one without weights.
     """
-    model = getattr(model, "_orig_mod", model)
-    if not isinstance(model, ImageModel):
-        raise ExportError(f"export takes a model of lightcars, not a {type(model).__name__}.")
-    if any(tensor.is_meta for tensor in model.state_dict().values()):
-        raise ExportError("the model has no weights (it is on the meta device); build it elsewhere.")
+    model = unwrap_model(model, "export takes a model of lightcars", ExportError)
+    require_weights(model, ExportError)
     ready = not any(module.training for module in model.modules()) and all(
         tensor.device.type == "cpu"
         and tensor.is_contiguous()

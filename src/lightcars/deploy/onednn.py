@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
 from lightcars.layers import SameConv2d
-from lightcars.layers.activation import SiLU
 from lightcars.layers.conv_norm_act import same_padding
 
 Kernel: TypeAlias = Callable[[Tensor], Tensor]
@@ -24,7 +23,22 @@ Pads: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 """Pixels of padding (before, after) the height and the width."""
 _Arguments: TypeAlias = tuple[Any, ...]
 
-_POST_OPS: dict[type, str] = {type(None): "none", nn.ReLU: "relu", SiLU: "swish"}
+PostOp: TypeAlias = tuple[str, list[float], str]
+"""An activation as oneDNN computes it with a convolution: its name, numbers and algorithm."""
+
+_POST_OPS: dict[type, PostOp] = {
+    type(None): ("none", [], ""),
+    nn.ReLU: ("relu", [], ""),
+    nn.ReLU6: ("hardtanh", [0.0, 6.0], ""),
+    nn.SiLU: ("swish", [], ""),
+    nn.Hardswish: ("hardswish", [], ""),
+    nn.Hardsigmoid: ("hardsigmoid", [], ""),
+}
+"""The others run as modules; a test sees to it that no registered model has one of them."""
+
+
+def _post_op(act: nn.Module | None) -> PostOp | None:
+    return next((_POST_OPS[kind] for kind in type(act).__mro__ if kind in _POST_OPS), None)
 
 
 def _operator(name: str) -> Any:
@@ -71,7 +85,7 @@ def kernel(layer: nn.Module) -> Kernel:
 
 @kernel.register
 def _(layer: FusedConv) -> Kernel:
-    post_op = _POST_OPS.get(type(layer.act))
+    post_op = _post_op(layer.act)
     if post_op is None:
         return layer
     conv = layer.conv
@@ -83,14 +97,12 @@ def _(layer: FusedConv) -> Kernel:
     return _padded_convolution(conv, post_op, ((height, height), (width, width)))
 
 
-def _pixelwise(conv: nn.Conv2d, post_op: str) -> Kernel:
+def _pixelwise(conv: nn.Conv2d, post_op: PostOp) -> Kernel:
     """A 1x1 convolution as a linear layer over the pixels, whose call costs less."""
     rest: _Arguments = (
         _pack_linear(conv.weight.detach().flatten(1).contiguous()),
         conv.bias,
-        post_op,
-        [],
-        "",
+        *post_op,
     )
 
     def run(x: Tensor) -> Tensor:
@@ -100,12 +112,12 @@ def _pixelwise(conv: nn.Conv2d, post_op: str) -> Kernel:
     return run
 
 
-def _padded_convolution(conv: nn.Conv2d, post_op: str, pads: Pads) -> Kernel:
+def _padded_convolution(conv: nn.Conv2d, post_op: PostOp, pads: Pads) -> Kernel:
     """oneDNN pads both ends alike: what is less before than after, the kernel gets as zeros."""
     (top, bottom), (left, right) = pads
     weight = F.pad(conv.weight.detach(), (right - left, 0, bottom - top, 0))
     geometry = ([bottom, right], list(conv.stride), list(conv.dilation), conv.groups)
-    rest: _Arguments = (_pack_convolution(weight, *geometry, None), conv.bias, *geometry, post_op, [], "")
+    rest: _Arguments = (_pack_convolution(weight, *geometry, None), conv.bias, *geometry, *post_op)
 
     def run(x: Tensor) -> Tensor:
         y: Tensor = _convolution(x, *rest)
@@ -114,7 +126,7 @@ def _padded_convolution(conv: nn.Conv2d, post_op: str, pads: Pads) -> Kernel:
     return run
 
 
-def _same_convolution(conv: nn.Conv2d, post_op: str) -> Kernel:
+def _same_convolution(conv: nn.Conv2d, post_op: PostOp) -> Kernel:
     """SAME padding: for each amount of it, at most two an axis, a kernel made at the first need."""
     prepared: dict[Pads, Kernel] = {}
     pads_of = partial(same_padding, kernel_size=conv.kernel_size[0], stride=conv.stride[0])

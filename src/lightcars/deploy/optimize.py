@@ -28,6 +28,7 @@ from lightcars.deploy.verification import judge
 from lightcars.errors import ConfigError, LightcarsError, OptimizationError, did_you_mean
 from lightcars.models.image_model import ImageModel
 from lightcars.models.transforms import preprocessing_of
+from lightcars.models.unwrapping import require_weights, unwrap_model
 from lightcars.models.validation import MIN_RESOLUTION, require_int
 from lightcars.version import __version__
 
@@ -123,11 +124,8 @@ def cache_folder() -> Path:
 
 def _source(model: ImageModel, batch: int, resolution: int | None, threads: int | None) -> Source:
     """What is to be optimized, checked."""
-    model = getattr(model, "_orig_mod", model)
-    if not isinstance(model, ImageModel):
-        raise OptimizationError(f"optimize takes a model of lightcars, not a {type(model).__name__}.")
-    if any(tensor.is_meta for tensor in model.state_dict().values()):
-        raise OptimizationError("the model has no weights (it is on the meta device); build it elsewhere.")
+    model = unwrap_model(model, "optimize takes a model of lightcars", OptimizationError)
+    require_weights(model, OptimizationError)
     require_int("batch", batch, at_least=1)
     resolution = own_resolution(model) if resolution is None else resolution
     require_int("resolution", resolution, at_least=MIN_RESOLUTION)

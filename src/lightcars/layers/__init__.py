@@ -6,6 +6,8 @@ from lightcars.layers.drop_path import DropPath
 from lightcars.layers.ghost import GhostBottleneck, GhostModule
 from lightcars.layers.initialization import initialize
 from lightcars.layers.mbconv import MBConv
+from lightcars.layers.pooling import GlobalAveragePool
+from lightcars.layers.residual import Residual
 from lightcars.layers.squeeze_excite import ClampGate, SqueezeExcite
 
 __all__ = [
@@ -16,7 +18,9 @@ __all__ = [
     "DropPath",
     "GhostBottleneck",
     "GhostModule",
+    "GlobalAveragePool",
     "MBConv",
+    "Residual",
     "SameConv2d",
     "SqueezeExcite",
     "initialize",

@@ -101,6 +101,11 @@ class GhostBottleneck(nn.Module):
             else nn.Sequential(depthwise(in_channels), ConvNormAct(in_channels, out_channels, style=linear))
         )
 
+    @property
+    def branch(self) -> tuple[nn.Module, ...]:
+        """As `Residual` says."""
+        return self.expand, self.depthwise, self.squeeze_excite, self.project
+
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.drop_path(self.project(self.squeeze_excite(self.depthwise(self.expand(x)))))
         y += self.shortcut(x)

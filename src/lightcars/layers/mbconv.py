@@ -1,7 +1,8 @@
-"""MBConv, the mobile inverted bottleneck of EfficientNet (arXiv 1905.11946; MobileNetV2, 1801.04381)."""
+"""MBConv, the mobile inverted bottleneck (MobileNetV2, arXiv 1801.04381; EfficientNet, arXiv 1905.11946)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
 from torch import Tensor, nn
@@ -9,7 +10,6 @@ from torch import Tensor, nn
 from lightcars.layers.activation import SiLU
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
-from lightcars.layers.squeeze_excite import SqueezeExcite
 
 SILU = ConvStyle(activation=SiLU)
 
@@ -26,7 +26,7 @@ class MBConv(nn.Module):
         expand_ratio: hidden channels per input channel; 1 leaves the expansion out.
         kernel_size: of the depthwise convolution.
         stride: of the depthwise convolution.
-        squeeze_reduction: the squeeze's hidden width is in_channels // squeeze_reduction; 0 for none.
+        squeeze_excite: makes the squeeze-and-excitation for the hidden channels; None for none.
         drop_path: probability of dropping the branch for a sample while training.
         style: activation, padding and normalization.
     """
@@ -39,7 +39,7 @@ class MBConv(nn.Module):
         expand_ratio: int = 6,
         kernel_size: int = 3,
         stride: int = 1,
-        squeeze_reduction: int = 4,
+        squeeze_excite: Callable[[int], nn.Module] | None = None,
         drop_path: float = 0.0,
         style: ConvStyle = SILU,
     ) -> None:
@@ -50,18 +50,19 @@ class MBConv(nn.Module):
         self.depthwise = ConvNormAct(
             hidden, hidden, kernel_size=kernel_size, stride=stride, groups=hidden, style=style
         )
-        self.squeeze_excite = (
-            SqueezeExcite(
-                hidden,
-                reduced_channels=max(1, in_channels // squeeze_reduction),
-                activation=style.activation,
-                inplace=True,
-            )
-            if squeeze_reduction
-            else nn.Identity()
-        )
+        self.squeeze_excite = squeeze_excite(hidden) if squeeze_excite else nn.Identity()
         self.project = ConvNormAct(hidden, out_channels, style=style.linear())
         self.drop_path = DropPath(drop_path) if self.residual and drop_path > 0 else nn.Identity()
+
+    @property
+    def branch(self) -> tuple[nn.Module, ...]:
+        """As `Residual` says."""
+        return self.expand, self.depthwise, self.squeeze_excite, self.project
+
+    @property
+    def shortcut(self) -> nn.Module | None:
+        """As `Residual` says."""
+        return nn.Identity() if self.residual else None
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.drop_path(self.project(self.squeeze_excite(self.depthwise(self.expand(x)))))

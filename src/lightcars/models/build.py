@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any, cast
 
 import torch
 
-from lightcars.errors import ConfigError, DeviceError
-from lightcars.models.efficientnet.config import EfficientNetConfig
-from lightcars.models.efficientnet.model import EfficientNet
-from lightcars.models.ghostnet.config import GhostNetConfig
-from lightcars.models.ghostnet.model import GhostNet
+from lightcars.errors import DeviceError
+from lightcars.models.config import ModelConfig
+from lightcars.models.families import family_of
 from lightcars.models.image_model import ImageModel
-from lightcars.models.registry import AnyConfig
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -31,21 +29,19 @@ def resolve_device(device: str | torch.device) -> torch.device:
     return resolved
 
 
-def build_skeleton(config: AnyConfig) -> ImageModel:
-    """The model on the meta device: its structure and shapes, no memory for weights."""
+def build_skeleton(config: ModelConfig) -> ImageModel:
+    """Build the model on the meta device: its structure and shapes, no memory for weights."""
     return _build_on(torch.device("meta"), config)
 
 
-def _build_on(device: torch.device, config: AnyConfig) -> ImageModel:
+def build_model(config: ModelConfig, *, device: str | torch.device = "cpu") -> ImageModel:
+    """Build the model of `config` with fresh weights, in training mode."""
+    return _build_on(resolve_device(device), config)
+
+
+def _build_on(device: torch.device, config: ModelConfig) -> ImageModel:
+    kind = cast(Any, family_of(config).model_class())
     already = device == torch.get_default_device()
     with nullcontext() if already else device:  # the context intercepts every call of torch
-        if isinstance(config, EfficientNetConfig):
-            return EfficientNet(config)
-        if isinstance(config, GhostNetConfig):
-            return GhostNet(config)
-    raise ConfigError(f"{type(config).__name__} is not the config of a model family.")
-
-
-def build_model(config: AnyConfig, *, device: str | torch.device = "cpu") -> ImageModel:
-    """The model of `config` with fresh weights, in training mode."""
-    return _build_on(resolve_device(device), config)
+        model: ImageModel = kind(config)
+    return model

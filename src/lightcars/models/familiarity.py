@@ -28,18 +28,18 @@ class Familiarity:
     Attributes:
         mean: (F,), of the features.
         directions: (F, K), their main directions, scaled so that the training's images vary by one in each.
-        centres: (C, K), the mean image of each class in these directions.
+        centers: (C, K), the mean image of each class in these directions.
         limit: distances from the nearest centre above it are unfamiliar.
     """
 
     mean: Tensor
     directions: Tensor
-    centres: Tensor
+    centers: Tensor
     limit: float
 
     def distance(self, maps: Sequence[Tensor]) -> Tensor:
         """What `features` returns, each (N, C, h, w) -> (N,): how far from the nearest class each is."""
-        return distance(pooled(maps), self.mean, self.directions, self.centres)
+        return distance(pooled(maps), self.mean, self.directions, self.centers)
 
     def is_familiar(self, maps: Sequence[Tensor]) -> Tensor:
         """What `features` returns -> (N,): whether each image looks like those of the training."""
@@ -51,9 +51,9 @@ def pooled(maps: Sequence[Tensor]) -> Tensor:
     return torch.cat([each.mean((2, 3)).float() for each in maps], dim=1)
 
 
-def distance(features: Tensor, mean: Tensor, directions: Tensor, centres: Tensor) -> Tensor:
+def distance(features: Tensor, mean: Tensor, directions: Tensor, centers: Tensor) -> Tensor:
     """(N, F), (F,), (F, K), (C, K) -> (N,): Euclidean distance from the nearest centre."""
-    middle, basis, known = (part.to(features.device, torch.float32) for part in (mean, directions, centres))
+    middle, basis, known = (part.to(features.device, torch.float32) for part in (mean, directions, centers))
     found: Tensor = torch.cdist((features.float() - middle) @ basis, known).amin(1)
     return found
 
@@ -82,11 +82,11 @@ def fit_familiarity(
     main = (variances > variances[-1] * 1e-6) & (variances > 0)
     main[:-NUM_DIRECTIONS] = False
     directions = scale[:, None] * basis[:, main] / variances[main].sqrt()
-    centres = torch.stack([values[labels == label].mean(0) for label in labels.unique()]) @ directions
-    kept = [part.to(dtype).contiguous() for part in (mean, directions, centres)]
+    centers = torch.stack([values[labels == label].mean(0) for label in labels.unique()]) @ directions
+    kept = [part.to(dtype).contiguous() for part in (mean, directions, centers)]
     if not main.any():
         raise InputError("what looks familiar cannot be fitted: all images have the same features.")
     if not all(part.isfinite().all() for part in kept):
         raise InputError(f"what looks familiar cannot be fitted: the features are too large for {dtype}.")
     limit = distance(others, *kept).quantile(FAMILIAR_SHARE).item()
-    return Familiarity(mean=kept[0], directions=kept[1], centres=kept[2], limit=limit)
+    return Familiarity(mean=kept[0], directions=kept[1], centers=kept[2], limit=limit)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-STEM_STRIDE = 2
-
 
 @dataclass(frozen=True, slots=True)
 class FeatureMap:
@@ -23,10 +21,12 @@ class FeatureMap:
     block: int
 
 
-def feature_maps(channels: Sequence[int], strides: Sequence[int]) -> tuple[FeatureMap, ...]:
-    """The last block at each stride, given the output channels and the stride of every block."""
+def feature_maps(
+    channels: Sequence[int], strides: Sequence[int], *, stem_stride: int
+) -> tuple[FeatureMap, ...]:
+    """Return the last block at each stride, given output channels and stride of every block."""
     maps = []
-    stride = STEM_STRIDE
+    stride = stem_stride
     for block, block_stride in enumerate(strides):
         stride *= block_stride
         if block + 1 == len(strides) or strides[block + 1] > 1:

@@ -1,14 +1,12 @@
-"""What every model of the zoo can do, whatever its family."""
+"""The one base class of all families: parts of the same names, one forward pass, one head."""
 
 from __future__ import annotations
-
-from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 from lightcars.errors import InputError
-from lightcars.layers import BlockSequence, initialize
+from lightcars.layers import BlockSequence, GlobalAveragePool, initialize
 from lightcars.layers.initialization import Linear
 from lightcars.models.config import ModelConfig
 from lightcars.models.familiarity import Familiarity
@@ -19,15 +17,21 @@ from lightcars.models.validation import change_config
 
 
 class ImageModel(nn.Module):
-    """Stem, blocks, head convolution; then a head that ends in dropout and a classifier.
+    """Stem, blocks, head convolution; then pooling, neck, dropout and classifier.
 
-    (N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32. A family fills the
-    parts in its `__init__` and says in `forward_head` how the last map becomes logits.
+    (N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32. A family makes its
+    parts and hands them to this class; see `models/<family>/model.py`.
+
+    Args:
+        config: what the model is built from.
+        stem, blocks: from the image to the last block's map.
+        head: from there to the last map, (N, feature_channels, h, w); None for nothing.
+        pool: from the last map to a vector; None for global average pooling.
+        neck: from the pooled vector to that before the classifier, (N, head_channels); None for nothing.
+        classifier: None for a new linear layer, or the identity if the config has no classes.
 
     Attributes:
-        config: what the model was built from.
-        stem, blocks, head: from the image to the last map.
-        classifier: a linear layer, or the identity if the config has no classes.
+        config, stem, blocks, head, pool, neck, dropout, classifier: as above.
         origin: where its weights came from; None for fresh ones.
         preprocessing: what its weights expect of their input, if known; see `lightcars.transforms_for`.
         classes: names of its outputs in order, if known.
@@ -38,10 +42,6 @@ class ImageModel(nn.Module):
     """
 
     config: ModelConfig
-    stem: nn.Module
-    blocks: BlockSequence
-    head: nn.Module
-    classifier: nn.Module
     origin: WeightsOrigin | None = None
     preprocessing: Preprocessing | None = None
     classes: tuple[str, ...] | None = None
@@ -49,10 +49,36 @@ class ImageModel(nn.Module):
     familiarity: Familiarity | None = None
     fused: bool = False
 
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        stem: nn.Module,
+        blocks: BlockSequence,
+        head: nn.Module | None = None,
+        pool: nn.Module | None = None,
+        neck: nn.Module | None = None,
+        classifier: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.stem, self.blocks = stem, blocks
+        self.head = nn.Identity() if head is None else head
+        self.pool = GlobalAveragePool() if pool is None else pool
+        self.neck = nn.Identity() if neck is None else neck
+        self.dropout: nn.Module = nn.Dropout(config.dropout)
+        self.classifier = self._make_classifier() if classifier is None else classifier
+
     @property
     def feature_info(self) -> tuple[FeatureMap, ...]:
         """Channels and stride of each map that `features` returns."""
-        return feature_maps(self.config.block_channels, self.config.block_strides)
+        config = self.config
+        return feature_maps(config.block_channels, config.block_strides, stem_stride=config.stem_stride)
+
+    @property
+    def last_part(self) -> str:
+        """Name of the part whose output the classifier takes: the neck if it has weights, else the head."""
+        return "neck" if list(self.neck.parameters()) else "head"
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(N, img_channels, H, W) -> the last map, (N, feature_channels, ceil(H / 32), ceil(W / 32))."""
@@ -60,9 +86,11 @@ class ImageModel(nn.Module):
         y: Tensor = self.head(self.blocks(self.stem(x)))
         return y
 
-    @abstractmethod
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """The last map -> (N, num_classes) logits, or the vector before the classifier."""
+        """The last map -> (N, num_classes) logits, or the (N, head_channels) vector before the classifier."""
+        vector: Tensor = self.neck(self.pool(x)).flatten(1)
+        y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
+        return y
 
     def forward(self, x: Tensor) -> Tensor:
         return self.forward_head(self.forward_features(x))
@@ -78,18 +106,18 @@ class ImageModel(nn.Module):
         self.temperature, self.familiarity = other.temperature, other.familiarity
 
     def reset_parameters(self) -> None:
-        """Draws new initial weights."""
+        """Sample new initial weights."""
         self.initialize_layers(self)
 
     def initialize_layers(self, module: nn.Module) -> None:
-        """Draws new initial weights for `module`, a part of this model."""
+        """Sample new initial weights for `module`, a part of this model."""
         initialize(module)
 
     def reset_classifier(self, num_classes: int) -> None:
         """Puts a new classifier, with new weights, in place of the old one; 0 leaves it out."""
         self.config = change_config(self.config, {"num_classes": num_classes})
         self.classes, self.temperature, self.familiarity = None, 1.0, None
-        like = next(self.head.parameters())
+        like = next(self.blocks.parameters())
         with torch.device(like.device):
             self.classifier = self._make_classifier()
         self.classifier.to(dtype=like.dtype).train(self.training)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from lightcars.errors import InputError
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.models.unwrapping import unwrap
 
 if TYPE_CHECKING:
     from torchvision.transforms import v2
@@ -62,7 +63,7 @@ def preprocessing_of(model: Any) -> Preprocessing:
     Raises:
         InputError: the model's weights came without preprocessing, or are fresh.
     """
-    model = getattr(model, "_orig_mod", model)
+    model = unwrap(model)
     preprocessing = model if isinstance(model, Preprocessing) else getattr(model, "preprocessing", None)
     if preprocessing is None:
         raise InputError(

@@ -56,6 +56,11 @@ def change_config(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
     return replace(config, **changes)
 
 
+def has_setting(config: object, name: str) -> bool:
+    """Return whether a config has a setting of that name."""
+    return any(field.name == name for field in fields(config))  # type: ignore[arg-type]
+
+
 def require_rows(name: str, rows: object, kind: type) -> None:
     """A ConfigError unless `rows` is a tuple of `kind` with at least one in it."""
     if not isinstance(rows, tuple) or not rows or not all(isinstance(row, kind) for row in rows):

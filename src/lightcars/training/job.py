@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
@@ -22,7 +22,7 @@ from lightcars.errors import ConfigError, DataError
 from lightcars.models.build import build_model, resolve_device
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.registry import AnyConfig, find_model
+from lightcars.models.registry import find_model
 from lightcars.models.validation import change_config
 from lightcars.recipes.files import load_recipe, recipe_from
 from lightcars.recipes.recipe import AUTO, ModelRecipe, Recipe
@@ -125,7 +125,7 @@ def description(job: TrainingJob) -> dict[str, Any]:
     cars = job.cars
     return {
         "lightcars_version": __version__,
-        "model": {"name": job.name, **describe_config(cast(AnyConfig, job.network.config))},
+        "model": {"name": job.name, **describe_config(job.network.config)},
         "weights": None if job.network.origin is None else str(job.network.origin),
         "recipe": job.recipe.to_dict(),
         **_growth(job),

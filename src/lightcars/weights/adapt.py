@@ -11,10 +11,9 @@ from torch import Tensor
 
 from lightcars.errors import CheckpointError
 from lightcars.models.build import build_skeleton
-from lightcars.models.efficientnet.config import EfficientNetConfig
+from lightcars.models.config import ModelConfig
 from lightcars.models.image_model import ImageModel
-from lightcars.models.registry import AnyConfig
-from lightcars.models.validation import change_config
+from lightcars.models.validation import change_config, has_setting
 
 STEM = "stem.conv.weight"
 CLASSIFIER = "classifier.weight"
@@ -30,26 +29,25 @@ class Fitted:
     initialized: tuple[str, ...]
 
 
-def config_of(tensors: Mapping[str, Tensor], base: AnyConfig) -> AnyConfig:
+def config_of(tensors: Mapping[str, Tensor], base: ModelConfig) -> ModelConfig:
     """`base` with the ends that the tensors (under our names) have: inputs, width before, classes."""
-    before = _before_classifier(base)
     seen: dict[str, Any] = {}
     if STEM in tensors and tensors[STEM].ndim == 4 and tensors[STEM].shape[1]:
         seen["img_channels"] = tensors[STEM].shape[1]
     if CLASSIFIER in tensors and tensors[CLASSIFIER].ndim:
         seen["num_classes"] = tensors[CLASSIFIER].shape[0]
-    width = tensors[before].shape[0] if before in tensors and tensors[before].ndim else 0
-    if width not in (0, base.head_channels):
+    width = _width_before_classifier(tensors)
+    if width not in (0, base.head_channels) and has_setting(base, "out_channels"):
         seen["out_channels"] = width
-    config: AnyConfig = change_config(base, seen)
+    config: ModelConfig = change_config(base, seen)
     return config
 
 
 def fit(
-    config: AnyConfig,
+    config: ModelConfig,
     tensors: Mapping[str, Tensor],
     *,
-    theirs: AnyConfig,
+    theirs: ModelConfig,
     origin: str,
     device: torch.device,
     dtype: torch.dtype | None = None,
@@ -71,7 +69,7 @@ def fit(
         CheckpointError: tensors that are missing, unexpected or of another shape; all are listed.
     """
     model = build_skeleton(config)
-    dropped = _redrawn_layers(config, theirs, has_classifier=CLASSIFIER in tensors)
+    dropped = _reinitialized(model, config, theirs, has_classifier=CLASSIFIER in tensors)
     ready = {name: tensor for name, tensor in tensors.items() if not name.startswith(dropped)}
     adapted: tuple[str, ...] = ()
     stem = ready.get(STEM)
@@ -85,7 +83,7 @@ def fit(
     initialized = tuple(name for name in wanted if name.startswith(dropped))
     model.load_state_dict(ready, strict=False, assign=True)
     for layer in dropped:
-        _draw(model, layer.removesuffix("."), device, dtype)
+        _initialize(model, layer.removesuffix("."), device, dtype)
     return Fitted(model, len(ready) - len(adapted), adapted, initialized)
 
 
@@ -121,22 +119,29 @@ def check_fits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], origin
         raise CheckpointError(f"the weights in {origin} do not fit the model; {'; '.join(problems)}.")
 
 
-def _before_classifier(config: AnyConfig) -> str:
-    return "head.conv.weight" if isinstance(config, EfficientNetConfig) else "neck.0.weight"
+def _width_before_classifier(tensors: Mapping[str, Tensor]) -> int:
+    """Return the channels after the neck, or after the head where there is no neck; 0 if unknown."""
+    for part in ("neck.", "head."):
+        weights = sorted(name for name in tensors if name.startswith(part) and name.endswith(".weight"))
+        if weights:
+            return tensors[weights[-1]].shape[0] if tensors[weights[-1]].ndim else 0
+    return 0
 
 
-def _redrawn_layers(config: AnyConfig, theirs: AnyConfig, *, has_classifier: bool) -> tuple[str, ...]:
+def _reinitialized(
+    model: ImageModel, config: ModelConfig, theirs: ModelConfig, *, has_classifier: bool
+) -> tuple[str, ...]:
     """Prefixes of the layers whose shapes the change makes impossible to keep."""
     widened = config.head_channels != theirs.head_channels
     layers: list[str] = []
     if widened:
-        layers.append("head." if isinstance(config, EfficientNetConfig) else "neck.")
+        layers.append(f"{model.last_part}.")
     if widened or not has_classifier or config.num_classes != theirs.num_classes:
         layers.append("classifier.")
     return tuple(layers)
 
 
-def _draw(model: ImageModel, layer: str, device: torch.device, dtype: torch.dtype | None) -> None:
+def _initialize(model: ImageModel, layer: str, device: torch.device, dtype: torch.dtype | None) -> None:
     module = model.get_submodule(layer)
     module.to_empty(device=device)
     model.initialize_layers(module)

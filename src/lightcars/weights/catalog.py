@@ -17,25 +17,20 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from lightcars.errors import UnknownWeightsError, did_you_mean
+from lightcars.models.config import ModelConfig
+from lightcars.models.families import FAMILIES, family_of
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.registry import find_model
+from lightcars.models.registry import MODELS, find_model
+from lightcars.models.tensor_names import Form
 
 Source = Literal["lightcars", "timm", "torchvision", "lukemelas", "huawei"]
+
+UNPINNED = "unpinned"
 
 IMAGENET, CARS = "ImageNet-1k", "Stanford Cars, val, which chose the epoch"
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
-
-TENSORFLOW: Mapping[str, Any] = MappingProxyType(
-    {"padding": "same", "batch_norm_eps": 1e-3, "batch_norm_momentum": 0.01}
-)
-"""What models with TensorFlow's weights are built with."""
-
-TORCHVISION_B5_TO_B7: Mapping[str, Any] = MappingProxyType(
-    {"batch_norm_eps": 1e-3, "batch_norm_momentum": 0.01}
-)
-"""TensorFlow's batch norms with symmetric padding; torchvision's accuracies are with that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +46,7 @@ class WeightsEntry:
         num_classes: outputs.
         packaged: folder in `weights/shipped/` of this package that holds them, or None.
         hub_id: repository on the Hugging Face Hub that holds `model.safetensors`, or None.
+        revision: commit of that repository, which never changes; None takes its newest one (unpinned).
         url: address of the file, if it is neither here nor on the Hub.
         sha256: of the file: the whole digest or its beginning; None if no source gives it.
         size_mb: of the file in units of 10**6 bytes; None if no source gives it.
@@ -67,6 +63,7 @@ class WeightsEntry:
     num_classes: int = 1000
     packaged: str | None = None
     hub_id: str | None = None
+    revision: str | None = None
     url: str | None = None
     sha256: str | None = None
     size_mb: float | None = None
@@ -76,9 +73,52 @@ class WeightsEntry:
     top5_percent: float | None = None
 
     @property
+    def pin(self) -> str:
+        """What keeps another file from taking its place, in a word; "unpinned" if nothing does."""
+        if self.packaged is not None:
+            return "shipped"
+        if self.sha256 is not None:
+            return f"sha256 {self.sha256[:8]}"
+        return UNPINNED if self.revision is None else f"commit {self.revision[:8]}"
+
+    @property
     def extra_data(self) -> bool:
         """Whether it saw more than ImageNet-1k (JFT or ImageNet-12k)."""
         return "jft" in self.tag or "in12k" in self.tag
+
+
+def from_timm(architecture: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the registered model of timm's architecture, and the settings that it differs in.
+
+    A name that is not registered comes back as it is.
+    """
+    for family in FAMILIES.values():
+        for variant, entry in family.variants.items():
+            model = family.registered(variant)
+            for form in _forms(model, "timm"):
+                if architecture == f"{form.prefix}{model}":
+                    return model, _differing(entry.config, form)
+    return architecture, {}
+
+
+def _settings(model: str, source: str) -> Mapping[str, Any]:
+    """Return the settings in which a library's only form of a model differs from the registered one."""
+    (form,) = _forms(model, source)
+    return _differing(MODELS[model].config, form)
+
+
+def _forms(model: str, source: str) -> tuple[Form, ...]:
+    config = MODELS[model].config
+    names = family_of(config).names
+    if names is None or source not in names.known(config):
+        return ()
+    return names.sources[source].forms(config)
+
+
+def _differing(config: ModelConfig, form: Form) -> Mapping[str, Any]:
+    return MappingProxyType(
+        {key: value for key, value in form.settings.items() if getattr(config, key) != value}
+    )
 
 
 def _timm(
@@ -94,9 +134,10 @@ def _timm(
     num_classes: int = 1000,
 ) -> WeightsEntry:
     name = f"{architecture}.{tag}"
+    model, settings = from_timm(architecture)
     return WeightsEntry(
         tag=f"timm/{name}",
-        model=architecture.removeprefix("tf_"),
+        model=model,
         source="timm",
         preprocessing=Preprocessing(
             resolution=resolution,
@@ -106,9 +147,10 @@ def _timm(
             crop_fraction=crop,
             interpolation="bicubic",
         ),
-        settings=TENSORFLOW if architecture.startswith("tf_") else {},
+        settings=settings,
         num_classes=num_classes,
         hub_id=f"timm/{name}",
+        revision=_HUB_REVISIONS.get(name),
         sha256=_HUB_SHA256.get(name),
         license="apache-2.0",
         top1_percent=top1_percent,
@@ -140,7 +182,7 @@ def _torchvision(
             crop_fraction=resolution / resized,
             interpolation="bilinear" if bilinear else "bicubic",
         ),
-        settings=TORCHVISION_B5_TO_B7 if model[-1] in "567" else {},
+        settings=_settings(model, "torchvision"),
         url=f"https://download.pytorch.org/models/{model}{suffix}.pth",
         sha256=_digest_in(suffix),
         size_mb=round(size_mib * 2**20 / 10**6, 3),
@@ -151,10 +193,11 @@ def _torchvision(
 
 def _lukemelas(file: str, resolution: int) -> WeightsEntry:
     name = file.rpartition("-")[0]
+    model = name.removeprefix("adv-").replace("-", "_")
     adversarial = name.startswith("adv-")
     return WeightsEntry(
         tag=f"lukemelas/{name}",
-        model=name.removeprefix("adv-").replace("-", "_"),
+        model=model,
         source="lukemelas",
         preprocessing=Preprocessing(
             resolution=resolution,
@@ -163,7 +206,7 @@ def _lukemelas(file: str, resolution: int) -> WeightsEntry:
             resize="crop",
             interpolation="bicubic",
         ),
-        settings=TENSORFLOW,
+        settings=_settings(model, "lukemelas"),
         url=f"https://github.com/lukemelas/EfficientNet-PyTorch/releases/download/1.0/{file}",
         sha256=_digest_in(file),
         license="Apache",
@@ -174,6 +217,19 @@ def _digest_in(file: str) -> str:
     """torch.hub's custom: the digest's beginning after the last dash of the name."""
     return file.rpartition("-")[2].partition(".")[0]
 
+
+_HUB_REVISIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "efficientnet_b0.ra4_e3600_r224_in1k": "1efd3beedccfd00f9de56a5875041a709f3058e2",
+        "efficientnet_b3.ra2_in1k": "707c9b711f7f114b4c1601d566a4aaf9fdba4a49",
+        "tf_efficientnet_b0.in1k": "a06a8843478759a4040a6ff0c538cc6e38537384",
+        "tf_efficientnet_b1.aa_in1k": "8e7b8d9bad29023ec0caba06cd176fa53de49416",
+        "tf_efficientnet_b2.aa_in1k": "99149aafd9bb256a0178f14ca9ab24deec5eb2a8",
+        "tf_efficientnet_b2.in1k": "3e01dbe00212e5f9f8713cf7b27d717adc1ae5dc",
+        "ghostnet_100.in1k": "700dcdf6314c1b68f170e6ba1ee85ee94e5b37b5",
+    }
+)
+"""Commits with `model.safetensors`, where a page of the Hub that shows the whole hash could be read."""
 
 _HUB_SHA256: Mapping[str, str] = MappingProxyType(
     {

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from lightcars.errors import CheckpointError, ConfigError
 from lightcars.files import write_text
 from lightcars.models.build import resolve_device
-from lightcars.models.efficientnet.config import EfficientNetConfig, MBConvStage
-from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
+from lightcars.models.config import ModelConfig
+from lightcars.models.decoding import NEWER, decode
+from lightcars.models.families import FAMILIES, family_of
 from lightcars.models.image_model import ImageModel
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.registry import AnyConfig
+from lightcars.models.unwrapping import require_plain_weights, require_weights, unwrap_model
 from lightcars.models.validation import require_positive
 from lightcars.version import __version__
 from lightcars.weights.adapt import fit
@@ -28,12 +29,6 @@ from lightcars.weights.tensors import read_tensors, write_tensors
 
 WEIGHTS_FILE = "model.safetensors"
 FORMAT = 1
-
-_CONFIGS: dict[str, type[EfficientNetConfig] | type[GhostNetConfig]] = {
-    "efficientnet": EfficientNetConfig,
-    "ghostnet": GhostNetConfig,
-}
-_ROWS: dict[str, type[MBConvStage] | type[GhostBlock]] = {"stages": MBConvStage, "blocks": GhostBlock}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +43,7 @@ class Card:
         familiar: whether a file beside it tells what looks familiar.
     """
 
-    config: AnyConfig
+    config: ModelConfig
     classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing | None = None
     temperature: float = 1.0
@@ -65,23 +60,22 @@ def save(
     """Writes `model.safetensors` and `config.json` into `folder`, each whole or not at all.
 
     Args:
-        model: one of this library's, on any device (also inside `torch.compile`). Its `temperature`
-            goes with it, and its `familiarity` as a file of its own.
+        model: one of this library's, on any device, also wrapped by `torch.compile`, DataParallel, DDP or
+            `AveragedModel`. Its `temperature` goes with it, and its `familiarity` as a file of its own.
         folder: made if it is not there; a checkpoint in it is replaced.
         classes: names of the outputs in order, one for each; None takes those that the model knows.
         preprocessing: what the weights expect of their input; None takes what the model knows.
 
     Raises:
-        CheckpointError: not a model of this library, or a number of classes that is not the model's.
+        CheckpointError: not a model of this library, one without weights or with pruned or parametrized
+            ones, or a number of classes that is not the model's.
         RunError: the folder cannot be written to.
     """
-    model = getattr(model, "_orig_mod", model)
-    if not isinstance(model, ImageModel):
-        raise CheckpointError(f"save takes a model of lightcars, not a {type(model).__name__}.")
+    model = unwrap_model(model, "save takes a model of lightcars", CheckpointError)
     if model.fused:
         raise CheckpointError("a fused model is no checkpoint; save the model that it was made from.")
-    if any(tensor.is_meta for tensor in model.state_dict().values()):
-        raise CheckpointError("the model has no weights (it is on the meta device); build it elsewhere.")
+    require_plain_weights(model, CheckpointError)
+    require_weights(model, CheckpointError)
     classes = model.classes if classes is None else classes
     preprocessing = model.preprocessing if preprocessing is None else preprocessing
     if classes is not None and len(classes) != model.config.num_classes:
@@ -89,7 +83,7 @@ def save(
     card = {
         "format": FORMAT,
         "lightcars_version": __version__,
-        **describe_config(cast(AnyConfig, model.config)),
+        **describe_config(model.config),
         "classes": None if classes is None else list(classes),
         "preprocessing": None if preprocessing is None else asdict(preprocessing),
         "temperature": _temperature(model.temperature),
@@ -153,7 +147,7 @@ def read_card(folder: str | Path) -> Card:
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
         if card["format"] != FORMAT:
-            raise ConfigError(f"format {card['format']!r}; a newer lightcars may have written it")
+            raise ConfigError(f"format {card['format']!r}; {NEWER}")
         config = read_config(card)
         return Card(
             config=config,
@@ -167,25 +161,21 @@ def read_card(folder: str | Path) -> Card:
         raise CheckpointError(f"{path} is not a lightcars config ({reason}).") from error
 
 
-def describe_config(config: AnyConfig) -> dict[str, Any]:
+def describe_config(config: ModelConfig) -> dict[str, Any]:
     """A model's config as plain data: its `family` and its `config`."""
-    family = next(name for name, kind in _CONFIGS.items() if isinstance(config, kind))
-    return {"family": family, "config": asdict(config)}
+    return {"family": family_of(config).name, "config": asdict(config)}
 
 
-def read_config(data: dict[str, Any]) -> AnyConfig:
-    """Back from `describe_config`; an unknown family or setting is an error."""
-    if data["family"] not in _CONFIGS:
-        raise ConfigError(f"unknown model family {data['family']!r}; a newer lightcars may have written it")
-    kind = _CONFIGS[data["family"]]
-    settings = dict(data["config"])
-    unknown = sorted(set(settings) - {field.name for field in fields(kind)})
-    if unknown:
-        raise ConfigError(f"unknown settings {', '.join(unknown)}; a newer lightcars may have written it")
-    for key, row in _ROWS.items():
-        if key in settings:
-            settings[key] = tuple(row(**values) for values in settings[key])
-    return kind(**settings)
+def read_config(data: dict[str, Any]) -> ModelConfig:
+    """Back from `describe_config`.
+
+    Raises:
+        ConfigError: an unknown family or setting, or a value of another type or out of range.
+    """
+    name = data["family"]
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise ConfigError(f"unknown model family {name!r}; {NEWER}")
+    return decode(FAMILIES[name].config, data["config"])
 
 
 def _temperature(value: Any) -> float:
@@ -204,6 +194,4 @@ def _classes(names: list[str] | None, num_classes: int) -> tuple[str, ...] | Non
 
 
 def _preprocessing(data: dict[str, Any] | None) -> Preprocessing | None:
-    if data is None:
-        return None
-    return Preprocessing(**{**data, "mean": tuple(data["mean"]), "std": tuple(data["std"])})
+    return None if data is None else decode(Preprocessing, data)

@@ -13,15 +13,16 @@ from torch import Tensor
 
 from lightcars.errors import CheckpointError, ConfigError, RunError
 from lightcars.files import replacing
-from lightcars.models.efficientnet.config import EfficientNetConfig
-from lightcars.models.efficientnet.names import form_difference
+from lightcars.models.config import NUMERICS, ModelConfig
+from lightcars.models.families import family_of
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import MODELS
+from lightcars.models.tensor_names import Form
 from lightcars.weights.adapt import fit
 from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import save, take_card
 from lightcars.weights.convert.export import state_dict_for
-from lightcars.weights.convert.translate import OURS, recognize
+from lightcars.weights.convert.translate import OURS, forms, recognize
 from lightcars.weights.identify import identify
 from lightcars.weights.locate import Located, locate
 from lightcars.weights.pretrained import load_pretrained
@@ -73,14 +74,21 @@ def convert_weights(
         save(network, target)
         return Conversion(len(network.state_dict()), name, to)
     tensors = state_dict_for(network, to)
-    wrong = form_difference(network.config, to) if isinstance(network.config, EfficientNetConfig) else None
-    if wrong is not None:
-        warnings.warn(f"{to}'s own model will not give the same outputs: {wrong}", stacklevel=3)
+    options = forms(network.config, to)
+    form = next((one for one in options if one.is_of(network.config)), None)
+    if form is None:
+        change = _difference(network.config, options[0])
+        warnings.warn(f"{to}'s own model will not give the same outputs: {change}", stacklevel=3)
     _write(tensors, target)
-    form = ""
-    if to == "timm" and isinstance(network.config, EfficientNetConfig):
-        form = " (tf_efficientnet)" if network.config.padding == "same" else " (efficientnet)"
-    return Conversion(len(tensors), name, f"{to}{form}")
+    kind = f" ({form.prefix}{family_of(network.config).name})" if form and len(options) > 1 else ""
+    return Conversion(len(tensors), name, f"{to}{kind}")
+
+
+def _difference(config: ModelConfig, form: Form) -> str:
+    """Say which numerics of a model are others in `form`."""
+    ours = " and ".join(f"{key.removeprefix('batch_norm_')} {getattr(config, key)}" for key in NUMERICS)
+    theirs = " and ".join(str(form.settings[key]) for key in NUMERICS)
+    return f"{ours} become {theirs} there"
 
 
 def _locate(source: str, model: str | None) -> Located:

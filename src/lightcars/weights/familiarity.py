@@ -11,6 +11,9 @@ from lightcars.models.familiarity import Familiarity
 from lightcars.weights.hub import FAMILIARITY_FILE
 from lightcars.weights.tensors import read_tensors, write_tensors
 
+CENTERS = "centres"
+"""How the file spells `Familiarity.centers`."""
+
 
 def save_familiarity(familiarity: Familiarity | None, folder: Path) -> None:
     """Writes the file, or removes one that is there for another model."""
@@ -18,8 +21,13 @@ def save_familiarity(familiarity: Familiarity | None, folder: Path) -> None:
     if familiarity is None:
         path.unlink(missing_ok=True)
         return
-    parts = {name: getattr(familiarity, name) for name in ("mean", "directions", "centres")}
-    write_tensors(path, {**parts, "limit": torch.tensor(familiarity.limit)})
+    parts = {
+        "mean": familiarity.mean,
+        "directions": familiarity.directions,
+        CENTERS: familiarity.centers,
+        "limit": torch.tensor(familiarity.limit),
+    }
+    write_tensors(path, parts)
 
 
 def load_familiarity(folder: Path, device: torch.device, num_features: int) -> Familiarity:
@@ -31,11 +39,11 @@ def load_familiarity(folder: Path, device: torch.device, num_features: int) -> F
     path = folder / FAMILIARITY_FILE
     tensors = read_tensors(path, device)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    classes, directions = (*shapes.get("centres", ()), 0, 0)[:2]
+    classes, directions = (*shapes.get(CENTERS, ()), 0, 0)[:2]
     wanted = {
         "mean": (num_features,),
         "directions": (num_features, directions),
-        "centres": (classes, directions),
+        CENTERS: (classes, directions),
         "limit": (),
     }
     if shapes != wanted or not classes * directions:
@@ -46,7 +54,7 @@ def load_familiarity(folder: Path, device: torch.device, num_features: int) -> F
     limit = tensors.pop("limit").item()
     if limit < 0:
         raise CheckpointError(f"{path} has a limit below zero ({limit}); copy it again.")
-    return Familiarity(**tensors, limit=limit)
+    return Familiarity(centers=tensors.pop(CENTERS), **tensors, limit=limit)
 
 
 def _holds_numbers(tensor: torch.Tensor) -> bool:

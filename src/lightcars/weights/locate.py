@@ -12,10 +12,10 @@ from lightcars.errors import CheckpointError, ConfigError, DownloadError
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.weights.catalog import (
     ENTRIES,
-    TENSORFLOW,
     WeightsEntry,
     find_tag,
     find_weights,
+    from_timm,
     unknown_weights,
 )
 from lightcars.weights.checkpoint import WEIGHTS_FILE, Card, read_card
@@ -45,7 +45,7 @@ class Located:
         card: of a lightcars folder.
         settings: of the model, as the catalog or a timm `config.json` say.
         preprocessing: likewise; None if unknown.
-        architecture: the model that a timm `config.json` names, without its `tf_`.
+        architecture: the model that a timm `config.json` names, as it is registered here.
         exact: whether padding and batch norms are known, not guessed.
         imagenet: whether its outputs are those of ImageNet-1k.
         license: as the catalog states it; None if unknown.
@@ -106,7 +106,7 @@ def _from_catalog(entry: WeightsEntry) -> Located:
     if entry.packaged is not None:
         return replace(in_folder(SHIPPED / entry.packaged), origin=entry.tag, license=entry.license)
     if entry.hub_id is not None:
-        path = hub_file(entry.hub_id, WEIGHTS_FILE, sha256=entry.sha256)
+        path = hub_file(entry.hub_id, WEIGHTS_FILE, revision=entry.revision, sha256=entry.sha256)
     else:
         assert entry.url is not None
         path = download(entry.url, sha256=entry.sha256)
@@ -187,8 +187,7 @@ def _with_config(path: Path, origin: str, config: Path | None) -> Located:
 
 
 def _as_timm_says(path: Path, origin: str, content: dict[str, Any], config: Path) -> Located:
-    architecture = content["architecture"]
-    is_tensorflow = architecture.startswith("tf_")
+    model, settings = from_timm(content["architecture"])
     try:
         preprocessing = timm_preprocessing(content)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -196,9 +195,9 @@ def _as_timm_says(path: Path, origin: str, content: dict[str, Any], config: Path
     return Located(
         path=path,
         origin=origin,
-        settings=TENSORFLOW if is_tensorflow else {},
+        settings=settings,
         preprocessing=preprocessing,
-        architecture=architecture.removeprefix("tf_"),
+        architecture=model,
         exact=True,
         imagenet=_is_imagenet(content),
     )

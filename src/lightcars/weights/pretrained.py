@@ -12,21 +12,19 @@ import torch
 
 from lightcars.errors import CheckpointError
 from lightcars.models.build import resolve_device
+from lightcars.models.config import ENDS, NUMERICS, TENSOR_FREE, ModelConfig
 from lightcars.models.image_model import ImageModel
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.registry import AnyConfig, find_model
-from lightcars.models.validation import change_config
+from lightcars.models.registry import find_model
+from lightcars.models.tensor_names import Form
+from lightcars.models.validation import change_config, has_setting
 from lightcars.weights.adapt import CLASSIFIER, Fitted, config_of, fit
-from lightcars.weights.catalog import TENSORFLOW, TORCHVISION_B5_TO_B7, find_tag
+from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import take_card
-from lightcars.weights.convert.translate import recognize, to_lightcars
+from lightcars.weights.convert.translate import OURS, forms, recognize, to_lightcars
 from lightcars.weights.locate import Located, locate
 from lightcars.weights.tensors import read_tensors
-
-ENDS = ("num_classes", "img_channels", "out_channels")
-STRUCTURE = ("width", "depth", "stages", "blocks", "form")
-DECIDING = ("padding", "batch_norm_eps")
 
 
 def load_pretrained(
@@ -88,31 +86,24 @@ def load_pretrained(
 def _settings(
     located: Located, source: str, name: str, changes: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str | None]:
-    """What the weights say of the model besides its structure, and what had to be guessed of it."""
+    """Return the settings that belong to the weights beside their structure, and what had to be guessed."""
     if located.card is not None:
         own = asdict(located.card.config)
-        return {key: value for key, value in own.items() if key not in (*STRUCTURE, *ENDS)}, None
-    if located.exact or not name.startswith("efficientnet"):
+        return {key: value for key, value in own.items() if key in TENSOR_FREE}, None
+    if located.exact:
         return dict(located.settings), None
-    return _form(located, source, name, changes)
+    registered = find_model(name).config
+    options = forms(registered, source)
+    said = [key for key in NUMERICS if key in changes]
+    if len(options) == 1:
+        return dict(options[0].settings), None
+    if said:  # by half of its signs, or something of the caller's own
+        meant = [form for form in options if any(form.settings[key] == changes[key] for key in said)]
+        return dict(meant[-1].settings) if meant else {}, None
+    return _guess(located, source, registered, options)
 
 
-def _form(
-    located: Located, source: str, name: str, changes: Mapping[str, Any]
-) -> tuple[dict[str, Any], str | None]:
-    """Padding and batch norms of an EfficientNet's file that comes alone."""
-    if source == "lukemelas":
-        return dict(TENSORFLOW), None
-    if source == "torchvision":
-        return dict(TORCHVISION_B5_TO_B7 if name[-1] in "567" else {}), None
-    if changes.get("padding") == "same" or changes.get("batch_norm_eps") == TENSORFLOW["batch_norm_eps"]:
-        return dict(TENSORFLOW), None  # said by half of its signs
-    if any(key in changes for key in DECIDING):
-        return {}, None
-    return _guess(located)
-
-
-def _check_structure(located: Located, wanted: AnyConfig, name: str) -> None:
+def _check_structure(located: Located, wanted: ModelConfig, name: str) -> None:
     """A folder of ours says what is in it, so that the error need not list every tensor."""
     if located.card is None:
         return
@@ -122,34 +113,38 @@ def _check_structure(located: Located, wanted: AnyConfig, name: str) -> None:
     if type(theirs) is not type(wanted):
         kind = type(theirs).__name__.removesuffix("Config")
         raise CheckpointError(f"{located.origin} holds a model of the family {kind}, not {name}; {advice}.")
-    keys = [field.name for field in fields(theirs) if field.name in STRUCTURE]
+    keys = [field.name for field in fields(theirs) if field.name not in (*ENDS, *TENSOR_FREE)]
     different = [key for key in keys if getattr(theirs, key) != getattr(wanted, key)]
     if different:
+        values = {key: getattr(theirs, key) for key in different}
         shown = ", ".join(
-            f"{key} {getattr(theirs, key)}" if key in {"width", "depth", "form"} else f"other {key}"
-            for key in different
+            f"other {key}" if isinstance(value, tuple) else f"{key} {value}" for key, value in values.items()
         )
         raise CheckpointError(f"{located.origin} holds a model with {shown}, which {name} has not; {advice}.")
 
 
-def _guess(located: Located) -> tuple[dict[str, Any], str]:
-    """Names of timm, or of ours without the `config.json`: they tell neither padding nor eps."""
-    is_tensorflow = "tf_" in located.path.name
-    settings = dict(TENSORFLOW) if is_tensorflow else {}
-    taken = "TensorFlow's form (timm's tf_)" if is_tensorflow else "PyTorch's own form (timm's without tf_)"
-    other = "padding='symmetric'" if is_tensorflow else "padding='same'"
-    guess = f"{located.path.name} is taken for {taken}; if it is not, say {other}"
-    warnings.warn(guess, stacklevel=7)
-    return settings, guess
+def _guess(
+    located: Located, source: str, registered: ModelConfig, options: tuple[Form, ...]
+) -> tuple[dict[str, Any], str]:
+    """Choose a form by the file's name, where the names of the tensors leave it open."""
+    named = [form for form in options if form.prefix and form.prefix in located.path.name]
+    usual = [form for form in options if (form.is_of(registered) if source == OURS else not form.prefix)]
+    taken = (named or usual or options)[0]
+    other = next(form for form in options if form is not taken)
+    key = next(key for key in NUMERICS if taken.settings[key] != other.settings[key])
+    guess = f"{located.path.name} is taken for {taken.title}; if it is not, say {key}={other.settings[key]!r}"
+    warnings.warn(guess, stacklevel=6)
+    return dict(taken.settings), guess
 
 
 def _own_ends(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The registered values of what the caller changes at the ends, for tensors that do not tell theirs."""
-    return {key: getattr(find_model(name).config, key) for key in ENDS if key in changes}
+    config = find_model(name).config
+    return {key: getattr(config, key) for key in ENDS if key in changes and has_setting(config, key)}
 
 
 def _finish(
-    fitted: Fitted, located: Located, source: str, guess: str | None, theirs: AnyConfig
+    fitted: Fitted, located: Located, source: str, guess: str | None, theirs: ModelConfig
 ) -> ImageModel:
     model = fitted.model
     model.origin = WeightsOrigin(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Literal, TypedDict
+from typing import Literal
 
+from lightcars.models.config import CommonChanges, Variant
 from lightcars.models.scaling import round_channels, round_repeats
 from lightcars.models.validation import (
     MIN_RESOLUTION,
@@ -50,6 +51,8 @@ BASE_STAGES = (
 )
 BASE_STEM_CHANNELS = 32
 BASE_OUT_CHANNELS = 1280
+SQUEEZE_REDUCTION = 4
+"""Channels before a block per hidden channel of its squeeze-and-excitation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +130,11 @@ class EfficientNetConfig:
         return scaled if self.out_channels is None else self.out_channels
 
     @property
+    def stem_stride(self) -> int:
+        """Stride of the first convolution."""
+        return 2
+
+    @property
     def block_channels(self) -> tuple[int, ...]:
         """Output channels of every block."""
         return tuple(block.out_channels for block in self.blocks())
@@ -158,32 +166,41 @@ class EfficientNetConfig:
         return tuple(blocks)
 
 
-class EfficientNetChanges(TypedDict, total=False):
-    """What `lightcars.efficientnet` takes by keyword: fields of `EfficientNetConfig`."""
+class EfficientNetChanges(CommonChanges, total=False):
+    """Fields of `EfficientNetConfig` as keyword arguments."""
 
-    width: float
     depth: float
-    resolution: int
-    num_classes: int
-    img_channels: int
-    out_channels: int | None
-    dropout: float
-    drop_path: float
     padding: Literal["symmetric", "same"]
     batch_norm_eps: float
     batch_norm_momentum: float
     stages: tuple[MBConvStage, ...]
 
 
-VARIANTS: Mapping[str, EfficientNetConfig] = MappingProxyType(
+VARIANTS: Mapping[str, Variant[EfficientNetConfig]] = MappingProxyType(
     {
-        "b0": EfficientNetConfig(width=1.0, depth=1.0, resolution=224, dropout=0.2),
-        "b1": EfficientNetConfig(width=1.0, depth=1.1, resolution=240, dropout=0.2),
-        "b2": EfficientNetConfig(width=1.1, depth=1.2, resolution=260, dropout=0.3),
-        "b3": EfficientNetConfig(width=1.2, depth=1.4, resolution=300, dropout=0.3),
-        "b4": EfficientNetConfig(width=1.4, depth=1.8, resolution=380, dropout=0.4),
-        "b5": EfficientNetConfig(width=1.6, depth=2.2, resolution=456, dropout=0.4),
-        "b6": EfficientNetConfig(width=1.8, depth=2.6, resolution=528, dropout=0.5),
-        "b7": EfficientNetConfig(width=2.0, depth=3.1, resolution=600, dropout=0.5),
+        "b0": Variant(
+            EfficientNetConfig(width=1.0, depth=1.0, resolution=224, dropout=0.2), 5_288_548, 385_814_752
+        ),
+        "b1": Variant(
+            EfficientNetConfig(width=1.0, depth=1.1, resolution=240, dropout=0.2), 7_794_184, 686_802_832
+        ),
+        "b2": Variant(
+            EfficientNetConfig(width=1.1, depth=1.2, resolution=260, dropout=0.3), 9_109_994, 993_561_872
+        ),
+        "b3": Variant(
+            EfficientNetConfig(width=1.2, depth=1.4, resolution=300, dropout=0.3), 12_233_232, 1_827_141_392
+        ),
+        "b4": Variant(
+            EfficientNetConfig(width=1.4, depth=1.8, resolution=380, dropout=0.4), 19_341_616, 4_393_771_024
+        ),
+        "b5": Variant(
+            EfficientNetConfig(width=1.6, depth=2.2, resolution=456, dropout=0.4), 30_389_784, 10_266_384_752
+        ),
+        "b6": Variant(
+            EfficientNetConfig(width=1.8, depth=2.6, resolution=528, dropout=0.5), 43_040_704, 19_067_593_536
+        ),
+        "b7": Variant(
+            EfficientNetConfig(width=2.0, depth=3.1, resolution=600, dropout=0.5), 66_347_960, 37_745_884_192
+        ),
     }
 )

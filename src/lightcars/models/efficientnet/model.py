@@ -8,14 +8,12 @@ TensorFlow's; initial weights as `lightcars.layers.initialize` explains.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import final
 
-from torch import Tensor, nn
-
-from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv
+from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv, SqueezeExcite
 from lightcars.layers.activation import SiLU
-from lightcars.layers.gradients import spatial_mean
-from lightcars.models.efficientnet.config import EfficientNetConfig
+from lightcars.models.efficientnet.config import SQUEEZE_REDUCTION, EfficientNetConfig, MBConvBlock
 from lightcars.models.image_model import ImageModel
 
 
@@ -29,8 +27,6 @@ class EfficientNet(ImageModel):
     config: EfficientNetConfig
 
     def __init__(self, config: EfficientNetConfig) -> None:
-        super().__init__()
-        self.config = config
         style = ConvStyle(
             activation=SiLU,
             padding=config.padding,
@@ -38,29 +34,33 @@ class EfficientNet(ImageModel):
             momentum=config.batch_norm_momentum,
         )
         blocks = config.blocks()
-        self.stem = ConvNormAct(
-            config.img_channels, config.stem_channels, kernel_size=3, stride=2, style=style
+        super().__init__(
+            config,
+            stem=ConvNormAct(
+                config.img_channels,
+                config.stem_channels,
+                kernel_size=3,
+                stride=config.stem_stride,
+                style=style,
+            ),
+            blocks=BlockSequence(*(_block(block, style) for block in blocks)),
+            head=ConvNormAct(blocks[-1].out_channels, config.head_channels, style=style),
         )
-        self.blocks = BlockSequence(
-            *(
-                MBConv(
-                    block.in_channels,
-                    block.out_channels,
-                    expand_ratio=block.expand_ratio,
-                    kernel_size=block.kernel_size,
-                    stride=block.stride,
-                    drop_path=block.drop_path,
-                    style=style,
-                )
-                for block in blocks
-            )
-        )
-        self.head = ConvNormAct(blocks[-1].out_channels, config.head_channels, style=style)
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = self._make_classifier()
 
-    def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """(N, head_channels, h, w) -> (N, num_classes), or the pooled vector before the classifier."""
-        pooled = spatial_mean(x, keepdim=False)
-        y: Tensor = pooled if pre_logits else self.classifier(self.dropout(pooled))
-        return y
+
+def _block(block: MBConvBlock, style: ConvStyle) -> MBConv:
+    return MBConv(
+        block.in_channels,
+        block.out_channels,
+        expand_ratio=block.expand_ratio,
+        kernel_size=block.kernel_size,
+        stride=block.stride,
+        squeeze_excite=partial(
+            SqueezeExcite,
+            reduced_channels=max(1, block.in_channels // SQUEEZE_REDUCTION),
+            activation=style.activation,
+            inplace=True,
+        ),
+        drop_path=block.drop_path,
+        style=style,
+    )

@@ -7,35 +7,18 @@ Sources: `timm/models/efficientnet.py`, `torchvision/models/efficientnet.py` and
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
 
 from lightcars.models.efficientnet.config import EfficientNetConfig
 from lightcars.models.scaling import round_repeats
+from lightcars.models.tensor_names import NATIVE, TENSORFLOW, Form, Source, TensorNames
 
-TORCHVISION_TF_DEPTH = 2.2
-"""From b5 on torchvision's batch norms have TensorFlow's eps."""
-
-SOURCES = ("timm", "torchvision", "lukemelas")
-
-
-def layer_names(config: EfficientNetConfig, source: str) -> dict[str, str]:
-    """Our name of each layer that has tensors -> its name in `source`."""
-    names = {"timm": _timm, "torchvision": _torchvision, "lukemelas": _lukemelas}[source]
-    return dict(names(config))
-
-
-def form_difference(config: EfficientNetConfig, source: str) -> str | None:
-    """What the model of `source` does otherwise, in words, or None.
-
-    torchvision's and lukemelas's have a padding and eps of their own; timm has both forms, under two names.
-    """
-    if source == "timm":
-        return None
-    torchvision_eps = 1e-3 if config.depth >= TORCHVISION_TF_DEPTH else 1e-5
-    wanted = ("same", 1e-3) if source == "lukemelas" else ("symmetric", torchvision_eps)
-    have = (config.padding, config.batch_norm_eps)
-    if have == wanted:
-        return None
-    return f"padding {have[0]} and eps {have[1]:g} become {wanted[0]} and {wanted[1]:g} there"
+TENSORFLOW_EPS = Form(
+    title="TensorFlow's batch norms with symmetric padding",
+    settings=MappingProxyType({"padding": "symmetric", "batch_norm_eps": 1e-3, "batch_norm_momentum": 0.01}),
+)
+TENSORFLOW_EPS_DEPTH = 2.2
+"""From b5 on torchvision's batch norms have TensorFlow's eps; its accuracies are with that."""
 
 
 def _blocks(config: EfficientNetConfig) -> Iterator[tuple[str, int, int, bool]]:
@@ -96,3 +79,20 @@ def _lukemelas(config: EfficientNetConfig) -> Iterator[tuple[str, str]]:
         yield from _unit(f"{ours}.project", f"{theirs}._project_conv", f"{theirs}._bn2")
     yield from _unit("head", "_conv_head", "_bn1")
     yield "classifier", "_fc"
+
+
+def _torchvision_forms(config: EfficientNetConfig) -> tuple[Form, ...]:
+    return (TENSORFLOW_EPS if config.depth >= TENSORFLOW_EPS_DEPTH else NATIVE,)
+
+
+NAMES = TensorNames(
+    sources={
+        "timm": Source(sign="conv_stem.weight", layers=_timm, forms=lambda _: (NATIVE, TENSORFLOW)),
+        "torchvision": Source(
+            sign="features.1.0.block.0.0.weight", layers=_torchvision, forms=_torchvision_forms
+        ),
+        "lukemelas": Source(sign="_conv_stem.weight", layers=_lukemelas, forms=lambda _: (TENSORFLOW,)),
+    },
+    known=lambda _: ("timm", "torchvision", "lukemelas"),
+    title=lambda _: "EfficientNet",
+)

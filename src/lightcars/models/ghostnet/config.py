@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, TypedDict
+from typing import Literal
 
+from lightcars.models.config import CommonChanges, Variant
 from lightcars.models.scaling import round_channels
 from lightcars.models.validation import (
     MIN_RESOLUTION,
@@ -129,6 +130,11 @@ class GhostNetConfig:
         return self.out_channels
 
     @property
+    def stem_stride(self) -> int:
+        """Stride of the first convolution."""
+        return 2
+
+    @property
     def block_channels(self) -> tuple[int, ...]:
         """Output channels of every block."""
         return tuple(self._scaled(block.channels) for block in self.blocks)
@@ -164,25 +170,18 @@ class GhostNetConfig:
         return round_channels(channels / SQUEEZE_REDUCTION, CHANNEL_DIVISOR)
 
 
-class GhostNetChanges(TypedDict, total=False):
-    """What `lightcars.ghostnet` takes by keyword: fields of `GhostNetConfig`."""
+class GhostNetChanges(CommonChanges, total=False):
+    """Fields of `GhostNetConfig` as keyword arguments."""
 
-    width: float
-    resolution: int
-    num_classes: int
-    img_channels: int
-    out_channels: int
-    dropout: float
-    drop_path: float
     form: Form
     blocks: tuple[GhostBlock, ...]
 
 
-VARIANTS: Mapping[str, GhostNetConfig] = MappingProxyType(
+VARIANTS: Mapping[str, Variant[GhostNetConfig]] = MappingProxyType(
     {
-        "050": GhostNetConfig(width=0.5),
-        "100": GhostNetConfig(width=1.0),
-        "130": GhostNetConfig(width=1.3),
-        "thesis": GhostNetConfig(form="thesis"),
+        "050": Variant(GhostNetConfig(width=0.5), 2_587_292, 42_328_152),
+        "100": Variant(GhostNetConfig(width=1.0), 5_182_508, 141_150_512),
+        "130": Variant(GhostNetConfig(width=1.3), 7_358_820, 227_003_256),
+        "thesis": Variant(GhostNetConfig(form="thesis"), 5_183_016, 141_149_744),
     }
 )

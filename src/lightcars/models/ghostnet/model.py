@@ -20,10 +20,10 @@ from lightcars.layers import (
     ConvNormAct,
     ConvStyle,
     GhostBottleneck,
+    GlobalAveragePool,
     SqueezeExcite,
     initialize,
 )
-from lightcars.layers.gradients import spatial_mean
 from lightcars.layers.initialization import Conv2d, Linear
 from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.image_model import ImageModel
@@ -41,56 +41,58 @@ class GhostNet(ImageModel):
     config: GhostNetConfig
 
     def __init__(self, config: GhostNetConfig) -> None:
-        super().__init__()
-        self.config = config
         blocks = config.scaled_blocks()
-        self.stem = ConvNormAct(
-            config.img_channels, config.stem_channels, kernel_size=3, stride=2, style=STYLE
-        )
         inputs = [config.stem_channels, *(block.channels for block in blocks[:-1])]
-        self.blocks = BlockSequence(
-            *(
-                GhostBottleneck(
-                    in_channels,
-                    block.hidden_channels,
-                    block.channels,
-                    kernel_size=block.kernel_size,
-                    stride=block.stride,
-                    squeeze_excite=partial(_squeeze, config) if block.squeeze else None,
-                    drop_path=drop_path,
-                    style=STYLE,
+        super().__init__(
+            config,
+            stem=ConvNormAct(
+                config.img_channels,
+                config.stem_channels,
+                kernel_size=3,
+                stride=config.stem_stride,
+                style=STYLE,
+            ),
+            blocks=BlockSequence(
+                *(
+                    GhostBottleneck(
+                        in_channels,
+                        block.hidden_channels,
+                        block.channels,
+                        kernel_size=block.kernel_size,
+                        stride=block.stride,
+                        squeeze_excite=partial(_squeeze, config) if block.squeeze else None,
+                        drop_path=drop_path,
+                        style=STYLE,
+                    )
+                    for in_channels, block, drop_path in zip(inputs, blocks, config.drop_paths, strict=True)
                 )
-                for in_channels, block, drop_path in zip(inputs, blocks, config.drop_paths, strict=True)
-            )
+            ),
+            head=ConvNormAct(blocks[-1].channels, config.feature_channels, style=STYLE),
+            pool=GlobalAveragePool(keepdim=config.form == "official"),
+            neck=_neck(config),
         )
-        self.head = ConvNormAct(blocks[-1].channels, config.feature_channels, style=STYLE)
-        self.neck = _neck(config)
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = self._make_classifier()
         if config.form == "thesis":
             self.reset_parameters()
 
     def initialize_layers(self, module: nn.Module) -> None:
         initialize(module, per_group=self.config.form == "official")
 
-    def forward(self, x: Tensor) -> Tensor:
-        self._check(x)
-        self._check_batch(x)
-        return super().forward(x)
 
-    def _check_batch(self, x: Tensor) -> None:
-        if self.training and self.config.form == "thesis" and x.shape[0] == 1:
+@final
+class VectorNorm(nn.BatchNorm1d):
+    """`nn.BatchNorm1d` whose error for a training batch of one says what to do. (N, C) -> the same.
+
+    Raises:
+        InputError: such a batch.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and input.shape[0] == 1:
             raise InputError(
                 "the thesis form of GhostNet cannot train on a batch of one image (its BatchNorm1d needs"
                 " two); use a larger batch, drop the last one, or call model.eval()."
             )
-
-    def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """(N, feature_channels, h, w) -> (N, num_classes), or the (N, out_channels) vector before."""
-        self._check_batch(x)
-        vector: Tensor = self.neck(spatial_mean(x, keepdim=self.config.form == "official")).flatten(1)
-        y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
-        return y
+        return super().forward(input)
 
 
 def _squeeze(config: GhostNetConfig, channels: int) -> SqueezeExcite:
@@ -110,7 +112,7 @@ def _neck(config: GhostNetConfig) -> nn.Sequential:
     if config.form == "thesis":
         return nn.Sequential(
             Linear(config.feature_channels, config.out_channels, bias=False),
-            nn.BatchNorm1d(config.out_channels),
+            VectorNorm(config.out_channels),
             nn.ReLU(inplace=True),
         )
     return nn.Sequential(Conv2d(config.feature_channels, config.out_channels, 1), nn.ReLU(inplace=True))

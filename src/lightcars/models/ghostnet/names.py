@@ -10,14 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lightcars.models.ghostnet.config import GhostNetConfig
-
-OFFICIAL_SOURCES = ("timm", "huawei")
-THESIS_SOURCES = ("thesis",)
-
-
-def layer_names(config: GhostNetConfig, source: str) -> dict[str, str]:
-    """Our name of each layer that has tensors -> its name in `source`."""
-    return dict(_thesis(config) if source in THESIS_SOURCES else _official(config))
+from lightcars.models.tensor_names import Source, TensorNames
 
 
 def _stages(config: GhostNetConfig) -> list[tuple[int, int]]:
@@ -90,3 +83,14 @@ def _thesis(config: GhostNetConfig) -> Iterator[tuple[str, str]]:
     yield "neck.0", "classifier.0"
     yield "neck.1", "classifier.1"
     yield "classifier", "classifier.4"
+
+
+NAMES = TensorNames(
+    sources={
+        "timm": Source(sign="conv_stem.weight", layers=_official),
+        "huawei": Source(sign="conv_stem.weight", layers=_official),
+        "thesis": Source(sign="features.1.conv.0.primary_conv.0.weight", layers=_thesis),
+    },
+    known=lambda config: ("thesis",) if config.form == "thesis" else ("timm", "huawei"),
+    title=lambda config: f"GhostNet ({config.form} form)",
+)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor
 
 from lightcars.errors import CheckpointError
 from lightcars.models.image_model import ImageModel
-from lightcars.models.registry import AnyConfig
+from lightcars.models.unwrapping import require_plain_weights, unwrap_model
 from lightcars.weights.convert.translate import from_lightcars
 
 
@@ -20,21 +18,19 @@ def state_dict_for(model: ImageModel, target: str) -> dict[str, Tensor]:
     `efficientnet_b*` or torchvision.
 
     Args:
-        model: one of this library's (also inside `torch.compile`).
-        target: "timm", "torchvision" or "lukemelas" for an EfficientNet; "timm" or "huawei" for a GhostNet,
-            "thesis" for its thesis form.
+        model: one of this library's, also wrapped by `torch.compile`, DataParallel, DDP or `AveragedModel`.
+        target: "timm", "torchvision", "lukemelas", "huawei" or "thesis", where that has such a model.
 
     Raises:
-        CheckpointError: the target has no such model.
+        CheckpointError: the target has no such model, or a weight is pruned or parametrized.
 
     >>> from lightcars import ghostnet
     >>> list(state_dict_for(ghostnet(), "timm"))[0]
     'conv_stem.weight'
     """
-    model = getattr(model, "_orig_mod", model)
-    if not isinstance(model, ImageModel):
-        raise CheckpointError(f"only models of lightcars can be converted, not a {type(model).__name__}.")
+    model = unwrap_model(model, "only models of lightcars can be converted", CheckpointError)
     if model.fused:
         raise CheckpointError("a fused model has other tensors; convert the model that it was made from.")
+    require_plain_weights(model, CheckpointError)
     tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    return from_lightcars(tensors, cast(AnyConfig, model.config), target)
+    return from_lightcars(tensors, model.config, target)

@@ -8,54 +8,75 @@ import torch
 from torch import Tensor
 
 from lightcars.errors import CheckpointError
-from lightcars.models.efficientnet import names as efficientnet
-from lightcars.models.efficientnet.config import EfficientNetConfig
-from lightcars.models.ghostnet import names as ghostnet
-from lightcars.models.registry import AnyConfig
+from lightcars.models.config import ModelConfig
+from lightcars.models.families import FAMILIES, family_of
+from lightcars.models.tensor_names import PLAIN, Form
 
 OURS = "lightcars"
+OUR_STEM = "stem."
 COUNTER = "num_batches_tracked"
 LEFTOVERS = ("total_ops", "total_params")
 """Buffers that operation counters left in some files."""
 
-_SIGNS = (
-    ("stem.conv.weight", OURS),
-    ("_conv_stem.weight", "lukemelas"),
-    ("features.1.conv.0.primary_conv.0.weight", "thesis"),
-    ("features.0.0.weight", "torchvision"),
-    ("conv_stem.weight", "timm"),
-)
-"""A tensor that only one source has, checked in this order."""
+
+def _signs() -> dict[str, str]:
+    """Return a tensor that one library's files have -> the library; the first one of several alike."""
+    found: dict[str, str] = {}
+    for family in FAMILIES.values():
+        if family.names is not None:
+            for name, source in family.names.sources.items():
+                found.setdefault(source.sign, name)
+    return found
 
 
-def sources(config: AnyConfig) -> tuple[str, ...]:
-    """Whose names a model of this config can have, ours among them."""
-    if isinstance(config, EfficientNetConfig):
-        return (OURS, *efficientnet.SOURCES)
-    theirs = ghostnet.THESIS_SOURCES if config.form == "thesis" else ghostnet.OFFICIAL_SOURCES
-    return (OURS, *theirs)
+_SIGNS = _signs()
+
+
+def sources(config: ModelConfig) -> tuple[str, ...]:
+    """Return the libraries whose names a model of this config can have, ours first."""
+    names = family_of(config).names
+    return (OURS, *names.known(config)) if names is not None else (OURS,)
 
 
 def recognize(names: Iterable[str]) -> str | None:
-    """Whose names these are, or None. Huawei's are timm's."""
+    """Return the library whose names these are, or None. Huawei's are timm's."""
     known = set(names)
-    return next((source for sign, source in _SIGNS if sign in known), None)
+    for sign, source in _SIGNS.items():
+        if sign in known:
+            return source
+    return OURS if any(name.startswith(OUR_STEM) for name in known) else None
 
 
-def layer_names(config: AnyConfig, source: str) -> dict[str, str]:
-    """Our name of each layer that has tensors -> its name in `source`."""
-    if source not in sources(config):
-        form = "" if isinstance(config, EfficientNetConfig) else f" ({config.form} form)"
+def forms(config: ModelConfig, source: str) -> tuple[Form, ...]:
+    """Return the numerics that a model of this config has in `source`.
+
+    Tensors under our own names may have come from any library: their numerics are as open as those of the
+    library that has most forms.
+    """
+    names = family_of(config).names
+    if names is None:
+        return (PLAIN,)
+    among = [one for one in names.known(config) if source in (OURS, one)]
+    return max((names.sources[one].forms(config) for one in among), key=len, default=(PLAIN,))
+
+
+def layer_names(config: ModelConfig, source: str) -> dict[str, str]:
+    """Return our name of each layer that has tensors -> its name in `source`, another library.
+
+    Raises:
+        CheckpointError: the library has no such model.
+    """
+    family = family_of(config)
+    if family.names is None or source not in family.names.known(config):
+        title = family.model if family.names is None else family.names.title(config)
         raise CheckpointError(
-            f"{type(config).__name__.removesuffix('Config')}{form} does not exist with the names of"
-            f" {source!r}, only with those of {', '.join(sources(config))}."
+            f"{title} does not exist with the names of {source!r}, only with those of"
+            f" {', '.join(sources(config))}."
         )
-    if isinstance(config, EfficientNetConfig):
-        return efficientnet.layer_names(config, source)
-    return ghostnet.layer_names(config, source)
+    return dict(family.names.sources[source].layers(config))
 
 
-def to_lightcars(tensors: Mapping[str, Tensor], config: AnyConfig, source: str) -> dict[str, Tensor]:
+def to_lightcars(tensors: Mapping[str, Tensor], config: ModelConfig, source: str) -> dict[str, Tensor]:
     """The tensors under our names. Names that the source should not have stay as they are.
 
     Batch norms without a counter, as in files of 2019 and older, get one at 0.
@@ -73,7 +94,7 @@ def to_lightcars(tensors: Mapping[str, Tensor], config: AnyConfig, source: str) 
     return renamed
 
 
-def from_lightcars(tensors: Mapping[str, Tensor], config: AnyConfig, target: str) -> dict[str, Tensor]:
+def from_lightcars(tensors: Mapping[str, Tensor], config: ModelConfig, target: str) -> dict[str, Tensor]:
     """Our tensors under the names of `target`.
 
     Raises:

@@ -1,0 +1,94 @@
+"""Every model family, one row each. No torch.
+
+A further family is a row here and its folder, `models/<family>/`; CONTRIBUTING.md says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from lightcars.errors import ConfigError
+from lightcars.models.config import ModelConfig, Variant
+from lightcars.models.efficientnet.config import VARIANTS as EFFICIENTNETS
+from lightcars.models.efficientnet.config import EfficientNetConfig
+from lightcars.models.efficientnet.names import NAMES as EFFICIENTNET_NAMES
+from lightcars.models.ghostnet.config import VARIANTS as GHOSTNETS
+from lightcars.models.ghostnet.config import GhostNetConfig
+from lightcars.models.ghostnet.names import NAMES as GHOSTNET_NAMES
+from lightcars.models.tensor_names import TensorNames
+
+if TYPE_CHECKING:
+    from lightcars.models.image_model import ImageModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One family of models.
+
+    Attributes:
+        name: of its folder, in checkpoints, and before the variant in the names of its models.
+        model: the class in `models/<name>/model.py`, which takes a config; imported at first use.
+        config: the class of its configs.
+        variants: what is registered, by name.
+        default: the variant that is meant where none is named.
+        paper: where the architecture comes from.
+        names: other libraries' names of its tensors; None where no other library has its weights.
+    """
+
+    name: str
+    model: str
+    config: type[ModelConfig]
+    variants: Mapping[str, Variant[Any]]
+    default: str
+    paper: str
+    names: TensorNames[Any] | None = None
+
+    def registered(self, variant: str) -> str:
+        """Return the name of a variant's model in the registry."""
+        return f"{self.name}_{variant}"
+
+    def model_class(self) -> type[ImageModel]:
+        """Import the module of the model and return its class."""
+        module = import_module(f"lightcars.models.{self.name}.model")
+        found: type[ImageModel] = getattr(module, self.model)
+        return found
+
+
+_ROWS = (
+    Family(
+        name="efficientnet",
+        model="EfficientNet",
+        config=EfficientNetConfig,
+        variants=EFFICIENTNETS,
+        default="b0",
+        paper="arXiv 1905.11946",
+        names=EFFICIENTNET_NAMES,
+    ),
+    Family(
+        name="ghostnet",
+        model="GhostNet",
+        config=GhostNetConfig,
+        variants=GHOSTNETS,
+        default="100",
+        paper="arXiv 1911.11907",
+        names=GHOSTNET_NAMES,
+    ),
+)
+
+FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _ROWS})
+
+
+def family_of(config: ModelConfig) -> Family:
+    """Return the family of a config.
+
+    Raises:
+        ConfigError: not a config of any family.
+    """
+    for family in _ROWS:
+        if type(config) is family.config:
+            return family
+    raise ConfigError(f"{type(config).__name__} is not the config of a model family.")
