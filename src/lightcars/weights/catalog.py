@@ -11,7 +11,7 @@ come with the package, with figures from `benchmarks/results/`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -27,6 +27,7 @@ Source = Literal["lightcars", "timm", "torchvision", "lukemelas", "huawei"]
 
 UNPINNED = "unpinned"
 
+IMAGENET_TAG = "imagenet"
 IMAGENET, CARS = "ImageNet-1k", "Stanford Cars, val, which chose the epoch"
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -47,7 +48,9 @@ class WeightsEntry:
         packaged: folder in `weights/shipped/` of this package that holds them, or None.
         hub_id: repository on the Hugging Face Hub that holds `model.safetensors`, or None.
         revision: commit of that repository, which never changes; None takes its newest one (unpinned).
-        url: address of the file, if it is neither here nor on the Hub.
+        package: Python package that holds the file, as `pip` names it, or None.
+        file: path of the file inside that package.
+        url: address of the file, if it is in none of these.
         sha256: of the file: the whole digest or its beginning; None if no source gives it.
         size_mb: of the file in units of 10**6 bytes; None if no source gives it.
         license: as the source states it; None if it does not.
@@ -64,6 +67,8 @@ class WeightsEntry:
     packaged: str | None = None
     hub_id: str | None = None
     revision: str | None = None
+    package: str | None = None
+    file: str | None = None
     url: str | None = None
     sha256: str | None = None
     size_mb: float | None = None
@@ -366,7 +371,7 @@ def list_weights(model: str | None = None) -> list[WeightsEntry]:
 
 
 def find_weights(model: str, tag: str) -> WeightsEntry | None:
-    """The entry that `tag` means for `model`, or None if it is no tag of the catalog.
+    """Return the entry that `tag` means for `model`, or None if it is not a tag of the catalog.
 
     A tag is whole ("timm/efficientnet_b0.ra_in1k"), or what tells it apart among the model's: "ra_in1k",
     "ra", "ns_jft", "adv"; a source ("torchvision", "timm", "lukemelas", "huawei") or "imagenet" is the entry
@@ -375,22 +380,37 @@ def find_weights(model: str, tag: str) -> WeightsEntry | None:
     >>> find_weights("efficientnet_b1", "torchvision").tag
     'torchvision/efficientnet_b1.imagenet1k_v2'
     """
+    return next(iter(find_candidates(model, tag)), None)
+
+
+def find_candidates(model: str, tag: str) -> list[WeightsEntry]:
+    """Return all entries that `tag` may mean for `model` (see `find_weights`), the best one first."""
     entries = list_weights(model)
     for entry in entries:
         if tag in (entry.tag, entry.tag.partition("/")[2]):
-            return entry
-    of_source = [entry for entry in entries if entry.source == tag]
-    if tag == "imagenet":
-        of_source = [entry for entry in entries if entry.data == IMAGENET and not entry.extra_data]
-    if of_source:
-        return _best(of_source)
-    matching = [entry for entry in entries if tag in _short_names(entry)]
-    return _best(matching) if matching else None
+            return [entry]
+    if tag == IMAGENET_TAG:
+        found = [entry for entry in entries if entry.data == IMAGENET and not entry.extra_data]
+    else:
+        of_source = [entry for entry in entries if entry.source == tag]
+        found = of_source or [entry for entry in entries if tag in _short_names(entry)]
+    return sorted(found, key=lambda entry: entry.top1_percent or 0.0, reverse=True)
 
 
 def find_tag(tag: str) -> WeightsEntry | None:
-    """The entry with this whole tag, whatever its model; of what ships here the short name will do."""
-    return next((e for e in ENTRIES if e.tag == tag or (e.packaged and tag in _short_names(e))), None)
+    """Return the entry with this whole tag, whatever its model.
+
+    Of weights that ship with lightcars the short name is enough; "imagenet" is the shipped ImageNet model.
+    """
+    for entry in ENTRIES:
+        shipped = entry.packaged is not None
+        if entry.tag == tag or (shipped and (tag in _short_names(entry) or _means_imagenet(entry, tag))):
+            return entry
+    return None
+
+
+def _means_imagenet(entry: WeightsEntry, tag: str) -> bool:
+    return tag == IMAGENET_TAG and entry.data == IMAGENET
 
 
 def unknown_weights(model: str, tag: str) -> UnknownWeightsError:
@@ -400,17 +420,13 @@ def unknown_weights(model: str, tag: str) -> UnknownWeightsError:
         return UnknownWeightsError(
             f"no published weights of {model} are known, so {tag!r} cannot be found; give a folder or file."
         )
-    whole = ["imagenet"] if any(entry.data == IMAGENET for entry in entries) else []
+    whole = [IMAGENET_TAG] if any(entry.data == IMAGENET for entry in entries) else []
     names = [*whole, *(entry.source for entry in entries), *(entry.tag for entry in entries)]
     known = dict.fromkeys([*names, *(short for entry in entries for short in _short_names(entry))])
     return UnknownWeightsError(
         f"{model} has no weights {tag!r}, and there is no such folder or file.{did_you_mean(tag, known)}"
         f" See lightcars.list_weights({model!r})."
     )
-
-
-def _best(entries: Sequence[WeightsEntry]) -> WeightsEntry:
-    return max(entries, key=lambda entry: entry.top1_percent or 0.0)
 
 
 def _short_names(entry: WeightsEntry) -> set[str]:

