@@ -71,11 +71,12 @@ def efficientnet(
     """An EfficientNet: (N, img_channels, H, W) -> (N, num_classes).
 
     Args:
-        variant: "b0" to "b7", the published sizes.
+        variant: "b0" to "b7", the published sizes, or "lite0" to "lite4".
         weights, device, dtype: as for `create_model`.
         changes: settings that replace the variant's: `width`, `depth`, `resolution`, `num_classes`,
             `img_channels`, `out_channels`, `dropout`, `drop_path`, `padding`, `batch_norm_eps`,
-            `batch_norm_momentum`, `stages` (see `EfficientNetConfig`).
+            `batch_norm_momentum`, `activation`, `squeeze_reduction`, `fixed_ends`, `stages` (see
+            `EfficientNetConfig`).
 
     Source: Tan and Le, arXiv 1905.11946.
 

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from torch import nn
 
 import lightcars
 from lightcars.errors import ConfigError
@@ -57,6 +58,10 @@ OF_EFFICIENTNET = [
     ("batch_norm_momentum", 0.0),
     ("batch_norm_momentum", 1.5),
     ("batch_norm_momentum", None),
+    ("activation", "relu"),
+    ("squeeze_reduction", -1),
+    ("squeeze_reduction", True),
+    ("fixed_ends", 1),
 ]
 OF_GHOSTNET = [("form", "huawei"), ("form", None), ("form", ["official"]), ("out_channels", None)]
 
@@ -192,6 +197,20 @@ def test_blocks_of_b0():
     assert [block.kernel_size for block in blocks] == [3, 3, 3, 5, 5, 3, 3, 3, *[5] * 7, 3]
     assert [block.expand_ratio for block in blocks] == [1] + [6] * 15
     assert [block.in_channels for block in blocks] == [32, *(block.out_channels for block in blocks[:-1])]
+
+
+@pytest.mark.parametrize(
+    ("variant", "blocks", "resolution"),
+    [("lite0", 16, 224), ("lite1", 21, 240), ("lite2", 21, 260), ("lite3", 24, 280), ("lite4", 30, 300)],
+)
+def test_lite_scales_neither_stem_nor_head_nor_the_first_and_last_stage(variant, blocks, resolution):
+    config = VARIANTS[variant].config
+    assert (config.stem_channels, config.head_channels, config.resolution) == (32, 1280, resolution)
+    assert (config.stage_repeats[0], config.stage_repeats[-1]) == (1, 1)
+    assert len(config.blocks()) == blocks
+    model = build_model(config, device="meta")
+    assert {type(block.squeeze_excite) for block in model.blocks} == {nn.Identity}
+    assert isinstance(model.stem.act, nn.ReLU6)
 
 
 def test_drop_path_grows_linearly_from_nothing():

@@ -28,6 +28,7 @@ def test_every_model_names_its_paper(name):
 
 def test_what_ships():
     efficientnets = [f"efficientnet_b{number}" for number in range(8)]
+    efficientnets += [f"efficientnet_lite{number}" for number in range(5)]
     ghostnets = ["ghostnet_050", "ghostnet_100", "ghostnet_130", "ghostnet_thesis"]
     assert lightcars.list_models() == [*efficientnets, *ghostnets]
 

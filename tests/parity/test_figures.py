@@ -14,6 +14,8 @@ KEY_FIGURES = [
     ("efficientnet_b0", {"num_classes": 196}, 224, 4_258_624, 384_785_632),
     ("efficientnet_b3", {"num_classes": 196}, 300, 10_997_484, 1_825_906_448),
     ("efficientnet_b7", {}, 600, 66_347_960, 37_745_884_192),
+    ("efficientnet_lite0", {}, 224, 4_652_008, 385_187_552),
+    ("efficientnet_lite4", {}, 380, 13_006_568, 3_943_564_112),
     ("ghostnet_100", {}, 224, 5_182_508, 141_150_512),
     ("ghostnet_100", {"num_classes": 196}, 224, 4_152_584, 140_121_392),
     ("ghostnet_thesis", {}, 224, 5_183_016, 141_149_744),
@@ -52,7 +54,10 @@ def parse(row: str) -> ImageModel | None:
     if name == THESIS_B0:
         return create_model("efficientnet_b0", padding="same", device="meta", **changes)
     family, _, variant = name.partition("_")
-    known = {"efficientnet": [f"b{i}" for i in range(8)], "ghostnet": ["050", "100", "130"]}
+    known = {
+        "efficientnet": [*(f"b{i}" for i in range(8)), *(f"lite{i}" for i in range(5))],
+        "ghostnet": ["050", "100", "130"],
+    }
     return create_model(name, device="meta", **changes) if variant in known.get(family, ()) else None
 
 
@@ -72,4 +77,6 @@ def test_every_row_that_is_ours(reference):
     assert len(ours) == 16 + 1 + 7, (
         "eight sizes with 1000 and with 196 classes, b8, and the thesis's GhostNets"
     )
-    assert covered == 16 + 4 + 7 + 2, "the same without b8, Huawei's four GhostNets and the thesis's two B0"
+    assert covered == 16 + 5 + 4 + 7 + 2, (
+        "the same without b8, the Lites, Huawei's four GhostNets and the thesis's two B0"
+    )

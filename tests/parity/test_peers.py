@@ -47,6 +47,13 @@ def test_torchvision_efficientnet(variant, randomize_norms):
         ("efficientnet_b0", "efficientnet_b0", {}),
         ("efficientnet_b0", "tf_efficientnet_b0", {"padding": "same", "batch_norm_eps": 1e-3}),
         ("efficientnet_b0", "efficientnet_b0", {"num_classes": 10, "img_channels": 1}),
+        ("efficientnet_lite0", "tf_efficientnet_lite0", {}),
+        ("efficientnet_lite1", "tf_efficientnet_lite1", {"num_classes": 10, "img_channels": 1}),
+        (
+            "efficientnet_lite0",
+            "efficientnet_lite0",
+            {"padding": "symmetric", "batch_norm_eps": 1e-5, "batch_norm_momentum": 0.1},
+        ),
         ("ghostnet_100", "ghostnet_100", {}),
         ("ghostnet_050", "ghostnet_050", {}),
         ("ghostnet_130", "ghostnet_130", {"num_classes": 10, "img_channels": 1}),

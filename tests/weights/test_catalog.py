@@ -180,6 +180,22 @@ def test_settings_are_those_of_timms_modules(name):
     assert is_same == (config.padding == "same")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "model", "settings"),
+    [
+        ("efficientnet_b0", "efficientnet_b0", {}),
+        ("tf_efficientnet_b0", "efficientnet_b0", TENSORFLOW.settings),
+        ("tf_efficientnet_lite3", "efficientnet_lite3", {}),
+        ("efficientnet_lite0", "efficientnet_lite0", NATIVE.settings),
+        ("ghostnet_130", "ghostnet_130", {}),
+        ("tf_ghostnet_100", "tf_ghostnet_100", {}),
+        ("resnet50", "resnet50", {}),
+    ],
+)
+def test_timms_architectures(architecture, model, settings):
+    assert catalog.from_timm(architecture) == (model, dict(settings))
+
+
 # torchvision
 
 

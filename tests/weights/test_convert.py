@@ -22,6 +22,7 @@ from lightcars.weights.identify import identify
 from lightcars.zoo import create_model, efficientnet, ghostnet
 
 EFFICIENTNETS = [f"efficientnet_b{size}" for size in range(8)]
+LITES = [f"efficientnet_lite{size}" for size in range(5)]
 OFFICIAL = ["ghostnet_050", "ghostnet_100", "ghostnet_130"]
 META = torch.device("meta")
 
@@ -71,6 +72,7 @@ def lukemelas_model(name: str, **settings) -> nn.Module:
 PEERS = [
     *((name, "timm", timm_model, name) for name in EFFICIENTNETS + OFFICIAL),
     *((name, "timm", timm_model, f"tf_{name}") for name in EFFICIENTNETS),
+    *((name, "timm", timm_model, f"tf_{name}") for name in LITES),
     *((name, "torchvision", torchvision_model, name) for name in EFFICIENTNETS),
     *((name, "lukemelas", lukemelas_model, name) for name in EFFICIENTNETS),
 ]
@@ -351,6 +353,7 @@ def test_what_is_given_is_left_as_it_was(source):
 
 def test_sources():
     assert sources(MODELS["efficientnet_b7"].config) == ("lightcars", "timm", "torchvision", "lukemelas")
+    assert sources(MODELS["efficientnet_lite0"].config) == ("lightcars", "timm")
     assert sources(MODELS["ghostnet_130"].config) == ("lightcars", "timm", "huawei")
     assert sources(MODELS["ghostnet_thesis"].config) == ("lightcars", "thesis")
 
@@ -388,6 +391,7 @@ def test_other_architectures_are_not_recognized():
         ("ghostnet_100", "thesis", "GhostNet (official form) does not exist with the names of 'thesis'"),
         ("ghostnet_thesis", "timm", "GhostNet (thesis form) does not exist with the names of 'timm'"),
         ("efficientnet_b0", "huawei", "EfficientNet does not exist with the names of 'huawei'"),
+        ("efficientnet_lite0", "torchvision", "EfficientNet does not exist with the names of 'torchvision'"),
         ("efficientnet_b0", "TIMM", "EfficientNet does not exist with the names of 'TIMM'"),
         ("efficientnet_b0", "", "EfficientNet does not exist with the names of ''"),
     ],

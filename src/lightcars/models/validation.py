@@ -38,6 +38,12 @@ def require_probability(name: str, value: object) -> None:
         raise ConfigError(f"{name} must be a number from 0 up to, but not including, 1, not {value!r}.")
 
 
+def require_flag(name: str, value: object) -> None:
+    """A ConfigError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False, not {value!r}.")
+
+
 def require_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     """A ConfigError unless `value` is one of `allowed`."""
     if value not in allowed:

@@ -1,7 +1,8 @@
-"""EfficientNet's architecture as data: the table of stages and the published b0 to b7. No torch.
+"""EfficientNet's architecture as data: the table of stages; b0 to b7, lite0 to lite4. No torch.
 
 Source: arXiv 1905.11946, table 1 (stages; strides as in the authors' TensorFlow code, which applies them
-at the first block of a stage) and the coefficients of that code (`efficientnet_builder.py`).
+at the first block of a stage) and the coefficients of that code (`efficientnet_builder.py`, and for Lite
+`lite/efficientnet_lite_builder.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lightcars.models.config import CommonChanges, Variant
 from lightcars.models.scaling import round_channels, round_repeats
 from lightcars.models.validation import (
     MIN_RESOLUTION,
+    require_flag,
     require_int,
     require_one_of,
     require_positive,
@@ -51,8 +53,8 @@ BASE_STAGES = (
 )
 BASE_STEM_CHANNELS = 32
 BASE_OUT_CHANNELS = 1280
-SQUEEZE_REDUCTION = 4
-"""Channels before a block per hidden channel of its squeeze-and-excitation."""
+
+Activation = Literal["silu", "relu6"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,11 @@ class EfficientNetConfig:
         padding: "symmetric" as in torchvision's and timm's own models, "same" as in TensorFlow's weights.
         batch_norm_eps, batch_norm_momentum: 1e-5 and 0.1 as in PyTorch; TensorFlow's weights want 1e-3
             and 0.01 (there called 0.99).
+        activation: "silu", or EfficientNet-Lite's "relu6".
+        squeeze_reduction: channels before a block per hidden channel of its squeeze-and-excitation; 0 leaves
+            squeeze-and-excitation out, as EfficientNet-Lite does.
+        fixed_ends: leaves the channels of stem and head, and the blocks of the first and last stage,
+            unscaled, as EfficientNet-Lite does.
         stages: the table, B0's by default.
     """
 
@@ -96,6 +103,9 @@ class EfficientNetConfig:
     padding: Literal["symmetric", "same"] = "symmetric"
     batch_norm_eps: float = 1e-5
     batch_norm_momentum: float = 0.1
+    activation: Activation = "silu"
+    squeeze_reduction: int = 4
+    fixed_ends: bool = False
     stages: tuple[MBConvStage, ...] = BASE_STAGES
 
     def __post_init__(self) -> None:
@@ -111,12 +121,19 @@ class EfficientNetConfig:
         require_one_of("padding", self.padding, ("symmetric", "same"))
         require_positive("batch_norm_eps", self.batch_norm_eps)
         require_positive("batch_norm_momentum", self.batch_norm_momentum, at_most=1)
+        require_one_of("activation", self.activation, ("silu", "relu6"))
+        require_int("squeeze_reduction", self.squeeze_reduction, at_least=0)
+        require_flag("fixed_ends", self.fixed_ends)
         require_rows("stages", self.stages, MBConvStage)
+
+    @property
+    def _end_width(self) -> float:
+        return 1.0 if self.fixed_ends else self.width
 
     @property
     def stem_channels(self) -> int:
         """Channels after the first convolution."""
-        return round_channels(BASE_STEM_CHANNELS * self.width, CHANNEL_DIVISOR)
+        return round_channels(BASE_STEM_CHANNELS * self._end_width, CHANNEL_DIVISOR)
 
     @property
     def feature_channels(self) -> int:
@@ -126,7 +143,7 @@ class EfficientNetConfig:
     @property
     def head_channels(self) -> int:
         """Channels before the classifier."""
-        scaled = round_channels(BASE_OUT_CHANNELS * self.width, CHANNEL_DIVISOR)
+        scaled = round_channels(BASE_OUT_CHANNELS * self._end_width, CHANNEL_DIVISOR)
         return scaled if self.out_channels is None else self.out_channels
 
     @property
@@ -144,14 +161,23 @@ class EfficientNetConfig:
         """Stride of every block."""
         return tuple(block.stride for block in self.blocks())
 
+    @property
+    def stage_repeats(self) -> tuple[int, ...]:
+        """Blocks of every stage, scaled by depth."""
+        fixed = {0, len(self.stages) - 1} if self.fixed_ends else set()
+        return tuple(
+            stage.repeats if position in fixed else round_repeats(stage.repeats, self.depth)
+            for position, stage in enumerate(self.stages)
+        )
+
     def blocks(self) -> tuple[MBConvBlock, ...]:
         """All blocks in order, scaled by width and depth, with their stochastic depth."""
-        total = sum(round_repeats(stage.repeats, self.depth) for stage in self.stages)
+        total = sum(self.stage_repeats)
         blocks: list[MBConvBlock] = []
         in_channels = self.stem_channels
-        for stage in self.stages:
+        for stage, repeats in zip(self.stages, self.stage_repeats, strict=True):
             out_channels = round_channels(stage.channels * self.width, CHANNEL_DIVISOR)
-            for repeat in range(round_repeats(stage.repeats, self.depth)):
+            for repeat in range(repeats):
                 blocks.append(
                     MBConvBlock(
                         in_channels=in_channels,
@@ -173,7 +199,26 @@ class EfficientNetChanges(CommonChanges, total=False):
     padding: Literal["symmetric", "same"]
     batch_norm_eps: float
     batch_norm_momentum: float
+    activation: Activation
+    squeeze_reduction: int
+    fixed_ends: bool
     stages: tuple[MBConvStage, ...]
+
+
+def _lite(width: float, depth: float, resolution: int, dropout: float) -> EfficientNetConfig:
+    """Return EfficientNet-Lite in TensorFlow's form, in which its authors published it."""
+    return EfficientNetConfig(
+        width=width,
+        depth=depth,
+        resolution=resolution,
+        dropout=dropout,
+        padding="same",
+        batch_norm_eps=1e-3,
+        batch_norm_momentum=0.01,
+        activation="relu6",
+        squeeze_reduction=0,
+        fixed_ends=True,
+    )
 
 
 VARIANTS: Mapping[str, Variant[EfficientNetConfig]] = MappingProxyType(
@@ -202,5 +247,10 @@ VARIANTS: Mapping[str, Variant[EfficientNetConfig]] = MappingProxyType(
         "b7": Variant(
             EfficientNetConfig(width=2.0, depth=3.1, resolution=600, dropout=0.5), 66_347_960, 37_745_884_192
         ),
+        "lite0": Variant(_lite(1.0, 1.0, 224, 0.2), 4_652_008, 385_187_552),
+        "lite1": Variant(_lite(1.0, 1.1, 240, 0.2), 5_416_680, 600_185_232),
+        "lite2": Variant(_lite(1.1, 1.2, 260, 0.3), 6_092_072, 859_736_272),
+        "lite3": Variant(_lite(1.2, 1.4, 280, 0.3), 8_197_096, 1_383_321_872),
+        "lite4": Variant(_lite(1.4, 1.8, 300, 0.3), 13_006_568, 2_553_034_336),
     }
 )

@@ -2,19 +2,28 @@
 
 Paper: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", arXiv
 1905.11946, table 1 and section 3.3. Reference implementation: the authors' TensorFlow code.
+EfficientNet-Lite (no squeeze-and-excitation, ReLU6, unscaled ends) has no paper, only their code.
 Deliberate differences: symmetric padding and PyTorch's BatchNorm constants unless the config asks for
 TensorFlow's; initial weights as `lightcars.layers.initialize` explains.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import final
 
+from torch import nn
+
 from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv, SqueezeExcite
 from lightcars.layers.activation import SiLU
-from lightcars.models.efficientnet.config import SQUEEZE_REDUCTION, EfficientNetConfig, MBConvBlock
+from lightcars.models.efficientnet.config import Activation, EfficientNetConfig, MBConvBlock
 from lightcars.models.image_model import ImageModel
+
+ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
+    "silu": SiLU,
+    "relu6": partial(nn.ReLU6, inplace=True),
+}
 
 
 @final
@@ -28,7 +37,7 @@ class EfficientNet(ImageModel):
 
     def __init__(self, config: EfficientNetConfig) -> None:
         style = ConvStyle(
-            activation=SiLU,
+            activation=ACTIVATIONS[config.activation],
             padding=config.padding,
             eps=config.batch_norm_eps,
             momentum=config.batch_norm_momentum,
@@ -43,24 +52,27 @@ class EfficientNet(ImageModel):
                 stride=config.stem_stride,
                 style=style,
             ),
-            blocks=BlockSequence(*(_block(block, style) for block in blocks)),
+            blocks=BlockSequence(*(_block(block, config.squeeze_reduction, style) for block in blocks)),
             head=ConvNormAct(blocks[-1].out_channels, config.head_channels, style=style),
         )
 
 
-def _block(block: MBConvBlock, style: ConvStyle) -> MBConv:
+def _block(block: MBConvBlock, squeeze_reduction: int, style: ConvStyle) -> MBConv:
+    squeeze_excite = None
+    if squeeze_reduction:
+        squeeze_excite = partial(
+            SqueezeExcite,
+            reduced_channels=max(1, block.in_channels // squeeze_reduction),
+            activation=style.activation,
+            inplace=True,
+        )
     return MBConv(
         block.in_channels,
         block.out_channels,
         expand_ratio=block.expand_ratio,
         kernel_size=block.kernel_size,
         stride=block.stride,
-        squeeze_excite=partial(
-            SqueezeExcite,
-            reduced_channels=max(1, block.in_channels // SQUEEZE_REDUCTION),
-            activation=style.activation,
-            inplace=True,
-        ),
+        squeeze_excite=squeeze_excite,
         drop_path=block.drop_path,
         style=style,
     )

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from types import MappingProxyType
 
 from lightcars.models.efficientnet.config import EfficientNetConfig
-from lightcars.models.scaling import round_repeats
 from lightcars.models.tensor_names import NATIVE, TENSORFLOW, Form, Source, TensorNames
 
 TENSORFLOW_EPS = Form(
@@ -25,7 +24,7 @@ def _blocks(config: EfficientNetConfig) -> Iterator[tuple[str, int, int, bool]]:
     """Our prefix, stage, position in the stage, and whether the block expands."""
     position = 0
     for stage, row in enumerate(config.stages):
-        for repeat in range(round_repeats(row.repeats, config.depth)):
+        for repeat in range(config.stage_repeats[stage]):
             yield f"blocks.{position}", stage, repeat, row.expand_ratio > 1
             position += 1
 
@@ -43,8 +42,9 @@ def _timm(config: EfficientNetConfig) -> Iterator[tuple[str, str]]:
             yield from _unit(f"{ours}.expand", f"{theirs}.conv_pw", f"{theirs}.bn1")
         norms = ("bn2", "bn3") if expands else ("bn1", "bn2")
         yield from _unit(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.{norms[0]}")
-        yield f"{ours}.squeeze_excite.reduce", f"{theirs}.se.conv_reduce"
-        yield f"{ours}.squeeze_excite.expand", f"{theirs}.se.conv_expand"
+        if config.squeeze_reduction:
+            yield f"{ours}.squeeze_excite.reduce", f"{theirs}.se.conv_reduce"
+            yield f"{ours}.squeeze_excite.expand", f"{theirs}.se.conv_expand"
         project = "conv_pwl" if expands else "conv_pw"
         yield from _unit(f"{ours}.project", f"{theirs}.{project}", f"{theirs}.{norms[1]}")
     yield from _unit("head", "conv_head", "bn2")
@@ -81,6 +81,12 @@ def _lukemelas(config: EfficientNetConfig) -> Iterator[tuple[str, str]]:
     yield "classifier", "_fc"
 
 
+def _known(config: EfficientNetConfig) -> tuple[str, ...]:
+    """torchvision and lukemelas's package have no EfficientNet-Lite."""
+    is_lite = config.activation != "silu" or config.squeeze_reduction != 4 or config.fixed_ends
+    return ("timm",) if is_lite else ("timm", "torchvision", "lukemelas")
+
+
 def _torchvision_forms(config: EfficientNetConfig) -> tuple[Form, ...]:
     return (TENSORFLOW_EPS if config.depth >= TENSORFLOW_EPS_DEPTH else NATIVE,)
 
@@ -93,6 +99,6 @@ NAMES = TensorNames(
         ),
         "lukemelas": Source(sign="_conv_stem.weight", layers=_lukemelas, forms=lambda _: (TENSORFLOW,)),
     },
-    known=lambda _: ("timm", "torchvision", "lukemelas"),
+    known=_known,
     title=lambda _: "EfficientNet",
 )
