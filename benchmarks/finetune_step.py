@@ -70,7 +70,7 @@ def real_steps(model: nn.Module, recipe: Recipe, photos: DecodedImages, like: Pr
         use_distributed_sampler=False,
     )
     module = ClassifierModule(model, recipe, like)
-    trainer.fit(module, ImageDataModule(recipe, photos, photos, module.augmentation.photo))
+    trainer.fit(module, ImageDataModule(recipe, photos, photos, module.augmentation.image))
     return times.seconds()
 
 

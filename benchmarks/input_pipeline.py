@@ -34,7 +34,7 @@ from torch import nn
 from harness import parser, seconds
 from lightcars import create_model
 from lightcars.augmentation.color_jitter import jittered
-from lightcars.augmentation.photo import Augmentation, augmentation
+from lightcars.augmentation.image import Augmentation, augmentation
 from lightcars.data.dataset import DecodedImages, decode
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.data.layouts import Sample, find_data
@@ -67,7 +67,7 @@ def batches(recipe: Recipe, photos: DecodedImages) -> tuple[Any, Augmentation]:
     """The loader of a fine-tune, outside of one."""
     assert recipe.resolution is not None
     made = augmentation(recipe.augment, recipe.resolution, NUM_CLASSES)
-    loaders = ImageDataModule(recipe, photos, photos, made.photo)
+    loaders = ImageDataModule(recipe, photos, photos, made.image)
     loaders.trainer = SimpleNamespace(global_rank=0, world_size=1, accelerator=None)
     return loaders.train_dataloader(), made
 

@@ -36,9 +36,9 @@ import lightcars
 from cars_recipes import hours
 from lightcars.data.dataset import DecodedImages, decode
 from lightcars.data.layouts import DatasetRecords, find_data
-from lightcars.evaluation.analysis import calibration, classes_by_difficulty
+from lightcars.evaluation.analysis import classes_by_difficulty, reliability
 from lightcars.evaluation.batch_norms import settle_batch_norms
-from lightcars.evaluation.predictions import Predictions, judge
+from lightcars.evaluation.predictions import Predictions, predict_images
 from lightcars.evaluation.temperature import calibrate
 from lightcars.models.validation import change_config
 from lightcars.recipes.files import load_recipe
@@ -102,7 +102,7 @@ def choices(trained: TrainedModel, cars: DatasetRecords) -> list[Choice]:
         train, val = (photos_at(trained, cars, split, side) for split in ("train", "val"))
         for anew in (False, True):
             copied, _ = settled(trained, train, side, anew=anew)
-            top1 = judge(copied, val, cars.root).top1_percent
+            top1 = predict_images(copied, val, cars.root).top1_percent
             found.append(Choice(side=side, anew=anew, top1_percent=top1))
     return found
 
@@ -122,8 +122,8 @@ def figures_of(predictions: Predictions, uncalibrated: Predictions) -> dict[str,
     return {
         "val_top1_percent": rounded(predictions.top1_percent),
         "val_top5_percent": rounded(predictions.top5_percent),
-        "val_calibration_error": rounded(calibration(predictions).error),
-        "val_calibration_error_before": rounded(calibration(uncalibrated).error),
+        "val_calibration_error": rounded(reliability(predictions).error),
+        "val_calibration_error_before": rounded(reliability(uncalibrated).error),
     }
 
 
@@ -179,9 +179,9 @@ def main() -> None:
     train, val = (photos_at(trained, cars, split, choice.side) for split in ("train", "val"))
     trained, silenced = settled(trained, train, choice.side, anew=choice.anew)
     trained.model.half().float()  # as they ship
-    before = judge(trained, val, cars.root)
+    before = predict_images(trained, val, cars.root)
     calibrate(trained, train, val)
-    predictions = judge(trained, val, cars.root)
+    predictions = predict_images(trained, val, cars.root)
     figures = figures_of(predictions, before)
     threads = torch.get_num_threads()
     took = rounded(sum(map(hours_of, runs)))

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees a half-written one. No torch."""
+"""Atomic writing of files. No torch."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from lightcars.errors import LightcarsError, RunError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file beside `path`, to be written; it takes the place of `path` when all went well.
+    """Create a temporary file beside `path`; it replaces `path` if the block succeeds.
 
     Raises:
-        RunError: the folder cannot be written to, or the disk is full; `path` is as it was.
+        RunError: the folder cannot be written to, or the disk is full; `path` is unchanged.
     """
     temporary = None
     try:
@@ -39,9 +39,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """A new folder inside `folder`; when all went well, its files move to the same places in `folder`.
+    """Create a temporary folder inside `folder`; its files move to `folder` if the block succeeds.
 
-    Where anything goes wrong before, `folder` is as it was: not there, if it was not.
+    Otherwise `folder` is unchanged, and removed again if it did not exist.
 
     Raises:
         RunError: the folder cannot be written to, or the disk is full.
@@ -62,7 +62,7 @@ def staging(folder: Path) -> Iterator[Path]:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
         for parent in missing:
-            with suppress(OSError):  # those that hold something stay
+            with suppress(OSError):  # those that are not empty stay
                 parent.rmdir()
 
 
@@ -81,6 +81,6 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, completely or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

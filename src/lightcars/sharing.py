@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from lightcars.counters.params import count_params
-from lightcars.counters.tables import markdown_table
 from lightcars.errors import CheckpointError, ConfigError, DownloadError
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS
 from lightcars.models.unwrapping import unwrap_model
+from lightcars.tables import markdown_table
 from lightcars.weights.checkpoint import load, save
 from lightcars.weights.hub import CONFIG_FILE, hub_errors, hub_weights, reason, split_hub_id
 from lightcars.weights.locate import in_folder

@@ -1,4 +1,4 @@
-"""A recipe's steps in batches: what each photograph gets, from its own seed."""
+"""A recipe's steps in batches: what each image gets, from its own seed."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from lightcars.augmentation.batch import Affine, BatchAugmentation, Flip, drawn, in_batches
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.recipes.recipe import THESIS_STEPS, AugmentRecipe
 
 SEEDS = torch.arange(1, 9) * 10**15
@@ -21,7 +21,7 @@ EVERYTHING = (
 
 
 def made(*steps, resolution: int = 32) -> BatchAugmentation:
-    return BatchAugmentation(augmentation(AugmentRecipe(photos=steps), resolution, 8).photo)
+    return BatchAugmentation(augmentation(AugmentRecipe(photos=steps), resolution, 8).image)
 
 
 def pixels(side: int = 40, channels: int = 3) -> torch.Tensor:

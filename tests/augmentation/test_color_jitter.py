@@ -13,7 +13,7 @@ from lightcars.augmentation.color_jitter import (
     change_saturation,
     jittered,
 )
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.data.pixels import normalize
 from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.errors import ConfigError

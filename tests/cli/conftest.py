@@ -44,6 +44,17 @@ def one_thread():
 
 
 @pytest.fixture
+def terminal(monkeypatch, capsys) -> Callable[[int], None]:
+    """Makes stdout a terminal of so many columns."""
+
+    def resize(columns: int) -> None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    return resize
+
+
+@pytest.fixture
 def lightcars(monkeypatch, capsys) -> Callable[..., Outcome]:
     """Runs `lightcars` with some arguments, in this process, with warnings shown as for a user."""
     monkeypatch.setenv("COLUMNS", "100")

@@ -24,7 +24,7 @@ from lightcars.recipes.recipe import Recipe
 from lightcars.training import finetune as finetuning
 from lightcars.training import trainer as training
 
-DEMO_EPOCHS = f"{demonstration.DRAWN_RECIPE.epochs} drawn, {demonstration.PHOTO_RECIPE.epochs} photographs"
+DEMO_EPOCHS = f"{demonstration.DRAWN_RECIPE.epochs} drawn, {demonstration.IMAGES_RECIPE.epochs} images"
 COMMANDS = (
     "list",
     "info",
@@ -173,13 +173,13 @@ def test_list_shows_every_model(lightcars):
     assert (shown.code, shown.err) == (0, "")
     lines = shown.out.splitlines()
     assert lines[0].split() == ["model", "parameters", "FLOPs", "input", "paper"]
-    assert [line.split()[0] for line in lines[1:]] == list(MODELS)
+    assert [line.split()[0] for line in lines[2:]] == list(MODELS)
     assert re.search(r"ghostnet_100 +5\.18 M +141 M +224 px +arXiv 1911\.11907", shown.out)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
-def test_the_table_fits_the_terminal(lightcars, monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", str(columns))
+def test_the_table_fits_the_terminal(lightcars, terminal, columns):
+    terminal(columns)
     shown = lightcars("list")
     assert max(map(len, shown.out.splitlines())) <= columns
     assert columns < 80 or all(name in shown.out for name in MODELS)
@@ -318,7 +318,7 @@ def test_what_was_measured_is_said_in_a_line(lightcars, cars, tmp_path):
     )
     lines = shown.err.splitlines()
     assert lines[1].startswith("training in ")
-    assert lines[1].rstrip(")").endswith("8 photographs of 32 px, forward and backward")
+    assert lines[1].rstrip(")").endswith("8 images of 32 px, forward and backward")
     recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
     assert f"training in {recipe['precision']} {recipe['memory_format']}: " in lines[1]
     assert (recipe["gradient_checkpointing"], recipe["compile"]) == (True, False)
@@ -381,7 +381,7 @@ def test_a_warning_is_one_line_on_stderr(lightcars, cars, tmp_path):
     assert json.loads(shown.out)
     warned = [line for line in shown.err.splitlines() if line.startswith("warning: ")]
     assert len(warned) == 1
-    assert warned[0].startswith("warning: 1 photographs of train left out: ")
+    assert warned[0].startswith("warning: 1 images of train left out: ")
     assert "Bus/0000.png is empty" in warned[0]
 
 
@@ -397,11 +397,11 @@ def test_evaluate_as_json(lightcars, cars, finished):
 
 def test_evaluate_shows_the_worst_classes(lightcars, cars, finished):
     shown = lightcars("evaluate", finished, cars, "--split", "train", "--worst", 3)
-    assert shown.out.startswith("train: 40 photographs, top-1 ")
+    assert shown.out.startswith("train: 40 images, top-1 ")
     listed = shown.out.split("worst classes\n")[1].splitlines()
-    assert len(listed) == 4
-    figures = [float(line.split()[-2]) for line in listed[1:]]
-    assert figures == sorted(figures)
+    assert len(listed) == 5
+    accuracies = [float(line.split()[-2]) for line in listed[2:]]
+    assert accuracies == sorted(accuracies)
     assert "worst" not in lightcars("evaluate", finished, cars, "--worst", 0).out
 
 
@@ -432,7 +432,7 @@ def test_predict_as_table_with_a_picture(lightcars, cars, finished, tmp_path):
     lines = shown.out.splitlines()
     assert lines[0] == str(photo)
     assert lines[1].split() == ["probability", "class"]
-    assert len(lines) == 4
+    assert len(lines) == 5
     with Image.open(picture) as image:
         assert image.format == "PNG"
 
@@ -457,10 +457,10 @@ def test_predict_says_what_it_does_not_know(lightcars, cars, tmp_path):
 def test_predict_without_a_photograph(lightcars, finished):
     assert lightcars("predict", "nothing.jpg").error == "there is no image nothing.jpg."
     assert lightcars("predict", "nothing").error == "there is no image nothing."
-    assert f"name photographs too: lightcars predict {finished} PHOTO" in lightcars("predict", finished).error
-    assert "name photographs too" in lightcars("predict", "cars196").error
-    assert lightcars("predict", "a.jpg", finished).error == f"{finished} goes before the photographs."
-    assert "name its photographs" in lightcars("predict", finished / "..", "a.jpg").error
+    assert f"name images too: lightcars predict {finished} PHOTO" in lightcars("predict", finished).error
+    assert "name images too" in lightcars("predict", "cars196").error
+    assert lightcars("predict", "a.jpg", finished).error == f"{finished} goes before the images."
+    assert "name its images" in lightcars("predict", finished / "..", "a.jpg").error
 
 
 def test_predict_minds_no_folder_of_the_data_sets_name(lightcars, cars, tmp_path, monkeypatch):
@@ -516,9 +516,7 @@ def test_report_counts_what_runs_have_in_common(lightcars, finished, tmp_path):
     numbers = json.loads(lightcars(*arguments, "--json").out)["comparison"]
     assert numbers["right_in_every_run"] + numbers["wrong_in_every_run"] == numbers["num_images"] == 16
     assert numbers["right_in_one_run_only"] == [0, 0]
-    assert (
-        f"of 16 photographs every run gets {numbers['right_in_every_run']} right" in lightcars(*arguments).out
-    )
+    assert f"of 16 images every run gets {numbers['right_in_every_run']} right" in lightcars(*arguments).out
 
 
 # Bad input
@@ -557,7 +555,7 @@ def test_no_model_matches(lightcars):
         (("--learning-rate", "1e38"), "lr must be a positive number up to 1e+12, not 1e+38."),
         (("--dropout", 1), "dropout must be a number from 0 up to, but not including, 1"),
         (("--width", -1), "width must be a positive number"),
-        (("--img-channels", 2), "photographs have 1 or 3 channels, the model takes 2."),
+        (("--img-channels", 2), "images have 1 or 3 channels, the model takes 2."),
         (("--schedule", "step"), "schedule.name: input should be 'cosine', 'constant',"),
         (("--precision", "8"), "precision: input should be 'auto', '32-true',"),
         (("--seed", 10**20), "seed must be"),
@@ -608,7 +606,7 @@ def test_a_half_copied_folder(lightcars, cars, tmp_path):
     for split in ("train", "val"):
         shutil.rmtree(data / split / "Bus")
     error = lightcars("finetune", data, "--out", tmp_path / "run").error
-    assert "training photographs of 7 of 8 classes (first missing: Bus)" in error
+    assert "training images of 7 of 8 classes (first missing: Bus)" in error
     assert "list them in" in error
 
 
@@ -661,10 +659,10 @@ def test_bad_photographs(lightcars, cars, finished, tmp_path):
 def test_one_picture_for_one_photograph(lightcars, cars, finished, tmp_path):
     photos = [cars / "val" / "Bus" / f"000{i}.png" for i in range(2)]
     error = lightcars("predict", finished, *photos, "--picture", tmp_path / "picture.png").error
-    assert "--picture draws one photograph, not 2" in error
+    assert "--picture draws one image, not 2" in error
     assert not (tmp_path / "picture.png").exists()
     error = lightcars("predict", finished, *photos, "--cam", tmp_path / "cam.png").error
-    assert "--cam draws one photograph, not 2" in error
+    assert "--cam draws one image, not 2" in error
     both = ("--cam", tmp_path / "one.png", "--picture", tmp_path / "one.png")
     assert "cannot be both" in lightcars("predict", finished, photos[0], *both).error
     assert list(tmp_path.iterdir()) == []
@@ -676,7 +674,7 @@ def test_a_picture_never_takes_the_photographs_place(lightcars, cars, finished, 
     photo.write_bytes((cars / "val" / "Bus" / "0000.png").read_bytes())
     before = photo.read_bytes()
     error = lightcars("predict", finished, photo, option, tmp_path / ".." / tmp_path.name / "car.png").error
-    assert f"{option} would overwrite the photograph" in error
+    assert f"{option} would overwrite the image" in error
     assert photo.read_bytes() == before
     error = lightcars("predict", finished, photo, option, tmp_path / "drawn.jpg").error
     assert "a picture is a PNG file and ends in .png" in error
@@ -865,7 +863,7 @@ def test_demo_on_drawn_cars(lightcars, monkeypatch, tmp_path):
 
 
 def test_demo_on_photographs_of_ones_own(lightcars, cars, monkeypatch, tmp_path):
-    monkeypatch.setattr(demonstration, "PHOTO_RECIPE", Recipe(epochs=1, resolution=32, batch_size=8))
+    monkeypatch.setattr(demonstration, "IMAGES_RECIPE", Recipe(epochs=1, resolution=32, batch_size=8))
     shown = lightcars("demo", "--data", cars, "--out", tmp_path / "demo")
     assert shown.code == 0, shown.err
     assert not (tmp_path / "demo" / "cars").exists()
@@ -874,7 +872,7 @@ def test_demo_on_photographs_of_ones_own(lightcars, cars, monkeypatch, tmp_path)
 
 
 def test_demo_as_json_passes_over_a_broken_photograph(lightcars, cars, monkeypatch, tmp_path):
-    monkeypatch.setattr(demonstration, "PHOTO_RECIPE", Recipe(epochs=1, resolution=32, batch_size=8))
+    monkeypatch.setattr(demonstration, "IMAGES_RECIPE", Recipe(epochs=1, resolution=32, batch_size=8))
     data = copied(cars, tmp_path)
     first, second = sorted((data / "val").rglob("*.png"))[:2]
     first.unlink()

@@ -20,7 +20,7 @@ NAME = CLASS_NAMES[0]
 
 @pytest.fixture
 def photos(tmp_path):
-    """Three and one photographs of one class, with boxes; they differ."""
+    """Three and one images of one class, with boxes; they differ."""
     root = tmp_path / "photos"
     rows = [",".join(ANNOTATIONS_HEAD)]
     for position, split in enumerate(("train", "train", "train", "val")):
@@ -29,7 +29,7 @@ def photos(tmp_path):
         Image.new("RGB", (20, 10), (50 * position, 100, 200)).save(folder / f"{position}.png")
         rows.append(f"{split}/{NAME}/{position}.png,{NAME},1,1,10,10")
     (root / "annotations.csv").write_text("\n".join(rows))
-    (root / "classes.txt").write_text(f"{NAME}\nA class without a photograph\n")
+    (root / "classes.txt").write_text(f"{NAME}\nA class without a image\n")
     return root
 
 
@@ -73,25 +73,22 @@ def test_inspect_names_what_is_wrong(lightcars, photos):
     assert f"files that cannot be read (1):\n  {train}/0.png is empty" in shown.out
     assert "LEAK: the same bytes in more than one split (1):" in shown.out
     assert f"train and val: train/{NAME}/2.png = val/{NAME}/3.png" in shown.out
-    assert (
-        f"boxes outside of their photograph (1):\n  {train}/1.png: box 1, 1, 30, 10 in 20 x 10" in shown.out
-    )
-    assert "classes without a photograph in train (1):\n  A class without a photograph" in shown.out
-    assert f"classes with few photographs in train (1):\n  {NAME}: 3" in shown.out
+    assert f"boxes outside of their image (1):\n  {train}/1.png: box 1, 1, 30, 10 in 20 x 10" in shown.out
+    assert "classes without a image in train (1):\n  A class without a image" in shown.out
+    assert f"classes with few images in train (1):\n  {NAME}: 3" in shown.out
 
 
 def test_inspect_says_that_the_counts_are_others(lightcars, photos):
     (photos / "classes.txt").unlink()
     assert (
-        "train and val have 4 photographs, Stanford Cars' train 8,144"
-        in lightcars("data", "inspect", photos).out
+        "train and val have 4 images, Stanford Cars' train 8,144" in lightcars("data", "inspect", photos).out
     )
 
 
 def test_inspect_cuts_long_lists(lightcars, photos):
     (photos / "classes.txt").unlink()
     shown = lightcars("data", "inspect", photos)
-    assert "classes without a photograph in train (195):" in shown.out
+    assert "classes without a image in train (195):" in shown.out
     assert "  and 185 more; --json lists all" in shown.out
 
 
@@ -100,13 +97,13 @@ def test_inspect_as_json(lightcars, photos):
     assert found["layout"] == "class folders"
     assert [split["num_images"] for split in found["splits"]] == [3, 1]
     assert found["splits"][0]["num_boxes"] == 3
-    assert found["absent_classes"] == ["A class without a photograph"]
+    assert found["absent_classes"] == ["A class without a image"]
     assert found["width"] == [20, 20, 20]
     assert len(found["rgb"]["mean"]) == 3
 
 
-def test_the_tables_fit_eighty_columns(lightcars, photos, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
+def test_the_tables_fit_eighty_columns(lightcars, photos, terminal):
+    terminal(80)
     table = lightcars("data", "inspect", photos).out.partition("\n\n")[2].partition("classes without")[0]
     assert all(len(line) <= 80 for line in table.splitlines())
 
@@ -123,9 +120,7 @@ def test_prepare_from_an_archive(lightcars, photos, tmp_path):
     archive = shutil.make_archive(str(tmp_path / "photos"), "zip", photos)
     shown = lightcars("data", "prepare", archive, tmp_path / "new")
     assert (shown.code, shown.err) == (0, "")
-    assert shown.out == (
-        f"{tmp_path}/new: train 3, val 1 photographs of 2 classes, 4 boxes, from class folders\n"
-    )
+    assert shown.out == (f"{tmp_path}/new: train 3, val 1 images of 2 classes, 4 boxes, from class folders\n")
     assert find_data(tmp_path / "new").split("train")[0].box == (1, 1, 10, 10)
 
 
@@ -135,9 +130,9 @@ def test_prepare_as_json_and_warnings(lightcars, photos, tmp_path):
     made = json.loads(shown.out)
     assert made["num_images"] == {"train": 3, "val": 1}
     assert made["root"] == str(tmp_path / "new")
-    assert made["mismatches"][0].startswith("train and val have 4 photographs")
+    assert made["mismatches"][0].startswith("train and val have 4 images")
     shown = lightcars("data", "prepare", photos, tmp_path / "newer")
-    assert "warning: there is no test; Stanford Cars' has 8,041 photographs" in shown.err
+    assert "warning: there is no test; Stanford Cars' has 8,041 images" in shown.err
 
 
 def test_prepare_into_something_that_is_there(lightcars, photos):
@@ -173,7 +168,7 @@ def test_nothing_is_downloaded_unless_asked_for_by_name(lightcars, tmp_path):
 
 def test_stats(lightcars, photos):
     shown = lightcars("data", "stats", photos)
-    assert shown.out == ("train: 3 photographs\nmean 0.1961, 0.3922, 0.7843\nstd  0.1601, 0.0000, 0.0000\n")
+    assert shown.out == ("train: 3 images\nmean 0.1961, 0.3922, 0.7843\nstd  0.1601, 0.0000, 0.0000\n")
 
 
 def test_stats_of_a_split_in_gray(lightcars, photos):
@@ -191,7 +186,7 @@ def test_stats_name_what_is_left_out(lightcars, photos):
     (photos / "train" / NAME / "0.png").write_bytes(b"")
     shown = lightcars("data", "stats", photos)
     assert f"warning: left out: {photos}/train/{NAME}/0.png is empty" in shown.err
-    assert "train: 2 photographs" in shown.out
+    assert "train: 2 images" in shown.out
 
 
 @pytest.mark.parametrize(
@@ -199,7 +194,7 @@ def test_stats_name_what_is_left_out(lightcars, photos):
     [
         (("--split", "test"), "has no split 'test'; it has train, val."),
         (("--region", "crop"), "'crop'"),
-        (("--region", "box"), "3 of 3 photographs have no box"),
+        (("--region", "box"), "3 of 3 images have no box"),
     ],
 )
 def test_stats_of_what_is_not_there(lightcars, photos, options, words):

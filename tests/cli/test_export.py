@@ -81,7 +81,7 @@ MISTAKES = {
     "not a folder": (["RUN", "--out", "file/a.onnx"], "cannot write to file"),
     "a device": (["RUN", "--out", "/dev/null/a.onnx"], "cannot write to /dev/null"),
     "there already": (["RUN", "--out", "old.onnx"], "old.onnx is there already; --force"),
-    "a batch alone": (["RUN", "--standalone", "--batch", "2"], "one photograph at a time, not 2"),
+    "a batch alone": (["RUN", "--standalone", "--batch", "2"], "one image at a time, not 2"),
 }
 
 

@@ -108,7 +108,7 @@ def test_the_bar_names_the_split(monkeypatch):
 def test_evaluate_says_it_of_the_test_split_alone(lightcars, chosen, honest, data, checkpoint):
     run = chosen[0].run / checkpoint
     shown = lightcars("evaluate", run, data, "--split", "test")
-    assert shown.out.startswith(f"test ({CHOSEN_ON_TEST}): 16 photographs, top-1 ")
+    assert shown.out.startswith(f"test ({CHOSEN_ON_TEST}): 16 images, top-1 ")
     assert f"worst classes ({CHOSEN_ON_TEST})" in shown.out
     figures = json.loads(lightcars("evaluate", run, data, "--split", "test", "--json").out)
     assert (figures["selected_on"], figures["note"]) == ("test", CHOSEN_ON_TEST)
@@ -131,11 +131,11 @@ def test_the_report_of_one_run_says_it_everywhere(chosen, honest):
     mark = f"({CHOSEN_ON_TEST})"
     for place in (
         *(f"top-1 {mark} {chosen[0].metrics['val_top1_percent']:.2f} %", f"top-5 {mark} "),
-        *(f"best epoch {mark}", f"test loss {mark}", f"calibration error {mark}", "test photographs 16 "),
+        *(f"best epoch {mark}", f"test loss {mark}", f"calibration error {mark}", "test images 16 "),
         *(f"Hardest classes {mark}", f"Confusion matrix of the worst classes {mark}"),
         *(f"Confident mistakes {mark}", f"Calibration {mark} "),
         *(f"train test {mark} ", f"test {mark} top-1 ", f"test {mark} top-5 "),
-        *("on the test photographs.", "The test split chose the epoch"),
+        *("on the test images.", "The test split chose the epoch"),
     ):
         assert place in words, place
     assert "validation" not in words.replace("validation_seed", "")
@@ -163,10 +163,10 @@ def test_runs_that_were_judged_on_test_are_compared_as_such(lightcars, chosen, t
     shutil.copytree(chosen[0].run, tmp_path / "second")
     page = tmp_path / "both.html"
     shown = lightcars("report", chosen[0].run, tmp_path / "second", "--out", page)
-    assert re.search(rf"of 16 photographs every run gets .* wrong \({CHOSEN_ON_TEST}\)", shown.out)
+    assert re.search(rf"of 16 images every run gets .* wrong \({CHOSEN_ON_TEST}\)", shown.out)
     words = text_of(page)
-    assert f"Photographs that every run gets wrong ({CHOSEN_ON_TEST}) Of 16 test photographs" in words
-    assert "One column for each test photograph" in words
+    assert f"Images that every run gets wrong ({CHOSEN_ON_TEST}) Of 16 test images" in words
+    assert "One column for each test image" in words
 
 
 def test_a_table_without_the_note_is_read_with_it(lightcars, chosen, tmp_path):

@@ -21,21 +21,21 @@ def b0(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("columns", ["80", "120"])
-def test_weights_fit_the_terminal(lightcars, monkeypatch, columns):
-    monkeypatch.setenv("COLUMNS", columns)
+@pytest.mark.parametrize("columns", [80, 120])
+def test_weights_fit_the_terminal(lightcars, terminal, columns):
+    terminal(columns)
     shown = lightcars("weights")
-    assert max(map(len, shown.out.splitlines())) <= int(columns)
+    assert max(map(len, shown.out.splitlines())) <= columns
     assert "timm/tf_efficientnet_b7.ns_jft_in1k" in shown.out
     assert "unknown" in shown.out
 
 
 def test_weights_of_one_model(lightcars):
     lines = lightcars("weights", "ghostnet_100").out.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
     row = ["timm/ghostnet_100.in1k", "74.0", "%", "224", "px", "unknown", "apache-2.0", "sha256", "8efbcf55"]
-    assert lines[1].split() == row
-    assert lines[2].split()[-1] == "unpinned"
+    assert lines[2].split() == row
+    assert lines[3].split()[-1] == "unpinned"
     assert "no published weights of ghostnet_050" in lightcars("weights", "ghostnet_050").out
     assert "Did you mean ghostnet_1" in lightcars("weights", "ghostnet_10").error
 

@@ -8,7 +8,6 @@ from torch import nn
 from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
 from lightcars.counters.profile import Profile, profile
-from lightcars.counters.tables import markdown_table, short_number, text_table
 from lightcars.errors import CountingError, InputError
 from lightcars.zoo import create_model, ghostnet
 
@@ -265,19 +264,3 @@ def test_markdown_tables_are_whole(ghost):
     for table in tables:
         assert len({row.count("|") for row in table}) == 1
         assert set(table[1]) <= set("| -")
-
-
-def test_short_numbers():
-    numbers = [0, 7, 999, 1000, 1234, 5_288_548, 37_745_884_192, 4 * 10**12]
-    expected = ["0", "7", "999", "1 k", "1.23 k", "5.29 M", "37.7 G", "4 T"]
-    assert [short_number(number) for number in numbers] == expected
-
-
-@pytest.mark.parametrize(("number", "text"), [(999_999, "1 M"), (999_600, "1 M"), (999_999_999, "1 G")])
-def test_short_numbers_just_below_a_unit(number, text):
-    assert short_number(number) == text
-
-
-def test_tables_without_rows():
-    assert text_table(("a", "bc"), []) == "a  bc\n-----"
-    assert markdown_table(("a", "bc"), []) == "| a | bc |\n| --- | --- |"

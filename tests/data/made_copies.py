@@ -1,6 +1,6 @@
 """Small copies of Stanford Cars in every layout in which people have it.
 
-The color of each photograph tells which record it is of, so that a label or a box that drifted shows.
+The color of each image tells which record it is of, so that a label or a box that drifted shows.
 """
 
 import csv
@@ -24,7 +24,7 @@ RAM = CLASS_NAMES.index("Ram C/V Cargo Van Minivan 2012")
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one photograph, before it is written in some layout."""
+    """What is known of one image, before it is written in some layout."""
 
     number: int
     split: str
@@ -179,7 +179,7 @@ def parquet(
 
 
 def found(data: DatasetRecords) -> set[tuple[int, str, int, tuple[int, int, int, int] | None]]:
-    """Number, split, label and box of each sample; the number is read off the photograph."""
+    """Number, split, label and box of each sample; the number is read off the image."""
     return {
         (Image.open(sample.path).getpixel((0, 0))[0], split, sample.label, sample.box)
         for split, samples in data.splits.items()

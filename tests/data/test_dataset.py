@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.data import dataset
 from lightcars.data.dataset import DecodedImages, ImageDataset, SeededSampler, decode
 from lightcars.data.layouts import Sample, find_data
@@ -27,7 +27,7 @@ GRAY = Preprocessing(resolution=16, mean=GRAY_MEAN, std=GRAY_STD)
 
 @pytest.fixture
 def samples(tmp_path) -> list[Sample]:
-    """Nine photographs of three classes, each of its own noise and shape."""
+    """Nine images of three classes, each of its own noise and shape."""
     chance = np.random.default_rng(0)
     made = []
     for position in range(9):
@@ -44,7 +44,7 @@ def photos(samples) -> DecodedImages:
 
 @pytest.fixture
 def little_memory(monkeypatch) -> None:
-    """No share of the memory for photographs: they have to go to a file."""
+    """No share of the memory for images: they have to go to a file."""
     monkeypatch.setattr(dataset, "MEMORY_SHARE", 0)
 
 
@@ -95,7 +95,7 @@ def test_warnings_about_readable_photographs_are_nobodys_business(samples, monke
 
 
 def test_nothing_to_decode():
-    with pytest.raises(DataError, match="no photographs in val"):
+    with pytest.raises(DataError, match="no images in val"):
         decode([], RGB, name="val")
 
 
@@ -148,7 +148,7 @@ def test_a_dataset_gives_pixels_and_label(photos):
 
 @pytest.mark.parametrize("preprocessing", [RGB, GRAY], ids=["color", "gray"])
 def test_augmentation_depends_on_the_seed_alone(samples, preprocessing):
-    data = ImageDataset(decode(samples, preprocessing), augmentation(AugmentRecipe(), 32, 8).photo)
+    data = ImageDataset(decode(samples, preprocessing), augmentation(AugmentRecipe(), 32, 8).image)
     torch.manual_seed(1)
     first, plain = data[4, 77][0], ImageDataset(data.photos)[4][0]
     torch.manual_seed(2)
@@ -159,7 +159,7 @@ def test_augmentation_depends_on_the_seed_alone(samples, preprocessing):
 
 
 def test_augmentation_leaves_the_random_state(photos):
-    data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).photo)
+    data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).image)
     torch.manual_seed(3)
     before = torch.get_rng_state()
     for seed in range(5):
@@ -180,7 +180,7 @@ def test_augmentation_that_fails_leaves_the_random_state(photos):
 
 def test_augmentation_leaves_the_photographs(photos):
     before = photos.pixels.copy()
-    data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).photo)
+    data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).image)
     for seed in range(20):
         data[seed % 9, seed]
     assert np.array_equal(photos.pixels, before)

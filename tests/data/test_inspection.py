@@ -180,10 +180,10 @@ def test_statistics_of_nothing(photos):
         sample.path.write_bytes(b"")
     with pytest.raises(DataError, match=r"0\.png is empty"):
         channel_statistics(photos)
-    with pytest.raises(DataError, match="no photographs"):
+    with pytest.raises(DataError, match="no images"):
         channel_statistics([])
 
 
 def test_statistics_of_boxes_need_boxes(photos):
-    with pytest.raises(DataError, match="1 of 6 photographs have no box"):
+    with pytest.raises(DataError, match="1 of 6 images have no box"):
         channel_statistics([*photos, Sample(photos[0].path, 0)], region="box")

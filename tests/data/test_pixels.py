@@ -1,4 +1,4 @@
-"""Pixels: colors changed in batches as torchvision changes photographs, and normalization."""
+"""Pixels: colors changed in batches as torchvision changes images, and normalization."""
 
 import numpy as np
 import pytest

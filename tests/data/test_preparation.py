@@ -1,4 +1,4 @@
-"""Class folders of whatever people have: whole or not there, and boxes stay with their photographs."""
+"""Class folders of whatever people have: whole or not there, and boxes stay with their images."""
 
 import errno
 import os
@@ -137,7 +137,7 @@ def test_archives_are_read_directly(make, suffix, tmp_path):
 
 
 def test_a_folder_with_the_official_archives(tmp_path):
-    """What the original site gave: two archives of photographs, one of the devkit, and a loose file."""
+    """What the original site gave: two archives of images, one of the devkit, and a loose file."""
     original(tmp_path / "all")
     downloads = tmp_path / "downloads"
     downloads.mkdir()
@@ -187,7 +187,7 @@ def test_an_incomplete_archive_names_the_archive(tmp_path):
     (tmp_path / "packed" / "train" / f"{TRAIN[0].number:06d}.jpg").unlink()
     archive = pack(tmp_path / "packed", tmp_path / "cars.zip")
     text = refused(archive, tmp_path / "new")
-    assert f"{archive}/train lacks 1 of 9 annotated photographs (first: 000000.jpg)" in text
+    assert f"{archive}/train lacks 1 of 9 annotated images (first: 000000.jpg)" in text
 
 
 # Parquet
@@ -437,13 +437,13 @@ def test_an_interrupt_leaves_nothing(moment, tmp_path, monkeypatch):
 
 def test_an_interrupt_while_parquet_is_written(tmp_path, monkeypatch):
     parquet(tmp_path / "source")
-    rows = parquet_layout.photographs
+    rows = parquet_layout.images
 
     def interrupted(data, split):
         yield next(rows(data, split))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(parquet_layout, "photographs", interrupted)
+    monkeypatch.setattr(parquet_layout, "images", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path / "source", tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]

@@ -1,4 +1,4 @@
-"""The region of a photograph that is decoded: whole, cut to the box, or the box before white."""
+"""The region of a image that is decoded: whole, cut to the box, or the box before white."""
 
 import numpy as np
 import pytest
@@ -94,7 +94,7 @@ def test_samples_without_a_box_are_an_error_at_once(photo):
     _, sample = photo
     with pytest.raises(DataError) as caught:
         decode([sample(BOX), sample(None), sample(None)], RGB, region="box", name="train")
-    assert "2 of 3 photographs of train have no box (first: " in str(caught.value)
+    assert "2 of 3 images of train have no box (first: " in str(caught.value)
     assert "region 'box' needs one for each" in str(caught.value)
 
 

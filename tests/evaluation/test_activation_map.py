@@ -142,7 +142,7 @@ def test_a_model_without_classes():
         activation_map(model, torch.randn(3, 64, 64))
 
 
-# From a photograph to a picture
+# From a image to a picture
 
 
 def test_a_photograph_is_explained_with_its_likeliest_class(finished):

@@ -5,9 +5,9 @@ import pytest
 
 from lightcars.evaluation.analysis import (
     agreement,
-    calibration,
     classes_by_difficulty,
     confident_mistakes,
+    reliability,
     worst_confusions,
 )
 from lightcars.evaluation.predictions import Predictions
@@ -16,7 +16,7 @@ CLASSES = ("Sedan", "Coupe", "Van", "Bus")
 
 
 def said(*rows: tuple[int, int, float], paths=None) -> Predictions:
-    """Photographs as (true class, first guess, its probability); the second guess is the next class."""
+    """Images as (true class, first guess, its probability); the second guess is the next class."""
     labels, first, sure = (np.array(column) for column in zip(*rows, strict=True))
     return Predictions(
         classes=CLASSES,
@@ -78,23 +78,49 @@ def test_each_row_of_the_confusions_adds_up_to_its_class():
                 assert part.counts[row, column] == mine.sum()
 
 
-def test_calibration_counted_by_hand():
-    bins = calibration(said((0, 0, 0.9), (0, 1, 0.9), (0, 0, 0.5), (0, 0, 1.0)), num_bins=10)
-    assert bins.counts.tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 2, 1]
-    assert bins.accuracies[8] == 0.5
-    assert bins.confidences[8] == pytest.approx(0.9)
-    assert bins.error == pytest.approx((2 * 0.4 + 1 * 0.5 + 0) / 4)
+def test_reliability_counted_by_hand():
+    bins = reliability(said((0, 0, 0.9), (0, 1, 0.9), (0, 0, 0.5), (0, 0, 1.0)), num_bins=10)
+    assert bins.counts.tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 0, 3]
+    assert bins.accuracies[9] == pytest.approx(2 / 3)
+    assert bins.confidences[9] == pytest.approx(2.8 / 3)
+    assert bins.error == pytest.approx((3 * (2.8 / 3 - 2 / 3) + 1 * 0.5) / 4)
 
 
 def test_a_model_that_is_as_right_as_it_says_has_no_error():
     rows = [(0, 0 if i < 8 else 1, 0.8) for i in range(10)]
-    assert calibration(said(*rows)).error == pytest.approx(0.0, abs=1e-12)
-    assert calibration(said(*((0, 1, 1.0) for _ in range(3)))).error == 1.0
+    assert reliability(said(*rows)).error == pytest.approx(0.0, abs=1e-12)
+    assert reliability(said(*((0, 1, 1.0) for _ in range(3)))).error == pytest.approx(1.0)
 
 
 def test_bins_hold_every_photograph_even_at_the_edges():
     sure = np.concatenate([np.arange(16) / 15, [1e-9]])
-    assert calibration(said(*((0, 0, p) for p in sure))).counts.sum() == 17
+    assert reliability(said(*((0, 0, p) for p in sure))).counts.sum() == 17
+
+
+def random_predictions(number: int, *, certain: float = 0.0) -> Predictions:
+    """Over-confident predictions; a share of them with a probability of exactly 1."""
+    chance = np.random.default_rng(0)
+    sure = np.where(chance.random(number) < certain, 1.0, chance.random(number))
+    right = chance.random(number) < sure**2
+    return said(*((0, 0 if hit else 1, p) for p, hit in zip(sure.tolist(), right.tolist(), strict=True)))
+
+
+@pytest.mark.parametrize("certain", [0.0, 0.3])
+def test_the_error_is_that_of_the_bins_which_are_shown(certain):
+    bins = reliability(random_predictions(1000, certain=certain))
+    distances = np.abs(bins.confidences - bins.accuracies)
+    assert bins.error == pytest.approx((bins.counts * distances).sum() / 1000, abs=1e-9)
+
+
+def test_the_error_is_that_of_bins_with_their_upper_edge():
+    """Guo et al. give each bin its upper edge, torchmetrics its lower one; it matters at the edges alone."""
+    predictions = random_predictions(1000)
+    bins = np.ceil(predictions.confidences * 15).astype(int)
+    error = sum(
+        abs(predictions.confidences[bins == one].sum() - predictions.hits[bins == one].sum())
+        for one in range(16)
+    )
+    assert reliability(predictions).error == pytest.approx(error / 1000, abs=1e-9)
 
 
 def test_agreement_of_two_runs():

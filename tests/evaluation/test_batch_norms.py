@@ -1,4 +1,4 @@
-"""Batch norms: the statistics of whole photographs, and nothing from channels that are dead."""
+"""Batch norms: the statistics of whole images, and nothing from channels that are dead."""
 
 import pytest
 import torch

@@ -13,14 +13,14 @@ from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data
 from lightcars.data.pixels import normalize
 from lightcars.errors import CheckpointError, DataError, DeviceError, LightcarsError
-from lightcars.evaluation.evaluate import _figures
+from lightcars.evaluation.evaluate import _metrics
 from lightcars.weights.checkpoint import read_card
 from tests.training.tiny_settings import TINY_MODEL
 
 CLASSES = tuple("abcdefgh")
 
 
-def test_figures_counted_by_hand():
+def test_metrics_counted_by_hand():
     logits = torch.tensor(
         [
             [9.0, 1, 2, 3, 4, 5, 6, 7],  # a: first
@@ -30,7 +30,7 @@ def test_figures_counted_by_hand():
         ]
     )
     labels = torch.tensor([0, 1, 5, 1])
-    figures = _figures("val", logits, labels, CLASSES, ("x.jpg is empty",))
+    figures = _metrics("val", logits, labels, CLASSES, ("x.jpg is empty",))
     assert (figures.num_images, figures.top1_percent, figures.top5_percent) == (4, 50.0, 75.0)
     assert figures.loss == pytest.approx(F.cross_entropy(logits, labels).item())
     assert [(row.name, row.num_images, row.top1_percent) for row in figures.per_class] == [
@@ -42,7 +42,7 @@ def test_figures_counted_by_hand():
 
 
 def test_with_fewer_than_five_classes_all_are_in_the_top_five():
-    figures = _figures("val", torch.eye(3), torch.tensor([2, 1, 0]), CLASSES[:3], ())
+    figures = _metrics("val", torch.eye(3), torch.tensor([2, 1, 0]), CLASSES[:3], ())
     assert (figures.top1_percent, figures.top5_percent) == (pytest.approx(100 / 3), 100.0)
 
 

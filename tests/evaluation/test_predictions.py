@@ -9,7 +9,7 @@ import pytest
 from lightcars import evaluate, predict
 from lightcars.data.layouts import find_data
 from lightcars.errors import CheckpointError, DataError, RunError
-from lightcars.evaluation.predictions import judge_run, read_predictions, write_predictions
+from lightcars.evaluation.predictions import predict_run, read_predictions, write_predictions
 from lightcars.runs.folder import RunFolder
 from lightcars.weights.checkpoint import read_card
 
@@ -59,7 +59,7 @@ def test_they_are_what_predict_says(finished, stored, classes):
 
 
 def test_computed_anew_they_are_the_same(finished, stored):
-    again, broken = judge_run(finished.run, finished.data)
+    again, broken = predict_run(finished.run, finished.data)
     assert broken == ()
     assert again.paths == stored.paths
     assert np.array_equal(again.guesses, stored.guesses)
@@ -79,7 +79,7 @@ def test_broken_photographs_are_left_out_and_named(finished, drawn_copy):
     path = drawn_copy / "val" / "Bus" / "0001.png"
     path.unlink()
     path.write_bytes(b"")
-    again, broken = judge_run(finished.run, drawn_copy)
+    again, broken = predict_run(finished.run, drawn_copy)
     assert len(again.paths) == 23
     assert "val/Bus/0001.png" not in again.paths
     assert [str(path) in text for text in broken] == [True]
@@ -123,10 +123,10 @@ def test_data_of_other_classes(finished, drawn_copy):
     (drawn_copy / "classes.txt").unlink()
     (drawn_copy / "classes.txt").write_text("\n".join([*names, "Tram"]))
     with pytest.raises(DataError, match="has other classes"):
-        judge_run(finished.run, drawn_copy)
+        predict_run(finished.run, drawn_copy)
 
 
 def test_a_run_without_a_finished_epoch(finished, tmp_path):
     shutil.copy(finished.run / "run.json", tmp_path)
     with pytest.raises(CheckpointError, match="has no finished epoch yet"):
-        judge_run(tmp_path, finished.data)
+        predict_run(tmp_path, finished.data)

@@ -12,8 +12,8 @@ from lightcars import Preprocessing, count_params, evaluate, ghostnet, predict
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data
 from lightcars.data.stanford_cars import class_key
-from lightcars.evaluation.analysis import calibration
-from lightcars.evaluation.predictions import judge
+from lightcars.evaluation.analysis import reliability
+from lightcars.evaluation.predictions import predict_images
 from lightcars.runs.trained import load_trained
 from lightcars.weights.catalog import ENTRIES, find_tag
 from lightcars.weights.checkpoint import read_card
@@ -75,7 +75,7 @@ def test_its_card_says_what_a_user_must_know(figures):
 
 
 def test_what_the_card_claims_is_what_it_does(shared, figures):
-    """On all photographs of `val`, as a user would evaluate it."""
+    """On all images of `val`, as a user would evaluate it."""
     found = evaluate("cars196", shared)
     assert found.top1_percent == pytest.approx(figures["val_top1_percent"], abs=0.11), "one of 968"
     assert found.top5_percent == pytest.approx(figures["val_top5_percent"], abs=0.11)
@@ -84,10 +84,10 @@ def test_what_the_card_claims_is_what_it_does(shared, figures):
 def test_its_probabilities_mean_what_they_say(shared, figures):
     trained, cars = load_trained("cars196"), find_data(shared)
     val = decode(cars.split("val"), trained.preprocessing)
-    said = judge(trained, val, cars.root)
-    assert calibration(said).error == pytest.approx(figures["val_calibration_error"], abs=0.005)
+    said = predict_images(trained, val, cars.root)
+    assert reliability(said).error == pytest.approx(figures["val_calibration_error"], abs=0.005)
     trained.model.temperature = 1.0
-    assert calibration(judge(trained, val, cars.root)).error > calibration(said).error
+    assert reliability(predict_images(trained, val, cars.root)).error > reliability(said).error
 
 
 def test_photographs_of_cars_look_familiar(shared):
@@ -117,6 +117,6 @@ def test_other_preprocessing_would_be_noticed(shared):
     trained, cars = load_trained("cars196"), find_data(shared)
     wrong = Preprocessing(resolution=ENTRY.preprocessing.resolution, mean=(0.0,) * 3, std=(1.0,) * 3)
     samples = cars.split("val")[::8]
-    right = judge(trained, decode(samples, trained.preprocessing), cars.root).top1_percent
+    right = predict_images(trained, decode(samples, trained.preprocessing), cars.root).top1_percent
     object.__setattr__(trained, "preprocessing", wrong)
-    assert judge(trained, decode(samples, wrong), cars.root).top1_percent < right - 5
+    assert predict_images(trained, decode(samples, wrong), cars.root).top1_percent < right - 5

@@ -8,7 +8,7 @@ import torch
 from lightcars import load, predict, save
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data
-from lightcars.evaluation.predictions import judge
+from lightcars.evaluation.predictions import predict_images
 from lightcars.evaluation.temperature import calibrate, features_of, fit_temperature
 from lightcars.models.familiarity import Familiarity
 from lightcars.runs.trained import load_trained
@@ -27,10 +27,10 @@ def test_calibrated_weights(finished, drawn):
     trained = load_trained(finished.run)
     cars = find_data(drawn)
     train, val = (decode(cars.split(split), trained.preprocessing) for split in ("train", "val"))
-    before = judge(trained, val, cars.root)
+    before = predict_images(trained, val, cars.root)
     weights = {name: tensor.clone() for name, tensor in trained.model.state_dict().items()}
     calibrate(trained, train, val)
-    after = judge(trained, val, cars.root)
+    after = predict_images(trained, val, cars.root)
     assert trained.model.temperature != 1.0
     assert (before.guesses == after.guesses).all()
     assert (before.probabilities != after.probabilities).any()

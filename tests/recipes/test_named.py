@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lightcars import count_params, create_model, finetune
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.errors import ConfigError
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.files import load_recipe, parse_recipe, recipe_names, recipe_text
@@ -148,7 +148,7 @@ def test_everything_a_recipe_names_can_be_made(name):
     like = Preprocessing(resolution=recipe.resolution, mean=mean, std=recipe.std or (0.5,) * len(mean))
     made = augmentation(recipe.augment, recipe.resolution, 8)
     jitters = [step for step in recipe.augment.photos if "ColorJitter" in step]
-    assert bool(made.photo.steps) == (len(recipe.augment.photos) > len(jitters))
+    assert bool(made.image.steps) == (len(recipe.augment.photos) > len(jitters))
     ClassifierModule(model, recipe, like)
     check_optimization(create_model("ghostnet_050", width=0.1, out_channels=8), recipe)
 

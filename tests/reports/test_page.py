@@ -83,7 +83,7 @@ def copy(finished, tmp_path) -> Path:
 
 @pytest.fixture(scope="module")
 def other(finished, tiny, tmp_path_factory) -> Path:
-    """A second run on the same photographs with another recipe and a grayscale model."""
+    """A second run on the same images with another recipe and a grayscale model."""
     from tests.training.tiny_settings import TINY_MODEL
 
     gray = ModelRecipe(name="ghostnet_050", settings={**TINY_MODEL, "img_channels": 1})
@@ -145,11 +145,11 @@ def test_every_figure_is_the_runs_own(finished):
     assert f"top-5 {metrics['val_top5_percent']:.2f} %" in words
     assert f"best epoch {metrics['best_epoch']} of {metrics['epochs']}" in words
     assert f"validation loss {metrics['val_loss']:.3f}" in words
-    assert f"validation photographs {figures.num_images} " in words
+    assert f"validation images {figures.num_images} " in words
     model = finished.result.model
     assert f"parameters {lightcars.count_params(model):,}" in words
     assert f"FLOPs {lightcars.count_flops(model, 32):,}" in words
-    assert f"is right in {figures.top1_percent:.2f} % of the photographs" in words
+    assert f"is right in {figures.top1_percent:.2f} % of the images" in words
     for row in figures.per_class:
         assert f"{row.name} {row.num_images} {row.top1_percent:.2f} %" in words
     wrong = round(figures.num_images * (1 - figures.top1_percent / 100))
@@ -202,7 +202,7 @@ def test_without_the_photographs_it_says_so_and_shows_names(copy):
     done = write_report([copy], None, Source())
     page = read(copy / "report.html")
     assert page.images == []
-    assert "The photographs are not in /nowhere/cars any more" in page.words
+    assert "The images are not in /nowhere/cars any more" in page.words
     assert re.search(r"val/\w+/000\d.png", page.words)
     assert any("/nowhere/cars" in note for note in done.notes)
 
@@ -330,7 +330,7 @@ def test_photographs_that_every_run_gets_wrong(finished, other, tmp_path):
     for grid, predictions in zip(grids, (one, two), strict=True):
         assert grid.size == (24, 1)
         assert [value == 255 for value in grid.tobytes()] == predictions.hits.tolist()
-    shown = {image["alt"] for image in page.images} - {"right and wrong photographs"}
+    shown = {image["alt"] for image in page.images} - {"right and wrong images"}
     assert shown == {one.paths[i] for i in range(24) if not one.hits[i] and not two.hits[i]}
 
 
@@ -340,7 +340,7 @@ def test_runs_on_other_photographs_are_not_compared(finished, copy, tmp_path):
     done = write_report([finished.run, copy], tmp_path / "both.html", Source())
     assert done.comparison is None
     words = read(tmp_path / "both.html").words
-    assert "They cannot be compared: the runs were judged on different validation photographs." in words
+    assert "They cannot be compared: the runs were judged on different validation images." in words
 
 
 def test_runs_without_predictions_are_named(finished, copy, tmp_path):

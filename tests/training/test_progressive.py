@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from torch.utils.data import DataLoader
 
 from lightcars import finetune
-from lightcars.augmentation.photo import ImageAugmentation, augmentation, scaled_down
+from lightcars.augmentation.image import ImageAugmentation, augmentation, scaled_down
 from lightcars.data import dataset, regions
 from lightcars.data.dataset import Draw, ImageDataset, SeededSampler, decode
 from lightcars.data.layouts import find_data
@@ -255,7 +255,7 @@ def test_scaled_down_is_pillows_up_to_rounding(mode, side):
 def test_a_smaller_photograph_is_changed_as_a_larger_one():
     """Scaled down first, or changed at full size and scaled down then: apart by less than a pixel's step."""
     smooth = ImageOps.invert(Image.radial_gradient("L").resize((96, 96))).convert("RGB")
-    photo = augmentation(AugmentRecipe(), 96, 8).photo
+    photo = augmentation(AugmentRecipe(), 96, 8).image
 
     def apart(seed, other):
         torch.manual_seed(seed)
@@ -280,7 +280,7 @@ def test_the_size_travels_with_each_draw_into_workers_that_live_on(drawn):
     like = Preprocessing(resolution=64, mean=(0.5,) * 3, std=(0.5,) * 3)
     photos = decode(find_data(drawn).split("train")[:8], like)
     sampler = SeededSampler(8, 0, SIZES)
-    data = ImageDataset(photos, augmentation(AugmentRecipe(), 64, 8).photo)
+    data = ImageDataset(photos, augmentation(AugmentRecipe(), 64, 8).image)
     loader = DataLoader(data, 4, sampler=sampler, num_workers=1, persistent_workers=True)
     for epoch, size in enumerate([*SIZES, 64]):
         sampler.set_epoch(epoch)

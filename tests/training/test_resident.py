@@ -11,7 +11,7 @@ import torch
 
 from lightcars import finetune
 from lightcars.augmentation.batch import BatchAugmentation
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.data.dataset import Draw, SeededSampler, decode
 from lightcars.data.layouts import find_data
 from lightcars.errors import ConfigError, DeviceError
@@ -58,7 +58,7 @@ def photos(drawn):
 
 
 def loaders(photos, recipe, *, rank=0, world_size=1) -> ImageDataModule:
-    photo = augmentation(recipe.augment, 32, 8).photo
+    photo = augmentation(recipe.augment, 32, 8).image
     made = ImageDataModule(recipe, photos["train"], photos["val"], photo)
     made.trainer = SimpleNamespace(global_rank=rank, world_size=world_size, accelerator=None)
     return made
@@ -205,7 +205,7 @@ def test_two_devices_augment_as_one_does(photos):
 
     draws = together([*SeededSampler(48, recipe.seed, (32,))][:8])
     there = DeviceImages(photos["train"], CPU).take(draws.positions)[0]
-    own_seeds = BatchAugmentation(augmentation(recipe.augment, 32, 8).photo)(there, draws.seeds, 32)
+    own_seeds = BatchAugmentation(augmentation(recipe.augment, 32, 8).image)(there, draws.seeds, 32)
     assert torch.equal(images(alone)[0], own_seeds)
     for whole, first, second in zip(images(alone), images(parts[0]), images(parts[1]), strict=True):
         assert torch.equal(whole[0::2], first)

@@ -1,1 +1,1 @@
-"""Augmentation of training images: one by one, and in batches on the training device."""
+"""Augmentation of training images: one by one, and batched on the training device."""

@@ -1,4 +1,4 @@
-"""Colors of a batch of images changed as torchvision's `v2.ColorJitter` does. No torchvision."""
+"""Batched color jitter, equivalent to torchvision's `v2.ColorJitter`. No torchvision."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from lightcars.models.device import sent
 Change: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(N, C, H, W) images and (N, 1, 1, 1) values -> the images, changed."""
 CACHED_VALUES = 600_000
-"""Of images whose colors are changed at once: 2.4 MB, four photographs of 224 pixels."""
+"""Number of values that are changed at once: 2.4 MB, four images of 224 pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColorJitter:
-    """torchvision's `v2.ColorJitter` for a whole batch at once, on its device.
+    """Batched `v2.ColorJitter` of torchvision, on the device of the images.
 
-    Every photograph has factors of its own, drawn from the same ranges; the order of the four changes is
-    drawn once for the batch. On photographs one by one it would be most of what augmentation costs.
+    Each image has its own factors, sampled from the same ranges as torchvision's; the order of the four
+    operations is sampled once per batch. Image by image it would be the largest cost of augmentation.
 
     Attributes:
-        brightness, contrast, saturation: factors are drawn from 1 - value (at least 0) to 1 + value.
-        hue: shifts are drawn from -hue to hue, in turns of the color circle; at most 0.5.
+        brightness, contrast, saturation: factors are sampled from [max(0, 1 - value), 1 + value].
+        hue: shifts are sampled from [-hue, hue], in turns of the color circle; at most 0.5.
     """
 
     brightness: float = 0.0
@@ -39,45 +39,45 @@ class ColorJitter:
             raise ValueError("values must be at least 0, hue at most 0.5")
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) of values in [0, 1] -> the same, changed. Grayscale keeps to the first two changes."""
+        """Change (N, C, H, W) images in [0, 1]. Grayscale images get brightness and contrast only."""
         for change, values in self.draw(len(images), images.shape[1]):
             images = change(images, sent(values, images.device))
         return images
 
     def draw(self, number: int, img_channels: int) -> list[tuple[Change, Tensor]]:
-        """The changes in their order, each with its (N, 1, 1, 1) values."""
+        """Sample the operations in their order, each with its (N, 1, 1, 1) values."""
         changes: list[tuple[Change, float, float]] = [
             (change_brightness, 1, self.brightness),
             (change_contrast, 1, self.contrast),
         ]
         if img_channels == 3:
             changes += [(change_saturation, 1, self.saturation), (change_hue, 0, self.hue)]
-        drawn = []
+        sampled = []
         for position in torch.randperm(len(changes)).tolist():
             change, center, spread = changes[position]
             low = center - spread if center == 0 else max(0.0, center - spread)
-            drawn.append((change, low + (center + spread - low) * torch.rand(number, 1, 1, 1)))
-        return drawn
+            sampled.append((change, low + (center + spread - low) * torch.rand(number, 1, 1, 1)))
+        return sampled
 
 
 def change_brightness(images: Tensor, factors: Tensor) -> Tensor:
-    """(N, C, H, W) in [0, 1] and (N, 1, 1, 1) -> the images times their factors."""
+    """Multiply (N, C, H, W) images in [0, 1] by (N, 1, 1, 1) factors."""
     return (images * factors).clamp_(0, 1)
 
 
 def change_contrast(images: Tensor, factors: Tensor) -> Tensor:
-    """(N, C, H, W) in [0, 1] and (N, 1, 1, 1) -> away from, or towards, each image's mean gray."""
+    """Blend (N, C, H, W) images in [0, 1] with their mean gray by (N, 1, 1, 1) factors."""
     mean = _gray(images).mean((1, 2, 3), keepdim=True)
     return torch.lerp(mean, images, factors).clamp_(0, 1)
 
 
 def change_saturation(images: Tensor, factors: Tensor) -> Tensor:
-    """(N, 3, H, W) in [0, 1] and (N, 1, 1, 1) -> away from, or towards, each pixel's gray."""
+    """Blend (N, 3, H, W) images in [0, 1] with their gray versions by (N, 1, 1, 1) factors."""
     return torch.lerp(_gray(images), images, factors).clamp_(0, 1)
 
 
 def change_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """(N, 3, H, W) in [0, 1] and (N, 1, 1, 1) -> hues turned; saturation and value are kept."""
+    """Shift the hues of (N, 3, H, W) images in [0, 1] by (N, 1, 1, 1) turns, keeping saturation and value."""
     red, green, blue = images.unbind(1)
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
@@ -94,7 +94,7 @@ def change_hue(images: Tensor, turns: Tensor) -> Tensor:
 
 
 def _gray(images: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, 1, H, W): luma of ITU-R BT.601, as Pillow and torchvision have it."""
+    """Return (N, 1, H, W): the luma of ITU-R BT.601, as in Pillow and torchvision."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.split(1, dim=1)
@@ -103,11 +103,11 @@ def _gray(images: Tensor) -> Tensor:
 
 
 def jittered(pixels: Tensor, jitter: ColorJitter) -> Tensor:
-    """(N, C, H, W) of uint8 -> the same in [0, 1], changed, in channels_last layout.
+    """Apply color jitter to (N, C, H, W) of uint8; the result is in [0, 1], in channels_last layout.
 
-    A processor goes over a few photographs at a time, whose values stay in its cache: half the time.
+    The CPU works on a few images at a time, which stay in its cache: half the time.
     """
-    drawn = jitter.draw(len(pixels), pixels.shape[1])
+    operations = jitter.draw(len(pixels), pixels.shape[1])
     images = torch.empty(
         pixels.shape, dtype=torch.float32, device=pixels.device, memory_format=torch.channels_last
     )
@@ -116,7 +116,7 @@ def jittered(pixels: Tensor, jitter: ColorJitter) -> Tensor:
     for start in range(0, len(pixels), part):
         rows = slice(start, start + part)
         few = pixels[rows].to(dtype=torch.float32, memory_format=torch.contiguous_format).div_(255)
-        for change, values in drawn:
+        for change, values in operations:
             few = change(few, sent(values[rows], pixels.device))
         images[rows] = few
     return images

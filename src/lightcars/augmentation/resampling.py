@@ -1,4 +1,4 @@
-"""Geometry of a batch: boxes cut and scaled, affine changes. Every image has numbers of its own."""
+"""Batched geometric transforms: crops with resizing, affine transforms. Each image has its own parameters."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 from torchvision.transforms.functional import _get_inverse_affine_matrix
 
 TRIES = 10
-"""Of torchvision, to draw a box that lies inside the image."""
+"""How often torchvision tries to sample a box that lies inside the image."""
 BOX_CHANCES = 4 * TRIES
-"""Random numbers that a box takes."""
+"""Random numbers that a box needs."""
 
 
-def drawn_boxes(
+def random_boxes(
     chances: Tensor,
     size: tuple[int, int],
     scale: Sequence[float],
@@ -24,17 +24,17 @@ def drawn_boxes(
     *,
     tall: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Boxes as torchvision draws them: area uniform, ratio log-uniform, the first of ten that fits.
+    """Sample boxes as torchvision does: uniform area, log-uniform ratio, the first of ten that fits.
 
     Args:
         chances: (N, BOX_CHANCES) in [0, 1).
         size: height and width of the images.
-        scale: least and largest share of their area.
-        ratio: least and largest width / height.
-        tall: as `RandomErasing` has it: the ratio is height / width, and a box must leave of each side.
+        scale: minimum and maximum share of the area.
+        ratio: minimum and maximum width / height.
+        tall: as in `RandomErasing`: the ratio is height / width, and a box is smaller than each side.
 
     Returns:
-        (N, 4) of top, left, height and width, and (N,): whether one of the ten fitted.
+        (N, 4) of top, left, height and width, and (N,): whether one of the ten fits.
     """
     height, width = size
     share, shape, down, right = chances.view(-1, TRIES, 4).unbind(2)
@@ -47,27 +47,27 @@ def drawn_boxes(
     else:
         h, w, fits = short, long, (short > 0) & (short <= height) & (long > 0) & (long <= width)
     top, left = (down * (height - h + 1)).floor(), (right * (width - w + 1)).floor()
-    first = fits.int().argmax(1, keepdim=True)  # of equals the first one
+    first = fits.int().argmax(1, keepdim=True)  # the first maximum
     boxes = torch.stack([values.gather(1, first)[:, 0] for values in (top, left, h, w)], dim=1)
     return boxes, fits.any(1)
 
 
 def largest_box(size: tuple[int, int], ratio: Sequence[float]) -> Tensor:
-    """(4,): what torchvision cuts where no box fits: the middle, as much of it as the ratios allow."""
+    """Return (4,), torchvision's fallback where no box fits: the largest central box of allowed ratio."""
     height, width = size
     w, h = min(width, round(height * max(ratio))), min(height, round(width / min(ratio)))
     return torch.tensor([(height - h) // 2, (width - w) // 2, h, w], dtype=torch.float64)
 
 
 def resampled(pixels: Tensor, boxes: Tensor, side: int) -> Tensor:
-    """Boxes of images, scaled to a square by antialiased bilinear weights, as torchvision and Pillow do.
+    """Crop boxes and resize them to a square, bilinear with antialiasing, as torchvision and Pillow do.
 
-    A weight for each pair of a row there and a row here makes it two products of matrices.
+    It is computed as two matrix products, with a weight for each pair of input and output rows or columns.
 
     Args:
         pixels: (N, C, H, W) of uint8.
         boxes: (N, 4) of top, left, height and width, on the same device.
-        side: of the square.
+        side: pixels of the square.
 
     Returns:
         (N, C, side, side) of uint8.
@@ -82,7 +82,7 @@ def resampled(pixels: Tensor, boxes: Tensor, side: int) -> Tensor:
 
 
 def _weights(start: Tensor, length: Tensor, size: int, side: int) -> Tensor:
-    """(N, side, size): what each pixel of a stretch contributes to each that it becomes; the sums are 1."""
+    """Return (N, side, size): the weight of each input pixel in each output pixel; rows sum to 1."""
     start, length = start[:, None, None], length[:, None, None]
     step = length / side
     pixels = torch.arange(size, device=start.device) + 0.5
@@ -100,16 +100,16 @@ def affine_matrix(
     *,
     center: tuple[float, float] = (0, 0),
 ) -> list[float]:
-    """torchvision's, from the place in the result to that in the image, both counted from the middle.
+    """Return torchvision's inverse affine matrix: output to input coordinates, both relative to the center.
 
     Six numbers, row by row; angles in degrees, the others in pixels.
     """
-    made: list[float] = _get_inverse_affine_matrix(list(center), angle, list(translate), scale, list(shear))
-    return made
+    matrix: list[float] = _get_inverse_affine_matrix(list(center), angle, list(translate), scale, list(shear))
+    return matrix
 
 
 def warped(pixels: Tensor, matrices: Tensor) -> Tensor:
-    """Each image through its own affine change: the nearest pixel is taken, black comes in from outside.
+    """Apply an affine transform of its own to each image, with nearest interpolation and black fill.
 
     Args:
         pixels: (N, C, H, W) of uint8.
@@ -120,5 +120,5 @@ def warped(pixels: Tensor, matrices: Tensor) -> Tensor:
     a, b, c, d, e, f = matrices.float()[..., None, None].unbind(1)
     across, along = a * x + b * y[:, None] + c, d * x + e * y[:, None] + f
     grid = torch.stack([across * (2 / width), along * (2 / height)], dim=3)
-    taken = F.grid_sample(pixels.float(), grid, "nearest", "zeros", align_corners=False)
-    return taken.to(torch.uint8)
+    warped_images = F.grid_sample(pixels.float(), grid, "nearest", "zeros", align_corners=False)
+    return warped_images.to(torch.uint8)

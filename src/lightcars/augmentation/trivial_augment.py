@@ -1,4 +1,4 @@
-"""torchvision's `TrivialAugmentWide` for a whole batch: each photograph has its own change and strength."""
+"""Batched `TrivialAugmentWide` of torchvision: each image has its own operation and magnitude."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Change: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 @final
 class BatchTrivialAugment:
-    """The operations, strengths and signs of torchvision's table, each as likely as there."""
+    """The operations, magnitudes and signs of torchvision's table, with the same probabilities."""
 
     chances = 3
 
-    def __init__(self, made: v2.TrivialAugmentWide) -> None:
-        table, bins = made._AUGMENTATION_SPACE, made.num_magnitude_bins
+    def __init__(self, transform: v2.TrivialAugmentWide) -> None:
+        table, bins = transform._AUGMENTATION_SPACE, transform.num_magnitude_bins
         values = {name: strengths(bins, 0, 0) for name, (strengths, _) in table.items()}
         self.names = tuple(table)
         self._strengths = torch.stack(
@@ -35,14 +35,14 @@ class BatchTrivialAugment:
         self._signed = torch.tensor([signed for _, signed in table.values()])
 
     def draw(self, chances: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3) -> (N,) positions in `names` and (N,) magnitudes."""
+        """Return (N,) indices into `names` and (N,) magnitudes for (N, 3) random numbers."""
         kinds = (chances[:, 0] * len(self.names)).long()
         found = self._strengths[kinds, (chances[:, 1] * self._strengths.shape[1]).long()]
         turned = self._signed[kinds] & (chances[:, 2] <= 0.5)
         return kinds, torch.where(turned, -found, found)
 
     def __call__(self, pixels: Tensor, chances: Tensor) -> Tensor:
-        """(N, C, H, W) of uint8 -> the same, changed; chances: (N, 3) on the processor."""
+        """Transform (N, C, H, W) of uint8; chances: (N, 3) on the CPU."""
         kinds, magnitudes = self.draw(chances)
         changed = pixels.clone()
         for kind, name in enumerate(self.names):
@@ -56,7 +56,7 @@ class BatchTrivialAugment:
 
 
 def _affine(matrix: Callable[[float, tuple[float, float]], list[float]]) -> Change:
-    """A change by the matrix of a magnitude and of the place, from the middle, of the upper left corner."""
+    """Return an affine operation; `matrix` takes a magnitude and the upper left corner from the center."""
 
     def change(pixels: Tensor, magnitudes: Tensor) -> Tensor:
         corner = (-pixels.shape[3] / 2, -pixels.shape[2] / 2)
@@ -71,7 +71,7 @@ def _angle(magnitude: float) -> float:
 
 
 def _blend(plain: Callable[[Tensor], Tensor]) -> Change:
-    """A change away from, or towards, what the image is without the property: torchvision's `_blend`."""
+    """Return an operation that blends the image with `plain`, as torchvision's `_blend` does."""
 
     def change(pixels: Tensor, magnitudes: Tensor) -> Tensor:
         images = pixels.float()
@@ -82,7 +82,7 @@ def _blend(plain: Callable[[Tensor], Tensor]) -> Change:
 
 
 def _blurred(pixels: Tensor) -> Tensor:
-    """Each inner pixel with its eight neighbours, itself five times as heavy; the rim stays."""
+    """Return the 3 x 3 mean in which the center has weight 5; border pixels stay."""
     soft = pixels.float()
     inner = soft[..., 1:-1, 1:-1]
     soft[..., 1:-1, 1:-1] = ((9 * F.avg_pool2d(soft, 3, 1) + 4 * inner) / 13).round_()

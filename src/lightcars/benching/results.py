@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lightcars.benching.rows import BenchRow
-from lightcars.counters.tables import text_table
+from lightcars.tables import text_table
 
 HEAD = ("", "ms", "p95 ms", "images/s", "MiB", "set-up s", "differs by")
 

@@ -150,6 +150,6 @@ def _say(result: BenchResult) -> None:
     typer.echo(result.machine)
     for title, rows in result.tables():
         typer.echo(f"\n{title}")
-        print_table(HEAD, rows, right=",".join(HEAD[1:]))
+        print_table(HEAD, rows, right=HEAD[1:])
     for problem in result.problems:
         complain(problem)

@@ -13,38 +13,36 @@ import typer
 
 from lightcars.cli.finetune import as_plain, say, start
 from lightcars.cli.output import complain
-from lightcars.cli.predict import predict_all, predictions_as_plain, say_predictions
+from lightcars.cli.predict import predict_all, predictions_as_plain, print_predictions
 from lightcars.errors import DataError
 from lightcars.recipes.recipe import AugmentRecipe, OptimizerRecipe, Recipe
 
 if TYPE_CHECKING:
     from lightcars.data.layouts import Sample
 
-DRAWN_TRAIN, DRAWN_VAL = 300, 25
-"""Pictures of each kind."""
-DRAWN_RECIPE = Recipe(
+SYNTHETIC_TRAIN, SYNTHETIC_VAL = 300, 25
+"""Number of synthetic images of each class."""
+SYNTHETIC_RECIPE = Recipe(
     epochs=8,
     resolution=64,
     batch_size=32,
     optimizer=OptimizerRecipe(lr=3e-3),
     augment=AugmentRecipe(photos=({"RandomHorizontalFlip": {"p": 0.5}},)),
 )
-PHOTO_RECIPE = Recipe(epochs=10, resolution=96)
+IMAGES_RECIPE = Recipe(epochs=10, resolution=96)
 
 
 def demo(
     data: Annotated[
-        Path | None, typer.Option(help="Photographs to train on, in place of drawn cars; as for `finetune`.")
+        Path | None, typer.Option(help="Images to train on instead of synthetic ones; as for `finetune`.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for everything \\[default: runs/demo-<time>].")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="\\[default: 8 drawn, 10 photographs]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output folder \\[default: runs/demo-<time>].")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="\\[default: 8, or 10 with --data]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Show the whole way: fine-tune GhostNet on cars, look at the curves, predict one of them.
+    """Run the whole workflow: fine-tune GhostNet on cars, plot the curves, predict one image.
 
-    Without --data the cars are drawn: eight kinds that differ in shape, about two minutes on two cores.
+    Without --data the images are synthetic, of eight classes: about two minutes on two cores.
     """
     from dataclasses import replace
 
@@ -53,26 +51,26 @@ def demo(
     from lightcars.runs.folder import check_free
 
     folder = out or Path("runs") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
-    recipe = DRAWN_RECIPE if data is None else PHOTO_RECIPE
+    recipe = SYNTHETIC_RECIPE if data is None else IMAGES_RECIPE
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
     check_free(folder)
     if data is None:
         data = folder / "cars"
-        complain(f"drawing cars into {data}")
-        draw_cars(data, train=DRAWN_TRAIN, val=DRAWN_VAL)
+        complain(f"writing synthetic images to {data}")
+        draw_cars(data, train=SYNTHETIC_TRAIN, val=SYNTHETIC_VAL)
     result = start(data, recipe, out=folder / "run")
-    photo = _first_readable(with_validation(find_data(data), recipe.seed).split("val"))
+    image = _first_readable(with_validation(find_data(data), recipe.seed).split("val"))
     picture = folder / "prediction.png"
     pictures = [str(picture), str(result.run / "curves.png")]
-    guesses = predict_all(result.run, [photo], top=3, picture=picture)
+    guesses = predict_all(result.run, [image], top=3, picture=picture)
     if as_json:
         content = {**as_plain(result), "prediction": predictions_as_plain(guesses)[0], "pictures": pictures}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
     say(result)
     typer.echo()
-    say_predictions(guesses)
-    typer.echo(f"\npictures: {', '.join(pictures)}")
+    print_predictions(guesses)
+    typer.echo(f"\nplots: {', '.join(pictures)}")
 
 
 def _first_readable(samples: Sequence[Sample]) -> Path:

@@ -14,23 +14,23 @@ from lightcars.cli.output import complete_model
 def info(
     model: Annotated[str, typer.Argument(help="Name from `lightcars list`.", autocompletion=complete_model)],
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels of the square input \\[default: its own].")
+        int | None, typer.Option(help="Pixels of the square input \\[default: the model's].")
     ] = None,
     num_classes: Annotated[int | None, typer.Option(help="Outputs \\[default: 1000].")] = None,
     img_channels: Annotated[int | None, typer.Option(help="Input channels \\[default: 3].")] = None,
     backward: Annotated[bool, typer.Option("--backward", help="Count the backward pass too.")] = False,
     latency: Annotated[
         bool,
-        typer.Option("--latency", help="Measure it too, and its share of this machine's peak."),
+        typer.Option("--latency", help="Measure latency too, and its share of this machine's peak."),
     ] = False,
     depth: Annotated[int, typer.Option(min=0, help="Levels of layers to show.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """Show what a model costs: parameters, FLOPs, memory, layer by layer.
+    """Show the cost of a model: parameters, FLOPs, memory, layer by layer.
 
     Needs no data and no weights. FLOPs are multiply-accumulates, as in the papers. --latency runs the model
-    in PyTorch on the processor; `lightcars bench` compares engines, batches and training steps.
+    in PyTorch on the CPU; `lightcars bench` compares engines, batches and training steps.
 
     Example: lightcars info efficientnet_b3 --resolution 224 --depth 1
     """
@@ -40,11 +40,11 @@ def info(
     wanted = {"resolution": resolution, "num_classes": num_classes, "img_channels": img_channels}
     changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
     network = create_model(model, device="cpu" if latency else "meta", **changes)
-    figures = profile(network, backward=backward, latency=latency)
+    profiled = profile(network, backward=backward, latency=latency)
     if as_json:
         about = {"name": model, "config": asdict(network.config)}
-        typer.echo(json.dumps(about | json.loads(figures.to_json()), indent=2))
+        typer.echo(json.dumps(about | json.loads(profiled.to_json()), indent=2))
     elif markdown:
-        typer.echo(figures.to_markdown(depth=depth), nl=False)
+        typer.echo(profiled.to_markdown(depth=depth), nl=False)
     else:
-        typer.echo(f"{model}\n\n{figures.to_text(depth=depth)}")
+        typer.echo(f"{model}\n\n{profiled.to_text(depth=depth)}")

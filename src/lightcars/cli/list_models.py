@@ -19,7 +19,7 @@ def list_models(
 ) -> None:
     """List the models with their parameters and multiply-accumulates.
 
-    Figures are for 1000 classes and one image of the model's own resolution.
+    Both are for 1000 classes and one image at the model's default resolution.
     """
     names = matching(pattern)
     if not names:
@@ -38,7 +38,7 @@ def list_models(
         for name in names
     ]
     head = ("model", "parameters", "FLOPs", "input", "paper")
-    print_table(head, rows, right="parameters,FLOPs,input")
+    print_table(head, rows, right=("parameters", "FLOPs", "input"))
 
 
 def _entry(name: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""From what a command takes for MODEL to the model."""
+"""Load the model that a command gets as its MODEL argument."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ MODEL_HELP = (
 FRESH = "fresh"
 WEIGHTS_HELP = (
     "With a name from `lightcars list`: a tag of `lightcars weights`, a folder, a file, or"
-    f" {FRESH} for untrained ones \\[default: imagenet]."
+    f" {FRESH} for random weights \\[default: imagenet]."
 )
 
 
 def is_registered(source: str) -> bool:
-    """Whether it is a name from the list; a folder of that name comes first."""
+    """Return whether it is a registered name and not a folder."""
     return source in MODELS and not Path(source).is_dir()
 
 
 def load_source(source: str, weights: str | None) -> ImageModel:
-    """The model, on the processor, in evaluation mode."""
+    """Load the model on the CPU, in evaluation mode."""
     import torch
 
     if is_registered(source):
@@ -56,4 +56,4 @@ def _registered(name: str, weights: str | None) -> ImageModel:
     except (DownloadError, UnknownWeightsError) as error:
         if weights is not None:
             raise
-        raise type(error)(f"{error} Untrained ones need no file: --weights {FRESH}.") from error
+        raise type(error)(f"{error} Random weights need no file: --weights {FRESH}.") from error

@@ -1,4 +1,4 @@
-"""The application: commands put together, errors shown as one line."""
+"""The application: its commands, and errors shown as one line."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from lightcars.version import __version__
 
 USER_ERROR = 2
 FIRST_SPEAKS_S = 5.0
-"""How long the other processes of a run leave it to the first one to say what is wrong."""
+"""How long the other processes of a run wait for the first one to report an error."""
 
 app = typer.Typer(
     name="lightcars",
-    help="Lightweight image classifiers: look at them, fine-tune them on cars, predict.",
+    help="Lightweight image classifiers: inspect, fine-tune, evaluate, predict, deploy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -76,7 +76,7 @@ def _show_warning(message: Warning | str, *_: object) -> None:
 
 
 def run() -> None:
-    """Runs the command line; what the user can mend is one line and exit code 2."""
+    """Run the command line; a user error is one line and exit code 2."""
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app()
@@ -87,9 +87,9 @@ def run() -> None:
 
 
 def _end(problem: str) -> NoReturn:
-    """Says what is wrong and ends, also in one of several processes of a run.
+    """Print an error and exit, also in one of several processes of a run.
 
-    The first of them mostly has the same problem, and its end ends the others before they repeat it.
+    The first process mostly has the same error, and its exit ends the others before they repeat it.
     """
     if not is_first_process():
         time.sleep(FIRST_SPEAKS_S)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+import sys
+from collections.abc import Collection, Sequence
 
 import typer
 
 from lightcars.models.registry import MODELS
+from lightcars.tables import text_table
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -17,33 +20,32 @@ def complain(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: str = "") -> None:
-    """A table that fits the terminal; the columns named in `right` (comma-separated) are flush right."""
-    from rich.console import Console
-    from rich.table import Table
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = ()) -> None:
+    """Print a table that fits the terminal; into a pipe or a file, a line for each row.
 
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    for name in head:
-        table.add_column(name, justify="right" if name in right.split(",") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, markup=False)
+    Args:
+        head: names of the columns.
+        rows: cells.
+        right: names of the columns that are flush right.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    typer.echo(text_table(head, rows, right=right, width=width))
 
 
 def complete_recipe(incomplete: str) -> list[str]:
-    """Recipes for tab completion."""
+    """Complete names of recipes."""
     from lightcars.recipes.files import recipe_names
 
     return [name for name in recipe_names() if name.startswith(incomplete)]
 
 
 def complete_tracker(incomplete: str) -> list[str]:
-    """Trackers for tab completion."""
+    """Complete names of trackers."""
     from lightcars.training.callbacks.trackers import NO_TRACKER, TRACKER_EXTRAS
 
     return [name for name in (*TRACKER_EXTRAS, NO_TRACKER) if name.startswith(incomplete)]
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Registered names for tab completion."""
+    """Complete names of models."""
     return [name for name in MODELS if name.startswith(incomplete)]

@@ -16,52 +16,51 @@ if TYPE_CHECKING:
 
 
 MORE_SUFFIXES = {".gif", ".tif", ".tiff", ".avif", ".heic"}
-"""Of files that are rather photographs than runs, beside those that data sets have."""
+"""Suffixes of files that are taken for images rather than for runs."""
+OOD_HINT = "out of distribution: hardly looks like any of the classes; it should fill the image and be sharp"
 
 
 def predict(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            metavar="[RUN] PHOTO",
-            help="Photographs; before them a run folder of `lightcars finetune`, a checkpoint folder or"
-            " published weights; left out, cars196, which come with lightcars.",
+            metavar="[RUN] IMAGE",
+            help="Images; before them a run folder of `lightcars finetune`, a checkpoint folder or"
+            " published weights [default: cars196, which ships with lightcars].",
             show_default=False,
         ),
     ],
-    top: Annotated[int, typer.Option(min=1, help="Classes to show.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to show.")] = 5,
     picture: Annotated[
-        Path | None, typer.Option(help="Draw photograph and prediction into this PNG (one photograph).")
+        Path | None, typer.Option(help="Plot the image with its prediction to this PNG (one image).")
     ] = None,
     cam: Annotated[
         Path | None,
-        typer.Option(help="Draw what speaks for the likeliest class into this PNG (one photograph)."),
+        typer.Option(help="Plot the Grad-CAM map of the most likely class to this PNG (one image)."),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, ... \\[default: cuda if it is there].")
-    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ... \\[default: cuda if available].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say which car is on a photograph, with probabilities.
+    """Classify images and show probabilities.
 
-    Without RUN it is one of the 196 cars of Stanford Cars (1991 to 2012), which should fill the picture.
+    Without RUN the classes are the 196 cars of Stanford Cars (1991 to 2012); the car should fill the image.
     These weights are for non-commercial research, as are the photographs that they were trained on.
 
-    Example: lightcars predict photo.jpg, or lightcars predict runs/first *.jpg --top 3
+    Example: lightcars predict car.jpg, or lightcars predict runs/first *.jpg --top 3
     """
-    run, images = run_and_photos(arguments)
+    run, images = run_and_images(arguments)
     predictions = predict_all(run, images, top=top, picture=picture, cam=cam, device=device)
     if as_json:
         typer.echo(json.dumps(predictions_as_plain(predictions), indent=2, ensure_ascii=False))
     else:
-        say_predictions(predictions)
+        print_predictions(predictions)
 
 
-def run_and_photos(arguments: list[str]) -> tuple[str, list[Path]]:
-    """What to predict with, and what of.
+def run_and_images(arguments: list[str]) -> tuple[str, list[Path]]:
+    """Split the arguments into the model and the images.
 
     Raises:
-        InputError: no photographs, or what cannot be one.
+        InputError: there are no images, or an argument cannot be one.
     """
     from lightcars.evaluation.predict import OWN_WEIGHTS
     from lightcars.models.images import IMAGE_SUFFIXES
@@ -69,21 +68,21 @@ def run_and_photos(arguments: list[str]) -> tuple[str, list[Path]]:
     from lightcars.weights.catalog import find_tag
 
     if "" in arguments:
-        raise InputError("a photograph's name is empty; is a variable of the shell unset?")
+        raise InputError("the name of an image is empty; is a shell variable unset?")
     for argument in arguments:
         if "://" in argument:
-            raise InputError(f"photographs are files on this machine; download {argument} first.")
+            raise InputError(f"images are local files; download {argument} first.")
     paths = [Path(argument) for argument in arguments]
     runs = [holds_model(path) or find_tag(str(path)) is not None for path in paths]
     first, rest = paths[0], paths[1:]
     if runs[0]:
         if not rest:
-            raise InputError(f"name photographs too: lightcars predict {first} PHOTO...")
+            raise InputError(f"name images too: lightcars predict {first} IMAGE...")
         return arguments[0], rest
     if any(runs):
-        raise InputError(f"{paths[runs.index(True)]} goes before the photographs.")
+        raise InputError(f"{paths[runs.index(True)]} goes before the images.")
     if first.is_dir():
-        raise InputError(f"{first} is neither a run nor a checkpoint; name its photographs: {first}/*.jpg")
+        raise InputError(f"{first} is neither a run nor a checkpoint; name its images: {first}/*.jpg")
     if not rest or first.exists() or first.suffix.lower() in IMAGE_SUFFIXES | MORE_SUFFIXES:
         return OWN_WEIGHTS, paths
     return arguments[0], rest
@@ -98,7 +97,7 @@ def predict_all(
     cam: Path | None = None,
     device: str | None = None,
 ) -> list[Prediction]:
-    """Predicts, and draws the pictures that are wanted."""
+    """Predict, and write the plots that were asked for."""
     from lightcars.evaluation.predict import predict as run_predict
     from lightcars.plots import check_picture
 
@@ -106,12 +105,12 @@ def predict_all(
         if path is None:
             continue
         if len(images) != 1:
-            raise InputError(f"{option} draws one photograph, not {len(images)}.")
+            raise InputError(f"{option} plots one image, not {len(images)}.")
         if path.resolve() == images[0].resolve():
-            raise InputError(f"{option} would overwrite the photograph {path}; name another file.")
+            raise InputError(f"{option} would overwrite the image {path}; name another file.")
         check_picture(path)
     if picture is not None and cam is not None and picture.resolve() == cam.resolve():
-        raise InputError(f"--picture and --cam are two pictures; {cam} cannot be both.")
+        raise InputError(f"--picture and --cam are two plots; {cam} cannot be both.")
     predictions = run_predict(run, images, top=top, device=device)
     if picture is not None:
         from lightcars.models.images import read_image
@@ -127,7 +126,7 @@ def predict_all(
 
 
 def predictions_as_plain(predictions: list[Prediction]) -> list[dict[str, Any]]:
-    """The predictions for scripts."""
+    """Return the predictions as plain data for JSON."""
     return [
         {
             "image": str(prediction.path),
@@ -138,11 +137,11 @@ def predictions_as_plain(predictions: list[Prediction]) -> list[dict[str, Any]]:
     ]
 
 
-def say_predictions(predictions: list[Prediction]) -> None:
-    """The predictions for people."""
+def print_predictions(predictions: list[Prediction]) -> None:
+    """Print the predictions as tables."""
     for prediction in predictions:
         rows = [(f"{guess.probability:.1%}", guess.name) for guess in prediction.guesses]
         typer.echo(prediction.path)
         if prediction.familiar is False:
-            typer.echo("hardly looks like any of the classes; the car should fill the picture and be sharp")
-        print_table(("probability", "class"), rows, right="probability")
+            typer.echo(OOD_HINT)
+        print_table(("probability", "class"), rows, right=("probability",))

@@ -23,8 +23,7 @@ def weights(
     """List the published weights that `weights=` takes by their tag.
 
     Weights that a digest or a commit pins are always the same file; of unpinned ones the newest is taken.
-    Accuracies are the publishers', at the size shown, on ImageNet-1k if the tag names no other data; what no
-    source states is unknown.
+    Accuracies are those published, at the resolution shown, on ImageNet-1k unless the tag names other data.
 
     Example: lightcars weights efficientnet_b0
     """
@@ -43,12 +42,12 @@ def weights(
         return shown if model is None else (*shown, entry.pin)
 
     if not entries:
-        typer.echo(f"no published weights of {model} are known; a folder or file of your own can be given")
+        typer.echo(f"there are no published weights of {model}; use your own folder or file")
         return
     print_table(
         ("tag", "top-1", "input", "size", "license", *(() if model is None else ("pinned by",))),
         [row(entry) for entry in entries],
-        right="top-1,input,size",
+        right=("top-1", "input", "size"),
     )
 
 

@@ -23,9 +23,9 @@ from lightcars.counters.skeleton import (
     running_skeleton,
     skeleton,
 )
-from lightcars.counters.tables import markdown_table, short_number, text_table
 from lightcars.errors import CountingError
 from lightcars.models.unwrapping import unwrap
+from lightcars.tables import markdown_table, short_number, text_table
 
 TEXT_WIDTH = 80
 

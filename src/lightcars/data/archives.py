@@ -1,4 +1,4 @@
-"""Unpacking archives that came from somewhere: nothing of them lands outside of the folder. No torch."""
+"""Unpack archives from untrusted sources: no file is written outside of the target folder. No torch."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from lightcars.errors import DataError
 SUFFIXES = (".tgz", ".tar.gz", ".tar", ".zip")
 MAX_FILES = 250_000
 MAX_BYTES = 64 << 30
-"""Stanford Cars are 16,185 photographs in 2 GB; what is far beyond is no archive of photographs."""
+"""Stanford Cars has 16,185 images in 2 GB; far more than that is not an image data set."""
 _CHUNK_BYTES = 1 << 20
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is one that `unpack` takes, by its name."""
+    """Return whether `unpack` supports a file, by its name."""
     return path.name.lower().endswith(SUFFIXES) and path.is_file()
 
 
 def unpack(archive: Path, folder: Path, *, progress: bool = False) -> None:
-    """Writes the files of an archive below `folder`, which is there; what is there already is replaced.
+    """Write the files of an archive below `folder`, which exists; existing files are replaced.
 
-    Only plain files and folders are taken. What a Mac adds is left out.
+    Only regular files and folders are allowed. Metadata files of macOS are left out.
 
     Raises:
-        DataError: the archive is broken, cut off or encrypted, or holds a link, a device, a name that leads
-            out of the folder, or far too much; the message names the archive and the entry.
+        DataError: the archive is corrupt, truncated or encrypted, contains a link, a device or a path outside
+            of the folder, or exceeds the limits; the message names the archive and the entry.
     """
     with _explained(archive), archive.open("rb") as file:
         bar = tqdm(
@@ -52,7 +52,7 @@ def unpack(archive: Path, folder: Path, *, progress: bool = False) -> None:
             leave=False,
         )
         with bar:
-            room = MAX_BYTES
+            bytes_left = MAX_BYTES
             for number, (name, content) in enumerate(_entries(archive, file), 1):
                 if number > MAX_FILES:
                     raise DataError(f"{archive} holds more than {MAX_FILES:,} entries.")
@@ -60,12 +60,12 @@ def unpack(archive: Path, folder: Path, *, progress: bool = False) -> None:
                 if content is None:
                     target.mkdir(parents=True, exist_ok=True)
                 elif "__MACOSX" not in target.parts and not target.name.startswith("._"):
-                    room = _write(content, target, room, archive)
+                    bytes_left = _write(content, target, bytes_left, archive)
                 bar.update(file.tell() - bar.n)
 
 
 def _entries(archive: Path, file: IO[bytes]) -> Iterator[tuple[str, IO[bytes] | None]]:
-    """Name and content of each entry; None is a folder."""
+    """Yield name and content of each entry; None for a folder."""
     if archive.name.lower().endswith(".zip"):
         yield from _zip_entries(archive, file)
         return
@@ -78,7 +78,7 @@ def _entries(archive: Path, file: IO[bytes]) -> Iterator[tuple[str, IO[bytes] | 
 
 
 def _check_end(tar: tarfile.TarFile, file: IO[bytes]) -> None:
-    """tarfile takes a cut between two entries for the end, and stops before the checksum of gzip."""
+    """Raise if the end is missing: tarfile accepts a cut between entries, and ignores gzip's checksum."""
     if tar.fileobj is file:
         file.seek(tar.offset)
         if len(file.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
@@ -106,23 +106,23 @@ def _zip_entries(archive: Path, file: IO[bytes]) -> Iterator[tuple[str, IO[bytes
 
 
 def _safe(name: str, archive: Path) -> PurePosixPath:
-    """The name as a path that stays below the folder."""
+    """Return the name as a relative path that stays below the folder."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or _DRIVE.match(name) or "\0" in name:
-        raise DataError(f"{archive}: {name!r} leads out of the folder; nothing was unpacked.")
+        raise DataError(f"{archive}: {name!r} is outside of the folder; nothing was unpacked.")
     return path
 
 
-def _write(content: IO[bytes], target: Path, room: int, archive: Path) -> int:
-    """Copies one file; what is left of the room."""
+def _write(content: IO[bytes], target: Path, bytes_left: int, archive: Path) -> int:
+    """Copy one file and return the number of bytes that are left."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as file:
         while chunk := content.read(_CHUNK_BYTES):
-            room -= len(chunk)
-            if room < 0:
+            bytes_left -= len(chunk)
+            if bytes_left < 0:
                 raise DataError(f"{archive} holds more than {MAX_BYTES >> 30} GiB.")
             file.write(chunk)
-    return room
+    return bytes_left
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def _explained(archive: Path) -> Iterator[None]:
         UnicodeError,
     ) as error:
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
-        raise DataError(f"{archive} is broken or cut off ({reason}); copy it again.") from error
+        raise DataError(f"{archive} is corrupt or truncated ({reason}); copy it again.") from error
     except OSError as error:
         if error.errno is None or error.filename == os.fspath(archive):
             raise DataError(

@@ -1,4 +1,4 @@
-"""Photographs in memory: each decoded and scaled once, then augmented as often as wanted."""
+"""Images in memory: decoded and resized once, augmented in every epoch."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square
 
 MEMORY_SHARE = 0.5
-"""Part of the free memory that decoded photographs may take; beyond it they go to a temporary file."""
+"""Share of the free memory that decoded images may use; beyond it they go to a temporary file."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedImages:
-    """Photographs of one size.
+    """Decoded images of one size.
 
     Attributes:
         pixels: (N, H, W, C) of uint8.
         labels: (N,) of int64.
-        broken: what is wrong with each file that could not be read and was left out.
-        samples: the N photographs as they lie on disk.
+        broken: a message for each file that could not be read and was skipped.
+        samples: the samples of the N images.
     """
 
     pixels: NDArray[np.uint8]
@@ -49,7 +49,7 @@ class DecodedImages:
     samples: tuple[Sample, ...]
 
     def image(self, position: int) -> Image.Image:
-        """One photograph as PIL image, without copying."""
+        """Return one image as PIL image, without a copy."""
         return as_image(self.pixels[position])
 
 
@@ -61,21 +61,21 @@ def decode(
     name: str = "",
     progress: bool = False,
 ) -> DecodedImages:
-    """Reads and scales every photograph, on all cores.
+    """Read and resize every image, on all cores.
 
     Args:
-        samples: what to read.
-        preprocessing: gives the size and, by its mean, the number of channels.
-        region: "box" cuts each photograph to its box before scaling, "masked" paints the rest of it white.
-        name: shown beside the progress bar.
-        progress: show one.
+        samples: the images to read.
+        preprocessing: determines the size and, by its mean, the number of channels.
+        region: "box" crops each image to its box before resizing, "masked" paints the rest white.
+        name: label of the progress bar.
+        progress: show a progress bar.
 
     Raises:
-        DataError: not one of them can be read, or one has no box where the region needs it.
+        DataError: no image can be read, or one has no box although the region needs it.
     """
     check_region(samples, region, name)
     side, channels = preprocessing.resolution, len(preprocessing.mean)
-    pixels = _room((len(samples), side, side, channels))
+    pixels = _empty_pixels((len(samples), side, side, channels))
     fit = fit_square(preprocessing)
 
     def work(position: int) -> str | None:
@@ -99,7 +99,7 @@ def decode(
     good = [position for position, problem in enumerate(problems) if problem is None]
     broken = tuple(problem for problem in problems if problem is not None)
     if not good:
-        raise DataError(broken[0] if broken else f"there are no photographs in {name or 'the data'}.")
+        raise DataError(broken[0] if broken else f"there are no images in {name or 'the data'}.")
     kept = tuple(samples[position] for position in good)
     labels = np.array([sample.label for sample in kept], dtype=np.int64)
     for position, source in enumerate(good):  # in place: they may not fit into memory twice
@@ -108,7 +108,7 @@ def decode(
     return DecodedImages(pixels[: len(good)], labels, broken, kept)
 
 
-def _room(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+def _empty_pixels(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     size_bytes = int(np.prod(shape))
     if size_bytes <= MEMORY_SHARE * _free_bytes():
         return np.empty(shape, dtype=np.uint8)
@@ -118,20 +118,20 @@ def _room(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
             return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
     except OSError as error:
         raise DataError(
-            f"the decoded photographs need {size_bytes / 2**30:.1f} GiB, more than memory or the temporary"
+            f"the decoded images need {size_bytes / 2**30:.1f} GiB, more than memory or the temporary"
             f" folder {tempfile.gettempdir()} have ({error.strerror}); lower the resolution."
         ) from error
 
 
 def _reserve(handle: int, size_bytes: int) -> None:
-    """Makes the file that large, with its room on the disk taken now where the system can do that."""
+    """Resize the file, and allocate its disk space now where the system supports it."""
     os.ftruncate(handle, size_bytes)
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(handle, 0, size_bytes)
 
 
 def _free_bytes() -> float:
-    """Free memory; where the system does not tell, as much as is asked for."""
+    """Return the free memory; infinity where the system does not report it."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -139,11 +139,11 @@ def _free_bytes() -> float:
 
 
 Augment: TypeAlias = Callable[[Image.Image, int | None], Image.Image]
-"""An image and the resolution that it gets (None: the augmentation's own) -> the image, augmented."""
+"""An image and its resolution (None: the augmentation's default) -> the augmented image."""
 
 
 class Draw(NamedTuple):
-    """A photograph in an epoch: which one, the seed of its augmentation, and the size that it gets."""
+    """An image in an epoch: its position, the seed of its augmentation, and its resolution."""
 
     position: int
     seed: int | None = None
@@ -152,31 +152,31 @@ class Draw(NamedTuple):
 
 @final
 class ImageDataset(Dataset[tuple[Tensor, int]]):
-    """Photographs with labels: ((C, H, W) of uint8, label).
+    """Images with labels: ((C, H, W) of uint8, label).
 
-    It is indexed by position, or by `Draw`: then the augmentation is drawn from the seed, so that it is the
-    same in whatever process and order, and gives the size.
+    It is indexed by position, or by `Draw`: then the augmentation is sampled from the seed, so that it
+    depends neither on the process nor on the order, and resizes to the resolution.
     """
 
-    def __init__(self, photos: DecodedImages, augmentation: Augment | None = None) -> None:
-        self.photos = photos
+    def __init__(self, images: DecodedImages, augmentation: Augment | None = None) -> None:
+        self.images = images
         self.augmentation = augmentation
 
     def __len__(self) -> int:
-        return len(self.photos.labels)
+        return len(self.images.labels)
 
     def __getitem__(self, key: int | Draw) -> tuple[Tensor, int]:
         draw = Draw(key) if isinstance(key, int) else Draw(*key)
-        image = self.photos.image(draw.position)
+        image = self.images.image(draw.position)
         if self.augmentation is not None:
             with random_state(draw.seed):
                 image = self.augmentation(image, draw.resolution)
-        return to_pixels(image), int(self.photos.labels[draw.position])
+        return to_pixels(image), int(self.images.labels[draw.position])
 
 
 @contextmanager
 def random_state(seed: int | None) -> Iterator[None]:
-    """Torch's CPU generator at `seed`, afterwards as it was; much cheaper than `torch.random.fork_rng`."""
+    """Set torch's CPU generator to `seed` and restore it; much cheaper than `torch.random.fork_rng`."""
     if seed is None:
         yield
         return
@@ -191,11 +191,11 @@ def random_state(seed: int | None) -> Iterator[None]:
 
 @final
 class SeededSampler(Sampler[Draw]):
-    """A new order and new augmentation seeds every epoch, from the seed and the epoch alone.
+    """Samples a new order and new augmentation seeds in every epoch, from the seed and the epoch alone.
 
-    So a run that is resumed sees what it would have seen. With several processes each takes its own part;
-    surplus photographs are left out, differently each epoch. `resolutions` are those of the epochs, the last
-    one for all that follow; it travels with each draw, so that workers that live on get it too.
+    So a resumed run sees the same images as an uninterrupted one. With several processes each gets its own
+    part; surplus images are dropped, different ones in each epoch. `resolutions` are those of the epochs, the
+    last one for all later epochs; each draw carries it, so that persistent workers get it too.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Small pictures of cars of eight kinds that differ in shape: data for the demo and for tests."""
+"""Small synthetic images of cars, in eight classes of different shapes: data for the demo and for tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightcars.data.layouts import CLASSES_FILE
 from lightcars.files import replacing, write_text
 
 SIDE = 96
-"""Pixels of a picture."""
+"""Width and height in pixels."""
 
 Points = tuple[tuple[float, float], ...]
 
@@ -92,7 +92,7 @@ WHEELS: Mapping[str, tuple[float, float, float]] = {
 
 
 def draw_car(kind: str, seed: int) -> Image.Image:
-    """One car of that kind: color, size, place, direction, slope and background vary with the seed."""
+    """Draw a car of a class: color, size, position, direction, slope and background depend on the seed."""
     chance = random.Random(f"{kind}/{seed}")
     image = _background(chance)
     length = chance.uniform(0.74, 0.9) * SIDE * 2
@@ -137,7 +137,7 @@ def _background(chance: random.Random) -> Image.Image:
 
 
 def draw_cars(folder: Path, *, train: int, val: int, seed: int = 0) -> Path:
-    """Class folders `train/` and `val/` with so many pictures of each kind, and `classes.txt`."""
+    """Write class folders `train/` and `val/` with that many images of each class, and `classes.txt`."""
     kinds = tuple(SILHOUETTES)
     for split, number, offset in (("train", train, 0), ("val", val, 1_000_000)):
         for kind in kinds:

@@ -1,4 +1,4 @@
-"""Photographs from the Hugging Face Hub, asked for by name. No torch."""
+"""Download data sets from the Hugging Face Hub. No torch."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _PATTERNS = [
 
 
 def fetch_dataset(name: str) -> Path:
-    """The folder in the Hub's cache with the parquet files of a data set, fetched if need be.
+    """Return the folder in the Hub's cache with the parquet files of a data set, downloaded if necessary.
 
-    Only files of train, val and test are fetched: some repositories hold disturbed copies beside them.
+    Only files of train, val and test are downloaded: some repositories contain perturbed copies as well.
 
     Args:
         name: "hf:owner/name" or "hf:owner/name@revision".
 
     Raises:
-        DataError: not such a name.
-        DownloadError: no such repository or revision, no permission, or no connection.
+        DataError: the name has another form.
+        DownloadError: there is no such repository or revision, no permission, or no connection.
     """
     parts = split_hub_id(name.removeprefix(PREFIX))
     if parts is None:

@@ -1,4 +1,4 @@
-"""Looking at every photograph of a data set: what is broken, doubled or gray; sizes, statistics. No torch."""
+"""Inspection of every image of a data set: corrupt, duplicate or gray images, sizes, statistics. No torch."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from lightcars.errors import DataError
 from lightcars.models.images import without_advice
 
 THIN_CLASS = 10
-"""Training classes with fewer photographs are thin."""
+"""A training class with fewer images is reported as thin."""
 GRAY_TOLERANCE = 2
-"""Of 255: red, green and blue of a gray photograph differ by no more, after JPEG or WebP."""
+"""Maximum difference, of 255, between the channels of a gray image after lossy compression."""
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatistics:
-    """Of pixel values in [0, 1]; every photograph weighs the same, whatever its size.
+    """Statistics of pixel values in [0, 1]; every image has the same weight, whatever its size.
 
     Attributes:
-        mean, std: per channel, for `Preprocessing`.
-        num_images: photographs that count.
-        broken: what is wrong with those that could not be read.
+        mean, std: one value per channel, as in `Preprocessing`.
+        num_images: number of images.
+        broken: a message for each image that could not be read.
     """
 
     mean: tuple[float, ...]
@@ -49,15 +49,15 @@ class ChannelStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitSummary:
-    """One split.
+    """A summary of one split.
 
     Attributes:
-        name: of the split.
-        num_images: photographs in it.
-        num_classes: classes that have at least one.
-        num_boxes: photographs with a box.
-        num_gray: photographs without color.
-        num_broken: photographs that cannot be read.
+        name: name of the split.
+        num_images: number of images.
+        num_classes: number of classes with at least one image.
+        num_boxes: number of images with a box.
+        num_gray: number of images without color.
+        num_broken: number of images that cannot be read.
     """
 
     name: str
@@ -73,9 +73,9 @@ class Duplicates:
     """Files with the same bytes.
 
     Attributes:
-        paths: of the files, below the root of the data.
-        splits: in which they are; more than one is a leak.
-        classes: that they have; more than one is a wrong label.
+        paths: paths of the files, relative to the root of the data.
+        splits: the splits that contain them; more than one is a leak.
+        classes: their classes; more than one means a wrong label.
     """
 
     paths: tuple[str, ...]
@@ -85,23 +85,23 @@ class Duplicates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What there is to know of a data set.
+    """The result of inspecting a data set.
 
     Attributes:
-        root: its folder.
-        layout: how it is arranged.
-        num_classes: of the list of classes.
-        splits: figures of each.
-        absent_classes: without a training photograph (without any, if there is no training split).
-        thin_classes: those with fewer than `THIN_CLASS`, and how many they have.
-        mismatches: where the counts are not those of Stanford Cars.
-        notes: what was left out.
-        broken: what is wrong with each file that cannot be read.
-        wrong_boxes: boxes outside of their photograph.
-        duplicates: groups of files with the same bytes.
-        width, height: of the photographs in pixels: least, median, most.
-        measured_split: the first one of which a photograph can be read.
-        rgb, gray: its statistics.
+        root: folder of the data set.
+        layout: name of the layout.
+        num_classes: number of listed classes.
+        splits: a summary of each split.
+        absent_classes: classes without training images (without any image, if there is no training split).
+        thin_classes: classes with fewer images than `THIN_CLASS`, and their number.
+        mismatches: counts that differ from Stanford Cars.
+        notes: what was not used.
+        broken: a message for each file that cannot be read.
+        wrong_boxes: boxes outside of their image.
+        duplicates: groups of identical files.
+        width, height: minimum, median and maximum in pixels.
+        measured_split: the split of the statistics: the first one with a readable image.
+        rgb, gray: channel statistics of that split.
     """
 
     root: str
@@ -123,13 +123,13 @@ class Inspection:
 
     @property
     def leaks(self) -> tuple[Duplicates, ...]:
-        """Photographs that are in more than one split."""
+        """Identical images in more than one split."""
         return tuple(group for group in self.duplicates if len(group.splits) > 1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One file: digest of its bytes, and of what could be read size, color, moments in RGB and gray."""
+    """One file: its digest and, if it can be read, size, color, moments in RGB and gray."""
 
     digest: bytes
     problem: str | None
@@ -141,10 +141,10 @@ class _Look:
 
 
 def inspect_data(root: str | Path, *, progress: bool = False) -> Inspection:
-    """Reads every photograph of a data set once.
+    """Read every image of a data set once.
 
     Raises:
-        DataError: no layout is recognized, or not one photograph can be read.
+        DataError: no layout is recognized, or no image can be read.
     """
     data = find_data(root)
     looks: dict[Split, list[_Look]] = {}
@@ -153,7 +153,7 @@ def inspect_data(root: str | Path, *, progress: bool = False) -> Inspection:
     every = [look for members in looks.values() for look in members]
     good = [look for look in every if look.problem is None]
     if not good:
-        raise DataError(every[0].problem if every and every[0].problem else f"{root} has no photographs.")
+        raise DataError(every[0].problem if every and every[0].problem else f"{root} has no images.")
     measured = next(
         split for split, members in looks.items() if any(look.rgb is not None for look in members)
     )
@@ -162,7 +162,7 @@ def inspect_data(root: str | Path, *, progress: bool = False) -> Inspection:
         root=str(data.root),
         layout=data.layout,
         num_classes=len(data.classes),
-        splits=tuple(_figures(split, data.splits[split], members) for split, members in looks.items()),
+        splits=tuple(_summary(split, data.splits[split], members) for split, members in looks.items()),
         absent_classes=tuple(name for label, name in enumerate(data.classes) if not per_class[label]),
         thin_classes={
             name: per_class[label]
@@ -185,18 +185,18 @@ def inspect_data(root: str | Path, *, progress: bool = False) -> Inspection:
 def channel_statistics(
     samples: Sequence[Sample], *, img_channels: int = 3, region: Region = "whole", progress: bool = False
 ) -> ChannelStatistics:
-    """Mean and standard deviation of each channel, over the whole photographs or a region of them.
+    """Compute mean and standard deviation of each channel, over whole images or a region of them.
 
-    Computed at the photographs' own sizes; each weighs the same, as in training, where all have one size.
+    Images keep their sizes; each has the same weight, as in training, where all have one size.
 
     Args:
-        samples: of one split: for a model's preprocessing, the training split.
+        samples: the samples of one split: for a model's preprocessing, the training split.
         img_channels: 3, or 1 for grayscale.
         region: as in `decode`.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Raises:
-        DataError: not one photograph can be read, or one has no box where the region needs it.
+        DataError: no image can be read, or one has no box although the region needs it.
     """
     check_region(samples, region)
 
@@ -209,14 +209,14 @@ def channel_statistics(
     outcomes = list(_each(moments, samples, "computing statistics", progress=progress))
     broken = tuple(outcome for outcome in outcomes if isinstance(outcome, str))
     if len(broken) == len(outcomes):
-        raise DataError(broken[0] if broken else "there are no photographs.")
+        raise DataError(broken[0] if broken else "there are no images.")
     return _statistics([outcome for outcome in outcomes if not isinstance(outcome, str)], broken)
 
 
 def _each(
     work: Callable[[Sample], _T], samples: Sequence[Sample], name: str, *, progress: bool
 ) -> Iterator[_T]:
-    """`work` on every sample, on all cores, in order."""
+    """Apply `work` to every sample, on all cores, in order."""
     with without_advice(), ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             yield from tqdm(
@@ -258,7 +258,7 @@ def _digest(path: Path) -> bytes:
 
 
 def _wrong_box(sample: Sample, size: tuple[int, int]) -> str | None:
-    """What is wrong with a box that is not inside of its photograph."""
+    """Return a message for a box that is not inside of its image."""
     if sample.box is None:
         return None
     left, top, right, bottom = sample.box
@@ -274,7 +274,7 @@ def _is_gray(image: Image.Image) -> bool:
 
 
 def _moments(image: Image.Image) -> NDArray[np.float64]:
-    """Means of the values and of their squares, (2, C), exact: they come from the histogram."""
+    """Return the means of the values and of their squares, (2, C), exactly, from the histogram."""
     counts = np.array(image.histogram(), dtype=np.float64).reshape(-1, 256)
     values = np.arange(256) / 255
     return np.stack([counts @ values, counts @ values**2]) / (image.width * image.height)
@@ -294,7 +294,7 @@ def _spread(values: Sequence[int]) -> tuple[int, float, int]:
     return min(values), median(values), max(values)
 
 
-def _figures(split: str, samples: Sequence[Sample], looks: Sequence[_Look]) -> SplitSummary:
+def _summary(split: str, samples: Sequence[Sample], looks: Sequence[_Look]) -> SplitSummary:
     return SplitSummary(
         name=split,
         num_images=len(samples),

@@ -1,4 +1,4 @@
-"""Photographs as pixels and tensors: their colors changed in batches, and normalized. No torchvision."""
+"""Conversion between images, pixels and normalized tensors. No torchvision."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lightcars.models.preprocessing import Preprocessing
 
 
 def as_image(pixels: NDArray[np.uint8]) -> Image.Image:
-    """(H, W, C) -> PIL image, grayscale if C is 1."""
+    """Convert (H, W, C) to a PIL image, grayscale if C is 1."""
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def to_pixels(image: Image.Image) -> Tensor:
-    """PIL image -> (C, H, W) of uint8."""
+    """Convert a PIL image to (C, H, W) of uint8."""
     return torch.from_numpy(np.atleast_3d(np.array(image))).permute(2, 0, 1)
 
 
 def normalize(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """(N, C, H, W) of uint8, or of floats in [0, 1] -> float32, channels_last, normalized by mean and std.
+    """Normalize (N, C, H, W) of uint8, or of floats in [0, 1], to float32 in channels_last layout.
 
     Floating-point input is changed in place.
     """

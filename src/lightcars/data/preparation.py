@@ -1,4 +1,4 @@
-"""Making class folders of whatever people have: any layout, archives, parquet files. No torch."""
+"""Conversion of data sets in any layout, archives and parquet files to class folders. No torch."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from lightcars.errors import DataError, LightcarsError
 
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _Placed = dict[tuple[Split, str], tuple[int, Box | None]]
-"""Split and path below the made folder -> label and box."""
+"""Split and path below the new folder -> label and box."""
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What was made.
+    """The result of `prepare`.
 
     Attributes:
         root: the new folder.
-        layout: how the source was arranged.
-        num_classes: of the list of classes.
-        num_images: photographs of each split.
-        num_boxes: photographs with a box.
-        mismatches: where the counts are not those of Stanford Cars.
-        notes: what was left out or assumed.
+        layout: layout of the source.
+        num_classes: number of listed classes.
+        num_images: number of images of each split.
+        num_boxes: number of images with a box.
+        mismatches: counts that differ from Stanford Cars.
+        notes: what was not used or assumed.
     """
 
     root: Path
@@ -55,26 +55,26 @@ class Prepared:
 
 
 def prepare(source: str | Path, target: str | Path, *, progress: bool = False) -> Prepared:
-    """Makes a folder with `train/<class>/`, ... of photographs in any layout; boxes go to `annotations.csv`.
+    """Convert a data set in any layout to `train/<class>/`, ...; boxes go to `annotations.csv`.
 
-    Image files stay as they are, byte for byte. Those of a folder are hard links where the file system can do
-    that, else copies. The new folder is there when it is complete, and not before.
+    Image files are not changed. They are hard links to those of a source folder where the file system
+    supports them, else copies. The new folder appears when it is complete.
 
     Args:
         source: a folder, an archive (.tgz, .tar.gz, .tar, .zip), a folder with archives, or "hf:owner/name"
             for the parquet files of a data set on the Hugging Face Hub.
         target: a new folder.
-        progress: show bars.
+        progress: show progress bars.
 
     Raises:
-        DataError: the source has no known layout, is broken or incomplete; the target is taken or cannot be
+        DataError: the source has no known layout, is corrupt or incomplete; the target exists or cannot be
             written.
-        DownloadError: the data set cannot be fetched.
+        DownloadError: the data set cannot be downloaded.
         MissingExtraError: pyarrow or scipy is needed and not installed.
     """
     target = Path(target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"{target} is there already; name a new folder.")
+        raise DataError(f"{target} exists; name a new folder.")
     with _workshop(target) as work:
         folder, notes = _folder(source, work, progress=progress)
         with _shown_as(folder, source):
@@ -102,7 +102,7 @@ def prepare(source: str | Path, target: str | Path, *, progress: bool = False) -
 
 @contextmanager
 def _workshop(target: Path) -> Iterator[Path]:
-    """A folder beside the target, removed in the end, whatever happens."""
+    """Create a folder beside the target, and always remove it at the end."""
     work = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def _workshop(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _shown_as(folder: Path, known: str | Path) -> Iterator[None]:
-    """Errors name what the user named, not our folder for the time being."""
+    """Replace our temporary folder in errors by the path that the user gave."""
     try:
         yield
     except DataError as error:
@@ -130,7 +130,7 @@ def _shown_as(folder: Path, known: str | Path) -> Iterator[None]:
 
 
 def _folder(source: str | Path, work: Path, *, progress: bool) -> tuple[Path, tuple[str, ...]]:
-    """The folder that holds the photographs, unpacked if need be; and notes."""
+    """Return the folder with the images, unpacked if necessary, and notes."""
     if str(source).startswith(PREFIX):
         return fetch_dataset(str(source)), ()
     source = Path(source)
@@ -147,7 +147,7 @@ def _folder(source: str | Path, work: Path, *, progress: bool) -> tuple[Path, tu
     if not archives:
         return source, ()
     if recognize(source) is not None:
-        return source, (f"archives in {source} are left out: {', '.join(path.name for path in archives)}",)
+        return source, (f"archives in {source} are not used: {', '.join(path.name for path in archives)}",)
     unpacked.mkdir()
     for archive in archives:
         unpack(archive, unpacked, progress=progress)
@@ -177,7 +177,7 @@ def _from_parquet(root: Path, made: Path, *, progress: bool) -> tuple[str, _Plac
     made.mkdir()
     placed: _Placed = {}
     for split, number_of_rows in data.num_rows.items():
-        rows = parquet_layout.photographs(data, split)
+        rows = parquet_layout.encoded_images(data, split)
         for number, row in enumerate(_bar(rows, f"preparing {split}", number_of_rows, progress=progress), 1):
             inside = f"{split}/{folder_name(data.classes[row.label])}/{number:05d}{row.suffix}"
             (made / inside).parent.mkdir(parents=True, exist_ok=True)
@@ -188,7 +188,7 @@ def _from_parquet(root: Path, made: Path, *, progress: bool) -> tuple[str, _Plac
 
 
 def folder_name(name: str) -> str:
-    """A class as the name of a folder, on any system.
+    """Return a class name as a folder name that is valid on any system.
 
     >>> folder_name("Ram C/V Cargo Van Minivan 2012")
     'Ram C-V Cargo Van Minivan 2012'
@@ -219,7 +219,7 @@ def _write_tables(made: Path, placed: _Placed, classes: tuple[str, ...]) -> None
 
 
 def _read_back(made: Path, placed: _Placed) -> DatasetRecords:
-    """What was made, read as it will be; it must be what was meant."""
+    """Read the new folder as users will, and check that it has the same content."""
     again = find_data(made)
     read: _Placed = {
         (split, sample.path.relative_to(made).as_posix()): (sample.label, sample.box)
@@ -228,7 +228,7 @@ def _read_back(made: Path, placed: _Placed) -> DatasetRecords:
     }
     if read != placed:
         wrong = sorted(inside for _, inside in placed.keys() ^ read.keys()) or ["a label or a box"]
-        raise DataError(f"{made} would not be read as it was meant (first: {wrong[0]}); nothing was made.")
+        raise DataError(f"{made} would not be read back correctly (first: {wrong[0]}); nothing was written.")
     return again
 
 

@@ -1,4 +1,4 @@
-"""What every layout is read into: samples, each with its own label and box, in named splits."""
+"""The content of a data set, whatever its layout: samples with labels and boxes, in named splits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightcars.errors import DataError
 
 Region = Literal["whole", "box", "masked"]
 REGIONS: tuple[Region, ...] = get_args(Region)
-"""Of a photograph, as `regions.py` reads it: as it is; cut to the box (GhostNet thesis, C-10); the rest
+"""Regions of an image (see `regions.py`): all of it; cropped to the box (GhostNet thesis, C-10); the rest
 painted white, at the same size (C-11)."""
 
 Split = Literal["train", "val", "test"]
@@ -21,13 +21,13 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One photograph.
+    """One image.
 
     Attributes:
-        path: of the image file.
-        label: class, counted from 0.
-        box: left, top, right, bottom of the car, if annotated: pixels of the upright photograph, counted from
-            1, the last ones inside, as in the devkit.
+        path: path of the image file.
+        label: class index, from 0.
+        box: left, top, right, bottom of the object, if annotated: pixels of the upright image, from 1,
+            inclusive, as in the devkit.
     """
 
     path: Path
@@ -40,12 +40,12 @@ class DatasetRecords:
     """A data set on disk.
 
     Attributes:
-        root: the folder in which the layout was found: the given one, or the only one in it.
-        layout: how it is arranged, in words.
-        classes: names of the labels in order.
-        splits: the photographs of each split that is there.
-        validation_seed: seed with which `val` was cut from `train`; None if it came with the data.
-        notes: what is there and was left out, or is not there and would be of use; a line each.
+        root: the folder in which the layout was found: the given one, or the only folder in it.
+        layout: name of the layout.
+        classes: class names, by label.
+        splits: the samples of each split.
+        validation_seed: seed with which `val` was split from `train`; None if it came with the data.
+        notes: one line for each thing that was not used, or is missing and would be of use.
     """
 
     root: Path
@@ -56,7 +56,11 @@ class DatasetRecords:
     notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[Sample, ...]:
-        """The photographs of one split, or an error that says which splits there are."""
+        """Return the samples of one split.
+
+        Raises:
+            DataError: there is no such split; the message lists those that exist.
+        """
         for split, samples in self.splits.items():
             if split == name:
                 return samples
@@ -64,14 +68,14 @@ class DatasetRecords:
 
     @property
     def num_images(self) -> dict[str, int]:
-        """Photographs of each split."""
+        """Number of images of each split."""
         return {split: len(samples) for split, samples in self.splits.items()}
 
     @property
     def mismatches(self) -> tuple[str, ...]:
-        """Where the counts are not those of Stanford Cars; nothing for classes of one's own.
+        """Counts that differ from Stanford Cars; empty for custom classes.
 
-        A `val` that came with the data may have been cut from the official training photographs.
+        A `val` that came with the data may have been split from the official training images.
         """
         if self.classes != CLASS_NAMES:
             return ()
@@ -81,12 +85,12 @@ class DatasetRecords:
             parts = [part for part in ((split, "val") if split == "train" else (split,)) if part in have]
             number = sum(have[part] for part in parts)
             if not parts:
-                found.append(f"there is no {split}; Stanford Cars' has {official:,} photographs")
+                found.append(f"there is no {split}; Stanford Cars' has {official:,} images")
             elif number != official:
                 verb = "have" if len(parts) > 1 else "has"
-                said = f"{' and '.join(parts)} {verb} {number:,} photographs"
-                found.append(f"{said}, Stanford Cars' {split} {official:,}")
+                counted = f"{' and '.join(parts)} {verb} {number:,} images"
+                found.append(f"{counted}, Stanford Cars' {split} {official:,}")
         classes = len({sample.label for samples in self.splits.values() for sample in samples})
         if classes != len(CLASS_NAMES):
-            found.append(f"{classes} of the {len(CLASS_NAMES)} classes have photographs")
+            found.append(f"{classes} of the {len(CLASS_NAMES)} classes have images")
         return tuple(found)

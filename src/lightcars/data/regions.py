@@ -1,4 +1,4 @@
-"""The part of a photograph that a model sees: all of it, the car's box, or the box before white. No torch."""
+"""The region of an image that a model sees: all of it, its box, or its box on white. No torch."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from lightcars.models.validation import require_one_of
 
 
 def check_region(samples: Sequence[Sample], region: Region, name: str = "") -> None:
-    """Every sample needs a box, unless the whole photograph is taken.
+    """Check that every sample has a box, unless the region is the whole image.
 
     Raises:
-        DataError: some have none; the message counts them and names the first.
+        DataError: some have none; the message has their number and the first one.
         ConfigError: there is no such region.
     """
     require_one_of("region", region, REGIONS)
     without = [sample for sample in samples if sample.box is None] if region != "whole" else []
     if without:
         raise DataError(
-            f"{len(without)} of {len(samples)} photographs{f' of {name}' if name else ''} have no box (first:"
+            f"{len(without)} of {len(samples)} images{f' of {name}' if name else ''} have no box (first:"
             f" {without[0].path}); region {region!r} needs one for each."
         )
 
 
 def read_sample(sample: Sample, img_channels: int, region: Region = "whole") -> Image.Image:
-    """The photograph, upright, as RGB (3 channels) or grayscale (1), or the region of it.
+    """Read an image, upright, as RGB (3 channels) or grayscale (1), and return the region of it.
 
-    A box that reaches over the border of the photograph ends there.
+    A box is clipped to the image.
 
     Raises:
-        DataError: the file cannot be read, or its box is missing or outside; the message names the file.
+        DataError: the file cannot be read, or its box is missing or outside of it; the message names the
+            file.
     """
     image = read_image(sample.path, img_channels)
     if region == "whole":
@@ -50,7 +51,7 @@ def read_sample(sample: Sample, img_channels: int, region: Region = "whole") -> 
 
 
 def _clipped(sample: Sample, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The box as Pillow counts: from 0, and the last pixel is outside."""
+    """Return the box in Pillow's convention: from 0, exclusive."""
     if sample.box is None:
         raise DataError(f"{sample.path} has no box.")
     left, top, right, bottom = sample.box

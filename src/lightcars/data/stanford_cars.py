@@ -1,6 +1,7 @@
-"""The 196 classes of Stanford Cars, in the order of the data set's own devkit. No torch.
+"""Stanford Cars: its 196 classes in the order of the devkit, its counts and channel statistics. No torch.
 
-Source: `cars_meta.mat` of the devkit (Krause et al., 3dRR-13, 2013). The devkit counts from 1, models from 0.
+Source: `cars_meta.mat` of the devkit (Krause et al., 3dRR-13, 2013). Labels are from 1 in the devkit, from 0
+here.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from lightcars.errors import DataError, did_you_mean
 
 RGB_MEAN, RGB_STD = (0.4707, 0.4602, 0.4550), (0.2594, 0.2585, 0.2635)
 GRAY_MEAN, GRAY_STD = (0.4627,), (0.2545,)
-"""Of the uncut training photographs: GhostNet thesis, section 3.3."""
+"""Statistics of the uncropped training images: GhostNet thesis, section 3.3."""
 
 OFFICIAL_IMAGES: Mapping[str, int] = {"train": 8144, "test": 8041}
-"""Photographs of Stanford Cars' own splits; the 196 classes are `CLASS_NAMES`."""
+"""Number of images in the official splits."""
 
 CLASS_NAMES: tuple[str, ...] = (
     "AM General Hummer SUV 2000",

@@ -17,6 +17,7 @@ from lightcars.deploy.runners import Precision
 from lightcars.deploy.source import Source, own_precision, use_threads
 from lightcars.errors import OptimizationError
 from lightcars.models.device import wait_for
+from lightcars.tables import text_table
 
 TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "bf16": 2e-2}
 """Largest difference from eager logits, as a part of the largest logit."""
@@ -63,14 +64,12 @@ class Measurements(tuple[Measurement, ...]):
     __slots__ = ()
 
     def __str__(self) -> str:
-        rows = [("engine", "precision", "ms a batch", "difference", "")]
+        rows = []
         for row in self:
             latency = "" if row.latency_ms is None else f"{row.latency_ms:.2f}"
             difference = "" if row.difference is None else f"{row.difference:.0e}"
             rows.append((row.engine, row.precision, latency, difference, row.note))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = [[*map(str.ljust, row[:4], widths), row[4]] for row in rows]
-        return "\n".join("  ".join(line).rstrip() for line in lines)
+        return text_table(("engine", "precision", "ms a batch", "difference", ""), rows)
 
     @classmethod
     def sorted(cls, rows: Iterable[Measurement]) -> Measurements:

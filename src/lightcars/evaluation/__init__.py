@@ -1,1 +1,1 @@
-"""Evaluation, prediction, and what is fitted after training."""
+"""Evaluation, prediction, and steps after training: batch norm statistics, temperature, OOD detection."""

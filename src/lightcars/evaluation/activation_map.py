@@ -1,9 +1,9 @@
-"""Where on a photograph the model sees a class: Grad-CAM.
+"""Grad-CAM: a map of the image regions that contribute to a class.
 
 Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization",
-arXiv 1610.02391, equations 1 and 2. It is taken in place of the class activation map (arXiv 1512.04150),
-which needs a head of pooling and one linear layer, as EfficientNet's is and GhostNet's is not; for such a
-head both are the same map up to a factor.
+arXiv 1610.02391, equations 1 and 2. The class activation map (arXiv 1512.04150) needs a head of pooling and
+one linear layer, which EfficientNet has and GhostNet does not; for such a head both maps are equal up to a
+factor.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ from lightcars.runs.trained import load_trained
 
 
 def activation_map(model: ImageModel, image: Tensor, class_index: int | None = None) -> Tensor:
-    """Which parts of an image speak for a class.
+    """Compute the Grad-CAM map of a class.
 
-    The last map's channels are weighted with the mean gradient of the class's logit, summed, cut at 0, and
-    scaled up to the image. The model runs in evaluation mode; its mode and gradients stay as they were.
+    The channels of the last feature map are weighted by the mean gradient of the class's logit, summed,
+    clamped at 0 and upsampled to the image. The model runs in evaluation mode; its mode and gradients are
+    restored.
 
     Args:
-        model: of any family.
-        image: (C, H, W) or (1, C, H, W), normalized as the model wants it.
-        class_index: None takes the likeliest class.
+        model: a model of any family.
+        image: (C, H, W) or (1, C, H, W), normalized as the model expects.
+        class_index: None: the most likely class.
 
     Returns:
-        (H, W) on the image's device: 1 where the class is seen most, 0 where nothing speaks for it; 0
-        everywhere if nothing does anywhere.
+        (H, W) on the image's device, in [0, 1]: 1 at the maximum, 0 without a contribution; all 0 if there is
+        none at all.
 
     Raises:
-        InputError: an image of another shape, or a class that the model does not have.
+        InputError: the image has another shape, or the model has no such class.
     """
     batch = image[None] if image.ndim == 3 else image
     if batch.ndim != 4 or len(batch) != 1:
@@ -69,7 +70,7 @@ def activation_map(model: ImageModel, image: Tensor, class_index: int | None = N
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode; afterwards each module is in the mode that it was in."""
+    """Switch to evaluation mode and restore each module's mode afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -81,12 +82,12 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedImage:
-    """A photograph with what the model sees on it.
+    """An image with its Grad-CAM map.
 
     Attributes:
-        image: the part of the photograph that the model looks at, in color.
-        heat: (H, W) of values in [0, 1], to be stretched over `image`.
-        guess: the class that it is the map of.
+        image: the crop that the model sees, in color.
+        heat: (H, W) in [0, 1], to be scaled to `image`.
+        guess: the class of the map.
     """
 
     image: Image.Image
@@ -95,26 +96,26 @@ class ExplainedImage:
 
 
 def explain(
-    run: str | Path, photo: str | Path, *, device: str | torch.device | None = None
+    run: str | Path, image: str | Path, *, device: str | torch.device | None = None
 ) -> ExplainedImage:
-    """The activation map of a photograph's likeliest class.
+    """Compute the Grad-CAM map of an image's most likely class.
 
     Args:
-        run: a run folder (its best model is taken), a checkpoint folder or published weights.
-        photo: an image file.
-        device: None takes CUDA if it is there.
+        run: a run folder (its best model is used), a checkpoint folder or published weights.
+        image: an image file.
+        device: None: CUDA if it is available.
 
     Raises:
-        CheckpointError: no such model.
-        DataError: a file that is missing or no image.
+        CheckpointError: there is no such model.
+        DataError: the file is missing or is not an image.
     """
     trained = load_trained(run, device)
     preprocessing = trained.preprocessing
     fit = fit_square(preprocessing)
     with without_advice():
-        image = fit(read_image(Path(photo), len(preprocessing.mean)))
-        color = read_image(Path(photo), 3)
-    pixels = normalize(to_pixels(image)[None].to(trained.device), preprocessing)
+        color = read_image(Path(image), 3)
+        fitted = fit(read_image(Path(image), len(preprocessing.mean)))
+    pixels = normalize(to_pixels(fitted)[None].to(trained.device), preprocessing)
     with torch.inference_mode():
         best, index = trained.probabilities(trained.model(pixels))[0].max(dim=0)
     heat = activation_map(trained.model, pixels, int(index)).cpu()

@@ -1,6 +1,6 @@
-"""What can be learnt from predictions: hard classes, confusions, calibration, agreement of several models.
+"""Analysis of predictions: hard classes, confusions, reliability, agreement of several models.
 
-Only figures and positions of photographs; how they look on a page is the business of `report`.
+The results are numbers and positions of images; `reports` renders them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lightcars.evaluation.evaluate import ClassMetrics
+from lightcars.evaluation.metrics import calibration_error
 from lightcars.evaluation.predictions import Predictions
 
 NUM_BINS = 15
@@ -20,33 +22,33 @@ NUM_BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class HardClass:
-    """A class that the model often gets wrong.
+    """A class with its errors.
 
     Attributes:
-        label: of the class.
-        figures: its name, how many photographs it has, how many of them are recognized.
-        mistakes: positions of the photographs that are not, the most confident mistake first.
+        label: label of the class.
+        metrics: its name, number of images and top-1 accuracy.
+        mistakes: positions of its misclassified images, the most confident one first.
     """
 
     label: int
-    figures: ClassMetrics
+    metrics: ClassMetrics
     mistakes: tuple[int, ...]
 
 
 def classes_by_difficulty(predictions: Predictions) -> list[HardClass]:
-    """Every class that has photographs: the lowest top-1 first, of equals by name."""
+    """Return every class with images, sorted by top-1 accuracy, then by name."""
     hits, found = predictions.hits, []
     for label in np.unique(predictions.labels).tolist():
         members = predictions.labels == label
-        figures = ClassMetrics(
+        metrics = ClassMetrics(
             predictions.classes[label], int(members.sum()), 100.0 * float(hits[members].mean())
         )
-        found.append(HardClass(label, figures, _most_confident_first(predictions, members & ~hits)))
-    return sorted(found, key=lambda one: (one.figures.top1_percent, one.figures.name))
+        found.append(HardClass(label, metrics, _most_confident_first(predictions, members & ~hits)))
+    return sorted(found, key=lambda one: (one.metrics.top1_percent, one.metrics.name))
 
 
 def confident_mistakes(predictions: Predictions) -> tuple[int, ...]:
-    """Positions of all photographs whose first guess is wrong, the most confident one first."""
+    """Return the positions of all misclassified images, the most confident one first."""
     return _most_confident_first(predictions, ~predictions.hits)
 
 
@@ -62,9 +64,9 @@ class Confusion:
 
     Attributes:
         rows: labels of the true classes.
-        columns: labels of the guessed classes; the first ones are those of `rows`.
-        counts: (rows, columns), photographs.
-        others: (rows,), photographs that were given a class without a column.
+        columns: labels of the predicted classes; the first ones are those of `rows`.
+        counts: (rows, columns), numbers of images.
+        others: (rows,), numbers of images whose predicted class has no column.
     """
 
     rows: tuple[int, ...]
@@ -74,12 +76,12 @@ class Confusion:
 
 
 def worst_confusions(predictions: Predictions, *, rows: int = 15, columns: int = 25) -> Confusion:
-    """Of the classes with the lowest top-1, with the classes they are most often taken for.
+    """Return the confusion matrix of the classes with the lowest top-1 accuracy.
 
     Args:
-        predictions: what a model says.
+        predictions: the predictions of a model.
         rows: how many classes.
-        columns: how many guessed classes at most, the rows' own classes among them.
+        columns: maximum number of predicted classes, those of the rows included.
     """
     worst = tuple(one.label for one in classes_by_difficulty(predictions)[:rows])
     guesses = {label: predictions.guesses[predictions.labels == label, 0] for label in worst}
@@ -92,46 +94,49 @@ def worst_confusions(predictions: Predictions, *, rows: int = 15, columns: int =
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """Whether probabilities mean what they say: bins of the first guess's probability, from 0 to 1.
+class Reliability:
+    """How well the probabilities match the accuracy, in bins of the top class's probability from 0 to 1.
 
     Attributes:
-        counts: photographs in each bin.
+        counts: images in each bin.
         confidences: mean probability in each bin; 0 in an empty one.
-        accuracies: share of right guesses in each bin; 0 in an empty one.
+        accuracies: share of correct predictions in each bin; 0 in an empty one.
+        error: expected calibration error: mean distance between both, weighted by the counts.
     """
 
     counts: NDArray[np.int64]
     confidences: NDArray[np.float64]
     accuracies: NDArray[np.float64]
-
-    @property
-    def error(self) -> float:
-        """Expected calibration error: mean distance of confidence and accuracy, weighted by the counts."""
-        distances = np.abs(self.confidences - self.accuracies)
-        return float((self.counts * distances).sum() / self.counts.sum())
+    error: float
 
 
-def calibration(predictions: Predictions, num_bins: int = NUM_BINS) -> Calibration:
-    """In bins of equal width, each with its upper edge: Guo et al. 2017, arXiv 1706.04599, section 2."""
-    bins = np.clip(np.ceil(predictions.confidences * num_bins).astype(np.int64) - 1, 0, num_bins - 1)
+def reliability(predictions: Predictions, num_bins: int = NUM_BINS) -> Reliability:
+    """Return the bins of a reliability diagram, of equal width, and the expected calibration error.
+
+    torchmetrics computes the error but does not return its bins; these are the same: each has its lower edge,
+    the last one also 1.
+    """
+    confidences, hits = predictions.confidences, predictions.hits
+    edges = torch.linspace(0, 1, num_bins + 1, dtype=torch.float64).numpy()
+    bins = np.clip(np.digitize(confidences, edges) - 1, 0, num_bins - 1)
     counts = np.bincount(bins, minlength=num_bins)
     divisor = np.maximum(counts, 1)
-    return Calibration(
-        counts,
-        np.bincount(bins, predictions.confidences, num_bins) / divisor,
-        np.bincount(bins, predictions.hits, num_bins) / divisor,
+    return Reliability(
+        counts=counts,
+        confidences=np.bincount(bins, confidences, num_bins) / divisor,
+        accuracies=np.bincount(bins, hits, num_bins) / divisor,
+        error=calibration_error(confidences, hits, num_bins),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Which photographs several runs get right. Positions are those of the first run's predictions.
+    """Which images several runs classify correctly. Positions refer to the first run's predictions.
 
     Attributes:
-        hits: (N, runs), whether the first guess is right.
-        missed_by_all: positions, those first of which the runs are on average surest.
-        found_by_one: for each run, how many photographs it alone gets right.
+        hits: (N, runs), whether the most likely class is the true one.
+        missed_by_all: positions, sorted by descending mean confidence.
+        found_by_one: for each run, how many images it alone classifies correctly.
     """
 
     hits: NDArray[np.bool_]
@@ -140,15 +145,12 @@ class Agreement:
 
     @property
     def found_by_all(self) -> int:
-        """How many photographs every run gets right."""
+        """How many images every run classifies correctly."""
         return int(self.hits.all(axis=1).sum())
 
 
 def agreement(runs: Sequence[Predictions]) -> Agreement | None:
-    """Compares runs photograph by photograph; None if they did not see the same ones.
-
-    Photographs are the same if path and class are.
-    """
+    """Compare runs image by image; None if their images (path and class) are not the same."""
     first = runs[0]
     wanted = _keys(first)
     hits, confidences = [], []

@@ -1,4 +1,4 @@
-"""Batch norms after a training: their statistics taken anew, and channels that died silenced."""
+"""Recompute batch norm statistics after training, and zero the scale of dead channels."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from lightcars.runs.trained import TrainedModel
 def settle_batch_norms(
     trained: TrainedModel, train: DecodedImages, batch_size: int = 128, *, statistics: bool = True
 ) -> int:
-    """Takes the statistics from whole photographs, as the model will see them.
+    """Recompute the statistics ("precise BN") on whole images, as the model sees them at inference.
 
-    Those of the training are of crops, colors and mixes at another size, and run behind averaged weights
-    (Wu and Johnson, "Rethinking Batch in BatchNorm", arXiv 2105.07576, section 3). A channel whose variance
-    over all photographs is below the norm's epsilon carries nothing, but what wakes it is multiplied by
-    hundreds; from now on it always gives its bias.
+    The running statistics of training come from augmented images of another size, and lag behind averaged
+    weights (Wu and Johnson, "Rethinking 'Batch' in BatchNorm", arXiv 2105.07576, section 3). A channel whose
+    variance over all images is below the norm's epsilon is dead, but an input that activates it would be
+    multiplied by hundreds; its scale is set to 0, so that it always outputs its bias.
 
     Args:
-        trained: whose model is changed; in evaluation mode afterwards.
-        train: photographs that it was trained on, at the size at which it is to work.
-        batch_size: photographs at a time, of mixed classes; their variances are averaged.
-        statistics: False keeps those of the training, and silences only.
+        trained: its model is changed in place, and is in evaluation mode afterwards.
+        train: the training images, at the resolution of inference.
+        batch_size: images per forward pass, of mixed classes; their variances are averaged.
+        statistics: False: keep the statistics of training and only zero dead channels.
 
     Returns:
-        How many channels were silenced.
+        The number of dead channels.
     """
     loader = DataLoader(
         ImageDataset(train),
@@ -47,13 +47,13 @@ def settle_batch_norms(
     batches = (normalize(images.to(trained.device), trained.preprocessing) for images, _ in loader)
     update_bn(batches, trained.model)
     trained.model.eval()
-    silenced = 0
+    num_dead = 0
     with torch.no_grad():
         for norm, own in zip(norms, before, strict=True):
             assert norm.running_var is not None
             dead = norm.running_var < norm.eps
             norm.weight[dead] = 0.0
-            silenced += int(dead.sum())
+            num_dead += int(dead.sum())
             if not statistics:
                 norm.load_state_dict(own, strict=False)
-    return silenced
+    return num_dead

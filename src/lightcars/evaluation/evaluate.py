@@ -1,4 +1,4 @@
-"""How good a trained model is on one split of a data set."""
+"""Evaluate a trained model on one split of a data set."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from lightcars.data.layouts import DatasetRecords, find_data, with_validation
 from lightcars.data.pixels import normalize
 from lightcars.data.records import Region
 from lightcars.errors import DataError
+from lightcars.evaluation.metrics import top_k_hits
 from lightcars.runs.folder import RunFolder, selecting_split
 from lightcars.runs.selection import note_on
 from lightcars.runs.trained import TrainedModel, load_trained
@@ -23,12 +24,12 @@ from lightcars.runs.trained import TrainedModel, load_trained
 
 @dataclass(frozen=True, slots=True)
 class ClassMetrics:
-    """One class.
+    """The accuracy of one class.
 
     Attributes:
-        name: of the class.
-        num_images: photographs of it in the split.
-        top1_percent: of them recognized.
+        name: name of the class.
+        num_images: its images in the split.
+        top1_percent: percentage of them whose most likely class it is.
     """
 
     name: str
@@ -38,18 +39,18 @@ class ClassMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Figures on one split.
+    """Metrics on one split.
 
     Attributes:
-        split: which.
-        num_images: photographs that were judged.
-        broken: what is wrong with the files that could not be read and do not count.
-        top1_percent, top5_percent: photographs whose class is the first, or among the first five.
+        split: "train", "val" or "test".
+        num_images: images that were evaluated.
+        broken: a message for each file that could not be read; these do not count.
+        top1_percent, top5_percent: percentage of images whose class is the most likely one, or among the five
+            most likely ones.
         loss: mean cross-entropy, without label smoothing.
-        per_class: one entry for each class that the split has, in label order.
-        selected_on: the split that chose the model's epoch; None if it is of no run here.
-        note: what the reader has to know about the figures: "chosen on test: too good" where this very split
-            chose the epoch and is the test split.
+        per_class: one entry for each class with images in the split, in label order.
+        selected_on: the split that selected the model's epoch; None if the model does not come from a run.
+        note: a caveat: "chosen on test: too good" where this is the test split and it selected the epoch.
     """
 
     split: str
@@ -63,7 +64,7 @@ class Evaluation:
     note: str | None = None
 
     def to_json(self) -> str:
-        """All of it, as one JSON object."""
+        """Return all fields as one JSON object."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
 
@@ -77,56 +78,61 @@ def evaluate(
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """Top-1, top-5 and per-class accuracy of a trained model.
+    """Compute top-1, top-5 and per-class accuracy of a trained model.
 
     Args:
-        run: a run folder (its best model is taken) or a checkpoint folder.
-        data: as for `finetune`. A `val` that the run cut from the training photographs is cut again.
+        run: a run folder (its best model is evaluated), a checkpoint folder or published weights.
+        data: as for `finetune`. A validation split that the run took from the training images is taken again.
         split: "train", "val" or "test".
-        region: "whole", "box" or "masked"; None is the run's own for validation.
-        batch_size: photographs at a time.
-        device: None takes CUDA if it is there.
-        progress: show a bar.
+        region: "whole", "box" or "masked"; None: the one that the run validated on.
+        batch_size: images per forward pass.
+        device: None: CUDA if it is available.
+        progress: show a progress bar.
 
     Raises:
-        CheckpointError, DataError: no such model, data or split, or data of other classes.
+        CheckpointError: there is no such model.
+        DataError: there are no such data or split, or they have other classes than the model.
     """
     trained = load_trained(run, device)
-    cars = data_for(trained, Path(run), data, split)
-    photos = decode(
-        cars.split(split),
+    records = data_for(trained, Path(run), data, split)
+    images = decode(
+        records.split(split),
         trained.preprocessing,
         region=region or validation_region(Path(run)),
         name=split,
         progress=progress,
     )
-    logits = logits_of(trained, ImageDataset(photos), batch_size)
-    figures = _figures(split, logits, torch.from_numpy(photos.labels), cars.classes, photos.broken)
+    logits = logits_of(trained, ImageDataset(images), batch_size)
+    metrics = _metrics(split, logits, torch.from_numpy(images.labels), records.classes, images.broken)
     selected_on = selecting_split(Path(run))
-    return replace(figures, selected_on=selected_on, note=note_on(split, selected_on))
+    return replace(metrics, selected_on=selected_on, note=note_on(split, selected_on))
 
 
 def data_for(trained: TrainedModel, run: Path, root: str | Path, split: str) -> DatasetRecords:
-    """The data as the run split them; other classes than the model's are an error."""
-    cars = _as_split(run, root, split)
-    if cars.classes != trained.classes:
+    """Read the data, split as in the run.
+
+    Raises:
+        DataError: their classes are not those of the model.
+    """
+    records = _as_split(run, root, split)
+    if records.classes != trained.classes:
         raise DataError(
-            f"{root} has other classes ({len(cars.classes)}, first {cars.classes[0]}) than the model"
+            f"{root} has other classes ({len(records.classes)}, first {records.classes[0]}) than the model"
             f" ({len(trained.classes)}, first {trained.classes[0]})."
         )
-    return cars
+    return records
 
 
 def _as_split(run: Path, root: str | Path, split: str) -> DatasetRecords:
-    cars = find_data(root)
-    if "val" in cars.splits or split == "test" or not RunFolder(run).description.is_file():
-        return cars
+    records = find_data(root)
+    if "val" in records.splits or split == "test" or not RunFolder(run).description.is_file():
+        return records
     seed = RunFolder(run).read()["data"]["validation_seed"]
-    return cars if seed is None else with_validation(cars, seed)
+    return records if seed is None else with_validation(records, seed)
 
 
 def validation_region(run: Path) -> Region:
-    """What the run looked at when it validated."""
+    """Return the region of the images that the run validated on."""
     if not RunFolder(run).description.is_file():
         return "whole"
     region: Region = RunFolder(run).read()["recipe"].get("val_region", "whole")
@@ -134,34 +140,30 @@ def validation_region(run: Path) -> Region:
 
 
 @torch.inference_mode()
-def logits_of(trained: TrainedModel, photos: ImageDataset, batch_size: int) -> Tensor:
-    """(N, num_classes) logits on the processor, in the order of the photographs."""
+def logits_of(trained: TrainedModel, dataset: ImageDataset, batch_size: int) -> Tensor:
+    """Return (N, num_classes) logits on the CPU, in the order of the images."""
     batches = [
         trained.model(normalize(images.to(trained.device), trained.preprocessing)).float().cpu()
-        for images, _ in DataLoader(photos, batch_size)
+        for images, _ in DataLoader(dataset, batch_size)
     ]
     return torch.cat(batches)
 
 
-def _figures(
+def _metrics(
     split: str, logits: Tensor, labels: Tensor, classes: tuple[str, ...], broken: tuple[str, ...]
 ) -> Evaluation:
-    ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
-    hits = ranked == labels[:, None]
-    first = hits[:, 0]
+    first, among_five = (top_k_hits(logits, labels, top_k) for top_k in (1, 5))
+    num_images = torch.bincount(labels, minlength=len(classes))
     return Evaluation(
         split=split,
         num_images=len(labels),
         broken=broken,
-        top1_percent=_percent(first),
-        top5_percent=_percent(hits.any(dim=1)),
+        top1_percent=100.0 * int(first.sum()) / len(labels),
+        top5_percent=100.0 * int(among_five.sum()) / len(labels),
         loss=F.cross_entropy(logits, labels).item(),
         per_class=tuple(
-            ClassMetrics(classes[label], int((labels == label).sum()), _percent(first[labels == label]))
-            for label in sorted(set(labels.tolist()))
+            ClassMetrics(name, images, 100.0 * hits / images)
+            for name, images, hits in zip(classes, num_images.tolist(), first.tolist(), strict=True)
+            if images
         ),
     )
-
-
-def _percent(hits: Tensor) -> float:
-    return 100.0 * hits.double().mean().item()

@@ -1,4 +1,4 @@
-"""Which car is on a photograph."""
+"""Classify images with a trained model."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lightcars.models.transforms import fit_square
 from lightcars.runs.trained import TrainedModel, load_trained
 
 OWN_WEIGHTS = "lightcars/ghostnet_thesis.cars196"
-"""Come with the package and tell the cars of Stanford Cars apart. The whole tag: no folder is called so."""
+"""Weights for Stanford Cars that ship with the package; the full tag, which no folder has as its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A class and the probability that the model gives it."""
+    """A class and its probability."""
 
     name: str
     probability: float
@@ -28,13 +28,13 @@ class Guess:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model says of one photograph.
+    """The prediction for one image.
 
     Attributes:
-        path: of the photograph.
-        guesses: the most likely classes, the first one first.
-        familiar: whether the photograph looks like those that the model was trained on; None where its
-            weights cannot tell (see `ImageModel.familiarity`).
+        path: path of the image.
+        guesses: the most likely classes, the most likely one first.
+        familiar: False for an out-of-distribution (OOD) image; None if the weights have no OOD detector (see
+            `ImageModel.familiarity`).
     """
 
     path: Path
@@ -49,20 +49,20 @@ def predict(
     top: int = 5,
     device: str | torch.device | None = None,
 ) -> list[Prediction]:
-    """The most likely classes of each photograph, with their probabilities.
+    """Return the most likely classes of each image, with their probabilities.
 
-    They are calibrated where the weights bring a temperature, as "cars196" does.
+    They are calibrated by temperature scaling if the weights have a temperature, as "cars196" does.
 
     Args:
-        run: a run folder (its best model is taken), a checkpoint folder, or weights by their tag: "cars196"
-            comes with the package.
+        run: a run folder (its best model is used), a checkpoint folder, or the tag of published weights:
+            "cars196" ships with the package.
         images: one image file or several.
-        top: how many classes.
-        device: None takes CUDA if it is there.
+        top: how many classes to return.
+        device: None: CUDA if it is available.
 
     Raises:
-        CheckpointError: no such model.
-        DataError: a file that is missing or no image; nothing is predicted then.
+        CheckpointError: there is no such model.
+        DataError: a file is missing or is not an image; then nothing is predicted.
     """
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}.")

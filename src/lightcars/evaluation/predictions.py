@@ -1,8 +1,7 @@
-"""What the best model of a run says of each validation photograph: `predictions.csv`.
+"""The predictions of a run's best model on the validation images: `predictions.csv`.
 
-One row per photograph: its path below the data folder, its class, and the five likeliest classes with their
-probabilities. All that the report analyses comes from here. Where the test split chose the epoch, a last
-column says so.
+One row per image: its path below the data folder, its class, and the five most likely classes with their
+probabilities. The report is computed from it. Where the test split selected the epoch, a last column says so.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ NOTE = "note"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Predictions:
-    """The likeliest classes of N photographs, K of each (five, or all if there are fewer).
+    """The K most likely classes of each of N images; K is five, or the number of classes if it is smaller.
 
     Attributes:
-        classes: names of the labels in order.
-        paths: of the photographs, below the data folder, with forward slashes.
+        classes: class names, by label.
+        paths: paths of the images, relative to the data folder, with forward slashes.
         labels: (N,) of int64, the true classes.
-        guesses: (N, K) of int64, the likeliest class first.
-        probabilities: (N, K), what the model gives them.
-        note: "chosen on test: too good" where the photographs are the test split, and it chose the epoch.
+        guesses: (N, K) of int64, the most likely class first.
+        probabilities: (N, K), their probabilities.
+        note: "chosen on test: too good" where the images are the test split, and it selected the epoch.
     """
 
     classes: tuple[str, ...]
@@ -50,40 +49,42 @@ class Predictions:
 
     @property
     def hits(self) -> NDArray[np.bool_]:
-        """(N,): whether the first guess is right."""
+        """(N,): whether the most likely class is the true one."""
         hits: NDArray[np.bool_] = self.guesses[:, 0] == self.labels
         return hits
 
     @property
     def confidences(self) -> NDArray[np.float64]:
-        """(N,): the probability of the first guess."""
+        """(N,): the probability of the most likely class."""
         return self.probabilities[:, 0]
 
     @property
     def top1_percent(self) -> float:
-        """Photographs whose class is the first guess."""
+        """Percentage of images whose true class is the most likely one."""
         return 100.0 * float(self.hits.mean())
 
     @property
     def top5_percent(self) -> float:
-        """Photographs whose class is among the guesses."""
+        """Percentage of images whose true class is among the K most likely ones."""
         return 100.0 * float((self.guesses == self.labels[:, None]).any(axis=1).mean())
 
 
-def judge(trained: TrainedModel, photos: DecodedImages, root: Path, batch_size: int = 64) -> Predictions:
-    """What the model says of photographs that are in memory; `root` is the data folder."""
-    logits = logits_of(trained, ImageDataset(photos), batch_size)
+def predict_images(
+    trained: TrainedModel, images: DecodedImages, root: Path, batch_size: int = 64
+) -> Predictions:
+    """Return the predictions for decoded images; paths are relative to `root`, the data folder."""
+    logits = logits_of(trained, ImageDataset(images), batch_size)
     likeliest = trained.probabilities(logits).topk(min(TOP, logits.shape[1]), dim=1)
     return Predictions(
         classes=trained.classes,
-        paths=tuple(_below(root, sample.path) for sample in photos.samples),
-        labels=photos.labels,
+        paths=tuple(_below(root, sample.path) for sample in images.samples),
+        labels=images.labels,
         guesses=likeliest.indices.numpy(),
         probabilities=likeliest.values.numpy(),
     )
 
 
-def judge_run(
+def predict_run(
     run: Path,
     data: str | Path,
     *,
@@ -91,22 +92,23 @@ def judge_run(
     device: str | torch.device | None = None,
     progress: bool = False,
 ) -> tuple[Predictions, tuple[str, ...]]:
-    """The same for the photographs of one split in a folder, and what is wrong with unreadable ones.
+    """Return the predictions of a run's best model on one split, and a message for each unreadable file.
 
     Raises:
-        CheckpointError, DataError: no finished epoch, no such data, or data of other classes.
+        CheckpointError: the run has no finished epoch.
+        DataError: the data cannot be read, or have other classes than the model.
     """
     trained = load_trained(run, device)
-    cars = data_for(trained, run, data, split)
-    photos = decode(
-        cars.split(split),
+    records = data_for(trained, run, data, split)
+    images = decode(
+        records.split(split),
         trained.preprocessing,
         region=validation_region(run),
         name=split,
         progress=progress,
     )
     note = note_on(split, selecting_split(run))
-    return replace(judge(trained, photos, cars.root), note=note), photos.broken
+    return replace(predict_images(trained, images, records.root), note=note), images.broken
 
 
 def _below(root: Path, path: Path) -> str:
@@ -114,19 +116,19 @@ def _below(root: Path, path: Path) -> str:
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Writes predictions.csv."""
+    """Write predictions.csv."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     number = predictions.guesses.shape[1]
-    said = [predictions.note] if predictions.note else []
-    writer.writerow(_head(number) + [NOTE] * len(said))
+    notes = [predictions.note] if predictions.note else []
+    writer.writerow(_head(number) + [NOTE] * len(notes))
     names = predictions.classes
-    for position, photograph in enumerate(predictions.paths):
-        row = [photograph, names[predictions.labels[position]]]
+    for position, path_below in enumerate(predictions.paths):
+        row = [path_below, names[predictions.labels[position]]]
         for rank in range(number):
             row.append(names[predictions.guesses[position, rank]])
             row.append(f"{predictions.probabilities[position, rank]:.6g}")
-        writer.writerow(row + said)
+        writer.writerow(row + notes)
     write_text(path, buffer.getvalue())
 
 
@@ -136,10 +138,10 @@ def _head(number: int) -> list[str]:
 
 
 def read_predictions(run: RunFolder, classes: tuple[str, ...]) -> Predictions | None:
-    """What predictions.csv says; None if there is none.
+    """Read predictions.csv; None if there is none.
 
     Raises:
-        RunError: it cannot be read; the message names the row.
+        RunError: it is damaged; the message names the row.
     """
     path = run.predictions
     if not path.is_file():
@@ -155,7 +157,7 @@ def read_predictions(run: RunFolder, classes: tuple[str, ...]) -> Predictions | 
         head, rows = head[:-1], [row[:-1] for row in rows]
     number = len(head) // 2 - 1
     if head != _head(number) or number < 1 or not rows:
-        raise RunError(f"{path} is no table of predictions; remove it and use --data.")
+        raise RunError(f"{path} is not a table of predictions; remove it and use --data.")
     labels, guesses, probabilities = [], [], []
     index = {name: label for label, name in enumerate(classes)}
     for line, row in enumerate(rows, start=2):
@@ -167,7 +169,7 @@ def read_predictions(run: RunFolder, classes: tuple[str, ...]) -> Predictions | 
             if len(row) != len(head):
                 raise ValueError(f"{len(row)} values, not {len(head)}")  # noqa: TRY301
         except (ValueError, KeyError) as error:
-            reason = f"no class {error}" if isinstance(error, KeyError) else str(error)
+            reason = f"unknown class {error}" if isinstance(error, KeyError) else str(error)
             raise RunError(f"{path}, row {line}: {reason}; remove it and use --data.") from error
     return Predictions(
         classes=classes,
@@ -182,5 +184,5 @@ def read_predictions(run: RunFolder, classes: tuple[str, ...]) -> Predictions | 
 def _probability(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
-        raise ValueError(f"{text} is no probability")
+        raise ValueError(f"{text} is not a probability")
     return value

@@ -1,4 +1,4 @@
-"""What belongs to weights and is fitted after the training: the temperature, and what looks familiar."""
+"""Temperature scaling, and fitting of the OOD detector, after training."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from lightcars.models.familiarity import fit_familiarity, pooled
 from lightcars.runs.trained import TrainedModel
 
 SEARCHED = (math.log(0.05), math.log(20.0))
-"""Logarithms of the temperatures that are looked at; their loss has one minimum."""
+"""Bounds of the search, as logarithms of temperatures; the loss has one minimum."""
 
 
 def calibrate(trained: TrainedModel, train: DecodedImages, val: DecodedImages) -> None:
-    """Fits the model's `temperature` to `val`, and its `familiarity` to `train` with the limit from `val`.
+    """Fit the model's `temperature` on `val`, and its OOD detector (`familiarity`) on `train`.
+
+    The threshold of the OOD detector comes from `val`. Weights and predicted classes do not change.
 
     Args:
-        trained: whose model learns both; weights and answers stay as they are.
-        train: what it was trained on.
-        val: of the same classes, and not trained on.
+        trained: its model gets both.
+        train: the images that it was trained on.
+        val: images of the same classes that it was not trained on.
     """
     labels = torch.from_numpy(val.labels)
     trained.model.temperature = fit_temperature(logits_of(trained, ImageDataset(val), 64), labels)
@@ -35,11 +37,11 @@ def calibrate(trained: TrainedModel, train: DecodedImages, val: DecodedImages) -
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature with the least cross-entropy.
+    """Return the temperature that minimizes the cross-entropy (Guo et al., arXiv 1706.04599).
 
     Args:
-        logits: (N, num_classes), of photographs that were not trained on.
-        labels: (N,), their classes.
+        logits: (N, num_classes), of images that the model was not trained on.
+        labels: (N,), the true classes.
     """
     from scipy.optimize import minimize_scalar
 
@@ -53,10 +55,10 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 @torch.inference_mode()
-def features_of(trained: TrainedModel, photos: DecodedImages, batch_size: int = 64) -> Tensor:
-    """(N, F): the means of the maps at each stride, in the order of the photographs."""
+def features_of(trained: TrainedModel, images: DecodedImages, batch_size: int = 64) -> Tensor:
+    """Return (N, F): the channel means of the feature maps at each stride, in the order of the images."""
     maps = (
-        trained.model.features(normalize(images.to(trained.device), trained.preprocessing))
-        for images, _ in DataLoader(ImageDataset(photos), batch_size)
+        trained.model.features(normalize(batch.to(trained.device), trained.preprocessing))
+        for batch, _ in DataLoader(ImageDataset(images), batch_size)
     )
-    return torch.cat([pooled(of_batch).cpu() for of_batch in maps])
+    return torch.cat([pooled(features).cpu() for features in maps])

@@ -1,4 +1,4 @@
-"""Pictures of runs and predictions, and the report: one page with all that a run or several show."""
+"""Plots of runs and predictions, and the report: one HTML page about one run or several."""
 
 from lightcars.reports.pictures import draw_activation_map, draw_curves, draw_prediction
 from lightcars.reports.run_metrics import Comparison, RunMetrics

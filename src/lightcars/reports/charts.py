@@ -1,4 +1,4 @@
-"""Charts as SVG text for a page: they take its colors, so that they read on light and on dark."""
+"""Charts as inline SVG in the colors of the page, light and dark."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from lightcars.evaluation.analysis import Calibration
+from lightcars.evaluation.analysis import Reliability
 
 WIDTH, HEIGHT = 420.0, 260.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 30.0, 40.0
 NUM_COLORS = 8
 MARKED_POINTS = 40
-"""Up to so many points each has a mark."""
+"""A line with more points is drawn without markers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class Line:
     """One line of a chart.
 
     Attributes:
-        name: for the legend.
-        xs, ys: its points; the line has a gap where y is not finite.
-        color: position in the page's palette.
-        dashed: whether it is.
+        name: name in the legend.
+        xs, ys: coordinates of its points; a y that is not finite leaves a gap.
+        color: index in the palette of the page.
+        dashed: draw a dashed line.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """Values to pixels."""
+    """Map values to pixels."""
 
     low: float
     high: float
@@ -48,7 +48,7 @@ class _Scale:
 
 
 def line_chart(title: str, lines: Sequence[Line], *, x_name: str = "epoch") -> str:
-    """Lines over the epochs, with a legend if there is more than one."""
+    """Draw lines over the epochs, with a legend if there is more than one."""
     xs = [x for line in lines for x in line.xs]
     ys = [y for line in lines for y in line.ys if math.isfinite(y)]
     x_scale = _Scale(*_range(xs), LEFT, WIDTH - RIGHT)
@@ -58,26 +58,30 @@ def line_chart(title: str, lines: Sequence[Line], *, x_name: str = "epoch") -> s
     return f"<figure>{_svg(title, parts)}{_legend(lines) if len(lines) > 1 else ''}</figure>"
 
 
-def reliability_diagram(bins: Calibration) -> str:
-    """Accuracy over confidence; on the dashed line probabilities mean what they say."""
+def reliability_diagram(bins: Reliability) -> str:
+    """Draw accuracy over confidence; the dashed line is perfect calibration."""
     x_scale, y_scale = _Scale(0, 100, LEFT, WIDTH - RIGHT), _Scale(0, 100, HEIGHT - BOTTOM, TOP)
     width, highest = 100 / len(bins.counts), max(bins.counts.tolist())
-    title = "right guesses (%) over the probability that the model gives them (%)"
-    parts = [_frame("", "probability of the first guess (%)"), _x_axis(x_scale, whole=True), _y_axis(y_scale)]
+    title = "accuracy (%) over confidence (%)"
+    parts = [
+        _frame("", "probability of the most likely class (%)"),
+        _x_axis(x_scale, whole=True),
+        _y_axis(y_scale),
+    ]
     for position, count in enumerate(bins.counts.tolist()):
         if not count:
             continue
         left, right = x_scale(position * width), x_scale((position + 1) * width)
-        right_share, said_share = float(bins.accuracies[position]), float(bins.confidences[position])
-        top = y_scale(100 * right_share)
-        says = f"{count} photographs, {right_share:.1%} right, {said_share:.1%} said"
+        accuracy, confidence = float(bins.accuracies[position]), float(bins.confidences[position])
+        top = y_scale(100 * accuracy)
+        caption = f"{count} images, accuracy {accuracy:.1%}, confidence {confidence:.1%}"
         parts.append(
             f'<rect class="f0" x="{left + 1:.1f}" y="{top:.1f}" width="{right - left - 2:.1f}"'
             f' height="{HEIGHT - BOTTOM - top:.1f}" fill-opacity="{0.25 + 0.75 * count / highest:.2f}">'
-            f"<title>{says}</title></rect>"
+            f"<title>{caption}</title></rect>"
         )
-        said = y_scale(100 * said_share)
-        parts.append(f'<path class="said" d="M{left + 1:.1f} {said:.1f}H{right - 1:.1f}"/>')
+        level = y_scale(100 * confidence)
+        parts.append(f'<path class="confidence" d="M{left + 1:.1f} {level:.1f}H{right - 1:.1f}"/>')
     parts.append(f'<path class="ideal" d="M{LEFT} {HEIGHT - BOTTOM}L{WIDTH - RIGHT} {TOP}"/>')
     return f"<figure>{_svg(title, parts)}<figcaption>{escape(title)}</figcaption></figure>"
 
@@ -128,7 +132,7 @@ def _line(line: Line, x_scale: _Scale, y_scale: _Scale) -> str:
 
 
 def _pieces(line: Line, x_scale: _Scale, y_scale: _Scale) -> Iterator[list[tuple[float, float]]]:
-    """The points between gaps."""
+    """Split the points at gaps."""
     piece: list[tuple[float, float]] = []
     for x, y in zip(line.xs, line.ys, strict=True):
         if math.isfinite(y):
@@ -150,7 +154,7 @@ def _legend(lines: Sequence[Line]) -> str:
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    """Lowest and highest, apart from each other."""
+    """Return the lowest and the highest value, made distinct if they are equal."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     if high > low:
         return low, high
@@ -158,7 +162,7 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _ticks(low: float, high: float, number: int = 6) -> list[float]:
-    """Round values from `low` to `high`.
+    """Return round values from `low` to `high`.
 
     >>> _ticks(0.3, 4.2)
     [1.0, 2.0, 3.0, 4.0]

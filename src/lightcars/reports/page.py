@@ -1,4 +1,4 @@
-"""The frame of a report: one HTML page that needs nothing besides itself, light and dark."""
+"""Building blocks of a report: one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lightcars.reports.style import STYLE
 from lightcars.version import __version__
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What a browser may load: nothing but what the page holds."""
+"""Content security policy: a browser loads nothing but what the page contains."""
 
 
 def page(title: str, intro: str, sections: Iterable[str]) -> str:
-    """The whole document; `intro` and sections are HTML, `title` is text."""
+    """Return the whole document; `intro` and sections are HTML, `title` is text."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
@@ -28,28 +28,28 @@ def page(title: str, intro: str, sections: Iterable[str]) -> str:
 
 
 def section(title: str, *content: str) -> str:
-    """A heading and HTML below it."""
+    """Return a heading with HTML below it."""
     return f"<section>\n<h2>{escape(title)}</h2>\n{''.join(content)}\n</section>\n"
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """Text as a paragraph."""
+    """Return text as a paragraph."""
     return f"<p{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{escape(text)}</p>\n"
 
 
 def notes(texts: Iterable[str]) -> str:
-    """What the reader has to know."""
+    """Return notes as highlighted paragraphs."""
     return "".join(paragraph(text, "note") for text in texts)
 
 
-def tiles(figures: Mapping[str, str]) -> str:
-    """Figures that stand out, each with its name."""
-    entries = (f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in figures.items())
+def tiles(values: Mapping[str, str]) -> str:
+    """Return values that stand out, each with its name."""
+    entries = (f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>" for name, text in values.items())
     return f'<dl class="tiles">{"".join(entries)}</dl>\n'
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """A table; its head is text, its cells are HTML, the columns numbered in `right` are flush right."""
+    """Return a table; the head is text, cells are HTML, columns with an index in `right` are flush right."""
 
     def cells(tag: str, row: Sequence[str]) -> str:
         number = dict.fromkeys(right, ' class="number"')
@@ -62,12 +62,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence
 
 
 def settings_as_text(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Settings for people; those inside others as `outer.inner`."""
+    """Return settings as text, nested ones as `outer.inner`."""
     return {name: as_text(value) for name, value in flat(settings).items()}
 
 
 def as_text(value: Any) -> str:
-    """A setting for people."""
+    """Return a setting as text."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):
@@ -75,16 +75,16 @@ def as_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("null", "-")
 
 
-def judged(selected_on: str) -> str:
-    """What the photographs that chose the epoch are called."""
+def split_name(selected_on: str) -> str:
+    """Return the name of the split that selected the epoch."""
     return "test" if selected_on == "test" else "validation"
 
 
 def mark(note: str | None) -> str:
-    """What stands beside figures that need a note."""
+    """Return a note in parentheses, to follow a heading or a value."""
     return f" ({note})" if note else ""
 
 
 def percent(value: float | None) -> str:
-    """Two digits, or a dash."""
+    """Return a percentage with two decimals, or a dash."""
     return "-" if value is None else f"{value:.2f} %"

@@ -1,4 +1,4 @@
-"""Pictures as PNG: the curves of a run, a photograph with its prediction or its activation map."""
+"""Plots as PNG: the curves of a run, an image with its prediction or its Grad-CAM map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TRAIN_COLOR, VAL_COLOR = "tab:gray", "tab:blue"
 
 
 def draw_curves(rows: Sequence[Row], path: Path, *, select_on: str = "val") -> None:
-    """Loss, top-1 and learning rate over the epochs, as a PNG; the split that selected by its name."""
+    """Draw loss, top-1 accuracy and learning rate over the epochs, as a PNG."""
     figure = new_figure(width=10.0, height=3.2)
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in rows]
@@ -40,11 +40,11 @@ def draw_curves(rows: Sequence[Row], path: Path, *, select_on: str = "val") -> N
 
 
 def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> None:
-    """The photograph beside its most likely classes, as a PNG."""
+    """Draw an image beside its most likely classes, as a PNG."""
     figure = new_figure(width=9.0, height=3.4)
-    photo, bars = figure.subplots(1, 2)
-    photo.imshow(image, cmap="gray")
-    photo.set_axis_off()
+    left, bars = figure.subplots(1, 2)
+    left.imshow(image, cmap="gray")
+    left.set_axis_off()
     guesses = list(reversed(prediction.guesses))
     bars.barh(range(len(guesses)), [guess.probability for guess in guesses], color=VAL_COLOR)
     bars.set_yticks(range(len(guesses)), [guess.name for guess in guesses])
@@ -55,7 +55,7 @@ def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> N
 
 
 def draw_activation_map(seen: ExplainedImage, path: Path) -> None:
-    """The photograph, and beside it the same with what speaks for its likeliest class in warm colors."""
+    """Draw an image, and beside it the image with its Grad-CAM map in warm colors."""
     figure = new_figure(width=9.0, height=3.4)
     width, height = seen.image.size
     plain, marked = figure.subplots(1, 2)

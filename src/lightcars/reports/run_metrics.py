@@ -1,4 +1,4 @@
-"""What a run folder says, read for a report."""
+"""Read a run folder for a report."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
 from lightcars.errors import DataError, LightcarsError, RunError
-from lightcars.evaluation.analysis import calibration
-from lightcars.evaluation.predictions import Predictions, judge_run, read_predictions, write_predictions
+from lightcars.evaluation.analysis import reliability
+from lightcars.evaluation.predictions import Predictions, predict_run, read_predictions, write_predictions
 from lightcars.models.build import build_skeleton
 from lightcars.runs.folder import Row, RunFolder, best_row
 from lightcars.runs.selection import note_on_choice
@@ -35,20 +35,20 @@ CURVES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunMetrics:
-    """The key figures of a run; None where it does not tell.
+    """The key metrics of a run; None where they are unknown.
 
     Attributes:
         run: the run folder.
-        model: its name.
-        finished: whether the run came to its end.
-        selected_on: the split that chose the epoch, and that the figures called val are of.
+        model: name of the model.
+        finished: whether the run is finished.
+        selected_on: the split that selected the epoch; the metrics called val are of this split.
         note: "chosen on test: too good" where it is the test split.
-        num_params, flops: of the model, for one image of the run's resolution.
-        epochs: done.
-        best_epoch: the one that the other figures are of.
+        num_params, flops: parameters and FLOPs of the model, for one image at the run's resolution.
+        epochs: number of finished epochs.
+        best_epoch: the epoch of the other metrics.
         val_top1_percent, val_top5_percent, val_loss: as in metrics.json; the loss has label smoothing.
-        num_images: validation photographs that the predictions are of.
-        calibration_error_percent: expected calibration error.
+        num_images: number of validation images with a prediction.
+        calibration_error_percent: expected calibration error (ECE).
     """
 
     run: str
@@ -69,12 +69,12 @@ class RunMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What several runs do with the same validation photographs.
+    """A comparison of several runs on the same validation images.
 
     Attributes:
-        num_images: how many they are.
-        right_in_every_run, wrong_in_every_run: of them.
-        right_in_one_run_only: for each run.
+        num_images: number of validation images.
+        right_in_every_run, wrong_in_every_run: how many of them every run gets right, or wrong.
+        right_in_one_run_only: for each run, how many it alone gets right.
     """
 
     num_images: int
@@ -85,35 +85,35 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContent:
-    """All that a report shows of one run.
+    """The content of one run that a report shows.
 
     Attributes:
-        label: what tells the run from the others.
-        description: what run.json says.
-        rows: of metrics.csv.
-        figures: in short.
-        predictions: of the best model on the validation photographs, if there are any.
-        photographs: the data folder, if it is there.
-        notes: what the reader has to know about gaps.
+        label: distinguishes the run from the others.
+        description: content of run.json.
+        rows: rows of metrics.csv.
+        metrics: the key metrics.
+        predictions: predictions of the best model on the validation images, if available.
+        image_root: the data folder, if available.
+        notes: notes about missing or differing parts.
     """
 
     label: str
     description: Mapping[str, Any]
     rows: tuple[Row, ...]
-    figures: RunMetrics
+    metrics: RunMetrics
     predictions: Predictions | None
-    photographs: Path | None
+    image_root: Path | None
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where to look besides the run folder.
+    """Data and device for what the run folder lacks.
 
     Attributes:
-        data: the folder with the photographs; None takes the one that the run was made from.
-        device: for predictions that have to be computed.
-        progress: show a bar meanwhile.
+        data: the data folder; None: the data folder of the run.
+        device: device for predictions that have to be computed.
+        progress: show a progress bar.
     """
 
     data: Path | None = None
@@ -122,11 +122,11 @@ class Source:
 
 
 def read_run(path: Path, label: str, source: Source) -> RunContent:
-    """Reads a run folder, finished or not.
+    """Read a run folder, finished or not.
 
     Raises:
-        RunError, CheckpointError: no run, or a damaged file in it.
-        DataError: `source.data` is no folder, or has other classes.
+        RunError, CheckpointError: the folder is not a run, or a file in it is damaged.
+        DataError: `source.data` is not a folder, or has other classes than the model.
     """
     run = RunFolder(path)
     description = run.read()
@@ -135,23 +135,23 @@ def read_run(path: Path, label: str, source: Source) -> RunContent:
     notes = [] if finished else [_unfinished(rows, description)]
     if description["recipe"].get("select_on") == "test":
         notes.append(
-            "The test split chose the epoch, as in the theses: what is called val here is that split,"
+            "The test split selected the epoch, as in the theses: what is called val here is that split,"
             " and its accuracies are too good."
         )
     predictions, found = _predictions(run, source, finished=finished, rows=rows)
-    if predictions is not None:  # older tables do not say it
+    if predictions is not None:  # older tables do not have it
         chosen = description["recipe"].get("select_on", "val")
         predictions = replace(predictions, note=note_on_choice(chosen))
-    photographs, gone = _photographs(description, source)
-    figures = _figures(run, description, rows, predictions)
-    notes += found + (gone if predictions is not None else []) + _disagreement(figures, predictions)
+    image_root, gone = _image_root(description, source)
+    metrics = _run_metrics(run, description, rows, predictions)
+    notes += found + (gone if predictions is not None else []) + _disagreement(metrics, predictions)
     return RunContent(
         label=label,
         description=description,
         rows=rows,
-        figures=figures,
+        metrics=metrics,
         predictions=predictions,
-        photographs=photographs,
+        image_root=image_root,
         notes=tuple(notes),
     )
 
@@ -167,7 +167,7 @@ def _rows(path: Path) -> tuple[Row, ...]:
                     rows.append({name: float(row[name]) for name in CURVES})
                 except (KeyError, TypeError, ValueError) as error:
                     reason = f"no column {error}" if isinstance(error, KeyError) else "not a number"
-                    raise RunError(f"{path}, row {line}: {reason}; it is not as the run wrote it.") from error
+                    raise RunError(f"{path}, row {line}: {reason}; it is not what the run wrote.") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise RunError(f"{path} cannot be read ({error}).") from error
     return tuple(rows)
@@ -182,14 +182,14 @@ def _predictions(
     run: RunFolder, source: Source, *, finished: bool, rows: tuple[Row, ...]
 ) -> tuple[Predictions | None, list[str]]:
     stored = None
-    if finished:  # those of a run that went on since are of an older model
+    if finished:  # those of a resumed run are of an older model
         stored = read_predictions(run, read_card(run.best).classes or ())
     if stored is not None:
         return stored, []
     if source.data is None or not rows:
         hint = f"; with --data, `lightcars report {run.path}` computes them" if rows else ""
         return None, [f"There are no predictions of the best model yet{hint}."]
-    predictions, broken = judge_run(
+    predictions, broken = predict_run(
         run.path,
         source.data,
         split=run.read()["recipe"].get("select_on", "val"),
@@ -201,7 +201,7 @@ def _predictions(
     return predictions, [f"Left out: {problem}" for problem in broken]
 
 
-def _photographs(description: Mapping[str, Any], source: Source) -> tuple[Path | None, list[str]]:
+def _image_root(description: Mapping[str, Any], source: Source) -> tuple[Path | None, list[str]]:
     if source.data is not None:
         if not source.data.is_dir():
             raise DataError(f"there is no folder {source.data}.")
@@ -209,18 +209,18 @@ def _photographs(description: Mapping[str, Any], source: Source) -> tuple[Path |
     root = Path(description["data"]["root"])
     if root.is_dir():
         return root, []
-    return None, [f"The photographs are not in {root} any more, so only their names are shown (--data)."]
+    return None, [f"The images are not in {root} any more, so only their names are shown (--data)."]
 
 
-def _figures(
+def _run_metrics(
     run: RunFolder, description: Mapping[str, Any], rows: tuple[Row, ...], predictions: Predictions | None
 ) -> RunMetrics:
     num_params, flops = _costs(run, description)
     chosen = description["recipe"].get("select_on", "val")
-    judged: dict[str, Any] = {}
+    analysis: dict[str, Any] = {}
     if predictions is not None:
-        judged["num_images"] = len(predictions.labels)
-        judged["calibration_error_percent"] = 100.0 * calibration(predictions).error
+        analysis["num_images"] = len(predictions.labels)
+        analysis["calibration_error_percent"] = 100.0 * reliability(predictions).error
     return RunMetrics(
         run=str(run.path),
         model=str(description["model"]["name"]),
@@ -230,7 +230,7 @@ def _figures(
         num_params=num_params,
         flops=flops,
         **_best(run, rows),
-        **judged,
+        **analysis,
     )
 
 
@@ -251,26 +251,26 @@ def _best(run: RunFolder, rows: tuple[Row, ...]) -> dict[str, Any]:
     names = ("val_top1_percent", "val_top5_percent", "val_loss")
     if run.summary.is_file():
         try:
-            metrics = json.loads(run.summary.read_text(encoding="utf-8"))
-            counts = {name: int(metrics[name]) for name in ("epochs", "best_epoch")}
-            return {**counts, **{name: float(metrics[name]) for name in names}}
+            summary = json.loads(run.summary.read_text(encoding="utf-8"))
+            counts = {name: int(summary[name]) for name in ("epochs", "best_epoch")}
+            return {**counts, **{name: float(summary[name]) for name in names}}
         except (ValueError, TypeError) as error:
             raise RunError(f"{run.summary} cannot be read ({error}).") from error
         except KeyError as error:
-            raise RunError(f"{run.summary} has no {error}; it is not as the run wrote it.") from error
+            raise RunError(f"{run.summary} has no {error}; it is not what the run wrote.") from error
     if not rows:
         return {"epochs": 0}
     best = best_row(rows)
     return {"epochs": len(rows), "best_epoch": int(best["epoch"]), **{name: best[name] for name in names}}
 
 
-def _disagreement(figures: RunMetrics, predictions: Predictions | None) -> list[str]:
-    """Predictions are in 32-bit floats and may be of other photographs than those of the run."""
-    if predictions is None or figures.val_top1_percent is None:
+def _disagreement(metrics: RunMetrics, predictions: Predictions | None) -> list[str]:
+    """Predictions are computed in float32, and `source.data` may have other images than the run."""
+    if predictions is None or metrics.val_top1_percent is None:
         return []
-    if abs(predictions.top1_percent - figures.val_top1_percent) < 0.05:
+    if abs(predictions.top1_percent - metrics.val_top1_percent) < 0.05:
         return []
     return [
         f"The predictions analyzed here have {predictions.top1_percent:.2f} % top-1, where the run counted"
-        f" {figures.val_top1_percent:.2f} %: they are of other photographs, or computed in another precision."
+        f" {metrics.val_top1_percent:.2f} %: they are for other images, or computed in another precision."
     ]

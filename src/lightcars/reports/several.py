@@ -1,4 +1,4 @@
-"""The report of several runs, side by side as the theses compare theirs."""
+"""The report of several runs, side by side."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from lightcars.evaluation.analysis import Agreement, agreement
 from lightcars.evaluation.predictions import Predictions
 from lightcars.reports import page
 from lightcars.reports.charts import Line, line_chart
-from lightcars.reports.photographs import Photographs, grid_of
 from lightcars.reports.run_metrics import Comparison, RunContent, RunMetrics
+from lightcars.reports.thumbnails import Thumbnails, grid_of
 from lightcars.runs.selection import note_on_choice, shown_split
 
 NUM_MISSED = 48
 
-_FIGURES: dict[str, Callable[[RunMetrics], str]] = {
+_METRICS: dict[str, Callable[[RunMetrics], str]] = {
     "model": lambda run: run.model,
     "top-1": lambda run: _marked(run, page.percent(run.val_top1_percent)),
     "top-5": lambda run: _marked(run, page.percent(run.val_top5_percent)),
@@ -34,22 +34,22 @@ def _marked(run: RunMetrics, text: str) -> str:
 
 
 def several_page(runs: Sequence[RunContent], compared: Agreement | None) -> str:
-    """Figures and settings in one table, curves in one chart, photographs that every run gets wrong."""
+    """Return the page: metrics, differing settings, curves, images that every run misclassifies."""
     title = f"{len(runs)} runs: {', '.join(run.label for run in runs)}"
     remarks = page.notes(f"{run.label}: {note}" for run in runs for note in run.notes)
     return page.page(
-        title, remarks, [_figures(runs), _settings(runs), _curves(runs), _agreement(runs, compared)]
+        title, remarks, [_metrics(runs), _settings(runs), _curves(runs), _agreement(runs, compared)]
     )
 
 
 def compare(runs: Sequence[RunContent]) -> Agreement | None:
-    """Which photographs which run gets right, if all were judged on the same ones."""
-    judged = [run.predictions for run in runs if run.predictions is not None]
-    return agreement(judged) if len(judged) == len(runs) > 1 else None
+    """Compare the runs' predictions, if all of them are for the same images."""
+    predictions = [run.predictions for run in runs if run.predictions is not None]
+    return agreement(predictions) if len(predictions) == len(runs) > 1 else None
 
 
 def comparison(compared: Agreement) -> Comparison:
-    """The same in numbers."""
+    """Return the counts of a comparison."""
     return Comparison(
         num_images=len(compared.hits),
         right_in_every_run=compared.found_by_all,
@@ -58,16 +58,16 @@ def comparison(compared: Agreement) -> Comparison:
     )
 
 
-def _figures(runs: Sequence[RunContent]) -> str:
+def _metrics(runs: Sequence[RunContent]) -> str:
     head = ("", *(run.label for run in runs))
-    rows = [[name, *(escape(show(run.figures)) for run in runs)] for name, show in _FIGURES.items()]
-    spoilt = ", or on those of test where that is said" if _selected_on(runs) == "test" else ""
-    says = f"Top-1, top-5 and loss are those of each run's best epoch on its validation photographs{spoilt}."
-    return page.section("Figures", page.paragraph(says), page.table(head, rows))
+    rows = [[name, *(escape(show(run.metrics)) for run in runs)] for name, show in _METRICS.items()]
+    caveat = ", or on its test images where that is noted" if _selected_on(runs) == "test" else ""
+    text = f"Top-1, top-5 and loss of each run's best epoch on its validation images{caveat}."
+    return page.section("Metrics", page.paragraph(text), page.table(head, rows))
 
 
 def _settings(runs: Sequence[RunContent]) -> str:
-    """Those that differ first, marked; the others folded away."""
+    """Settings that differ first, highlighted; the others are collapsed."""
     lines = [_lines(run) for run in runs]
     names = list(dict.fromkeys(name for settings in lines for name in settings))
     differing, same = [], []
@@ -76,15 +76,15 @@ def _settings(runs: Sequence[RunContent]) -> str:
         of_model = name.startswith("model.config.")
         if len(set(values)) == 1:
             same += [] if of_model else [[escape(name), _short(values[0])]]
-        elif not of_model or all(name in settings for settings in lines):  # families have some of their own
+        elif not of_model or all(name in settings for settings in lines):  # families have different ones
             differing.append([escape(name), *(f"<mark>{_short(value)}</mark>" for value in values)])
     head = ("setting", *(run.label for run in runs))
-    first = page.table(head, differing) if differing else page.paragraph("All settings are the same.")
+    first = page.table(head, differing) if differing else page.paragraph("All settings are equal.")
     rest = page.table(("setting", "all runs"), same)
     return page.section(
-        "What differs between the runs",
+        "Settings that differ",
         first,
-        f"<details><summary>{len(same)} settings that are the same</summary>{rest}</details>",
+        f"<details><summary>{len(same)} equal settings</summary>{rest}</details>",
     )
 
 
@@ -111,7 +111,7 @@ def _curves(runs: Sequence[RunContent]) -> str:
             title,
             [
                 Line(
-                    f"{run.label} {shown_split(run.figures.selected_on) if what == 'val' else what}".strip(),
+                    f"{run.label} {shown_split(run.metrics.selected_on) if what == 'val' else what}".strip(),
                     [row["epoch"] for row in run.rows],
                     [row[column] for row in run.rows],
                     color,
@@ -132,13 +132,13 @@ def _curves(runs: Sequence[RunContent]) -> str:
 
 
 def _agreement(runs: Sequence[RunContent], compared: Agreement | None) -> str:
-    title = "Photographs that every run gets wrong"
+    title = "Images that every run gets wrong"
     if compared is None:
         without = [run.label for run in runs if run.predictions is None]
         reason = (
             f"there are no predictions of {', '.join(without)}"
             if without
-            else "the runs were judged on different validation photographs"
+            else "the runs were evaluated on different validation images"
         )
         return page.section(title, page.paragraph(f"They cannot be compared: {reason}.", "note"))
     first = next(run for run in runs if run.predictions is not None)
@@ -150,46 +150,46 @@ def _agreement(runs: Sequence[RunContent], compared: Agreement | None) -> str:
     return page.section(
         title + page.mark(note_on_choice(chosen)),
         page.paragraph(
-            f"Of {numbers.num_images:,} {page.judged(chosen)} photographs every run gets"
+            f"Of {numbers.num_images:,} {page.split_name(chosen)} images every run gets"
             f" {numbers.right_in_every_run:,} right and {numbers.wrong_in_every_run:,} wrong; only one run"
             f" gets {sum(numbers.right_in_one_run_only):,} right ({alone})."
         ),
         _grid(runs, compared),
-        _missed(first.predictions, compared, Photographs(_root(runs))),
+        _missed(first.predictions, compared, Thumbnails(_root(runs))),
     )
 
 
 def _selected_on(runs: Sequence[RunContent]) -> str:
-    """Of runs that were judged on the same photographs: "test" if these chose the epoch of one of them."""
-    return "test" if any(run.figures.selected_on == "test" for run in runs) else "val"
+    """Return "test" if the test split selected the epoch of any of the runs, else "val"."""
+    return "test" if any(run.metrics.selected_on == "test" for run in runs) else "val"
 
 
 def _root(runs: Sequence[RunContent]) -> Path | None:
-    return next((run.photographs for run in runs if run.photographs is not None), None)
+    return next((run.image_root for run in runs if run.image_root is not None), None)
 
 
 def _grid(runs: Sequence[RunContent], compared: Agreement) -> str:
     rows = "".join(
         f'<tr><th scope="row">{escape(run.label)}</th>'
-        f'<td><img src="{grid_of(compared.hits[:, column])}" alt="right and wrong photographs"></td></tr>\n'
+        f'<td><img src="{grid_of(compared.hits[:, column])}" alt="right and wrong images"></td></tr>\n'
         for column, run in enumerate(runs)
     )
-    says = (
-        f"One column for each {page.judged(_selected_on(runs))} photograph, in the order of the data; black"
-        " where the run is wrong. A black line through all runs is a photograph that is hard for every one of"
-        " them (figure 33 of the EfficientNet thesis, turned on its side)."
+    text = (
+        f"One column for each {page.split_name(_selected_on(runs))} image, in the order of the data; black"
+        " where the run is wrong. A black line through all runs is an image that every run misclassifies"
+        " (figure 33 of the EfficientNet thesis, transposed)."
     )
-    return f'{page.paragraph(says)}<div class="scroll"><table class="grid">{rows}</table></div>'
+    return f'{page.paragraph(text)}<div class="scroll"><table class="grid">{rows}</table></div>'
 
 
-def _missed(predictions: Predictions, compared: Agreement, photographs: Photographs) -> str:
+def _missed(predictions: Predictions, compared: Agreement, thumbnails: Thumbnails) -> str:
     missed = compared.missed_by_all
     if not missed:
         return ""
     shown = "".join(
-        photographs.show(predictions.paths[position], predictions.classes[predictions.labels[position]])
+        thumbnails.show(predictions.paths[position], predictions.classes[predictions.labels[position]])
         for position in missed[:NUM_MISSED]
     )
     number = min(len(missed), NUM_MISSED)
-    says = f"{number} of these {len(missed):,}, those first of which the runs are surest:"
-    return f'{page.paragraph(says)}<div class="photos">{shown}</div>'
+    text = f"{number} of these {len(missed):,}, by descending mean confidence:"
+    return f'{page.paragraph(text)}<div class="images">{shown}</div>'

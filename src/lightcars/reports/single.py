@@ -10,52 +10,53 @@ import numpy as np
 from lightcars.evaluation.analysis import (
     NUM_BINS,
     Confusion,
-    calibration,
     classes_by_difficulty,
     confident_mistakes,
+    reliability,
     worst_confusions,
 )
 from lightcars.evaluation.predictions import Predictions
 from lightcars.reports import page
 from lightcars.reports.charts import Line, line_chart, reliability_diagram
-from lightcars.reports.photographs import Photographs
 from lightcars.reports.run_metrics import RunContent
+from lightcars.reports.thumbnails import Thumbnails
 from lightcars.runs.selection import shown_split
 
-NUM_HARDEST, NUM_PHOTOS, NUM_MISTAKES, NUM_CONFUSED = 15, 4, 12, 15
+NUM_HARDEST, NUM_IMAGES, NUM_MISTAKES, NUM_CONFUSED = 15, 4, 12, 15
 
 
 def single_page(run: RunContent) -> str:
-    """Curves, hardest classes, confusions, confident mistakes, calibration, settings."""
+    """Return the page: curves, hardest classes, confusions, confident mistakes, calibration, settings."""
     sections = [_curves(run)]
     if run.predictions is not None:
-        photographs = Photographs(run.photographs)
+        thumbnails = Thumbnails(run.image_root)
         sections += [
-            _hardest(run.predictions, photographs),
+            _hardest(run.predictions, thumbnails),
             _confusions(run.predictions),
-            _mistakes(run.predictions, photographs),
+            _mistakes(run.predictions, thumbnails),
             _calibration(run.predictions),
         ]
-    return page.page(f"{run.label}: {run.figures.model}", _intro(run), [*sections, _settings(run)])
+    return page.page(f"{run.label}: {run.metrics.model}", _intro(run), [*sections, _settings(run)])
 
 
 def _intro(run: RunContent) -> str:
-    figures, data = run.figures, run.description["data"]
-    says = f"Trained on {data['root']} ({data['num_classes']} classes)."
-    if figures.best_epoch is not None:
-        says += f" The figures are of the best epoch, on the {page.judged(figures.selected_on)} photographs."
-    split, mark = page.judged(figures.selected_on), page.mark(figures.note)
+    metrics, data = run.metrics, run.description["data"]
+    text = f"Trained on {data['root']} ({data['num_classes']} classes)."
+    if metrics.best_epoch is not None:
+        split = page.split_name(metrics.selected_on)
+        text += f" The metrics are of the best epoch, on the {split} images."
+    split, mark = page.split_name(metrics.selected_on), page.mark(metrics.note)
     entries = {
-        f"top-1{mark}": page.percent(figures.val_top1_percent),
-        f"top-5{mark}": page.percent(figures.val_top5_percent),
-        f"best epoch{mark}": f"{figures.best_epoch or '-'} of {figures.epochs}",
-        f"{split} loss{mark}": "-" if figures.val_loss is None else f"{figures.val_loss:.3f}",
-        f"{split} photographs": "-" if figures.num_images is None else f"{figures.num_images:,}",
-        f"calibration error{mark}": page.percent(figures.calibration_error_percent),
-        "parameters": f"{figures.num_params:,}",
-        "FLOPs": f"{figures.flops:,}",
+        f"top-1{mark}": page.percent(metrics.val_top1_percent),
+        f"top-5{mark}": page.percent(metrics.val_top5_percent),
+        f"best epoch{mark}": f"{metrics.best_epoch or '-'} of {metrics.epochs}",
+        f"{split} loss{mark}": "-" if metrics.val_loss is None else f"{metrics.val_loss:.3f}",
+        f"{split} images": "-" if metrics.num_images is None else f"{metrics.num_images:,}",
+        f"calibration error{mark}": page.percent(metrics.calibration_error_percent),
+        "parameters": f"{metrics.num_params:,}",
+        "FLOPs": f"{metrics.flops:,}",
     }
-    return page.paragraph(says, "soft") + page.notes(run.notes) + page.tiles(entries)
+    return page.paragraph(text, "soft") + page.notes(run.notes) + page.tiles(entries)
 
 
 def _curves(run: RunContent) -> str:
@@ -66,7 +67,7 @@ def _curves(run: RunContent) -> str:
     def line(name: str, column: str, color: int) -> Line:
         return Line(name, epochs, [row[column] for row in run.rows], color)
 
-    val = shown_split(run.figures.selected_on)
+    val = shown_split(run.metrics.selected_on)
     charts = [
         line_chart("loss", [line("train", "train_loss", 7), line(val, "val_loss", 0)]),
         line_chart(
@@ -87,26 +88,26 @@ def _curves(run: RunContent) -> str:
     return page.section("Curves", f'<div class="charts">{"".join(charts)}</div>')
 
 
-def _hardest(predictions: Predictions, photographs: Photographs) -> str:
+def _hardest(predictions: Predictions, thumbnails: Thumbnails) -> str:
     rows = []
     for one in classes_by_difficulty(predictions)[:NUM_HARDEST]:
         shown = "".join(
-            photographs.show(predictions.paths[position], f"taken for {_guess(predictions, position)}")
-            for position in one.mistakes[:NUM_PHOTOS]
+            thumbnails.show(predictions.paths[position], f"predicted as {_guess(predictions, position)}")
+            for position in one.mistakes[:NUM_IMAGES]
         )
-        figures = one.figures
+        metrics = one.metrics
         rows.append(
             [
-                escape(figures.name),
-                str(figures.num_images),
-                page.percent(figures.top1_percent),
-                f'<div class="photos few">{shown}</div>',
+                escape(metrics.name),
+                str(metrics.num_images),
+                page.percent(metrics.top1_percent),
+                f'<div class="images few">{shown}</div>',
             ]
         )
-    says = "The classes with the lowest top-1, with the mistakes of which the model is surest."
-    head = ("class", "photographs", "top-1", "taken for something else")
+    text = "The classes with the lowest top-1 accuracy, with their most confident mistakes."
+    head = ("class", "images", "top-1", "most confident mistakes")
     title = f"Hardest classes{page.mark(predictions.note)}"
-    return page.section(title, page.paragraph(says), page.table(head, rows, right=(1, 2)))
+    return page.section(title, page.paragraph(text), page.table(head, rows, right=(1, 2)))
 
 
 def _confusions(predictions: Predictions) -> str:
@@ -118,13 +119,13 @@ def _confusions(predictions: Predictions) -> str:
         f'<tr><th scope="row">{escape(names[label])}</th>{_counts(part, row)}</tr>\n'
         for row, label in enumerate(part.rows)
     )
-    says = (
-        f"The {len(part.rows)} classes with the lowest top-1, one a row; the columns are the classes that the"
-        " model takes their photographs for, in numbers of photographs."
+    text = (
+        f"The {len(part.rows)} classes with the lowest top-1 accuracy, one per row; the columns are the"
+        " predicted classes, the cells numbers of images."
     )
     return page.section(
         f"Confusion matrix of the worst classes{page.mark(predictions.note)}",
-        page.paragraph(says),
+        page.paragraph(text),
         f'<div class="scroll"><table class="matrix"><thead><tr><td></td>{head}</tr>'
         f"</thead>\n<tbody>{body}</tbody></table></div>",
     )
@@ -141,23 +142,21 @@ def _counts(part: Confusion, row: int) -> str:
     return "".join(cells) + others
 
 
-def _mistakes(predictions: Predictions, photographs: Photographs) -> str:
+def _mistakes(predictions: Predictions, thumbnails: Thumbnails) -> str:
     wrong = confident_mistakes(predictions)
     title = f"Confident mistakes{page.mark(predictions.note)}"
     if not wrong:
-        return page.section(title, page.paragraph("There are none: every photograph is right."))
+        return page.section(title, page.paragraph("There are none: every image is classified correctly."))
     shown = "".join(
-        photographs.show(
+        thumbnails.show(
             predictions.paths[position],
             f"{_guess(predictions, position)}: {predictions.confidences[position]:.1%}",
             f"is {predictions.classes[predictions.labels[position]]}",
         )
         for position in wrong[:NUM_MISTAKES]
     )
-    says = (
-        f"Of {len(wrong):,} mistakes those of which the model is surest, with the probability it gives them."
-    )
-    return page.section(title, page.paragraph(says), f'<div class="photos">{shown}</div>')
+    text = f"The most confident of {len(wrong):,} mistakes, with their probability."
+    return page.section(title, page.paragraph(text), f'<div class="images">{shown}</div>')
 
 
 def _guess(predictions: Predictions, position: int) -> str:
@@ -165,22 +164,22 @@ def _guess(predictions: Predictions, position: int) -> str:
 
 
 def _calibration(predictions: Predictions) -> str:
-    bins = calibration(predictions)
+    bins = reliability(predictions)
     error = page.percent(100 * bins.error)
-    says, right = 100 * float(np.mean(predictions.confidences)), predictions.top1_percent
-    leaning = "over-confident" if says > right else "under-confident"
-    verdict = "" if math.isclose(says, right, abs_tol=0.5) else f" On the whole it is {leaning}."
+    confidence, accuracy = 100 * float(np.mean(predictions.confidences)), predictions.top1_percent
+    leaning = "overconfident" if confidence > accuracy else "underconfident"
+    verdict = "" if math.isclose(confidence, accuracy, abs_tol=0.5) else f" Overall it is {leaning}."
     return page.section(
         f"Calibration{page.mark(predictions.note)}",
         page.paragraph(
-            f"The expected calibration error is {error} ({NUM_BINS} bins): so far, on average, is the"
-            " probability of the first guess from the share of such guesses that are right. The model says"
-            f" {says:.2f} % on average and is right in {right:.2f} % of the photographs.{verdict}"
+            f"The expected calibration error is {error} ({NUM_BINS} bins): the mean distance between the"
+            " probability of the most likely class and the accuracy. The mean probability is"
+            f" {confidence:.2f} %, the accuracy {accuracy:.2f} %.{verdict}"
         ),
         f'<div class="charts">{reliability_diagram(bins)}</div>',
         page.paragraph(
-            "A bar is the share of right guesses, the stroke across it the probability that the model gave"
-            " them; stronger bars hold more photographs. On the dashed line both are the same.",
+            "A bar is the accuracy in a bin, the line across it the mean probability; darker bars hold more"
+            " images. The dashed line is perfect calibration.",
             "soft",
         ),
     )

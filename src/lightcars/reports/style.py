@@ -1,4 +1,4 @@
-"""How a report looks: its colors are named once for light and once for dark."""
+"""The style sheet of a report, with a light and a dark palette."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #ffffff; --soft: #5d6878; --line: #d5dbe3;
@@ -14,14 +14,14 @@ h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; }
 p { margin: .3rem 0; max-width: 60rem; }
 .soft, figcaption { color: var(--soft); }
 .note { border-left: 4px solid var(--c4); padding: .1rem .7rem; background: var(--tile); }
-.tiles, .charts, .photos { display: flex; flex-wrap: wrap; gap: .8rem; margin: .8rem 0; }
+.tiles, .charts, .images { display: flex; flex-wrap: wrap; gap: .8rem; margin: .8rem 0; }
 .tiles div { background: var(--tile); border-radius: 8px; padding: .4rem .7rem; }
 .tiles dt { color: var(--soft); font-size: .8rem; }
 .tiles dd { margin: 0; font-size: 1.1rem; font-weight: 600; }
 figure { margin: 0; }
 figcaption { font-size: .8rem; overflow-wrap: anywhere; }
 .charts figure { flex: 1 1 20rem; max-width: 30rem; }
-.photos figure { width: 168px; }
+.images figure { width: 168px; }
 .few figure { width: 104px; }
 .few { margin: 0; gap: .4rem; }
 img { max-width: 100%; border-radius: 4px; display: block; }
@@ -49,7 +49,7 @@ svg .y { text-anchor: end; }
 svg .axis, svg .grid { fill: none; stroke: var(--line); }
 svg .grid { opacity: .6; }
 svg .ideal { stroke: var(--soft); stroke-dasharray: 5 4; }
-svg .said { stroke: var(--ink); stroke-width: 2; }
+svg .confidence { stroke: var(--ink); stroke-width: 2; }
 .key { display: inline-block; width: 24px; height: 8px; }
 .legend span { margin-right: .8rem; white-space: nowrap; }
 polyline, .key path { fill: none; stroke-width: 1.8; }

@@ -1,4 +1,4 @@
-"""From run folders to a page on disk."""
+"""Write the report of one run or several."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Report:
     """A report that was written.
 
     Attributes:
-        path: of the page.
-        runs: the key figures of each run.
-        comparison: of several runs that were judged on the same photographs.
-        notes: what the page says about gaps.
+        path: path of the page.
+        runs: the key metrics of each run.
+        comparison: comparison of several runs, if they were evaluated on the same images.
+        notes: the notes on the page about missing parts.
     """
 
     path: Path
@@ -38,25 +38,24 @@ def report(
     out: str | Path | None = None,
     data: str | Path | None = None,
 ) -> Path:
-    """Writes one HTML page about a run, or about several side by side; it needs no network.
+    """Write a self-contained HTML page about a run, or about several side by side.
 
-    Curves, confusion matrix of the worst classes, hardest classes, confident mistakes and calibration; of
-    several runs their figures, what differs in their settings, their curves, and the photographs that every
-    one gets wrong. An unfinished run is shown as far as it is.
+    For one run: curves, hardest classes, confusion matrix of the worst classes, confident mistakes and
+    calibration. For several runs: their metrics, the settings that differ, their curves, and the images that
+    every one misclassifies. An unfinished run is shown up to its last epoch.
 
     Args:
         runs: a run folder of `finetune`, or several.
-        out: the page; the default is `report.html` in the run folder, for one run.
-        data: the folder with the photographs, if it is not where the run found it; predictions that a run
-            lacks are computed from it.
+        out: path of the page; None: `report.html` in the run folder, for one run.
+        data: the data folder, if it has moved since the run; missing predictions are computed from it.
 
     Returns:
         The path of the page.
 
     Raises:
-        InputError: several runs without `out`, or one of them twice.
-        RunError: no run, a damaged file in it, or a page that cannot be written.
-        DataError: there is no folder `data`, or it has other classes.
+        InputError: several runs without `out`, or the same run twice.
+        RunError: a folder is not a run, a file in it is damaged, or the page cannot be written.
+        DataError: there is no folder `data`, or it has other classes than the model.
     """
     several = [runs] if isinstance(runs, str | Path) else list(runs)
     source = Source(data=None if data is None else Path(data))
@@ -64,11 +63,11 @@ def report(
 
 
 def write_report(runs: Sequence[Path], out: Path | None, source: Source) -> Report:
-    """The same, with what the page says."""
+    """Write the page and return its metrics and notes."""
     if not runs:
         raise InputError("a report needs at least one run folder.")
     if out is None and len(runs) > 1:
-        raise InputError("a report of several runs needs a file of its own (--out).")
+        raise InputError("a report of several runs needs a path for the page (--out).")
     contents = [read_run(run, label, source) for run, label in zip(runs, _labels(runs), strict=True)]
     compared = compare(contents)
     with without_advice():
@@ -77,14 +76,14 @@ def write_report(runs: Sequence[Path], out: Path | None, source: Source) -> Repo
     write_text(path, text)
     return Report(
         path=path,
-        runs=tuple(content.figures for content in contents),
+        runs=tuple(content.metrics for content in contents),
         comparison=None if compared is None else comparison(compared),
         notes=tuple(note for content in contents for note in content.notes),
     )
 
 
 def _labels(runs: Sequence[Path]) -> list[str]:
-    """The folders' names, or whole paths if some are the same."""
+    """Return the names of the folders, or their paths if two names are equal."""
     resolved = [run.resolve() for run in runs]
     for position, run in enumerate(resolved):
         if run in resolved[:position]:

@@ -11,11 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.data.dataset import DecodedImages, decode
 from lightcars.errors import DataError, MissingExtraError
 from lightcars.evaluation.evaluate import evaluate
-from lightcars.evaluation.predictions import judge, write_predictions
+from lightcars.evaluation.predictions import predict_images, write_predictions
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
 from lightcars.recipes.recipe import Recipe
@@ -169,7 +169,7 @@ def _settled(job: TrainingJob, photos: dict[str, DecodedImages]) -> TrainingJob:
     """The job with nothing left to measure or to choose."""
     side = job.preprocessing.resolution
     recipe, speed = settle(job.recipe, job.network, side, len(photos["train"].labels))
-    steps = augmentation(recipe.augment, side, len(job.cars.classes)).photo.steps
+    steps = augmentation(recipe.augment, side, len(job.cars.classes)).image.steps
     recipe, said = place(recipe, steps, sum(decoded.pixels.nbytes for decoded in photos.values()))
     return replace(job, recipe=recipe, speed=speed, place=said)
 
@@ -204,7 +204,7 @@ def _begin(job: TrainingJob, trackers: Sequence[str]) -> Loggers:
 
 def _predict(job: TrainingJob, val: DecodedImages) -> None:
     trained = load_trained(job.run.path, _device(job.recipe))
-    predictions = judge(trained, val, job.cars.root, job.recipe.batch_size)
+    predictions = predict_images(trained, val, job.cars.root, job.recipe.batch_size)
     predictions = replace(predictions, note=note_on_choice(job.recipe.select_on))
     write_predictions(predictions, job.run.predictions)
 

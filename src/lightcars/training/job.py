@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.data.layouts import CLASSES_FILE, DatasetRecords, find_data, with_validation
 from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.deploy.cpu import computes_bf16

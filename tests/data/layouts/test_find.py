@@ -1,4 +1,4 @@
-"""Finding photographs: both layouts, labels in the devkit's order, the cut split, every bad folder named."""
+"""Finding images: both layouts, labels in the devkit's order, the cut split, every bad folder named."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ def write_devkit(root: Path, rows, *, name="cars_train_annos.mat", fields=None, 
 
 
 def original(root: Path, rows, **settings) -> Path:
-    """The original layout with one present, empty photograph for each annotated one."""
+    """The original layout with one present, empty image for each annotated one."""
     write_devkit(root, rows, **settings)
     return fill(root, *(f"cars_train/{row[-1]}" for row in rows))
 
@@ -186,7 +186,7 @@ def test_the_real_devkit_half_copied(shared, tmp_path):
     pytest.importorskip("scipy.io")
     (tmp_path / "devkit").symlink_to(shared / "devkit")
     fill(tmp_path, *(f"cars_train/{number:05d}.jpg" for number in range(1, 5001)))
-    assert "lacks 3144 of 8144 annotated photographs (first: 05001.jpg)" in fails(tmp_path)
+    assert "lacks 3144 of 8144 annotated images (first: 05001.jpg)" in fails(tmp_path)
 
 
 def test_without_scipy_the_extra_is_named(tmp_path, monkeypatch):
@@ -280,7 +280,7 @@ def test_the_test_split_is_never_cut_into(tmp_path):
 
 
 def test_too_few_photographs_to_cut_from(tmp_path):
-    with pytest.raises(DataError, match=f"{tmp_path} has too few photographs per class"):
+    with pytest.raises(DataError, match=f"{tmp_path} has too few images per class"):
         with_validation(find_data(folders(tmp_path, "train", 1)), 0)
 
 
@@ -356,7 +356,7 @@ def test_missing_photographs_are_counted(tmp_path):
     original(tmp_path, ROWS)
     (tmp_path / "cars_train" / "00002.jpg").unlink()
     text = fails(tmp_path)
-    assert f"{tmp_path}/cars_train lacks 1 of 3 annotated photographs (first: 00002.jpg)" in text
+    assert f"{tmp_path}/cars_train lacks 1 of 3 annotated images (first: 00002.jpg)" in text
 
 
 def test_missing_annotations(tmp_path):

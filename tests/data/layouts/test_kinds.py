@@ -1,4 +1,4 @@
-"""Every layout, on a made copy: found by looking, and label and box stay with their photograph."""
+"""Every layout, on a made copy: found by looking, and label and box stay with their image."""
 
 import csv
 from dataclasses import replace
@@ -90,9 +90,9 @@ def test_two_folders_are_not_guessed_among(tmp_path):
 
 def test_the_counts_are_checked(tmp_path):
     assert find_data(class_folders(tmp_path)).mismatches == (
-        "train has 9 photographs, Stanford Cars' train 8,144",
-        "test has 3 photographs, Stanford Cars' test 8,041",
-        "3 of the 196 classes have photographs",
+        "train has 9 images, Stanford Cars' train 8,144",
+        "test has 3 images, Stanford Cars' test 8,041",
+        "3 of the 196 classes have images",
     )
 
 
@@ -102,7 +102,7 @@ def test_the_official_counts_are_no_mismatch():
     data = DatasetRecords(root=Path(), layout="class folders", classes=CLASS_NAMES, splits=splits)
     assert data.mismatches == ()
     assert replace(data, splits={**splits, "val": ()}).mismatches == (
-        "train and val have 8,000 photographs, Stanford Cars' train 8,144",
+        "train and val have 8,000 images, Stanford Cars' train 8,144",
     )
 
 
@@ -120,12 +120,12 @@ def test_photographs_without_labels_are_noted(tmp_path):
     (tmp_path / "cars_test_annos_withlabels.mat").unlink()
     data = find_data(tmp_path)
     assert list(data.splits) == ["train"]
-    assert "3 photographs without labels, left out: cars_test_annos_withlabels.mat" in data.notes[0]
+    assert "3 images without labels, left out: cars_test_annos_withlabels.mat" in data.notes[0]
 
 
 def test_photographs_without_annotation_are_noted(tmp_path):
     put(original(tmp_path) / "cars_train" / "99999.jpg", b"")
-    assert "1 photographs without annotation, left out (first: 99999.jpg)" in find_data(tmp_path).notes[0]
+    assert "1 images without annotation, left out (first: 99999.jpg)" in find_data(tmp_path).notes[0]
 
 
 def test_cars_annos_does_not_belong_to_cars_train(tmp_path):
@@ -233,7 +233,7 @@ def test_photographs_that_a_table_leaves_out_have_no_box(tmp_path):
     table.write_text("\n".join(table.read_text().splitlines()[1:]))
     data = find_data(tmp_path)
     assert sum(sample.box is None for sample in data.split("train")) == 1
-    assert "1 photographs of train have no box" in data.notes[0]
+    assert "1 images of train have no box" in data.notes[0]
 
 
 def test_the_same_file_name_in_two_classes(tmp_path):
@@ -305,7 +305,7 @@ def test_a_number_that_contradicts_the_name(tmp_path):
         (lambda row: [*row[:6], "Trabant"], "'Trabant' is none of the 196"),
         (lambda row: row[:4], "has 4 values where the head has 7"),
         (lambda row: [*row[:2], "", *row[3:]], "x1 is ''"),
-        (lambda row: ["1.jpg", *row[1:]], "lacks 1 of 9 annotated photographs (first: 1.jpg)"),
+        (lambda row: ["1.jpg", *row[1:]], "lacks 1 of 9 annotated images (first: 1.jpg)"),
     ],
 )
 def test_broken_rows_of_the_thesis_table(tmp_path, change, words):

@@ -1,6 +1,6 @@
-"""Finding the photographs: which layout a folder has, and what is in it. No torch.
+"""Reading data sets on disk: which layout a folder has, and what it contains. No torch.
 
-The layouts are rows of one table, `LAYOUTS`; each is a file here, with `recognizes` and `read`.
+The layouts are rows of one table, `LAYOUTS`; each is a module here, with `recognizes` and `read`.
 """
 
 from lightcars.data.layouts.cut import VALIDATION_FRACTION, split_stratified, with_validation

@@ -1,6 +1,6 @@
-"""The tables that give the photographs in class folders their boxes.
+"""Tables with the boxes of images in class folders.
 
-Every row is matched to the one photograph that it names, and must agree with the class of its folder.
+Every row is matched to the image that it names, and must agree with the class of its folder.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ NAMES_FILE = "names.csv"
 
 Splits = dict[Split, tuple[Sample, ...]]
 _Row = tuple[str, Path, int, Box | None]
-"""Where it stands, the photograph, the label, the box."""
+"""Position of the row, for errors; path, label and box."""
 
 
 def listed_classes(folders: Sequence[Path]) -> tuple[str, ...] | None:
-    """The classes that `names.csv` lists, one a row, if there is one beside `anno_*.csv`."""
+    """Return the classes listed in `names.csv`, one a row, if it exists beside `anno_*.csv`."""
     for folder in folders:
         if (folder / NAMES_FILE).is_file() and any(folder.glob("anno_*.csv")):
-            # A class whose name has a comma may stand there without quotation marks.
+            # A class name with a comma may be unquoted.
             names = [", ".join(values) for _, values in rows(folder / NAMES_FILE)]
             return known_classes(names) if names else None
     return None
@@ -37,16 +37,16 @@ def listed_classes(folders: Sequence[Path]) -> tuple[str, ...] | None:
 def add_boxes(
     splits: Splits, home: Path, root: Path, classes: tuple[str, ...]
 ) -> tuple[Splits, tuple[str, ...]]:
-    """The same samples, with the boxes of `annotations.csv` or `anno_<split>.csv`; and notes.
+    """Return the samples with the boxes of `annotations.csv` or `anno_<split>.csv`, and notes.
 
     Args:
         splits: the samples of the class folders.
         home: the folder with the splits.
         root: the folder above it, or the same.
-        classes: names of the labels.
+        classes: class names, by label.
 
     Raises:
-        DataError: a row is broken, names no photograph or one twice, or gives it another class.
+        DataError: a row is invalid, names a missing image or one twice, or gives it another class.
     """
     annotations = home / ANNOTATIONS_FILE
     if annotations.is_file():
@@ -62,7 +62,7 @@ def add_boxes(
             boxed[split] = _with_boxes(samples, boxes)
             without = sum(sample.box is None for sample in boxed[split])
             if without:
-                notes.append(f"{without} photographs of {split} have no box in {table}")
+                notes.append(f"{without} images of {split} have no box in {table}")
     return boxed, tuple(notes)
 
 
@@ -77,7 +77,7 @@ def _matched(
     boxes: dict[Path, Box | None] = {}
     for where, path, label, box in table:
         if path not in labels:
-            raise DataError(f"{where} names {path}, which is not there; the copy may be incomplete.")
+            raise DataError(f"{where} names {path}, which does not exist; the copy may be incomplete.")
         if labels[path] != label:
             raise DataError(
                 f"{where} says {path.name} is a {classes[label]}, its folder says {classes[labels[path]]}."
@@ -100,7 +100,7 @@ def _own_rows(table: Path, classes: tuple[str, ...]) -> Iterator[_Row]:
 
 
 def _kaggle_rows(table: Path, samples: Sequence[Sample], classes: tuple[str, ...]) -> Iterator[_Row]:
-    """No head; file name, left, top, right, bottom, class counted from 1 in the order of names.csv."""
+    """Read rows of file name, left, top, right, bottom, class from 1 in the order of names.csv."""
     by_class = {(sample.label, sample.path.name): sample.path for sample in samples}
     by_name = {sample.path.name: sample.path for sample in samples}
     folder = samples[0].path.parent.parent if samples else table.parent

@@ -1,11 +1,11 @@
-"""A folder for each split, in it a folder for each class.
+"""Class folders: a folder for each split, in it a folder for each class.
 
     train/<class>/*.jpg, and val/ or test/ beside it
-    classes.txt                   classes of one's own, one a line
+    classes.txt                   custom classes, one a line
     annotations.csv               boxes, as `lightcars data prepare` writes them
-    anno_train.csv, names.csv     boxes, as a copy on Kaggle has them, with car_data/car_data/{train,test}/
+    anno_train.csv, names.csv     boxes, as in a copy on Kaggle, with car_data/car_data/{train,test}/
 
-A "/" in a class may be any other mark in its folder's name, or a folder in a folder ("Ram C/V Cargo ...").
+A "/" in a class may be another character in its folder's name, or a nested folder ("Ram C/V Cargo ...").
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _NESTED = ("", "car_data", "car_data/car_data")
 
 
 def recognizes(root: Path) -> bool:
-    """Whether this is how `root` is arranged."""
+    """Return whether `root` has this layout."""
     return _home(root) is not None
 
 
 def read(root: Path) -> DatasetRecords:
-    """The photographs in the class folders, with boxes if a table gives them.
+    """Read the images in the class folders, and their boxes if there is a table.
 
     Raises:
-        DataError: a class folder that is empty or of no known class, a table that is broken or contradicts
-            the folders.
+        DataError: a class folder is empty or of an unknown class, a table is invalid or contradicts the
+            folders.
     """
     home = _home(root) or root
     classes = own_classes(root) or own_classes(home) or listed_classes((home, root)) or CLASS_NAMES
@@ -57,7 +57,7 @@ def read(root: Path) -> DatasetRecords:
 
 
 def _home(root: Path) -> Path | None:
-    """The folder with the splits: `root`, or the one to which a Kaggle archive unpacks in it."""
+    """Return the folder with the splits: `root`, or the one in it that a Kaggle archive unpacks to."""
     for inner in _NESTED:
         if any((root / inner / name).is_dir() for name in _SPLIT_FOLDERS):
             return root / inner
@@ -66,12 +66,12 @@ def _home(root: Path) -> Path | None:
 
 def _labeled(folder: Path, classes: tuple[str, ...], root: Path) -> list[Sample]:
     if not subfolders(folder):
-        raise DataError(f"{folder} holds no class folder; the copy may be incomplete.")
+        raise DataError(f"{folder} contains no class folders; the copy may be incomplete.")
     samples: list[Sample] = []
     for class_folder, label in _class_folders(folder, classes, root):
         found = images(class_folder)
         if not found:
-            raise DataError(f"{class_folder} holds no image; the copy may be incomplete.")
+            raise DataError(f"{class_folder} contains no images; the copy may be incomplete.")
         samples.extend(Sample(path, label) for path in found)
     return samples
 
@@ -90,7 +90,7 @@ def _class_folders(folder: Path, classes: tuple[str, ...], root: Path) -> Iterat
 
 
 def _index_of_halves(outer: Path, inner: Path, classes: tuple[str, ...]) -> int | None:
-    """The label of a class whose "/" made two folders of it."""
+    """Return the label of a class whose "/" became two nested folders."""
     try:
         return class_index(f"{outer.name}/{inner.name}", classes)
     except DataError:

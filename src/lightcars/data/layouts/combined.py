@@ -1,7 +1,7 @@
-"""All photographs in one folder: `car_ims/` and `cars_annos.mat`, six digits in a file name.
+"""All images in one folder: `car_ims/` and `cars_annos.mat`, six digits in a file name.
 
-The annotation file has the classes, and says of each photograph whether it is of the test split. Its numbers
-are not those of `cars_train/` and `cars_test/`.
+The annotation file has the classes, and the split of each image. Its numbers are not those of `cars_train/`
+and `cars_test/`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ ANNOTATIONS = "cars_annos.mat"
 
 
 def recognizes(root: Path) -> bool:
-    """Whether this is how `root` is arranged."""
+    """Return whether `root` has this layout."""
     return (root / "car_ims").is_dir() and _annotations(root).is_file()
 
 
 def read(root: Path) -> DatasetRecords:
-    """The photographs that `cars_annos.mat` names, in the splits that it gives them.
+    """Read the images and splits of `cars_annos.mat`.
 
     Raises:
-        DataError: an annotated photograph is missing, or the file is broken.
+        DataError: an annotated image is missing, or the file is corrupt.
     """
     annotations, folder = _annotations(root), unnested(root / "car_ims")
     try:
@@ -35,7 +35,7 @@ def read(root: Path) -> DatasetRecords:
     except DataError as error:
         if not isinstance(error.__cause__, KeyError):
             raise
-        classes = CLASS_NAMES  # some copies have the annotations only
+        classes = CLASS_NAMES  # some copies contain only the annotations
     samples: dict[bool, list[Sample]] = {False: [], True: []}
     for number, row in enumerate(read_mat(annotations, "annotations"), 1):
         try:

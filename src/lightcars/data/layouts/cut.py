@@ -1,4 +1,4 @@
-"""Cutting a validation split from the training photographs."""
+"""Splitting validation images from the training images."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ VALIDATION_FRACTION = 0.12
 
 
 def with_validation(data: DatasetRecords, seed: int, fraction: float = VALIDATION_FRACTION) -> DatasetRecords:
-    """The same data with a validation split, cut from the training photographs if there is none.
+    """Return the data with a validation split, taken from the training images if there is none.
 
-    From each class `fraction` of the photographs (at least one where there are two) goes to `val`. The
-    choice depends on the seed and the file names alone.
+    Of each class `fraction` of the images (at least one if it has two) goes to `val`. The choice depends on
+    the seed and the file names alone.
     """
     if "val" in data.splits:
         return data
     train, val = split_stratified(data.split("train"), seed, fraction)
     if not val:
-        raise DataError(f"{data.root} has too few photographs per class to cut a validation split from.")
+        raise DataError(f"{data.root} has too few images per class for a validation split.")
     return replace(data, splits={**data.splits, "train": train, "val": val}, validation_seed=seed)
 
 
 def split_stratified(
     samples: Sequence[Sample], seed: int, fraction: float
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Two parts of `samples`, the second with `fraction` of each class; both keep the order."""
+    """Split `samples` into two parts, the second with `fraction` of each class; both keep the order."""
     by_class: defaultdict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_class[sample.label].append(sample)

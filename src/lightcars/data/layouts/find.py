@@ -1,4 +1,4 @@
-"""Which layout a folder has."""
+"""Recognition of the layout of a folder."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from lightcars.data.records import DatasetRecords
 from lightcars.errors import DataError
 
 MAX_WRAPPINGS = 3
-"""Folders that hold one folder and nothing else, as archives leave them, are looked through so deep."""
+"""Depth to which nested folders, as archives create them, are searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """One way in which people have the photographs.
+    """One way to arrange a data set on disk.
 
     Attributes:
-        recognizes: looks at names in a folder.
-        read: lists the photographs of a folder that is recognized.
+        recognizes: whether a folder has this layout, by file names.
+        read: reads the samples of a recognized folder.
     """
 
     recognizes: Callable[[Path], bool]
@@ -35,20 +35,20 @@ LAYOUTS: dict[str, Layout] = {
     class_folders.NAME: Layout(class_folders.recognizes, class_folders.read),
     parquet.NAME: Layout(parquet.recognizes, parquet.read),
 }
-"""In the order in which they are tried."""
+"""The layouts, in the order in which they are tried."""
 
 
 def find_data(root: str | Path) -> DatasetRecords:
-    """Looks at a folder and lists its photographs.
+    """Recognize the layout of a folder and read its samples.
 
     Raises:
-        DataError: no layout is recognized, or something is missing: an empty class folder, a class that is
-            none of the known ones, annotated photographs that are not there.
+        DataError: no layout is recognized, or something is wrong: an empty class folder, an unknown class,
+            missing images.
     """
     given = Path(root)
     if given.is_file():
         raise DataError(
-            f"there is no folder {given}; of an archive make one: lightcars data prepare {given} DST"
+            f"{given} is not a folder; convert an archive to one: lightcars data prepare {given} DST"
         )
     if not given.is_dir():
         raise DataError(f"there is no folder {given}.")
@@ -60,7 +60,7 @@ def find_data(root: str | Path) -> DatasetRecords:
 
 
 def recognize(root: Path) -> tuple[str, Path] | None:
-    """The layout of `root`, or of the only folder in it (and so on), and where it was found."""
+    """Return the layout of `root`, or of the only folder in it (and so on), and where it was found."""
     for _ in range(MAX_WRAPPINGS + 1):
         for name, layout in LAYOUTS.items():
             if layout.recognizes(root):
@@ -77,7 +77,7 @@ def _unknown(folder: Path) -> str:
     shown = ", ".join(held[:6]) + (", ..." if len(held) > 6 else "")
     return (
         f"{folder} has neither class folders (train/, val/ or test/) nor cars_train/ with devkit/, car_ims/"
-        f" with cars_annos.mat, train_labels.csv or *.parquet; it holds {shown or 'nothing'}."
+        f" with cars_annos.mat, train_labels.csv or *.parquet; it contains {shown or 'nothing'}."
         + _advice(folder)
     )
 
@@ -87,7 +87,7 @@ def _advice(folder: Path) -> str:
         return (
             " For cars_train/ the devkit's cars_train_annos.mat is needed"
             + (
-                " (cars_annos.mat is of car_ims/, with other numbers)"
+                " (cars_annos.mat is for car_ims/, with other numbers)"
                 * (folder / combined.ANNOTATIONS).is_file()
             )
             + "."
@@ -95,5 +95,5 @@ def _advice(folder: Path) -> str:
     if (folder / "car_ims").is_dir():
         return f" For car_ims/ its {combined.ANNOTATIONS} is needed."
     if any(path.name.endswith((".tgz", ".tar.gz", ".zip", ".tar")) for path in folder.iterdir()):
-        return f" Of archives make a folder: lightcars data prepare {folder} DST"
+        return f" Convert archives to a folder: lightcars data prepare {folder} DST"
     return ""

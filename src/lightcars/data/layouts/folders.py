@@ -1,4 +1,4 @@
-"""What the layouts share: image files of a folder, nested folders, classes of one's own, missing files."""
+"""Shared by the layouts: image files of a folder, nested folders, custom classes, missing files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CLASSES_FILE = "classes.txt"
 
 
 def images(folder: Path) -> list[Path]:
-    """The image files in a folder, in the order of their names; hidden ones are left out."""
+    """Return the image files in a folder, sorted by name, without hidden ones."""
     return sorted(path for path in folder.iterdir() if is_image(path))
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, in the order of their names, without hidden ones and what macOS leaves."""
+    """Return the folders in a folder, sorted by name, without hidden ones and those of macOS."""
     return sorted(
         entry
         for entry in folder.iterdir()
@@ -29,20 +29,20 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def unnested(folder: Path) -> Path:
-    """`cars_train/cars_train/`, as Kaggle unpacks it, for `cars_train/`."""
+    """Return `cars_train/cars_train/` for `cars_train/` if it exists, as Kaggle unpacks it."""
     inner = folder / folder.name
     return inner if inner.is_dir() else folder
 
 
 def own_classes(root: Path) -> tuple[str, ...] | None:
-    """The classes that the user listed in `classes.txt`, if there is one."""
+    """Return the classes listed in `classes.txt`, if it exists."""
     path = root / CLASSES_FILE
     if not path.is_file():
         return None
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text; save it as that.") from error
+        raise DataError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
     names = [line.strip() for line in lines if line.strip()]
     if not names or len({class_key(name) for name in names}) < len(names):
         raise DataError(f"{path} must name each class once, one a line; letters and digits tell them apart.")
@@ -50,14 +50,18 @@ def own_classes(root: Path) -> tuple[str, ...] | None:
 
 
 def known_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """`names`, and `CLASS_NAMES` itself if they are those in that order, however written."""
+    """Return `CLASS_NAMES` if the names are those in that order, however spelled; else the names."""
     listed = tuple(names)
     same = [class_key(name) for name in listed] == [class_key(name) for name in CLASS_NAMES]
     return CLASS_NAMES if same else listed
 
 
 def check_present(samples: Sequence[Sample], folder: Path) -> None:
-    """Annotated photographs of `folder` that are not there, or are named twice, are an error."""
+    """Check that every annotated image exists in `folder` and is annotated once.
+
+    Raises:
+        DataError: one is missing, or annotated twice.
+    """
     names = Counter(sample.path.name for sample in samples)
     twice = [name for name, times in names.items() if times > 1]
     if twice:
@@ -66,15 +70,15 @@ def check_present(samples: Sequence[Sample], folder: Path) -> None:
     missing = [sample.path.name for sample in samples if sample.path.name not in there]
     if missing:
         raise DataError(
-            f"{folder} lacks {len(missing)} of {len(samples)} annotated photographs (first: {missing[0]});"
+            f"{folder} lacks {len(missing)} of {len(samples)} annotated images (first: {missing[0]});"
             " the copy may be incomplete."
         )
 
 
 def unannotated(samples: Sequence[Sample], folder: Path) -> tuple[str, ...]:
-    """A note if `folder` has photographs that no annotation names."""
+    """Return a note if `folder` has images without annotation."""
     named = {sample.path.name for sample in samples}
     extra = [path.name for path in images(folder) if path.name not in named]
     if not extra:
         return ()
-    return (f"{folder} has {len(extra)} photographs without annotation, left out (first: {extra[0]})",)
+    return (f"{folder} has {len(extra)} images without annotation, not used (first: {extra[0]})",)

@@ -11,7 +11,7 @@ from lightcars.errors import DataError, MissingExtraError
 
 
 def read_mat(path: Path, key: str) -> Any:
-    """One variable of a .mat file, as an array of at least one dimension."""
+    """Read one variable of a .mat file, as an array of at least one dimension."""
     try:
         from scipy.io import loadmat
         from scipy.io.matlab import MatReadError
@@ -29,14 +29,14 @@ def read_mat(path: Path, key: str) -> Any:
 
 
 def sample_of(row: Any, path: Path, annotations: Path, number: int, num_classes: int) -> Sample:
-    """The sample that one element of `annotations` describes; both come from it, so they belong together.
+    """Return the sample of one element of `annotations`; label and box come from the same element.
 
     Args:
         row: the element.
-        path: of its photograph.
+        path: path of its image.
         annotations: the file, for errors.
-        number: of the element, counted from 1, for errors.
-        num_classes: labels above are an error.
+        number: index of the element, from 1, for errors.
+        num_classes: larger labels are an error.
     """
     where = f"{annotations}, annotation {number} ({path.name})"
     try:

@@ -1,11 +1,11 @@
-"""The original: `cars_train/`, `cars_test/` and `devkit/`, five digits in a file name.
+"""The original layout: `cars_train/`, `cars_test/` and `devkit/`, five digits in a file name.
 
     cars_train/00001.jpg ...        or cars_train/cars_train/, as Kaggle unpacks it
     cars_test/00001.jpg ...
     cars_test_annos_withlabels.mat  or in devkit/, or "cars_test_annos_withlabels (1).mat"
     devkit/cars_meta.mat, cars_train_annos.mat, cars_test_annos.mat
 
-The annotation files may also lie beside the folders, without `devkit/`.
+The annotation files may also be beside the folders, without `devkit/`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _TEST = "cars_test_annos_withlabels.mat"
 
 
 def recognizes(root: Path) -> bool:
-    """Whether this is how `root` is arranged."""
+    """Return whether `root` has this layout."""
     return (root / "cars_train").is_dir() and ((root / "devkit").is_dir() or (root / _TRAIN).is_file())
 
 
 def read(root: Path) -> DatasetRecords:
-    """The photographs that the annotation files name.
+    """Read the images of the annotation files.
 
     Raises:
-        DataError: an annotated photograph or the training annotations are missing, or a file is broken.
+        DataError: an annotated image or the training annotations are missing, or a file is corrupt.
     """
     meta = _annotations(root, "cars_meta.mat")
     classes = known_classes(map(str, read_mat(meta, "class_names"))) if meta else CLASS_NAMES
@@ -46,12 +46,12 @@ def read(root: Path) -> DatasetRecords:
         notes += unannotated(splits["test"], folder)
     elif folder.is_dir():
         number = len(images(folder))
-        notes += (f"{folder} has {number} photographs without labels, left out: {_TEST} is not there",)
+        notes += (f"{folder} has {number} images without labels, not used: {_TEST} is missing",)
     return DatasetRecords(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
 
 
 def _annotations(root: Path, name: str) -> Path | None:
-    """The file in `devkit/` or beside it; a browser may have added " (1)" to its name."""
+    """Return the file in `devkit/` or beside it; a browser may have added " (1)" to its name."""
     folders = [folder for folder in (unnested(root / "devkit"), root) if folder.is_dir()]
     for pattern in (name, f"{Path(name).stem} ([0-9]).mat", f"{Path(name).stem}([0-9]).mat"):
         for folder in folders:

@@ -1,6 +1,6 @@
 """Parquet files with the columns `image` and `label`, as on the Hugging Face Hub.
 
-Training reads image files, so `lightcars data prepare` writes the photographs out, byte for byte. The split
+Training reads image files, so `lightcars data prepare` extracts them, byte for byte. The split
 is the beginning of a file's name (`train-00000-of-00002.parquet`) or its folder (`train/0000.parquet`).
 """
 
@@ -33,14 +33,14 @@ _SUFFIXES = ((b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
-class Photograph:
-    """One row.
+class EncodedImage:
+    """One row: an encoded image with its label.
 
     Attributes:
-        where: it stands, for errors.
-        content: of the image file.
-        suffix: that such a file has.
-        label: class, counted from 0.
+        where: position of the row, for errors.
+        content: bytes of the image file.
+        suffix: file name suffix of its format.
+        label: class index, from 0.
     """
 
     where: str
@@ -51,13 +51,13 @@ class Photograph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParquetData:
-    """Parquet files that belong together.
+    """The parquet files of a data set.
 
     Attributes:
-        classes: names of the labels in order.
-        files: of each split, in order.
-        num_rows: of each split.
-        notes: what was left out or assumed.
+        classes: class names, by label.
+        files: files of each split, in order.
+        num_rows: number of rows of each split.
+        notes: what was not used or assumed.
     """
 
     classes: tuple[str, ...]
@@ -67,22 +67,22 @@ class ParquetData:
 
 
 def recognizes(root: Path) -> bool:
-    """Whether there are parquet files."""
+    """Return whether there are parquet files."""
     return any(True for pattern in _DEPTHS for _ in root.glob(pattern))
 
 
 def read(root: Path) -> NoReturn:
-    """Says how to make class folders of them."""
+    """Raise an error that says how to convert them to class folders."""
     raise DataError(
-        f"{root} holds parquet files; make class folders of them: lightcars data prepare {root} DST"
+        f"{root} contains parquet files; convert them to class folders: lightcars data prepare {root} DST"
     )
 
 
 def open_parquet(root: Path) -> ParquetData:
-    """Looks at the files' names and heads.
+    """Read the names and schemas of the files.
 
     Raises:
-        DataError: a file is missing, broken, or has other columns or classes.
+        DataError: a file is missing or corrupt, or has other columns or classes.
         MissingExtraError: pyarrow is not installed.
     """
     files, others = _files(root)
@@ -93,9 +93,9 @@ def open_parquet(root: Path) -> ParquetData:
     if len(lists) > 1:
         raise DataError(f"the parquet files of {root} have different lists of classes.")
     (listed,) = lists
-    notes = [f"parquet files of {', '.join(others)} are left out"] if others else []
+    notes = [f"parquet files of {', '.join(others)} are not used"] if others else []
     if listed is None:
-        notes.append("the labels come without names; they are taken to be in the devkit's order")
+        notes.append("the labels have no names; the order of the devkit is assumed")
     return ParquetData(
         classes=CLASS_NAMES if listed is None else _in_devkit_order(listed),
         files=files,
@@ -106,8 +106,8 @@ def open_parquet(root: Path) -> ParquetData:
     )
 
 
-def photographs(data: ParquetData, split: Split) -> Iterator[Photograph]:
-    """The rows of one split, in order; only some of them are in memory at a time.
+def encoded_images(data: ParquetData, split: Split) -> Iterator[EncodedImage]:
+    """Yield the rows of one split, in order; only some of them are in memory at a time.
 
     Raises:
         DataError: a row has no image, no label, or a label out of range.
@@ -121,13 +121,13 @@ def photographs(data: ParquetData, split: Split) -> Iterator[Photograph]:
                 number += 1
                 where = f"{path}, row {number}"
                 content = _content(row["image"], where)
-                yield Photograph(
+                yield EncodedImage(
                     where, content, _suffix(content), _label(row["label"], where, listed, data.classes)
                 )
 
 
 def _files(root: Path) -> tuple[dict[Split, tuple[Path, ...]], list[str]]:
-    """The files of each split, and the names of those that are no split."""
+    """Return the files of each split, and the names of other splits."""
     found: dict[Split, list[Path]] = {}
     others: set[str] = set()
     for path in sorted(path for pattern in _DEPTHS for path in root.glob(pattern)):
@@ -186,17 +186,17 @@ def _batches(head: Any, path: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def _class_list(path: Path, schema: Any) -> tuple[str, ...] | None:
-    """The names that the library `datasets` keeps beside the schema, in the order of the labels."""
+    """Return the class names that the library `datasets` stores in the schema metadata, by label."""
     try:
         kept = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         names = kept.get("info", {}).get("features", {}).get("label", {}).get("names")
     except (ValueError, AttributeError) as error:
-        raise DataError(f"{path} has a description that cannot be read ({error}).") from error
+        raise DataError(f"{path} has metadata that cannot be read ({error}).") from error
     return None if names is None else tuple(map(str, names))
 
 
 def _in_devkit_order(listed: tuple[str, ...]) -> tuple[str, ...]:
-    """`CLASS_NAMES` if all of them are listed, in whatever order; else the list."""
+    """Return `CLASS_NAMES` if all of them are listed, in any order; else the list."""
     try:
         if {class_index(name) for name in listed} == set(range(len(CLASS_NAMES))):
             return CLASS_NAMES
@@ -223,7 +223,7 @@ def _label(value: Any, where: str, listed: tuple[str, ...] | None, classes: tupl
 def _content(value: Any, where: str) -> bytes:
     content = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(content, bytes) or not content:
-        raise DataError(f"{where} has no image in it.")
+        raise DataError(f"{where} has no image.")
     return content
 
 

@@ -1,4 +1,4 @@
-"""Reading CSV files row by row, so that an error can name the row."""
+"""Reading CSV files row by row, so that errors name the row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightcars.errors import DataError
 
 
 def rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Where it is ("<file>, row 3") and the values of each row that is not empty.
+    """Yield the position ("<file>, row 3") and the values of each row that is not empty.
 
     Raises:
         DataError: the file cannot be read as comma-separated UTF-8 text.
@@ -32,12 +32,12 @@ def rows(path: Path) -> Iterator[tuple[str, list[str]]]:
 def named_rows(
     path: Path, columns: Mapping[str, Sequence[str]], required: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a file with a head, by our names of the columns.
+    """Yield the rows of a file with a head, as dictionaries by our names of the columns.
 
     Args:
-        path: of the file.
-        columns: our name of a column -> the names that it may have in the file.
-        required: our names of those that must be there.
+        path: path of the file.
+        columns: our name of a column -> its possible names in the file.
+        required: our names of the required columns.
 
     Raises:
         DataError: a column is missing, or a row has another number of values than the head.
@@ -60,7 +60,7 @@ def named_rows(
 
 
 def whole_number(text: str, where: str, what: str) -> int:
-    """The number that a cell holds; "14.0" is 14."""
+    """Parse a whole number; "14.0" is 14."""
     try:
         number = float(text)
         if number.is_integer():
@@ -71,7 +71,7 @@ def whole_number(text: str, where: str, what: str) -> int:
 
 
 def box_of(values: Sequence[str], where: str) -> Box | None:
-    """Left, top, right, bottom; None if all four cells are empty."""
+    """Parse left, top, right, bottom; None if all four cells are empty."""
     if not any(values):
         return None
     names = ("x1", "y1", "x2", "y2")
@@ -80,7 +80,11 @@ def box_of(values: Sequence[str], where: str) -> Box | None:
 
 
 def checked_box(box: Any, where: str) -> Box:
-    """A box whose right and bottom are not before its left and top."""
+    """Return the box if it is not empty.
+
+    Raises:
+        DataError: right is less than left, or bottom less than top.
+    """
     x1, y1, x2, y2 = box
     if x2 < x1 or y2 < y1:
         raise DataError(f"{where}: the box {x1}, {y1}, {x2}, {y2} is empty.")

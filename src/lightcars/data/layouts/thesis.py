@@ -1,10 +1,10 @@
-"""What the GhostNet thesis made of `car_ims/`: `train/` and `train_labels.csv`, the same for `test/`.
+"""The layout of the GhostNet thesis: `train/` and `train_labels.csv`, the same for `test/`.
 
     train/000001.jpg ...
     train_labels.csv    image_fname,class,bbox_x1,bbox_y1,bbox_x2,bbox_y2,class_name
 
-Columns are found by their names. `class` counts from 1, as in the thesis; `label` counts from 0. Label and
-box of a row belong to the file that the row names, whatever the order of rows and files.
+Columns are found by their names. `class` is from 1, as in the thesis; `label` from 0. Label and
+box of a row belong to the file that the row names; the order of rows does not matter.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 
 def recognizes(root: Path) -> bool:
-    """Whether this is how `root` is arranged."""
+    """Return whether `root` has this layout."""
     return (root / "train").is_dir() and _table(root, "train").is_file()
 
 
 def read(root: Path) -> DatasetRecords:
-    """The photographs that the tables name.
+    """Read the images of the tables.
 
     Raises:
-        DataError: a photograph is missing, named twice or of no known class, or a table is broken.
+        DataError: an image is missing, listed twice or of an unknown class, or a table is invalid.
     """
     classes = own_classes(root) or CLASS_NAMES
     splits: dict[Split, tuple[Sample, ...]] = {}
@@ -52,7 +52,7 @@ def read(root: Path) -> DatasetRecords:
             splits[split] = _labeled(table, folder, classes)
             notes += unannotated(splits[split], folder)
         elif folder.is_dir():
-            notes += (f"{folder} is left out: {table.name} is not there",)
+            notes += (f"{folder} is not used: {table.name} is missing",)
     return DatasetRecords(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
 
 
@@ -68,14 +68,14 @@ def _labeled(table: Path, folder: Path, classes: tuple[str, ...]) -> tuple[Sampl
             raise DataError(f"{where} names {path.name} a second time.")
         samples[path] = Sample(path, _label(row, where, classes), _box(row, where))
     if not samples:
-        raise DataError(f"{table} names no photograph.")
+        raise DataError(f"{table} lists no images.")
     found = tuple(samples.values())
     check_present(found, folder)
     return found
 
 
 def _label(row: Mapping[str, str], where: str, classes: tuple[str, ...]) -> int:
-    """From the number, the name or both; then they must agree."""
+    """Return the label, from the number, the name or both; then they must agree."""
     labels: dict[str, int] = {}
     for column, first in (("class", 1), ("label", 0)):
         text = row.get(column, "")
@@ -91,8 +91,8 @@ def _label(row: Mapping[str, str], where: str, classes: tuple[str, ...]) -> int:
     if not labels:
         raise DataError(f"{where} has no class.")
     if len(set(labels.values())) > 1:
-        said = ", ".join(f"{column} says {classes[label]}" for column, label in labels.items())
-        raise DataError(f"{where} contradicts itself: {said}.")
+        values = ", ".join(f"{column} is {classes[label]}" for column, label in labels.items())
+        raise DataError(f"{where} contradicts itself: {values}.")
     return next(iter(labels.values()))
 
 

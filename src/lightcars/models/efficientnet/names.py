@@ -82,7 +82,7 @@ def _lukemelas(config: EfficientNetConfig) -> Iterator[tuple[str, str]]:
 
 
 def _known(config: EfficientNetConfig) -> tuple[str, ...]:
-    """torchvision has no EfficientNet-Lite; lukemelas's names are those of its fork efficientnet_lite_pytorch."""
+    """torchvision has no EfficientNet-Lite; a fork of lukemelas's package, efficientnet_lite_pytorch, has it."""
     is_lite = config.activation != "silu" or config.squeeze_reduction != 4 or config.fixed_ends
     return ("timm", "lukemelas") if is_lite else ("timm", "torchvision", "lukemelas")
 

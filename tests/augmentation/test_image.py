@@ -1,4 +1,4 @@
-"""Sizes and augmentation: what they do to photographs, and what they leave alone."""
+"""Sizes and augmentation: what they do to images, and what they leave alone."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from lightcars.augmentation.photo import augmentation
+from lightcars.augmentation.image import augmentation
 from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square
@@ -67,14 +67,14 @@ def test_the_interpolation_is_the_one_asked_for():
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_augmentation_keeps_size_and_mode_and_changes_pixels(mode):
     image = noise(mode, (32, 32))
-    changed = augmentation(AugmentRecipe(), 32, 8).photo(image)
+    changed = augmentation(AugmentRecipe(), 32, 8).image(image)
     assert (changed.size, changed.mode) == (image.size, image.mode)
     assert changed.tobytes() != image.tobytes()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_augmentation_follows_the_generator(mode):
-    image, change = noise(mode, (32, 32)), augmentation(AugmentRecipe(), 32, 8).photo
+    image, change = noise(mode, (32, 32)), augmentation(AugmentRecipe(), 32, 8).image
     seeds = (1, 2, 1)
     first, second, again = (torch.manual_seed(seed) and change(image).tobytes() for seed in seeds)
     assert first == again
@@ -85,7 +85,7 @@ def test_augmentation_does_not_lose_the_car():
     image = Image.new("RGB", (96, 96), (120, 120, 120))
     for seed in range(20):
         torch.manual_seed(seed)
-        middle = np.asarray(augmentation(AugmentRecipe(), 32, 8).photo(image))[32:64, 32:64]
+        middle = np.asarray(augmentation(AugmentRecipe(), 32, 8).image(image))[32:64, 32:64]
         assert middle.min() > 60
         assert middle.max() < 200
 
@@ -94,4 +94,4 @@ def test_a_jitter_without_arguments_changes_nothing():
     """As torchvision's; the EfficientNet thesis had that one."""
     made = augmentation(AugmentRecipe(photos=({"ColorJitter": {}},)), 32, 8)
     assert made.jitter is None
-    assert made.photo.steps == ()
+    assert made.image.steps == ()

@@ -1,4 +1,4 @@
-"""The augmentation of training photographs that a recipe names."""
+"""The augmentation of training images that a recipe describes."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ class Augmentation:
     """A recipe's augmentation, ready to use.
 
     Attributes:
-        photo: of each photograph.
-        jitter: of a batch's colors; None leaves them.
-        erasing: of a normalized batch, one after the other.
-        mix: (N, C, H, W), (N,) labels -> the same, (N, classes) shares of the labels; None mixes nothing.
+        image: transforms of each image.
+        jitter: color jitter of a batch; None: no color jitter.
+        erasing: transforms of a normalized batch, in order.
+        mix: (N, C, H, W) and (N,) labels -> the mixed images and (N, classes) soft labels; None: no mixing.
     """
 
-    photo: ImageAugmentation
+    image: ImageAugmentation
     jitter: ColorJitter | None
     erasing: tuple[BatchErasing, ...]
     mix: v2.Transform | None
 
 
 def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Augmentation:
-    """Builds the transforms that a recipe names.
+    """Build the transforms of a recipe.
 
     Raises:
-        ConfigError: settings that torchvision's transform does not take.
+        ConfigError: torchvision's transform does not accept the settings.
     """
-    photos, jitter = list(recipe.photos), None
-    if photos and "ColorJitter" in photos[-1]:
-        settings = photos[-1]["ColorJitter"]
+    steps, jitter = list(recipe.photos), None
+    if steps and "ColorJitter" in steps[-1]:
+        settings = steps[-1]["ColorJitter"]
         if all(isinstance(value, int | float) for value in settings.values()):
-            jitter = _made(ColorJitter, settings) if any(settings.values()) else None
-            photos = photos[:-1]
+            jitter = _build(ColorJitter, settings) if any(settings.values()) else None
+            steps = steps[:-1]
     classes = {name: {"num_classes": num_classes} for name in ("MixUp", "CutMix")}
     erasing = tuple(BatchErasing(_transform(step, {})) for step in recipe.tensors)
     mixes = [_transform(step, classes) for step in recipe.batches]
     return Augmentation(
-        photo=ImageAugmentation(photos, resolution),
+        image=ImageAugmentation(steps, resolution),
         jitter=jitter,
         erasing=erasing,
         mix=v2.RandomChoice(mixes) if mixes else None,
@@ -61,35 +61,35 @@ def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Au
 
 @final
 class ImageAugmentation:
-    """A recipe's changes of one photograph: PIL image -> PIL image, at the resolution or a smaller one.
+    """A recipe's transforms of one image: PIL image -> PIL image, at the resolution or a smaller one.
 
-    Smaller is what a `RandomResizedCrop` cuts; without one the photograph is scaled down before all else.
+    A smaller resolution is the output size of `RandomResizedCrop`; without one the image is resized first.
     """
 
     def __init__(self, steps: Sequence[Step], resolution: int) -> None:
         self.steps = tuple(steps)
         self.resolution = resolution
         self.crops = any("RandomResizedCrop" in step for step in steps)
-        self._made = {resolution: self.at(resolution)}
+        self._transforms = {resolution: self.at(resolution)}
 
     def __call__(self, image: Image.Image, resolution: int | None = None) -> Image.Image:
         side = resolution or self.resolution
         if side != self.resolution and not self.crops:
             image = scaled_down(image, side)
-        if side not in self._made:
-            self._made[side] = self.at(side)
-        for step in self._made[side]:
+        if side not in self._transforms:
+            self._transforms[side] = self.at(side)
+        for step in self._transforms[side]:
             image = step(image)
         return image
 
     def at(self, side: int) -> tuple[v2.Transform, ...]:
-        """The steps as torchvision's transforms, for that resolution."""
+        """Return the steps as torchvision transforms for a resolution."""
         sizes = {"RandomResizedCrop": {"size": [side, side]}}
         return tuple(_transform(step, sizes) for step in self.steps)
 
 
 def scaled_down(image: Image.Image, resolution: int) -> Image.Image:
-    """PIL image -> the same as a square; torch's kernel for bytes takes half of Pillow's time."""
+    """Resize a PIL image to a square; torch's uint8 kernel takes half of Pillow's time."""
     pixels = torch.from_numpy(np.atleast_3d(np.array(image))).permute(2, 0, 1)[None]
     size = (resolution, resolution)
     smaller = F.interpolate(pixels, size, mode="bilinear", antialias=True)[0].permute(1, 2, 0)
@@ -98,11 +98,11 @@ def scaled_down(image: Image.Image, resolution: int) -> Image.Image:
 
 def _transform(step: Step, defaults: Mapping[str, Mapping[str, Any]]) -> v2.Transform:
     ((name, settings),) = step.items()
-    made: v2.Transform = _made(getattr(v2, name), {**defaults.get(name, {}), **settings})
-    return made
+    transform: v2.Transform = _build(getattr(v2, name), {**defaults.get(name, {}), **settings})
+    return transform
 
 
-def _made(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
+def _build(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
     try:
         return kind(**settings)
     except (TypeError, ValueError) as error:

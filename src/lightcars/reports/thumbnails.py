@@ -1,4 +1,4 @@
-"""Photographs inside a page: small, as text, read when they are wanted."""
+"""Thumbnails of images, embedded into a page as data URLs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from lightcars.errors import DataError
 from lightcars.models.images import read_image
 
 SIDE = 168
-"""Pixels of the longer side."""
+"""Maximum width and height in pixels."""
 QUALITY = 72
 
 
-class Photographs:
-    """Those of one data folder; None shows names only."""
+class Thumbnails:
+    """Thumbnails of the images of one data folder; None: names only."""
 
     def __init__(self, root: Path | None) -> None:
         self.root = root
 
     def show(self, path: str, *lines: str) -> str:
-        """A figure with the photograph and lines of text below it, or with its name if it is not there."""
+        """Return a figure with the image, or its name if it is not available, and lines of text below."""
         image = self._image(path)
         text = "<br>".join(escape(line) for line in lines)
         return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
@@ -48,16 +48,16 @@ def _thumbnail(path: Path) -> str:
     image.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=QUALITY)
-    return as_address("jpeg", buffer.getvalue())
+    return as_data_url("jpeg", buffer.getvalue())
 
 
 def grid_of(hits: NDArray[np.bool_]) -> str:
-    """(N,) -> an image of N pixels in a row as an address: black where it is False."""
+    """Return (N,) booleans as the data URL of an image of N pixels in a row, black where False."""
     buffer = io.BytesIO()
     Image.fromarray(np.where(hits, 255, 0).astype(np.uint8)[None]).save(buffer, format="PNG")
-    return as_address("png", buffer.getvalue())
+    return as_data_url("png", buffer.getvalue())
 
 
-def as_address(kind: str, content: bytes) -> str:
-    """Bytes of an image as the address that holds them."""
+def as_data_url(kind: str, content: bytes) -> str:
+    """Return the bytes of an image as a data URL."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,0 +1,36 @@
+"""Text from files and file names made safe to print: one line, no control characters. No torch."""
+
+from __future__ import annotations
+
+MAX_LENGTH = 600
+"""Characters of a message; a longer one is cut in the middle."""
+
+
+def one_line(text: object, *, max_length: int | None = None) -> str:
+    r"""Return a text as one printable line.
+
+    Line breaks, control characters (terminal escape sequences among them), characters that change the writing
+    direction and bytes of a file name that are not UTF-8 are shown as escapes such as `\n` and `\x1b`.
+
+    Args:
+        text: anything; its `str` is taken.
+        max_length: a longer text is cut in the middle, because its end often says what to do.
+
+    >>> one_line("a\nb"), one_line("\x1b[31mred"), one_line("caf\udce9.jpg")
+    ('a\\nb', '\\x1b[31mred', 'caf\\udce9.jpg')
+    >>> one_line("a long text", max_length=7)
+    'a l...t'
+    """
+    line = "".join(character if _is_printed(character) else _escaped(character) for character in str(text))
+    if max_length is None or len(line) <= max_length:
+        return line
+    end = (max_length - 3) // 3
+    return f"{line[: max_length - 3 - end]}...{line[len(line) - end :]}"
+
+
+def _is_printed(character: str) -> bool:
+    return character.isprintable() or character in "\u00a0\u200c\u200d\u3000"  # of names in some scripts
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
