@@ -1,13 +1,16 @@
-# A machine with Python 3.11 or newer and make is all that is needed.
+# Needs only Python 3.11 or newer, and make.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# As many processes as cores, of one thread each; the tests of a file stay together, as they share what is made.
+# One single-threaded process per core; the tests of a file stay together, because they share fixtures.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
+# Branch coverage of src/lightcars; `fail_under` in pyproject.toml is the gate.
+COVERAGE ?= --cov --cov-report=term
 
 .PHONY: help demo test test-all check docs clean
 
-help:  ## what there is
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/installed-demo: pyproject.toml
@@ -20,12 +23,12 @@ $(VENV)/installed-dev: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: $(VENV)/installed-demo  ## set up, list the models, fine-tune on drawn cars, predict; DATA=folder for photographs
+demo: $(VENV)/installed-demo  ## set up, list the models, fine-tune on synthetic cars, predict; DATA=folder for your images
 	$(BIN)/lightcars list
 	$(BIN)/lightcars demo $(if $(DATA),--data "$(DATA)")
 
-test: $(VENV)/installed-dev  ## set up and run the quick tests
-	$(PYTEST) -m "not slow"
+test: $(VENV)/installed-dev  ## set up and run the quick tests, with the coverage gate (COVERAGE= leaves it out)
+	$(PYTEST) -m "not slow" $(COVERAGE)
 
 test-all: $(VENV)/installed-dev  ## the slow tests too
 	$(PYTEST)
@@ -41,5 +44,5 @@ check: $(VENV)/installed-dev  ## lint, types, import contracts, docs, wheel
 docs: $(VENV)/installed-dev  ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
-clean:  ## remove what was made
+clean:  ## remove all build outputs
 	rm -rf $(VENV) build dist docs/_build

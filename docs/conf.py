@@ -11,6 +11,7 @@ html_theme = "furo"
 html_title = f"lightcars {__version__}"
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False  # Lightning's own are not valid reStructuredText here
 autodoc_default_options = {"members": True, "show-inheritance": False}
 napoleon_use_ivar = True
 myst_heading_anchors = 3

@@ -1,4 +1,4 @@
-"""What all tests share: a fixed seed, one thread, the reference figures, and two small tools."""
+"""Fixtures of all tests: a fixed seed, one thread, the reference values, and two small tools."""
 
 import os
 from contextlib import AbstractContextManager
@@ -14,31 +14,44 @@ ROOT = Path(__file__).parent.parent
 
 pytest_plugins = ["tests.fixtures.training_runs"]
 
+UNTRACED = ("benchmarks", "contracts", "docs", "parity")
+"""Folders whose tests export, compile and count whole models, which is slow under coverage's tracer.
+
+The folders named like rooms test the same code.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave tests of the untraced folders out of the coverage."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests") and item.path.parent.name in UNTRACED:
+            item.add_marker(pytest.mark.no_cover)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Small tensors gain nothing from more, and on a busy machine threads wait for each other."""
+    """More threads do not speed up small tensors, and on a busy machine they wait for each other."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def seed():
-    """Each test draws the same numbers, whatever ran before it."""
+    """Each test gets the same random numbers, in any order of tests."""
     torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
-    """The folder of reference figures and golden tensors; tests that need it are skipped without it."""
+    """The folder of reference values and golden tensors; tests that need it are skipped without it."""
     folder = Path(os.environ.get("LIGHTCARS_SHARED", ROOT.parent / "shared")) / "reference"
     if not folder.is_dir():
-        pytest.skip(f"{folder} is not there")
+        pytest.skip(f"{folder} does not exist")
     return folder
 
 
 @pytest.fixture
 def randomize_norms():
-    """Gives every batch norm of a model weights and statistics that are not the identity's."""
+    """Give every batch norm of a model weights and statistics that differ from the identity."""
 
     def randomize(model: nn.Module) -> nn.Module:
         for module in model.modules():
@@ -53,7 +66,7 @@ def randomize_norms():
 
 
 class NoRealMemory(TorchDispatchMode):
-    """Fails as soon as an operator makes a tensor of more than `limit_bytes` that is not on meta."""
+    """Fail as soon as an operator allocates a tensor of more than `limit_bytes` that is not on meta."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__()
@@ -64,13 +77,13 @@ class NoRealMemory(TorchDispatchMode):
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor) and leaf.device.type != "meta":
                 size = leaf.untyped_storage().nbytes()
-                assert size <= self.limit_bytes, f"{func} made {size} bytes of real memory"
+                assert size <= self.limit_bytes, f"{func} allocated {size} bytes of real memory"
         return result
 
 
 @pytest.fixture
 def no_real_memory():
-    """A context in which only tensors on meta may be large."""
+    """A context in which only tensors on the meta device may be large."""
 
     def forbid(limit_bytes: int = 2**20) -> AbstractContextManager:
         return NoRealMemory(limit_bytes)

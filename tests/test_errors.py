@@ -1,4 +1,4 @@
-"""Every error of ours is also a built-in one, and its message says what to do."""
+"""Every exception derives from LightcarsError and from a built-in exception."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ OURS = [
 
 
 @pytest.mark.parametrize("kind", [kind for kind in OURS if kind is not LightcarsError])
-def test_every_error_is_ours_and_a_built_in(kind):
+def test_every_error_is_ours_and_builtin(kind):
     assert issubclass(kind, LightcarsError)
     built_ins = [base for base in kind.__mro__ if base.__module__ == "builtins"]
     assert built_ins[0] not in (Exception, BaseException, object)

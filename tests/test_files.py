@@ -1,5 +1,6 @@
-"""Files are written whole or not at all."""
+"""Files are written completely or not at all."""
 
+import json
 import os
 import stat
 
@@ -64,19 +65,19 @@ def test_old_file_stays_in_place_while_the_new_one_is_written(tmp_path):
     path = tmp_path / "note.txt"
     path.write_text("old")
     with replacing(path) as temporary:
-        assert temporary.parent == path.parent, "on the same disk, or it could not take the place at once"
+        assert temporary.parent == path.parent, "on the same disk, so that the move is atomic"
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
 
 
-def test_file_where_a_folder_should_be(tmp_path):
+def test_a_file_instead_of_a_folder(tmp_path):
     (tmp_path / "folder").write_text("")
     with pytest.raises(RunError, match="cannot write"):
         write_text(tmp_path / "folder" / "note.txt", "new")
 
 
-def test_folder_where_the_file_should_be(tmp_path):
+def test_a_folder_instead_of_a_file(tmp_path):
     (tmp_path / "note.txt").mkdir()
     with pytest.raises(RunError, match="cannot write"):
         write_text(tmp_path / "note.txt", "new")
@@ -88,7 +89,7 @@ def test_permissions_follow_the_umask(tmp_path, mask, mode):
     before = os.umask(mask)
     try:
         write_text(tmp_path / "note.txt", "new")
-        assert os.umask(mask) == mask, "it reads the mask and puts it back"
+        assert os.umask(mask) == mask, "the mask is restored"
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "note.txt").stat().st_mode) == mode
@@ -127,9 +128,15 @@ def test_nothing_staged_is_left_after_a_failure(tmp_path, error):
     assert names(tmp_path) == ["mine.txt"]
 
 
-def test_staging_where_nothing_can_be_written(tmp_path):
+def test_staging_without_write_access(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match=r"cannot write to .*file"), staging(tmp_path / "file"):
         pass
     with pytest.raises(RunError, match=r"cannot write to .*inner"), staging(tmp_path / "file" / "inner"):
         pass
+
+
+def test_bytes_of_a_file_name_become_escapes(tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    write_text(tmp_path / "a.json", json.dumps({"name": name}, ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": name}

@@ -1,4 +1,4 @@
-"""`import lightcars` is quick: nothing heavy is loaded before it is used."""
+"""`import lightcars` is fast: heavy packages are imported on first use."""
 
 import importlib
 import importlib.util
@@ -13,7 +13,7 @@ HEAVY = ("torch", "torchvision", "typer", "rich", "lightning", "safetensors", "f
 
 
 def loaded_after(code: str) -> set[str]:
-    """Which of the heavy packages a fresh interpreter has loaded after `code`."""
+    """Return the heavy packages that a fresh interpreter has imported after `code`."""
     report = f"import sys; {code}; print(*[name for name in {HEAVY} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
     return set(ran.stdout.split())
@@ -40,7 +40,7 @@ def test_building_and_counting_load_torch_only():
     assert loaded & {"torch", "torchvision", "typer", "rich", "lightning", "fvcore"} == {"torch"}
 
 
-def test_a_prediction_loads_neither_torchvision_nor_what_trains():
+def test_a_prediction_loads_neither_torchvision_nor_lightning():
     loaded = loaded_after(
         "import pathlib, tempfile; from PIL import Image; from lightcars import predict;"
         "photo = pathlib.Path(tempfile.mkdtemp()) / 'a.png'; Image.effect_noise((64, 48), 90).save(photo);"
@@ -53,18 +53,18 @@ def test_dir_shows_the_public_names():
     assert dir(lightcars) == sorted(lightcars.__all__)
 
 
-def test_public_names_are_the_lazily_known_ones():
+def test_public_names_are_those_of_the_lazy_table():
     assert set(lightcars.__all__) == {*lightcars._MODULES, "__version__"}
     assert lightcars.__all__ == sorted(lightcars.__all__)
 
 
 @pytest.mark.parametrize("name", sorted(lightcars._MODULES))
-def test_public_name_is_there(name):
+def test_public_name_exists(name):
     module = f"lightcars.{lightcars._MODULES[name]}"
     value = getattr(lightcars, name)
     assert value is getattr(importlib.import_module(module), name)
     assert value.__doc__
-    assert vars(lightcars)[name] is value, "kept, so that the next use is a plain look-up"
+    assert vars(lightcars)[name] is value, "kept, so that the next access is a plain look-up"
 
 
 @pytest.mark.parametrize("name", ["efficentnet", "cars_", "_private", "__path_hooks__"])

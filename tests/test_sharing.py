@@ -1,4 +1,4 @@
-"""The layout of the Hub: what `save_pretrained` writes, and the entry points of `torch.hub`."""
+"""Files of `save_pretrained` in the layout of the Hub, and the entry points of `torch.hub`."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def model():
     return ghostnet(width=0.1, out_channels=16, num_classes=3)
 
 
-def test_a_card_that_the_hub_reads(model, tmp_path):
+def test_the_hub_parses_the_card(model, tmp_path):
     training = Training(
         data="eight drawn cars",
         recipe={"epochs": 3},
@@ -51,15 +51,15 @@ def test_a_card_that_the_hub_reads(model, tmp_path):
         assert text in card.text, text
 
 
-def test_the_license_of_weights_goes_on_with_them(tmp_path):
+def test_the_license_of_the_weights_is_kept(tmp_path):
     ours = lightcars.ghostnet(weights="cars196")
     assert ours.origin.license == "non-commercial"
     ours.reset_classifier(3)
     card = ModelCard.load(lightcars.save_pretrained(ours, tmp_path / "m") / "README.md")
     assert (card.data.license, card.data.license_name) == ("other", "non-commercial")
     assert "for non-commercial research only" in card.text
-    said = Training(license="mit")
-    card = ModelCard.load(lightcars.save_pretrained(ours, tmp_path / "m", training=said) / "README.md")
+    training = Training(license="mit")
+    card = ModelCard.load(lightcars.save_pretrained(ours, tmp_path / "m", training=training) / "README.md")
     assert (card.data.license, card.data.license_name) == ("mit", None)
 
 
@@ -69,7 +69,7 @@ def test_a_card_says_the_temperature(model, tmp_path):
     assert "by the temperature 0.6123 before the softmax" in text
 
 
-def test_a_card_says_nothing_that_is_not_known(model, tmp_path):
+def test_a_card_leaves_out_what_is_unknown(model, tmp_path):
     card = ModelCard.load(lightcars.save_pretrained(model, tmp_path / "m") / "README.md")
     assert card.data.license is None
     assert "Not stated." in card.text
@@ -77,32 +77,32 @@ def test_a_card_says_nothing_that_is_not_known(model, tmp_path):
         assert section not in card.text
 
 
-def test_many_classes_are_not_all_shown(tmp_path):
+def test_only_some_of_many_classes_are_listed(tmp_path):
     model = ghostnet(width=0.1, out_channels=16, num_classes=30)
     folder = lightcars.save_pretrained(model, tmp_path / "m", classes=[f"c{n}" for n in range(30)])
     assert "c9, and 20 more in config.json." in (folder / "README.md").read_text()
 
 
-def test_what_is_saved_comes_back(model, tmp_path):
+def test_saved_models_load_again(model, tmp_path):
     again = lightcars.from_pretrained(lightcars.save_pretrained(model, tmp_path / "m"))
     assert again.config == model.config
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
 
 
-def test_what_is_not_there(tmp_path):
+def test_missing_sources(tmp_path):
     with pytest.raises(DownloadError, match="neither a folder nor a repository"):
         lightcars.from_pretrained("no such thing")
     with pytest.raises(CheckpointError, match="it holds none"):
         lightcars.from_pretrained(tmp_path)
 
 
-def test_a_timm_architecture_that_is_not_here(model, tmp_path):
+def test_an_unknown_timm_architecture(model, tmp_path):
     lightcars.save(model, tmp_path)
     (tmp_path / "config.json").write_text(
         '{"architecture": "resnet18", "pretrained_cfg":'
         ' {"input_size": [3, 224, 224], "mean": [0, 0, 0], "std": [1, 1, 1]}}'
     )
-    with pytest.raises(CheckpointError, match="architecture 'resnet18', which is not here"):
+    with pytest.raises(CheckpointError, match="architecture 'resnet18', which this library does not have"):
         lightcars.from_pretrained(tmp_path)
 
 

@@ -82,6 +82,10 @@ class CountingError(LightcarsError, RuntimeError):
     """The operations of a model cannot be counted."""
 
 
+class CountingWarning(UserWarning):
+    """An operator of the model may multiply, but has no count."""
+
+
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """The hint for a misspelt word, " Did you mean ...?", or nothing if no known word is near."""
     near = get_close_matches(str(word), list(known), n=3, cutoff=0.6)

@@ -81,6 +81,9 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, completely or not at all."""
+    r"""Write `text` as UTF-8, completely or not at all.
+
+    Bytes of a file name that are not UTF-8 become escapes such as `\udce9`, as JSON has them.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")

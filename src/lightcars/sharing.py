@@ -32,12 +32,12 @@ NON_COMMERCIAL = "non-commercial"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """What a model card says of how the weights were made. What is not known is left out.
+    """Training details for a model card; what is None is left out.
 
     Attributes:
         data: the data set and split.
         recipe: settings of the training.
-        metrics: figures, by name with their unit ("val_top1_percent"), such as `FinetuneResult.metrics`.
+        metrics: by name with their unit ("val_top1_percent"), such as `FinetuneResult.metrics`.
         license: of the weights, as the Hub names it ("apache-2.0", "cc-by-nc-4.0"); None takes that of the
             catalog's weights that the model has (`model.origin`).
         notes: anything that a user should know, in Markdown.
@@ -58,11 +58,11 @@ def save_pretrained(
     classes: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Path:
-    """Writes what `save` writes, and a model card, in the layout of the Hugging Face Hub.
+    """Write what `save` writes, and a model card, in the layout of the Hugging Face Hub.
 
     Args:
         model: one of this library's.
-        folder: made if it is not there; a checkpoint in it is replaced.
+        folder: created if needed; a checkpoint in it is replaced.
         training: what the card says of the training.
         classes, preprocessing: as for `save`.
 
@@ -81,10 +81,10 @@ def from_pretrained(
     *,
     revision: str | None = None,
     token: str | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
 ) -> ImageModel:
-    """A model from a repository on the Hub or from a folder, built as its `config.json` says.
+    """Load a model from a repository on the Hub or from a folder, built as its `config.json` says.
 
     Args:
         name: "owner/name", "owner/name@revision" or a folder; ours or timm's.
@@ -94,7 +94,7 @@ def from_pretrained(
 
     Raises:
         DownloadError: it cannot be fetched.
-        CheckpointError: it is broken, or of an architecture that is not here.
+        CheckpointError: it is corrupt, or of an unknown architecture.
     """
     folder = Path(name).expanduser()
     if folder.is_dir() and revision is not None:
@@ -109,7 +109,9 @@ def from_pretrained(
     if architecture is None:
         return load(folder, device=device, dtype=dtype)
     if architecture not in MODELS:
-        raise CheckpointError(f"{name} is of timm's architecture {architecture!r}, which is not here.")
+        raise CheckpointError(
+            f"{name} is of timm's architecture {architecture!r}, which this library does not have."
+        )
     return load_pretrained(architecture, folder, {}, device=device, dtype=dtype)
 
 
@@ -122,7 +124,7 @@ def push_to_hub(
     token: str | None = None,
     message: str = "Upload model",
 ) -> str:
-    """Uploads a model with its card; the repository is made if it is not there.
+    """Upload a model with its card; the repository is created if needed.
 
     Args:
         model: one of this library's; its `classes` and `preprocessing` go with it.
@@ -152,7 +154,10 @@ def push_to_hub(
 
 
 def model_card(model: ImageModel, config: Mapping[str, Any], training: Training) -> str:
-    """The card in Markdown, with the header that the Hub reads. `config` is the content of `config.json`."""
+    """Return the card in Markdown, with the header that the Hub reads.
+
+    `config` is the content of `config.json`.
+    """
     from huggingface_hub import ModelCardData
 
     terms = training.license or (None if model.origin is None else model.origin.license)
@@ -167,7 +172,7 @@ def model_card(model: ImageModel, config: Mapping[str, Any], training: Training)
     parts = [
         f"---\n{header.to_yaml()}\n---",
         f"# {type(model).__name__}",
-        markdown_table(("figure", "value"), _figures(model, config)),
+        markdown_table(("metric", "value"), _costs(model, config)),
         '```python\nimport lightcars\n\nmodel = lightcars.from_pretrained("owner/name")\n'
         "transform = lightcars.transforms_for(model)\n```",
         _section("Preprocessing", _pairs(config["preprocessing"]) or "Not stated."),
@@ -182,7 +187,7 @@ def model_card(model: ImageModel, config: Mapping[str, Any], training: Training)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _figures(model: ImageModel, config: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _costs(model: ImageModel, config: Mapping[str, Any]) -> list[tuple[str, ...]]:
     from lightcars.counters.flops import count_flops  # with torch's compiler, which takes a second
 
     side = (config["preprocessing"] or {}).get("resolution") or model.config.resolution
@@ -212,12 +217,12 @@ def _pairs(values: Mapping[str, Any] | None) -> str | None:
 
 
 def _metrics(training: Training) -> str | None:
-    """The figures, and what to think of them if the test split chose the epoch."""
-    figures = _pairs(training.metrics)
+    """Return the metrics, with a warning if the test split chose the epoch."""
+    shown = _pairs(training.metrics)
     chosen = training.metrics.get("selected_on"), training.recipe.get("select_on")
-    if figures is None or "test" not in chosen:
-        return figures
-    return f"{figures}\n\nThe test split chose the epoch, so these figures are too good."
+    if shown is None or "test" not in chosen:
+        return shown
+    return f"{shown}\n\nThe test split chose the epoch, so these metrics are too good."
 
 
 def _classes(names: Sequence[str] | None) -> str | None:

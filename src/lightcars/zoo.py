@@ -1,4 +1,4 @@
-"""Models by name: the registry, the builder and the user's changes brought together."""
+"""Create models by name."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ __all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
 
 
 class ModelChanges(EfficientNetChanges, GhostNetChanges, total=False):
-    """What `create_model` takes by keyword: the settings of all families, of which each has its own."""
+    """Keyword arguments of `create_model`: the settings of all families, of which each has its own."""
 
 
 def create_model(
     name: str,
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[ModelChanges],
 ) -> ImageModel:
-    """A registered model, with fresh weights in training mode or with given ones in evaluation mode.
+    """Create a registered model, in training mode with new weights or in evaluation mode with given ones.
 
     Args:
         name: one of `list_models()`.
         weights: a tag of `list_weights(name)` ("imagenet", "torchvision", "ns_jft", ...), a repository on
             the Hugging Face Hub ("owner/name", "owner/name@revision"), a folder, or a `.safetensors` or
             PyTorch file of lightcars, timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis.
-        device: where the weights are made or loaded to, directly.
-        dtype: of its floating-point tensors; None is float32.
+        device: where the weights are initialized or loaded to, directly; None is torch's default device.
+        dtype: of its floating-point tensors; None is torch's default dtype.
         changes: settings that replace the registered ones: `num_classes`, `img_channels`, `dropout`,
             `out_channels`, `width`, `resolution`, and those of the family's config. With `weights`, settings
             that are left out are the weights' own; another `num_classes`, `img_channels` or `out_channels`
@@ -64,11 +64,11 @@ def efficientnet(
     variant: str = "b0",
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[EfficientNetChanges],
 ) -> EfficientNet:
-    """An EfficientNet: (N, img_channels, H, W) -> (N, num_classes).
+    """Create an EfficientNet: (N, img_channels, H, W) -> (N, num_classes).
 
     Args:
         variant: "b0" to "b7", the published sizes, or "lite0" to "lite4".
@@ -91,11 +91,11 @@ def ghostnet(
     variant: str | None = None,
     *,
     weights: str | Path | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     **changes: Unpack[GhostNetChanges],
 ) -> GhostNet:
-    """A GhostNet: (N, img_channels, H, W) -> (N, num_classes).
+    """Create a GhostNet: (N, img_channels, H, W) -> (N, num_classes).
 
     Args:
         variant: "050", "100" or "130" (Huawei's widths), or "thesis" (the form of the 2020 thesis); None is
@@ -116,7 +116,7 @@ def ghostnet(
 def _make(
     name: str,
     weights: str | Path | None,
-    device: str | torch.device,
+    device: str | torch.device | None,
     dtype: torch.dtype | None,
     changes: dict[str, Any],
 ) -> ImageModel:

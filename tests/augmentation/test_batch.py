@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from lightcars.augmentation.batch import Affine, BatchAugmentation, Flip, drawn, in_batches
+from lightcars.augmentation.batch import Affine, BatchAugmentation, Flip, in_batches, random_numbers
 from lightcars.augmentation.image import augmentation
 from lightcars.recipes.recipe import THESIS_STEPS, AugmentRecipe
 
@@ -21,7 +21,7 @@ EVERYTHING = (
 
 
 def made(*steps, resolution: int = 32) -> BatchAugmentation:
-    return BatchAugmentation(augmentation(AugmentRecipe(photos=steps), resolution, 8).image)
+    return BatchAugmentation(augmentation(AugmentRecipe(images=steps), resolution, 8).image)
 
 
 def pixels(side: int = 40, channels: int = 3) -> torch.Tensor:
@@ -32,7 +32,7 @@ def pixels(side: int = 40, channels: int = 3) -> torch.Tensor:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("number", [1, 3, 6])
-def test_a_photograph_is_the_same_in_any_batch(number, channels):
+def test_an_image_is_the_same_in_any_batch(number, channels):
     change, images = made(*EVERYTHING[:number]), pixels(channels=channels)
     whole = change(images, SEEDS, 32)
     assert (whole.shape, whole.dtype) == ((8, channels, 32, 32), torch.uint8)
@@ -42,7 +42,7 @@ def test_a_photograph_is_the_same_in_any_batch(number, channels):
     assert all(not torch.equal(one, two) for one, two in zip(whole, other, strict=True))
 
 
-def test_neither_torchs_generator_nor_the_photographs_are_touched():
+def test_neither_torchs_generator_nor_the_images_are_touched():
     images, before = pixels(), torch.random.get_rng_state()
     copy = images.clone()
     made(*EVERYTHING)(images, SEEDS)
@@ -122,12 +122,12 @@ def test_settings_that_a_form_does_not_know_keep_a_step_out_of_it(step, known):
     assert in_batches(step) is known
 
 
-def test_steps_of_a_photograph_do_not_share_their_numbers():
+def test_steps_of_an_image_do_not_share_their_numbers():
     """Twice the same step gives two draws."""
-    table = drawn(SEEDS, 4)
+    table = random_numbers(SEEDS, 4)
     assert ((table >= 0) & (table < 1)).all()
     assert len(table.unique()) == 32
-    assert torch.equal(drawn(SEEDS[3:4], 4)[0], table[3])
+    assert torch.equal(random_numbers(SEEDS[3:4], 4)[0], table[3])
     images = pixels().repeat(20, 1, 1, 1)
     seeds = torch.arange(160)
     twice = made({"RandomHorizontalFlip": {}}, {"RandomHorizontalFlip": {}}, resolution=40)(images, seeds)

@@ -45,7 +45,7 @@ def test_each_change_of_color_is_torchvisions(change, value):
     assert torch.equal(images, before)
 
 
-def test_jitter_draws_for_each_photograph_within_its_range():
+def test_jitter_draws_for_each_image_within_its_range():
     images = torch.full((400, 1, 2, 2), 0.5)
     torch.manual_seed(0)
     values = ColorJitter(brightness=0.2)(images)[:, 0, 0, 0]
@@ -68,7 +68,7 @@ def test_jitter_is_as_strong_as_torchvisions():
 @pytest.mark.parametrize("channels", [3, 1])
 @pytest.mark.parametrize("number", [1, 4, 7])
 @pytest.mark.parametrize("cached", [1, 2 * 3 * 8 * 9, 10**9])
-def test_a_few_photographs_at_a_time_are_jittered_as_the_whole_batch(channels, number, cached, monkeypatch):
+def test_a_few_images_at_a_time_are_jittered_as_the_whole_batch(channels, number, cached, monkeypatch):
     pixels = torch.randint(0, 256, (number, channels, 8, 9), dtype=torch.uint8)
     torch.manual_seed(0)
     whole = C50(pixels.float() / 255)
@@ -99,4 +99,4 @@ def test_factors_are_never_negative_and_impossible_ranges_are_refused():
     assert ColorJitter(brightness=3.0)(torch.rand(200, 3, 4, 4)).min() >= 0
     for settings in ({"brightness": -0.1}, {"hue": 0.6}):
         with pytest.raises(ConfigError, match="ColorJitter does not take"):
-            augmentation(AugmentRecipe(photos=({"ColorJitter": settings},)), 32, 8)
+            augmentation(AugmentRecipe(images=({"ColorJitter": settings},)), 32, 8)

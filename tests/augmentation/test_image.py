@@ -31,14 +31,14 @@ def halves(width: int, height: int) -> Image.Image:
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("size", [(60, 40), (40, 60), (32, 32), (7, 90)])
 @pytest.mark.parametrize("resize", ["squash", "crop"])
-def test_any_photograph_becomes_a_square(mode, size, resize):
+def test_any_image_becomes_a_square(mode, size, resize):
     fitted = fit_square(Preprocessing(resolution=32, mean=RGB_MEAN, std=RGB_STD, resize=resize))(
         noise(mode, size)
     )
     assert (fitted.size, fitted.mode) == ((32, 32), mode)
 
 
-def test_squash_keeps_the_whole_photograph():
+def test_squash_keeps_the_whole_image():
     fitted = np.asarray(fit_square(RGB)(halves(96, 32)))
     assert fitted[:, 0].max() < 10
     assert fitted[:, -1].max() < 10
@@ -92,6 +92,6 @@ def test_augmentation_does_not_lose_the_car():
 
 def test_a_jitter_without_arguments_changes_nothing():
     """As torchvision's; the EfficientNet thesis had that one."""
-    made = augmentation(AugmentRecipe(photos=({"ColorJitter": {}},)), 32, 8)
+    made = augmentation(AugmentRecipe(images=({"ColorJitter": {}},)), 32, 8)
     assert made.jitter is None
     assert made.image.steps == ()

@@ -10,8 +10,8 @@ from torchvision.transforms.v2 import functional
 from lightcars.augmentation.resampling import (
     BOX_CHANCES,
     affine_matrix,
-    drawn_boxes,
     largest_box,
+    random_boxes,
     resampled,
     warped,
 )
@@ -71,7 +71,7 @@ def same_distribution(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 )
 def test_boxes_are_spread_as_torchvisions_crops(size, settings):
     made = v2.RandomResizedCrop(32, **settings)
-    boxes, fits = drawn_boxes(chances(3000), size, made.scale, made.ratio)
+    boxes, fits = random_boxes(chances(3000), size, made.scale, made.ratio)
     ours = torch.where(fits[:, None], boxes, largest_box(size, made.ratio))
     torch.manual_seed(0)
     image = torch.empty(1, *size)
@@ -84,7 +84,7 @@ def test_boxes_are_spread_as_torchvisions_crops(size, settings):
 
 def test_boxes_are_spread_as_torchvisions_erasing():
     made, size = v2.RandomErasing(p=1.0, scale=(0.02, 0.9)), (40, 48)
-    boxes, fits = drawn_boxes(chances(3000), size, made.scale, made.ratio, tall=True)
+    boxes, fits = random_boxes(chances(3000), size, made.scale, made.ratio, tall=True)
     torch.manual_seed(0)
     image = torch.empty(3, *size)
     params = [made.make_params([image]) for _ in range(3000)]
@@ -97,7 +97,7 @@ def test_boxes_are_spread_as_torchvisions_erasing():
 def test_where_no_box_fits_the_middle_is_cut_as_torchvision_does(ratio):
     made = v2.RandomResizedCrop(32, scale=(0.999, 1.0), ratio=ratio)
     size = (40, 48)
-    _, fits = drawn_boxes(chances(200), size, (3.0, 4.0), ratio)
+    _, fits = random_boxes(chances(200), size, (3.0, 4.0), ratio)
     assert not fits.any()
     made.scale = (3.0, 4.0)
     theirs = list(made.make_params([torch.empty(1, *size)]).values())
@@ -108,11 +108,11 @@ def test_the_first_of_the_tries_that_fit_is_taken():
     row = torch.full((1, 10, 4), 0.5, dtype=torch.float64)
     row[0, :2, 0] = 1.0  # twice the area of the image
     row[0, 2, 2:] = 0.0
-    boxes, fits = drawn_boxes(row.view(1, -1), (40, 40), (0.0, 2.0), (1.0, 1.0))
+    boxes, fits = random_boxes(row.view(1, -1), (40, 40), (0.0, 2.0), (1.0, 1.0))
     assert fits.tolist() == [True]
     assert boxes.tolist() == [[0, 0, 40, 40]]
     row[0, :, 0] = 0.25
-    (box,) = drawn_boxes(row.view(1, -1), (40, 40), (0.0, 2.0), (1.0, 1.0))[0].tolist()
+    (box,) = random_boxes(row.view(1, -1), (40, 40), (0.0, 2.0), (1.0, 1.0))[0].tolist()
     assert box == [6, 6, 28, 28]
 
 

@@ -46,7 +46,7 @@ def test_each_operation_is_torchvisions_at_every_strength_and_sign(name, channel
         assert apart.float().mean() < 0.1
 
 
-def test_each_photograph_of_a_batch_has_its_own_operation_and_the_given_batch_stays():
+def test_each_image_of_a_batch_has_its_own_operation_and_the_given_batch_stays():
     images = pixels(3, 42)
     before = images.clone()
     kinds, bins, signs = [*range(14)] * 3, [9] * 14 + [18] * 14 + [30] * 14, [0.9] * 42

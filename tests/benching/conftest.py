@@ -14,6 +14,6 @@ def tiny():
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def no_warm_up(monkeypatch):
     monkeypatch.setattr(timing, "WARM_UP_S", 0.0)
     monkeypatch.setattr(timing, "LEAST_CALLS", 3)

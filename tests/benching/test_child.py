@@ -7,18 +7,19 @@ from torch import nn
 
 from lightcars import save
 from lightcars.benching import child
-from lightcars.deploy.measuring import Check
+from lightcars.deploy.reference import Reference
 from lightcars.errors import ConfigError
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 
 
 @pytest.fixture
-def task(tiny, tmp_path, impatient):
+def task(tiny, tmp_path, no_warm_up):
     def make(**changes) -> dict[str, object]:
         usual = {
             "weights": str(save(tiny, tmp_path / "weights")),
-            "judged": True,
+            "kind": "checkpoint",
+            "untrained": False,
             "folder": str(tmp_path),
             "engine": "torch",
             "precision": "fp32",
@@ -26,7 +27,7 @@ def task(tiny, tmp_path, impatient):
             "resolution": 32,
             "threads": 1,
             "device": "cpu",
-            "layout": None,
+            "memory_format": None,
             "seconds": 1e-3,
             "calibration": None,
         }
@@ -43,9 +44,9 @@ def test_an_engine_is_set_up_and_compared(task, engine):
     assert found["setup_s"] > 0
 
 
-def test_int8_is_judged_by_photographs(task, tiny, tmp_path, monkeypatch):
+def test_int8_is_verified_on_images(task, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(tiny, "preprocessing", Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.2,) * 3))
-    folder = tmp_path / "photographs"
+    folder = tmp_path / "images"
     folder.mkdir()
     for shade in range(8):
         Image.new("RGB", (40, 40), (shade * 30, 90, 200 - shade * 20)).save(folder / f"{shade}.png")
@@ -55,26 +56,27 @@ def test_int8_is_judged_by_photographs(task, tiny, tmp_path, monkeypatch):
     assert -100 <= found["top1_change_percent"] <= 0
 
 
-def test_answers_that_differ_are_told_with_the_difference(task, monkeypatch):
-    monkeypatch.setattr(Check, "difference", lambda *_: 0.5)
+def test_outputs_that_differ_are_reported(task, monkeypatch):
+    monkeypatch.setattr(Reference, "difference", lambda *_: 0.5)
     found = child.set_up(task())
     assert found["difference"] == 0.5
-    assert found["problem"].startswith("answers differ by 5.0e-01 of the largest logit")
-    unjudged = child.set_up(task(judged=False))
-    assert (unjudged["difference"], unjudged["problem"]) == (0.5, None)
+    assert found["problem"].startswith("outputs differ by 5.0e-01 of the largest logit")
+    untrained = child.set_up(task(untrained=True))
+    assert (untrained["difference"], untrained["eager_difference"], untrained["limit"]) == (0.5, 0.5, 0.9)
+    assert untrained["problem"] is None
 
 
 @pytest.mark.parametrize("difference", [float("nan"), float("inf")])
-def test_answers_that_are_no_numbers(task, monkeypatch, difference):
-    """They are told whatever the weights are, and JSON has no word for them."""
-    monkeypatch.setattr(Check, "difference", lambda *_: difference)
-    found = child.set_up(task(judged=False))
+def test_outputs_that_are_not_finite(task, monkeypatch, difference):
+    """JSON has no NaN and no infinity; untrained weights are no excuse."""
+    monkeypatch.setattr(Reference, "difference", lambda *_: difference)
+    found = child.set_up(task(untrained=True))
     assert found["difference"] is None
-    assert found["problem"].startswith(f"answers differ by {difference:.1e} of the largest logit")
+    assert found["problem"].startswith(f"outputs differ by {difference:.1e} of the largest logit")
 
 
 @pytest.mark.parametrize(("engine", "precision"), [("eager", "fp32"), ("eager", "bf16"), ("torch", "fp32")])
-def test_predictions_are_measured(task, engine, precision, monkeypatch):
+def test_inference_is_measured(task, engine, precision, monkeypatch):
     shapes = []
     forward = nn.Module.__call__
 
@@ -93,8 +95,8 @@ def test_predictions_are_measured(task, engine, precision, monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
-def test_training_steps_are_measured(task, monkeypatch, precision, layout):
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_training_steps_are_measured(task, monkeypatch, precision, memory_format):
     seen = []
     step = torch.optim.AdamW.step
 
@@ -116,21 +118,21 @@ def test_training_steps_are_measured(task, monkeypatch, precision, layout):
         lambda logits, labels: dtypes.append(logits.dtype) or cross_entropy(logits, labels),
     )
     monkeypatch.setattr(torch.optim.AdamW, "step", watched)
-    found = child.train(task(batch=4, layout=layout, precision=precision))
+    found = child.train(task(batch=4, memory_format=memory_format, precision=precision))
     assert found["calls"] == 3
-    assert set(seen) == {(True, layout == "channels_last")}
+    assert set(seen) == {(True, memory_format == "channels_last")}
     assert set(dtypes) == {torch.bfloat16 if precision == "bf16" else torch.float32}
 
 
 def test_training_without_classes(tiny, task, tmp_path):
     tiny.reset_classifier(0)
     with pytest.raises(ConfigError, match="it has no classes, and so no cross-entropy to train with"):
-        child.train(task(layout="contiguous"))
+        child.train(task(memory_format="contiguous"))
 
 
 def test_the_threads_are_those_that_were_asked_for(task, monkeypatch):
     asked = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     child.predict(task(threads=7))
-    child.train(task(threads=5, layout="contiguous", batch=4))
+    child.train(task(threads=5, memory_format="contiguous", batch=4))
     assert set(asked) == {7, 5, 1}, "the engine itself gives PyTorch its threads back"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lightcars.benching.memory import growth_mib, mark_memory
-from lightcars.benching.process import call_elsewhere
+from lightcars.benching.process import call_in_process
 
 
 def grow(argument):
@@ -20,12 +20,12 @@ def grow(argument):
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a peak")
 def test_the_peak_after_the_mark_counts():
-    answer = call_elsewhere(f"{__name__}:grow", {"before_mib": 300, "kept_mib": 40, "released_mib": 60})
+    answer = call_in_process(f"{__name__}:grow", {"before_mib": 300, "kept_mib": 40, "released_mib": 60})
     assert answer.problem is None
     assert answer.value["growth_mib"] == pytest.approx(100, abs=8)
 
 
-def test_what_cannot_be_known():
+def test_unknown_memory():
     assert growth_mib(None) is None
 
 

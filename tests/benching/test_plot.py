@@ -17,8 +17,8 @@ CARS = Accuracy(top1_percent=50.0, data="val of $cars$", resolution=224)
 def row(model: str, engine: str, latency_ms: float | None, accuracy=None, **changes) -> BenchRow:
     usual = {"precision": "fp32", "batch": 1, "resolution": 224, "threads": 1, "device": "cpu"}
     rate = None if latency_ms is None else 1000 / latency_ms
-    figures = {"latency_ms": latency_ms, "images_per_second": rate, "accuracy": accuracy}
-    return BenchRow(model=model, engine=engine, **{**usual, **figures, **changes})
+    measured = {"latency_ms": latency_ms, "images_per_second": rate, "accuracy": accuracy}
+    return BenchRow(model=model, engine=engine, **{**usual, **measured, **changes})
 
 
 def result(*rows: BenchRow, train: bool = False) -> BenchResult:
@@ -91,13 +91,13 @@ def test_without_accuracy_it_is_throughput_and_says_so(drawn):
 
 
 def test_training_steps_are_drawn_as_throughput(drawn):
-    figure = drawn(result(row("ghost", "eager", 5.0, IMAGENET, layout="contiguous"), train=True))
+    figure = drawn(result(row("ghost", "eager", 5.0, IMAGENET, memory_format="contiguous"), train=True))
     (panel,) = figure.axes
     assert panel.get_xlabel() == "median latency of a training step (ms)"
     assert figure.get_suptitle() == "a machine; 1 thread"
 
 
-def test_what_cannot_be_drawn(tmp_path, monkeypatch):
+def test_plots_that_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"ends in \.png, not as speed\.jpg"):
         check_picture(tmp_path.with_name("speed.jpg").relative_to(tmp_path.parent))
     with pytest.raises(ConfigError, match="nothing could be measured"):

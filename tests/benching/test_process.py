@@ -1,4 +1,4 @@
-"""call_elsewhere: whatever happens to the other process, the caller gets an answer and goes on."""
+"""call_in_process: whatever happens to the other process, the caller gets an result and goes on."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lightcars.benching import process
-from lightcars.benching.process import call_elsewhere
+from lightcars.benching.process import call_in_process
 
 FUNCTIONS = """
 import os, signal, subprocess, sys
@@ -22,7 +22,7 @@ def double(argument):
 
 def refuse(argument):
     from lightcars.errors import ConfigError
-    raise ConfigError("that cannot be.")
+    raise ConfigError("invalid setting.")
 
 def fail(argument):
     raise RuntimeError("first line\\nsecond line")
@@ -56,41 +56,41 @@ def functions(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
 
-def call(name: str, **argument: object) -> process.Answer:
-    return call_elsewhere(f"elsewhere_functions:{name}", argument, environment={"MINE": "yes"})
+def call(name: str, **argument: object) -> process.ProcessResult:
+    return call_in_process(f"elsewhere_functions:{name}", argument, environment={"MINE": "yes"})
 
 
-def test_the_value_comes_back_whatever_is_printed():
-    answer = call("double", number=21)
-    assert answer.problem is None
-    assert answer.value.pop("pid") != os.getpid()
-    assert answer.value == {"twice": 42, "mine": "yes"}
+def test_the_value_is_returned_although_the_process_prints():
+    result = call("double", number=21)
+    assert result.problem is None
+    assert result.value.pop("pid") != os.getpid()
+    assert result.value == {"twice": 42, "mine": "yes"}
 
 
 @pytest.mark.parametrize(
     ("name", "argument", "problem"),
     [
-        ("refuse", {}, "that cannot be."),
+        ("refuse", {}, "invalid setting."),
         ("fail", {}, "first line"),
         ("fail_silently", {}, "RuntimeError"),
         ("send", {"signal": signal.SIGSEGV}, "its process crashed (SIGSEGV)"),
         (
             "send",
             {"signal": signal.SIGKILL},
-            "its process was killed (SIGKILL), most likely for want of memory",
+            "its process was killed (SIGKILL), most likely out of memory",
         ),
-        ("leave", {}, "its process ended without an answer (exit code 3): last words"),
+        ("leave", {}, "its process ended without a result (exit code 3): last words"),
         ("no_such", {}, "module 'elsewhere_functions' has no attribute 'no_such'"),
     ],
 )
 def test_problems_are_one_line(name, argument, problem):
-    answer = call(name, **argument)
-    assert answer.value is None
-    assert answer.problem == problem
+    result = call(name, **argument)
+    assert result.value is None
+    assert result.problem == problem
 
 
-def test_a_crash_after_the_answer_takes_nothing_away():
-    assert call("crash_later") == process.Answer({}, None)
+def test_a_crash_after_the_result_loses_nothing():
+    assert call("crash_later") == process.ProcessResult({}, None)
 
 
 def test_the_folder_it_is_started_in_is_not_imported_from(tmp_path, monkeypatch):
@@ -140,8 +140,8 @@ def test_ctrl_c_ends_it_and_what_it_started(tmp_path, monkeypatch):
 def test_it_ends_when_the_caller_is_gone(tmp_path):
     pids, ready = tmp_path / "pids", tmp_path / "ready"
     code = (
-        "from lightcars.benching.process import call_elsewhere\n"
-        f"call_elsewhere('elsewhere_functions:wait_with_child', {{'pids': {str(pids)!r},"
+        "from lightcars.benching.process import call_in_process\n"
+        f"call_in_process('elsewhere_functions:wait_with_child', {{'pids': {str(pids)!r},"
         f" 'ready': {str(ready)!r}}})"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""`bench`: each job asks its processes, and what goes wrong in one is its row alone."""
+"""`bench`: each case runs in its own processes, and a problem in one is a problem of its row only."""
 
 import json
 import sys
@@ -8,24 +8,24 @@ import pytest
 import torch
 
 from lightcars import Accuracy, BenchSettings, bench, load, save
-from lightcars.benching.process import Answer
+from lightcars.benching.process import ProcessResult
 from lightcars.deploy import cpu
 from lightcars.models.origin import WeightsOrigin
 
 running = sys.modules["lightcars.benching.run"]
 
-FIGURES = {"calls": 20, "latency_ms": 4.0, "p95_ms": 5.0, "memory_mib": 30.0}
+TIMINGS = {"calls": 20, "latency_ms": 4.0, "p95_ms": 5.0, "memory_mib": 30.0}
 SET_UP = {"setup_s": 2.0, "difference": 1e-6, "problem": None}
 BOTH = BenchSettings(engines=("eager", "torch"), precisions=("fp32",), threads=1)
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Instead of processes: what they are asked, and answers that a test may replace."""
+    """Replaces processes: records their tasks, and returns results that a test may replace."""
 
     class Asked(list):
         def __init__(self) -> None:
-            self.answers = {"set_up": Answer(SET_UP, None), "predict": Answer(FIGURES, None)}
+            self.answers = {"set_up": ProcessResult(SET_UP, None), "predict": ProcessResult(TIMINGS, None)}
             self.answers["train"] = self.answers["predict"]
 
     record = Asked()
@@ -36,7 +36,7 @@ def asked(monkeypatch):
         answer = record.answers.get((function, task["engine"]), record.answers[function])
         return answer(task) if callable(answer) else answer
 
-    monkeypatch.setattr(running, "call_elsewhere", call)
+    monkeypatch.setattr(running, "call_in_process", call)
     monkeypatch.setattr(cpu, "has_bf16", lambda: True)
     return record
 
@@ -71,7 +71,7 @@ def test_the_processes_get_the_model_as_it_is(tiny, asked):
         loaded = load(task["weights"])
         assert loaded.config == tiny.config
         assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), tiny.parameters(), strict=True))
-        return Answer(FIGURES, None)
+        return ProcessResult(TIMINGS, None)
 
     asked.answers["predict"] = compare
     tiny.train()
@@ -80,12 +80,10 @@ def test_the_processes_get_the_model_as_it_is(tiny, asked):
     assert {task["seconds"] for _, task, _, _ in asked} == {2.0}
 
 
-def test_fresh_weights_judge_no_engine(tiny, asked, tmp_path):
+def test_the_processes_know_which_weights_are_untrained(tiny, asked, tmp_path):
     bench({"fresh": tiny, "loaded": load(save(tiny, tmp_path))}, BOTH)
-    assert [(task["model"], task["judged"]) for function, task, _, _ in asked if function == "set_up"] == [
-        ("fresh", False),
-        ("loaded", True),
-    ]
+    known = [(task["model"], task["untrained"]) for function, task, _, _ in asked if function == "set_up"]
+    assert known == [("fresh", True), ("loaded", False)]
 
 
 def test_throughput_is_of_the_whole_batch(tiny, asked):
@@ -96,7 +94,7 @@ def test_throughput_is_of_the_whole_batch(tiny, asked):
 
 @pytest.mark.parametrize("function", ["set_up", "predict"])
 def test_a_crash_is_a_row_and_the_rest_goes_on(tiny, asked, function):
-    asked.answers[function, "torch"] = Answer(None, "its process crashed (SIGSEGV)")
+    asked.answers[function, "torch"] = ProcessResult(None, "its process crashed (SIGSEGV)")
     result = bench({"one": tiny, "two": tiny}, BOTH)
     assert len(result.rows) == 4
     crashed = [row for row in result.rows if row.engine == "torch"]
@@ -111,16 +109,16 @@ def test_a_crash_is_a_row_and_the_rest_goes_on(tiny, asked, function):
     ]
 
 
-def test_an_engine_that_answers_otherwise_is_measured_and_named(tiny, asked):
-    problem = "answers differ by 3.0e-02 of the largest logit, allowed is 1e-04"
-    asked.answers["set_up"] = Answer({**SET_UP, "difference": 0.03, "problem": problem}, None)
+def test_an_engine_whose_outputs_differ_is_measured_and_named(tiny, asked):
+    problem = "outputs differ by 3.0e-02 of the largest logit, the limit is 1e-04"
+    asked.answers["set_up"] = ProcessResult({**SET_UP, "difference": 0.03, "problem": problem}, None)
     row = next(row for row in bench({"mine": tiny}, BOTH).rows if row.engine == "torch")
     assert (row.latency_ms, row.difference, row.problem) == (4.0, 0.03, problem)
 
 
 def test_the_fastest_comes_first_in_the_order_of_models_and_batches(tiny, asked):
-    asked.answers["predict", "torch"] = Answer({**FIGURES, "latency_ms": 1.0}, None)
-    asked.answers["set_up", "compile"] = Answer(None, "no compiler")
+    asked.answers["predict", "torch"] = ProcessResult({**TIMINGS, "latency_ms": 1.0}, None)
+    asked.answers["set_up", "compile"] = ProcessResult(None, "no compiler")
     settings = BenchSettings(
         engines=("compile", "eager", "torch"), precisions=("fp32",), batches=(2, 1), threads=1
     )

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from lightcars import BenchSettings, fuse, ghostnet
-from lightcars.benching.cases import kinds_here, plan
+from lightcars.benching.cases import available_kinds, plan
 from lightcars.deploy import cpu
 from lightcars.deploy.runners import ENGINES, EngineEntry
 from lightcars.errors import (
@@ -34,7 +34,7 @@ MISTAKES = {
     "no tuple": ({"engines": "torch"}, "give at least one engine, in a tuple, not 'torch'"),
     "one number": ({"batches": 16}, "give at least one batch, in a tuple, not 16"),
     "batch 0": ({"batches": (1, 0)}, "batch must be a whole number of at least 1, not 0"),
-    "batch twice": ({"batches": (1, 4, 1)}, "each batch is measured once; 1, 4, 1 has one twice"),
+    "batch twice": ({"batches": (1, 4, 1)}, "each batch is measured once, but 1, 4, 1 repeats one"),
     "resolution": ({"resolution": 31}, "resolution must be a whole number of at least 32, not 31"),
     "threads": ({"threads": 0}, "threads must be a whole number of at least 1, not 0"),
     "seconds": ({"seconds": 0}, "seconds must be a positive number up to 3600, not 0"),
@@ -51,7 +51,7 @@ def test_mistakes(settings, message):
 
 @pytest.fixture(autouse=True)
 def bf16(monkeypatch):
-    """Whether the processor computes in it; it does, if nothing else is said."""
+    """Sets whether the CPU supports it; by default it does."""
 
     def has(possible: bool) -> None:
         monkeypatch.setattr(cpu, "has_bf16", lambda: possible)
@@ -77,8 +77,8 @@ def three_engines(monkeypatch):
     ENGINES.update(before)
 
 
-def test_by_default_what_is_installed_in_what_the_processor_has(bf16):
-    assert kinds_here(BenchSettings()) == [
+def test_by_default_all_installed_engines_in_all_supported_precisions(bf16):
+    assert available_kinds(BenchSettings()) == [
         ("eager", "fp32", None),
         ("eager", "bf16", None),
         ("torch", "fp32", None),
@@ -86,7 +86,7 @@ def test_by_default_what_is_installed_in_what_the_processor_has(bf16):
         ("torchvision", "fp32", None),
     ]
     bf16(False)
-    assert [kind[:2] for kind in kinds_here(BenchSettings())] == [
+    assert [kind[:2] for kind in available_kinds(BenchSettings())] == [
         ("eager", "fp32"),
         ("torch", "fp32"),
         ("torchvision", "fp32"),
@@ -95,75 +95,73 @@ def test_by_default_what_is_installed_in_what_the_processor_has(bf16):
 
 def test_what_is_named():
     settings = BenchSettings(engines=("compile", "eager"), precisions=("bf16",))
-    assert kinds_here(settings) == [("compile", "bf16", None), ("eager", "bf16", None)]
-    unnamed = kinds_here(BenchSettings(precisions=("bf16",)))
+    assert available_kinds(settings) == [("compile", "bf16", None), ("eager", "bf16", None)]
+    unnamed = available_kinds(BenchSettings(precisions=("bf16",)))
     assert [engine for engine, _, _ in unnamed] == ["eager", "torch"], "torchvision has no bf16: left out"
 
 
 def test_training_steps(bf16):
-    assert kinds_here(BenchSettings(train=True)) == [
+    assert available_kinds(BenchSettings(train=True)) == [
         ("eager", "fp32", "contiguous"),
         ("eager", "fp32", "channels_last"),
         ("eager", "bf16", "contiguous"),
         ("eager", "bf16", "channels_last"),
     ]
     bf16(False)
-    assert len(kinds_here(BenchSettings(train=True))) == 2
+    assert len(available_kinds(BenchSettings(train=True))) == 2
 
 
 def test_what_this_machine_cannot_do(bf16, monkeypatch):
     with pytest.raises(MissingExtraError, match=r"pip install 'lightcars\[deploy\]'"):
-        kinds_here(BenchSettings(engines=("nowhere",)))
-    with pytest.raises(ConfigError, match="torchvision does not compute in bf16; choose fp32, or another"):
-        kinds_here(BenchSettings(engines=("torch", "torchvision"), precisions=("bf16",)))
+        available_kinds(BenchSettings(engines=("nowhere",)))
+    with pytest.raises(ConfigError, match="torchvision does not support bf16; choose fp32, or another"):
+        available_kinds(BenchSettings(engines=("torch", "torchvision"), precisions=("bf16",)))
     with pytest.raises(ConfigError, match="threads must be at most "):
-        kinds_here(BenchSettings(threads=100_000))
+        available_kinds(BenchSettings(threads=100_000))
     with pytest.raises(DeviceError, match="'tpu' is not a device"):
-        kinds_here(BenchSettings(device="tpu"))
+        available_kinds(BenchSettings(device="tpu"))
     with pytest.raises(ConfigError, match="bench measures on cpu and cuda, not on meta"):
-        kinds_here(BenchSettings(device="meta"))
+        available_kinds(BenchSettings(device="meta"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match="no CUDA device"):
-        kinds_here(BenchSettings(device="cuda"))
+        available_kinds(BenchSettings(device="cuda"))
     bf16(False)
-    with pytest.raises(OptimizationError, match="this device does not compute in bf16; choose fp32"):
-        kinds_here(BenchSettings(precisions=("fp32", "bf16")))
+    with pytest.raises(OptimizationError, match="this device does not support bf16; choose fp32"):
+        available_kinds(BenchSettings(precisions=("fp32", "bf16")))
 
 
 def test_int8_is_measured_where_it_is_calibrated(tmp_path, tiny, monkeypatch):
     ENGINES["small"] = EngineEntry(name="small", module="x", packages=("torch",), precisions=("fp32", "int8"))
     calibrated = BenchSettings(calibration=tmp_path)
     with pytest.raises(DataError, match="has no images"):
-        kinds_here(calibrated)
+        available_kinds(calibrated)
     Image.new("RGB", (40, 40)).save(tmp_path / "car.png")
-    assert ("small", "int8", None) in kinds_here(calibrated)
-    assert not any(precision == "int8" for _, precision, _ in kinds_here(BenchSettings()))
+    assert ("small", "int8", None) in available_kinds(calibrated)
+    assert not any(precision == "int8" for _, precision, _ in available_kinds(BenchSettings()))
     for other in ({"train": True}, {"precisions": ("fp32",)}):
-        with pytest.raises(
-            ConfigError, match="calibration is for int8, which is not among what was asked for"
-        ):
+        with pytest.raises(ConfigError, match="calibration is for int8, which is not among the precisions"):
             replace(calibrated, **other)
-    with pytest.raises(ConfigError, match="int8 is fitted to photographs: give a folder"):
+    with pytest.raises(ConfigError, match="int8 is calibrated on images: give a folder"):
         BenchSettings(precisions=("int8",))
-    with pytest.raises(ConfigError, match="eager does not compute in int8"):
-        kinds_here(replace(calibrated, engines=("eager",), precisions=("int8",)))
+    with pytest.raises(ConfigError, match="eager does not support int8"):
+        available_kinds(replace(calibrated, engines=("eager",), precisions=("int8",)))
     with pytest.raises(ConfigError, match="there is no training in int8"):
-        kinds_here(BenchSettings(train=True, precisions=("int8",)))
+        available_kinds(BenchSettings(train=True, precisions=("int8",)))
     with pytest.raises(InputError, match="the preprocessing of these weights is not known"):
         plan({"tiny": tiny}, calibrated)
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingExtraError, match="nncf cannot be imported"):
-        kinds_here(calibrated)
+        available_kinds(calibrated)
 
 
 def test_on_a_gpu_only_engines_that_run_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    on_gpu = [engine for engine, _, _ in kinds_here(BenchSettings(device="cuda"))]
+    on_gpu = [engine for engine, _, _ in available_kinds(BenchSettings(device="cuda"))]
     assert on_gpu == ["eager", "torch"]
-    with pytest.raises(ConfigError, match="torchvision runs on the processor alone; leave it out on cuda"):
-        kinds_here(BenchSettings(device="cuda", engines=("torchvision",)))
+    with pytest.raises(ConfigError, match="torchvision runs on the CPU only; leave it out on cuda"):
+        available_kinds(BenchSettings(device="cuda", engines=("torchvision",)))
 
 
 def tiny(**changes):
@@ -176,32 +174,32 @@ def test_the_plan_goes_model_by_model_and_batch_by_batch():
     models = {"one": tiny(resolution=64), "two": with_weights}
     settings = BenchSettings(engines=("torch",), precisions=("fp32",), batches=(4, 1), threads=1)
     planned = plan(models, settings)
-    assert [(job.model, job.batch, job.resolution) for job in planned] == [
+    assert [(case.model, case.batch, case.resolution) for case in planned] == [
         ("one", 4, 64),
         ("one", 1, 64),
         ("two", 4, 48),
         ("two", 1, 48),
     ]
-    assert {(job.engine, job.precision, job.threads, job.device, job.layout) for job in planned} == {
-        ("torch", "fp32", 1, "cpu", None)
-    }
+    assert {
+        (case.engine, case.precision, case.threads, case.device, case.memory_format) for case in planned
+    } == {("torch", "fp32", 1, "cpu", None)}
 
 
 def test_what_is_planned_by_default():
     models = {"one": tiny()}
-    (threads,) = {job.threads for job in plan(models, BenchSettings())}
+    (threads,) = {case.threads for case in plan(models, BenchSettings())}
     assert threads == torch.get_num_threads()
-    assert {job.batch for job in plan(models, BenchSettings())} == {1}
-    assert {job.batch for job in plan(models, BenchSettings(train=True))} == {16}
-    assert {job.resolution for job in plan(models, BenchSettings(resolution=96))} == {96}
+    assert {case.batch for case in plan(models, BenchSettings())} == {1}
+    assert {case.batch for case in plan(models, BenchSettings(train=True))} == {16}
+    assert {case.resolution for case in plan(models, BenchSettings(resolution=96))} == {96}
 
 
-def test_models_that_cannot_be_measured():
+def test_invalid_models_to_measure():
     with pytest.raises(ConfigError, match="give at least one model"):
         plan({}, BenchSettings())
-    with pytest.raises(ConfigError, match="bench takes models of lightcars; mine is a Linear"):
-        plan({"mine": torch.nn.Linear(1, 1)}, BenchSettings())
-    with pytest.raises(ConfigError, match="mine is fused; give the model that it was made from"):
+    with pytest.raises(ConfigError, match=r"bench takes torch\.nn\.Modules; mine is a str"):
+        plan({"mine": "ghostnet_100"}, BenchSettings())
+    with pytest.raises(ConfigError, match="mine is fused; give the original model"):
         plan({"mine": fuse(tiny())}, BenchSettings())
     with pytest.raises(ConfigError, match="mine has no weights"):
         plan({"mine": ghostnet("050", device="meta")}, BenchSettings())

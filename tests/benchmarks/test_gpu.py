@@ -1,4 +1,4 @@
-"""The GPU's benchmark: skips without one; what its sides do, on the processor."""
+"""The GPU benchmark: it skips without a GPU; its sides are tested on the CPU."""
 
 import subprocess
 import sys
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import gpu
-from peers import write_weights
-from ratios import OURS
+from benchmarks.harness.peers import write_weights
+from benchmarks.harness.ratios import OURS
+from benchmarks.speed import gpu
 
-SCRIPT = Path(gpu.__file__)
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -25,27 +25,27 @@ def weights(tmp_path_factory):
 @pytest.fixture
 def task(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTCARS_CACHE", str(tmp_path))
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)  # put back afterwards
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)  # restored afterwards
     return {"model": "ghostnet_050", "weights": str(weights), "resolution": 64, "device": "cpu"}
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_it_says_so_and_writes_nothing(tmp_path):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is available")
+def test_without_a_gpu_nothing_is_measured(tmp_path):
     out = tmp_path / "gpu.json"
-    command = [sys.executable, str(SCRIPT), "--quick", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "no GPU here: nothing was measured\n")
+    command = [sys.executable, "-m", gpu.__name__, "--quick", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "no GPU available: nothing was measured\n")
     assert not out.exists()
 
 
 @pytest.mark.parametrize("side", [OURS, gpu.EAGER, gpu.TIMM])
-def test_sides_of_inference_answer_alike(side, task):
+def test_outputs_of_inference_sides_match(side, task):
     case = {**asdict(gpu.CASES["latency_batch1"]), "batch": 2}
     opened = gpu.open_side({**task, "side": side, "case": case})
     assert opened.answer("turn") > 0
     logits = torch.tensor(opened.answer("logits"))
-    expected = gpu.with_weights("timm", "ghostnet_050", Path(task["weights"]))(gpu.made_images(2, 64))
-    assert (logits - expected.flatten()).abs().max() < 0.1 * expected.abs().max()  # bf16 and fresh weights
+    expected = gpu.with_weights("timm", "ghostnet_050", Path(task["weights"]))(gpu.synthetic_images(2, 64))
+    assert (logits - expected.flatten()).abs().max() < 0.1 * expected.abs().max()  # bf16 and random weights
     assert (opened.answer("chosen") or "").startswith("torch") == (side == OURS)
 
 
@@ -60,11 +60,11 @@ def test_sides_of_training_train(side, task, monkeypatch):
     assert opened.answer("logits") is None
 
 
-def test_a_call_ends_with_waiting_for_the_gpu(monkeypatch):
+def test_a_call_synchronizes_with_the_gpu(monkeypatch):
     done = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: done.append("wait"))
-    gpu.waited_for(lambda: done.append("run"), "cuda")()
-    gpu.waited_for(lambda: done.append("run"), "cpu")()
+    gpu.synchronized(lambda: done.append("run"), "cuda")()
+    gpu.synchronized(lambda: done.append("run"), "cpu")()
     assert done == ["run", "wait", "run"]
 
 

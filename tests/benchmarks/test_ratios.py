@@ -1,12 +1,19 @@
-"""Ratios, their spread, and how far answers are apart."""
+"""Ratios, their spread, and differences of outputs."""
 
 import pytest
 
-from ratios import compare, differences, others_over, over_others, ratio, relative_difference
+from benchmarks.harness.ratios import (
+    compare,
+    differences,
+    others_over,
+    over_others,
+    ratio,
+    relative_difference,
+)
 
 
 def test_a_ratio_is_taken_turn_by_turn():
-    # A machine that is ten times slower in the second round says the same of both sides.
+    # In the second round the machine is ten times slower, for both sides alike.
     found = ratio([[2.0, 2.0], [20.0, 30.0]], [[1.0, 1.0], [10.0, 10.0]])
     assert found == {"ratio": 2.0, "low": 2.0, "high": 2.5, "of_medians": 2.0, "best": 2.0}
 
@@ -21,7 +28,7 @@ def test_both_directions():
     }
 
 
-def test_differences_are_relative_to_the_largest_figure():
+def test_differences_are_relative_to_the_largest_value():
     assert relative_difference([1.0, -3.0], [1.0, -4.0]) == 0.25
     logits = {"timm": [[2.0, 1.0]] * 2, "a": [[2.0, 1.0], [2.0, 0.0]], "silent": [None, None]}
     assert differences(logits, "timm") == {"a": 0.5}

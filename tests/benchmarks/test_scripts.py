@@ -1,5 +1,6 @@
-"""Every benchmark starts: its imports are there, its options parse."""
+"""Every script starts: its imports work, its options parse; and what the scripts compute."""
 
+import ast
 import importlib
 import json
 import subprocess
@@ -9,41 +10,86 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cars import search
+from benchmarks.harness.finetunes import hours
+from benchmarks.harness.record import SCRIPTS as SCRIPT_OF
+from benchmarks.harness.record import command_of, records
 from lightcars.data.drawn_cars import draw_cars
+from scripts import train_cars196
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = sorted(path.stem for path in BENCHMARKS.glob("*.py") if "def main()" in path.read_text())
+ROOT = Path(__file__).parents[2]
+FILES = [
+    path.relative_to(ROOT)
+    for folder in ("benchmarks", "scripts")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+SCRIPTS = {
+    ".".join(path.with_suffix("").parts) for path in FILES if "__main__" in (ROOT / path).read_text()
+} - {"benchmarks.harness.peers"}
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_help(name, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
     with pytest.raises(SystemExit) as stop:
         importlib.import_module(name).main()
     assert stop.value.code == 0
     assert "usage" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_no_script_is_imported_and_the_search_path_is_left_alone(path):
+    tree = ast.parse((ROOT / path).read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert not imported & SCRIPTS
+    assert "sys.path" not in ast.unparse(tree)
+
+
+def test_every_result_names_its_script():
+    assert {(ROOT / path).is_file() for path in SCRIPT_OF.values()} == {True}
+    assert {record["benchmark"] for record in records().values()} <= set(SCRIPT_OF)
+    for name, path in SCRIPT_OF.items():
+        assert f'"{name}"' in (ROOT / path).read_text()
+        assert command_of(name).removeprefix("python -m ") in SCRIPTS
+
+
+def test_kept_results_of_the_search_are_of_the_recipes_of_today():
+    for name, trial in records()["cars_search"]["results"].items():
+        assert trial["says"] == search.TRIALS[name].says
+        for run in trial["runs"]:
+            recipe = search.recipe_of(Path("elsewhere"), name, run["seed"], [])
+            assert search.digest(recipe) == run["recipe"], name
+
+
 def test_a_fine_tunes_step_is_measured(tmp_path):
-    command = [sys.executable, BENCHMARKS / "finetune_step.py", "--quick", "--out", tmp_path / "found.json"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.speed.finetune_step",
+        "--quick",
+        "--out",
+        tmp_path / "found.json",
+    ]
     command += ["--steps", "2", "--resolution", "32", "--workers", "0", "--patience", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "outside, %" in done.stdout
     measured = json.loads((tmp_path / "found.json").read_text())["results"]["workers=0"]
     assert measured["real_ms"] > 0 < measured["bare_ms"]
 
 
-def test_a_teacher_is_trained_before_who_learns_from_it():
-    from cars_search import in_turns
-
-    turns = in_turns([("distilled", 1), ("start", 0), ("b0", 0)])
+def test_a_teacher_is_trained_before_its_student():
+    turns = search.in_turns([("distilled", 1), ("start", 0), ("b0", 0)])
     assert [set(turn) for turn in turns] == [{("b0", 1), ("start", 0), ("b0", 0)}, {("distilled", 1)}]
 
 
-def test_what_goes_on_comes_after_what_it_goes_on_from():
-    from cars_search import in_turns
-
-    turns = in_turns([("cars-last", 0), ("cars-longer", 0), ("start", 0)])
+def test_a_trial_comes_after_the_one_whose_weights_it_starts_from():
+    turns = search.in_turns([("cars-last", 0), ("cars-longer", 0), ("start", 0)])
     assert [set(turn) for turn in turns] == [
         {("cars-scratch", 0), ("start", 0)},
         {("cars-longer", 0)},
@@ -52,9 +98,7 @@ def test_what_goes_on_comes_after_what_it_goes_on_from():
 
 
 def test_every_trial_is_a_recipe(tmp_path):
-    from cars_search import TRIALS, recipe_of
-
-    recipes = {name: recipe_of(tmp_path, name, 3, ["workers=0"]) for name in TRIALS}
+    recipes = {name: search.recipe_of(tmp_path, name, 3, ["workers=0"]) for name in search.TRIALS}
     assert {recipe.seed for recipe in recipes.values()} == {3}
     assert recipes["distilled"].distillation.teacher == str(tmp_path / "b0-s3")
     assert recipes["cars-longer"].model.weights == str(tmp_path / "cars-scratch-s3")
@@ -62,49 +106,48 @@ def test_every_trial_is_a_recipe(tmp_path):
 
 
 def test_runs_of_earlier_results_stay_while_the_recipe_is_the_same(tmp_path, monkeypatch, capsys):
-    import cars_search
-
-    def figures(seed, top1):
+    def metrics(seed, top1):
         return {"seed": seed, "val_top1_percent": top1}
 
     out = tmp_path / "cars_search.json"
     given = Namespace(data=Path("cars"), runs=tmp_path / "runs", changes=[], out=out)
-    same = cars_search.digest(cars_search.recipe_of(Path("elsewhere"), "start", 7, []))
-    kept = {"says": "old words", "runs": [{**figures(seed, 50.0), "recipe": same} for seed in (0, 1)]}
-    other = {"says": "other", "runs": [{**figures(0, 60.0), "recipe": "another"}]}
+    same = search.digest(search.recipe_of(Path("elsewhere"), "start", 7, []))
+    kept = {
+        "says": "an old description",
+        "runs": [{**metrics(seed, 50.0), "recipe": same} for seed in (0, 1)],
+    }
+    other = {"says": "other", "runs": [{**metrics(0, 60.0), "recipe": "another"}]}
     write = {"data": "cars", "changes": [], "results": {"start": kept, "ema": other, "gone": kept}}
     out.write_text(json.dumps(write))
     (given.runs / "start-s1").mkdir(parents=True)
     (given.runs / "start-s1" / "metrics.json").touch()
-    monkeypatch.setattr(cars_search, "run", lambda data, folder, recipe: figures(recipe.seed, 44.0))
-    found = cars_search.collected(given)
+    monkeypatch.setattr(search, "finetuned", lambda data, folder, recipe: metrics(recipe.seed, 44.0))
+    found = search.collected(given)
     assert list(found) == ["start"]
     assert [run["val_top1_percent"] for run in found["start"]["runs"]] == [50.0, 44.0]
     assert found["start"]["val_top1_percent_mean"] == 47.0
-    assert found["start"]["says"] != "old words"
+    assert found["start"]["says"] != "an old description"
     assert {run["recipe"] for run in found["start"]["runs"]} == {same}
-    assert "another one now: ema, seed 0" in capsys.readouterr().out
-    assert len({cars_search.digest(cars_search.recipe_of(tmp_path, n, 0, [])) for n in ("b0", "ema")}) == 2
+    assert "has changed: ema, seed 0" in capsys.readouterr().out
+    assert len({search.digest(search.recipe_of(tmp_path, n, 0, [])) for n in ("b0", "ema")}) == 2
     given.data = Path("other-cars")
-    assert [run["val_top1_percent"] for run in cars_search.collected(given)["start"]["runs"]] == [44.0]
+    assert [run["val_top1_percent"] for run in search.collected(given)["start"]["runs"]] == [44.0]
 
 
-def test_the_weights_that_ship_are_trained_in_turn(tmp_path):
-    from train_cars196 import described, hours_of, trained_in_turn
-
+def test_the_shipped_weights_are_trained_in_turn(tmp_path):
     data = draw_cars(tmp_path / "cars", train=2, val=1)
     tiny = ["resolution=32", "decode_resolution=32", "progressive=null", "epochs=1", "batch_size=16"]
     plain = [*tiny, "augment.tensors=[]", "precision=32-true", "workers=0", "model.name=ghostnet_050"]
     given = Namespace(
         data=data, runs=tmp_path / "runs", recipes=["cars-scratch", "cars-longer"], changes=plain
     )
-    first, second = trained_in_turn(given)
+    first, second = train_cars196.trained_in_turn(given)
     assert (first.name, second.name) == ("1-cars-scratch", "2-cars-longer")
     assert json.loads((second / "run.json").read_text())["recipe"]["model"]["weights"] == str(first)
     before = (second / "metrics.csv").read_bytes()
-    assert trained_in_turn(given) == [first, second]
+    assert train_cars196.trained_in_turn(given) == [first, second]
     assert (second / "metrics.csv").read_bytes() == before
-    recipe = described([first, second])
+    recipe = train_cars196.described([first, second])
     assert recipe["optimizer.lr"] == 0.008
     assert {recipe[f"run 2: {key}"] for key in ("name", "optimizer.lr", "model.weights")} == {
         "cars-longer",
@@ -112,19 +155,29 @@ def test_the_weights_that_ship_are_trained_in_turn(tmp_path):
         "of run 1",
     }
     assert "run 2: epochs" not in recipe
-    assert 0 < hours_of(second) < 1
+    assert 0 < train_cars196.hours_of(second) < 1
 
 
-def test_the_smallest_resolution_that_is_as_good_is_taken():
-    from train_cars196 import Choice, chosen
-
+def test_the_smallest_resolution_within_one_standard_error_is_chosen():
     tops = {(128, False): 80.9, (144, False): 84.2, (144, True): 82.5, (160, True): 84.6}
-    tried = [Choice(side=side, anew=anew, top1_percent=top1) for (side, anew), top1 in tops.items()]
-    assert chosen(tried, 968) == tried[1]
-    assert chosen(tried, 100_000).side == 160
+    tried = [
+        train_cars196.Choice(side=side, reestimated=reestimated, top1_percent=top1)
+        for (side, reestimated), top1 in tops.items()
+    ]
+    assert train_cars196.chosen(tried, 968) == tried[1]
+    assert train_cars196.chosen(tried, 100_000).side == 160
 
 
-def test_hours_leave_out_that_a_run_was_stopped():
-    from cars_recipes import hours
-
+def test_hours_leave_out_interruptions():
     assert hours([30.0, 40.0, 3000.0, 40.0, 50.0]) * 3600 == 200.0
+
+
+def test_the_search_still_knows_the_recipes_of_its_results(tmp_path):
+    """Renamed keys must not make recorded runs those of another recipe."""
+    import cars_search
+
+    recorded = json.loads((cars_search.RESULTS / "cars_search.json").read_text())
+    for name, found in recorded["results"].items():
+        for run in found["runs"]:
+            recipe = cars_search.recipe_of(tmp_path, name, run["seed"], recorded["changes"])
+            assert cars_search.digest(recipe) == run["recipe"], (name, run["seed"])

@@ -1,12 +1,12 @@
-"""The training step's sides, and which of them are compared."""
+"""The sides of the training step, and their comparison."""
 
 import pytest
 import torch
 
-import training_step
-from harness import Found
-from neighbours import Neighbours
-from peers import write_weights
+from benchmarks.harness.neighbors import Neighbors
+from benchmarks.harness.peers import write_weights
+from benchmarks.harness.rounds import Measurements
+from benchmarks.speed import training_step
 
 
 @pytest.mark.parametrize("side", [*training_step.sides_of(compiled=False), "timm bf16 memory kept"])
@@ -28,12 +28,12 @@ def test_each_library_has_its_fastest_precision(monkeypatch):
     monkeypatch.setattr(
         training_step,
         "timed_rounds",
-        lambda *_, **__: Found(
+        lambda *_, **__: Measurements(
             ms={side: [[value]] for side, value in ms.items()},
             answers={"memory": {side: [value] for side, value in ms.items()}},
         ),
     )
-    found = training_step.measure({}, list(ms), 1, Neighbours(0))
+    found = training_step.measure({}, list(ms), 1, Neighbors(0))
     assert found["fastest"] == {"lightcars": "lightcars bf16", "timm": "timm fp32"}
     assert found["timm_over_lightcars"]["ratio"] == 1.5
     assert found["ms"]["peer_over_lightcars"]["timm bf16 compiled"]["ratio"] == 0.5

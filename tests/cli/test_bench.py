@@ -6,10 +6,10 @@ import sys
 import pytest
 
 from lightcars import ghostnet, save
-from lightcars.benching.process import Answer
+from lightcars.benching.process import ProcessResult
 from lightcars.benching.settings import known_engines
 
-FIGURES = {"calls": 20, "latency_ms": 4.0, "p95_ms": 5.0, "memory_mib": 30.0}
+TIMINGS = {"calls": 20, "latency_ms": 4.0, "p95_ms": 5.0, "memory_mib": 30.0}
 SET_UP = {"setup_s": 2.0, "difference": 1e-6, "problem": None}
 FRESH = ("--weights", "fresh", "--precision", "fp32", "--threads", 1)
 
@@ -22,14 +22,18 @@ def elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def answers(monkeypatch):
-    """Instead of processes: the answers, of which a test may replace some."""
-    made = {"set_up": Answer(SET_UP, None), "predict": Answer(FIGURES, None), "train": Answer(FIGURES, None)}
+    """Replaces processes; a test may change the results."""
+    made = {
+        "set_up": ProcessResult(SET_UP, None),
+        "predict": ProcessResult(TIMINGS, None),
+        "train": ProcessResult(TIMINGS, None),
+    }
 
     def call(target, _task, *, environment):
         answer = made[target.rpartition(":")[2]]
         return answer() if callable(answer) else answer
 
-    monkeypatch.setattr("lightcars.benching.run.call_elsewhere", call)
+    monkeypatch.setattr("lightcars.benching.run.call_in_process", call)
     return made
 
 
@@ -92,14 +96,14 @@ def test_training_steps(lightcars, elsewhere, answers):
 
 
 def test_problems_are_told_after_the_table(lightcars, elsewhere, answers):
-    answers["set_up"] = Answer(None, "its process crashed (SIGSEGV)")
+    answers["set_up"] = ProcessResult(None, "its process crashed (SIGSEGV)")
     shown = lightcars("bench", "ghostnet_050", *FRESH, "--engines", "eager,torch")
     assert shown.code == 0
     assert shown.err == "ghostnet_050, torch fp32, batch 1: its process crashed (SIGSEGV)\n"
 
 
 def test_where_nothing_could_be_measured(lightcars, elsewhere, answers):
-    answers["set_up"] = Answer(None, "its process crashed (SIGSEGV)")
+    answers["set_up"] = ProcessResult(None, "its process crashed (SIGSEGV)")
     shown = lightcars("bench", "ghostnet_050", *FRESH, "--engines", "torch", "--plot", "a.png")
     assert shown.code == 1
     assert "SIGSEGV" in shown.err
@@ -107,7 +111,7 @@ def test_where_nothing_could_be_measured(lightcars, elsewhere, answers):
 
 
 def test_ctrl_c(lightcars, elsewhere, answers):
-    def interrupt() -> Answer:
+    def interrupt() -> ProcessResult:
         raise KeyboardInterrupt
 
     answers["predict"] = interrupt

@@ -29,7 +29,7 @@ def photos(tmp_path):
         Image.new("RGB", (20, 10), (50 * position, 100, 200)).save(folder / f"{position}.png")
         rows.append(f"{split}/{NAME}/{position}.png,{NAME},1,1,10,10")
     (root / "annotations.csv").write_text("\n".join(rows))
-    (root / "classes.txt").write_text(f"{NAME}\nA class without a image\n")
+    (root / "classes.txt").write_text(f"{NAME}\nA class without an image\n")
     return root
 
 
@@ -74,7 +74,7 @@ def test_inspect_names_what_is_wrong(lightcars, photos):
     assert "LEAK: the same bytes in more than one split (1):" in shown.out
     assert f"train and val: train/{NAME}/2.png = val/{NAME}/3.png" in shown.out
     assert f"boxes outside of their image (1):\n  {train}/1.png: box 1, 1, 30, 10 in 20 x 10" in shown.out
-    assert "classes without a image in train (1):\n  A class without a image" in shown.out
+    assert "classes without an image in train (1):\n  A class without an image" in shown.out
     assert f"classes with few images in train (1):\n  {NAME}: 3" in shown.out
 
 
@@ -88,7 +88,7 @@ def test_inspect_says_that_the_counts_are_others(lightcars, photos):
 def test_inspect_cuts_long_lists(lightcars, photos):
     (photos / "classes.txt").unlink()
     shown = lightcars("data", "inspect", photos)
-    assert "classes without a image in train (195):" in shown.out
+    assert "classes without an image in train (195):" in shown.out
     assert "  and 185 more; --json lists all" in shown.out
 
 
@@ -97,7 +97,7 @@ def test_inspect_as_json(lightcars, photos):
     assert found["layout"] == "class folders"
     assert [split["num_images"] for split in found["splits"]] == [3, 1]
     assert found["splits"][0]["num_boxes"] == 3
-    assert found["absent_classes"] == ["A class without a image"]
+    assert found["absent_classes"] == ["A class without an image"]
     assert found["width"] == [20, 20, 20]
     assert len(found["rgb"]["mean"]) == 3
 
@@ -109,7 +109,7 @@ def test_the_tables_fit_eighty_columns(lightcars, photos, terminal):
 
 
 def test_inspect_of_nothing(lightcars, tmp_path):
-    assert "it holds nothing" in lightcars("data", "inspect", tmp_path).error
+    assert "it contains nothing" in lightcars("data", "inspect", tmp_path).error
     assert "there is no folder" in lightcars("data", "inspect", tmp_path / "nowhere").error
 
 
@@ -136,13 +136,13 @@ def test_prepare_as_json_and_warnings(lightcars, photos, tmp_path):
 
 
 def test_prepare_into_something_that_is_there(lightcars, photos):
-    assert f"{photos} is there already" in lightcars("data", "prepare", photos, photos).error
+    assert f"{photos} exists" in lightcars("data", "prepare", photos, photos).error
 
 
 def test_prepare_a_broken_archive(lightcars, tmp_path):
     (tmp_path / "cars.tgz").write_bytes(b"\x1f\x8bnonsense")
     shown = lightcars("data", "prepare", tmp_path / "cars.tgz", tmp_path / "new")
-    assert f"{tmp_path}/cars.tgz is broken or cut off" in shown.error
+    assert f"{tmp_path}/cars.tgz is corrupt or truncated" in shown.error
     assert [path.name for path in tmp_path.iterdir()] == ["cars.tgz"]
 
 
@@ -185,7 +185,7 @@ def test_stats_of_a_region(lightcars, photos):
 def test_stats_name_what_is_left_out(lightcars, photos):
     (photos / "train" / NAME / "0.png").write_bytes(b"")
     shown = lightcars("data", "stats", photos)
-    assert f"warning: left out: {photos}/train/{NAME}/0.png is empty" in shown.err
+    assert f"warning: skipped: {photos}/train/{NAME}/0.png is empty" in shown.err
     assert "train: 2 images" in shown.out
 
 

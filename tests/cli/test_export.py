@@ -24,16 +24,16 @@ def test_a_run_with_its_standalone_folder(lightcars, finished, cars, elsewhere):
     assert first.endswith(" MB")
     assert "ONNX Runtime differs from PyTorch by " in second
     assert "1 x 3 x 32 x 32, 3 x 3 x 32 x 32" in second
-    assert third == "standalone: python run-standalone/predict.py photo.jpg"
-    photo = cars / "val" / "Bus" / "0000.png"
+    assert third == "standalone: python run-standalone/predict.py car.jpg"
+    image = cars / "val" / "Bus" / "0000.png"
     alone = subprocess.run(
-        [sys.executable, "run-standalone/predict.py", str(photo), "--json"],
+        [sys.executable, "run-standalone/predict.py", str(image), "--json"],
         capture_output=True,
         text=True,
         check=True,
     )
     (answer,) = json.loads(alone.stdout)
-    (expected,) = json.loads(lightcars("predict", finished, photo, "--json").out)
+    (expected,) = json.loads(lightcars("predict", finished, image, "--json").out)
     assert answer["image"] == expected["image"]
     assert {g["name"]: g["probability"] for g in answer["guesses"]} == pytest.approx(
         {g["name"]: g["probability"] for g in expected["guesses"]}, abs=1e-4
@@ -56,7 +56,7 @@ def test_a_registered_model_without_weights(lightcars, elsewhere):
     arguments = ("--weights", "fresh", "--to", "torch-export", "--resolution", 32, "--batch", 1)
     done = lightcars("export", "ghostnet_050", *arguments)
     assert done.code == 0, done.err
-    assert "note: these weights do not say their class names or preprocessing" in done.err
+    assert "note: class names or preprocessing of these weights are not known" in done.err
     assert [path.name for path in elsewhere.iterdir()] == ["ghostnet_050.pt2"]
 
 
@@ -74,13 +74,16 @@ MISTAKES = {
     "an empty folder": (["."], "run.json"),
     "no such resolution": (["RUN", "--resolution", "7"], "resolution must be a whole number of at least 32"),
     "no such batch": (["RUN", "--batch", "0"], "batch must be a whole number of at least 1, not 0"),
-    "two sizes": (["RUN", "--resolution", "64", "--any-size"], "any size leaves the resolution open"),
-    "another ending": (["RUN", "--out", "a.xml"], "a file for ONNX Runtime ends in .onnx, not as a.xml"),
+    "two sizes": (["RUN", "--resolution", "64", "--any-size"], "any_size makes the resolution dynamic"),
+    "another ending": (
+        ["RUN", "--out", "a.xml"],
+        "a file for ONNX Runtime has the suffix .onnx, a.xml does not",
+    ),
     "weights of a run": (["RUN", "--weights", "imagenet"], "--weights goes with a name"),
     "unknown weights": (["ghostnet_050", "--weights", "nowhere"], "nowhere"),
     "not a folder": (["RUN", "--out", "file/a.onnx"], "cannot write to file"),
     "a device": (["RUN", "--out", "/dev/null/a.onnx"], "cannot write to /dev/null"),
-    "there already": (["RUN", "--out", "old.onnx"], "old.onnx is there already; --force"),
+    "there already": (["RUN", "--out", "old.onnx"], "old.onnx already exists; --force"),
     "a batch alone": (["RUN", "--standalone", "--batch", "2"], "one image at a time, not 2"),
 }
 

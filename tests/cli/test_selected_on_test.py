@@ -1,4 +1,4 @@
-"""A run whose epoch the test split chose, as the theses did: whatever shows its figures says so."""
+"""A run whose epoch the test split chose, as the theses did: whatever shows its evaluated says so."""
 
 import csv
 import io
@@ -110,8 +110,8 @@ def test_evaluate_says_it_of_the_test_split_alone(lightcars, chosen, honest, dat
     shown = lightcars("evaluate", run, data, "--split", "test")
     assert shown.out.startswith(f"test ({CHOSEN_ON_TEST}): 16 images, top-1 ")
     assert f"worst classes ({CHOSEN_ON_TEST})" in shown.out
-    figures = json.loads(lightcars("evaluate", run, data, "--split", "test", "--json").out)
-    assert (figures["selected_on"], figures["note"]) == ("test", CHOSEN_ON_TEST)
+    evaluated = json.loads(lightcars("evaluate", run, data, "--split", "test", "--json").out)
+    assert (evaluated["selected_on"], evaluated["note"]) == ("test", CHOSEN_ON_TEST)
     train = json.loads(lightcars("evaluate", run, data, "--split", "train", "--json").out)
     assert (train["selected_on"], train["note"]) == ("test", None)
     for split in ("val", "test"):
@@ -122,8 +122,8 @@ def test_evaluate_says_it_of_the_test_split_alone(lightcars, chosen, honest, dat
 
 def test_evaluate_of_a_checkpoint_outside_of_a_run_knows_of_no_split(lightcars, chosen, data, tmp_path):
     shutil.copytree(chosen[0].run / "best", tmp_path / "best")
-    figures = json.loads(lightcars("evaluate", tmp_path / "best", data, "--split", "test", "--json").out)
-    assert (figures["selected_on"], figures["note"]) == (None, None)
+    evaluated = json.loads(lightcars("evaluate", tmp_path / "best", data, "--split", "test", "--json").out)
+    assert (evaluated["selected_on"], evaluated["note"]) == (None, None)
 
 
 def test_the_report_of_one_run_says_it_everywhere(chosen, honest):
@@ -159,7 +159,7 @@ def test_the_report_of_several_runs_says_it_of_that_run(lightcars, chosen, hones
     assert [(one["selected_on"], one["note"]) for one in found] == [("test", CHOSEN_ON_TEST), ("val", None)]
 
 
-def test_runs_that_were_judged_on_test_are_compared_as_such(lightcars, chosen, tmp_path):
+def test_runs_that_were_evaluated_on_test_are_compared_as_such(lightcars, chosen, tmp_path):
     shutil.copytree(chosen[0].run, tmp_path / "second")
     page = tmp_path / "both.html"
     shown = lightcars("report", chosen[0].run, tmp_path / "second", "--out", page)
@@ -178,14 +178,14 @@ def test_a_table_without_the_note_is_read_with_it(lightcars, chosen, tmp_path):
     assert f"Hardest classes ({CHOSEN_ON_TEST})" in text_of(run / "report.html")
 
 
-def test_a_model_card_with_its_figures_says_it(chosen, honest, tmp_path):
+def test_a_model_card_with_its_metrics_says_it(chosen, honest, tmp_path):
     result = chosen[0]
     for name, training in (
         ("metrics", Training(metrics=result.metrics)),
         ("recipe", Training(metrics={"top1_percent": 90.0}, recipe=RECIPE.to_dict())),
     ):
         card = save_pretrained(result.model, tmp_path / name, training=training) / "README.md"
-        assert "The test split chose the epoch, so these figures are too good." in card.read_text()
-    figures = json.loads((honest / "metrics.json").read_text())
-    card = save_pretrained(load(honest / "best"), tmp_path / "x", training=Training(metrics=figures))
+        assert "The test split chose the epoch, so these evaluated are too good." in card.read_text()
+    evaluated = json.loads((honest / "metrics.json").read_text())
+    card = save_pretrained(load(honest / "best"), tmp_path / "x", training=Training(metrics=evaluated))
     assert "too good" not in (card / "README.md").read_text()

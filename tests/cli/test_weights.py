@@ -130,7 +130,7 @@ def test_convert_reads_the_file_that_is_named(lightcars, tmp_path):
         (("{b0}", "x.pth", "--tensorflow"), "give it too"),
     ],
 )
-def test_convert_of_what_cannot_be(lightcars, b0, tmp_path, arguments, text):
+def test_invalid_conversions(lightcars, b0, tmp_path, arguments, text):
     source, target, *options = arguments
     target = tmp_path / target
     assert text in lightcars("convert", source.format(b0=b0), target, *options).error
@@ -162,7 +162,7 @@ def test_finetune_from_weights(lightcars, cars, tmp_path):
     torch.testing.assert_close(trained.stem.conv.weight, start.stem.conv.weight, rtol=0, atol=1e-5)
     assert trained.preprocessing.mean == (0.1, 0.1, 0.1)
     description = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert "drawn anew: classifier.weight" in description["weights"]
+    assert "reinitialized: classifier.weight" in description["weights"]
 
 
 def test_predict_with_published_weights(lightcars, cars, tmp_path):

@@ -21,8 +21,8 @@ from lightcars.deploy.export import largest_difference
 from lightcars.deploy.formats import FORMATS
 from lightcars.deploy.fuse import fuse
 from lightcars.deploy.graphs import to_program
-from lightcars.deploy.measuring import TOLERANCES
 from lightcars.deploy.optimize import optimize
+from lightcars.deploy.verification import TOLERANCES
 from lightcars.errors import InputError
 from lightcars.layers import DropPath, depthwise
 from lightcars.layers import gradients as own_gradients

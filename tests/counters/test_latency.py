@@ -1,4 +1,4 @@
-"""The latency of `profile`: the model is run, and is then as it was."""
+"""The latency of `profile`: the model is run, and left unchanged."""
 
 import json
 
@@ -44,26 +44,26 @@ def latency_of(model: nn.Module, size=(2, 3, 8, 8), **settings) -> Latency:
     return found
 
 
-def test_without_being_asked_the_model_is_not_run():
+def test_the_model_is_not_run_unless_requested():
     model = Watched()
     assert profile(model, 8).latency is None
     assert model.calls == []
 
 
-def test_the_figures_belong_together():
+def test_the_metrics_belong_together():
     model = Watched()
-    figures = profile(model, (2, 3, 8, 8), latency=True)
-    found = figures.latency
+    metrics = profile(model, (2, 3, 8, 8), latency=True)
+    found = metrics.latency
     assert len(model.calls) == found.calls + timing.WARM_UP_CALLS
     assert (found.device, found.threads) == ("cpu", torch.get_num_threads())
     assert 0 < found.median_ms <= found.p95_ms
     assert found.images_per_second == pytest.approx(2000 / found.median_ms)
-    assert found.macs_per_second == pytest.approx(1000 * figures.flops / found.median_ms)
+    assert found.macs_per_second == pytest.approx(1000 * metrics.flops / found.median_ms)
     assert found.peak_macs_per_second == PEAK
     assert found.peak_share_percent == pytest.approx(100 * found.macs_per_second / PEAK)
 
 
-def test_it_is_run_for_predictions_in_its_precision():
+def test_it_is_run_for_inference_in_its_precision():
     model = Watched().double()
     latency_of(model)
     assert set(model.calls) == {((2, 3, 8, 8), torch.float64, False, False)}
@@ -83,7 +83,7 @@ def test_backward_is_of_both_passes_and_leaves_no_gradient(monkeypatch):
     assert model.norm.weight.grad.tolist() == [1, 1, 1, 1]
 
 
-def test_the_model_is_as_it_was():
+def test_the_model_is_unchanged():
     model = Watched().train()
     model.norm.eval()
     called = []
@@ -105,17 +105,17 @@ def test_the_model_is_as_it_was():
         hook.remove()
 
 
-def test_it_is_as_it_was_after_a_failure_too():
+def test_it_is_unchanged_after_a_failure_too():
     class Broken(Watched):
         def forward(self, x):
             if x.device.type != "meta":
-                raise RuntimeError("no room\nat all")
+                raise RuntimeError("no memory\nat all")
             return super().forward(x)
 
     model = Broken().train()
     called = []
     model.register_forward_pre_hook(lambda *_: called.append(1))
-    with pytest.raises(CountingError, match=r"cannot be run for its latency \(RuntimeError: no room\)\.$"):
+    with pytest.raises(CountingError, match=r"cannot be run for its latency \(RuntimeError: no memory\)\.$"):
         latency_of(model)
     assert model.training
     assert model.norm.training
@@ -123,13 +123,13 @@ def test_it_is_as_it_was_after_a_failure_too():
     assert called == []
 
 
-def test_a_model_that_draws_leaves_the_random_state():
-    class Drawing(nn.Module):
+def test_a_model_that_uses_random_numbers_leaves_the_random_state():
+    class Random(nn.Module):
         def forward(self, x):
             return x + torch.rand(())
 
     state = torch.get_rng_state()
-    assert latency_of(Drawing()).macs_per_second == 0
+    assert latency_of(Random()).macs_per_second == 0
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -161,12 +161,12 @@ def test_a_model_without_weights():
 
 
 def test_text_json_and_markdown_have_it():
-    figures = profile(Watched(), (2, 3, 8, 8), latency=True)
-    found = figures.latency
-    content = json.loads(figures.to_json())["latency"]
+    metrics = profile(Watched(), (2, 3, 8, 8), latency=True)
+    found = metrics.latency
+    content = json.loads(metrics.to_json())["latency"]
     assert content["median_ms"] == found.median_ms
     assert content["peak_share_percent"] == found.peak_share_percent
-    for text in (figures.to_text(), figures.to_markdown()):
+    for text in (metrics.to_text(), metrics.to_markdown()):
         assert f"{found.median_ms:.3g} ms ({found.calls} calls on cpu, " in text
         assert f"{found.peak_share_percent:.3g} % of 1 T in large products" in text
     without = profile(Watched(), 8)

@@ -1,4 +1,4 @@
-"""profile: every figure against one worked out by hand, and tables that hold them."""
+"""profile: every metric against one worked out by hand, and the tables that show them."""
 
 import json
 
@@ -16,7 +16,7 @@ def two_layers() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 8, 1, bias=False), nn.Conv2d(8, 5, 1, bias=False))
 
 
-def test_figures_of_two_layers():
+def test_metrics_of_two_layers():
     p = profile(two_layers(), (2, 3, 10, 10))
     assert p.model == "Sequential"
     assert p.input_shape == (2, 3, 10, 10)
@@ -146,6 +146,38 @@ def test_operators_sum_to_the_whole(backward):
     assert sum(row.flops or 0 for row in p.operators) == p.flops
 
 
+def test_module_under_two_names_has_one_row_with_its_count():
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False))
+            self.again = self.first
+            self.parts = nn.ModuleList([self.first[0]])
+
+        def forward(self, x):
+            return self.again(self.first(x))
+
+    p = profile(Twice(), 10)
+    rows = [(row.name, row.flops, row.output_shape) for row in p.layers if row.type != "ModuleList"]
+    shape = (1, 3, 10, 10)
+    assert rows == [("", 1800, shape), ("first", 1800, shape), ("first.0", 1800, shape)]
+
+
+def test_module_that_calls_itself_counts_once():
+    class Recursive(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4, bias=False)
+
+        def forward(self, x, depth=2):
+            return self(self.layer(x), depth - 1) if depth else x
+
+    assert [(row.name, row.flops) for row in profile(Recursive(), inputs=(1, 4)).layers] == [
+        ("", 32),
+        ("layer", 32),
+    ]
+
+
 def test_module_that_is_not_called_has_no_shape():
     model = nn.Sequential(nn.Conv2d(3, 4, 1))
     model.register_module("spare", nn.Conv2d(3, 4, 1))
@@ -215,15 +247,15 @@ def test_json_holds_everything(ghost):
     assert data["operators"][0]["flops"] == ghost.operators[0].flops
 
 
-def test_text_says_the_exact_figures(ghost):
+def test_text_shows_the_exact_numbers(ghost):
     text = ghost.to_text()
-    for figure in (
+    for number in (
         "1 x 3 x 224 x 224",
         "5,182,508",
         "141,150,512 multiply-accumulates",
         "not counted: aten.",
     ):
-        assert figure in text
+        assert number in text
     assert "forward and backward" not in text
     assert "forward and backward" in profile(two_layers(), 8, backward=True).to_text()
 

@@ -1,4 +1,4 @@
-"""Counting leaves the model, the random state and torch's switches as they were."""
+"""Counting leaves the model, the random state and the global state of torch unchanged."""
 
 import copy
 from typing import Any
@@ -49,7 +49,7 @@ def assert_unchanged(before: dict[str, Any], model: nn.Module) -> None:
 
 @every_count
 @pytest.mark.parametrize("name", ["ghostnet_thesis", "efficientnet_b0"])
-def test_model_is_as_it_was(name, count):
+def test_model_is_unchanged(name, count):
     model = create_model(name, width=0.1, num_classes=3)
     model.train()
     model.blocks[2].eval()
@@ -68,7 +68,7 @@ def test_model_is_as_it_was(name, count):
 
 @every_count
 @pytest.mark.parametrize("enabled", [True, False])
-def test_switches_of_torch_are_as_they_were(enabled, count):
+def test_global_state_of_torch_is_unchanged(enabled, count):
     model = create_model("ghostnet_050", width=0.1)
     state = torch.get_rng_state()
     with torch.set_grad_enabled(enabled):
@@ -80,7 +80,7 @@ def test_switches_of_torch_are_as_they_were(enabled, count):
 
 
 @every_count
-def test_switches_are_as_they_were_after_a_failure(count):
+def test_global_state_is_unchanged_after_a_failure(count):
     model = nn.Conv2d(3, 4, 7)
     state = torch.get_rng_state()
     with pytest.raises(CountingError):
@@ -108,7 +108,7 @@ def test_inference_mode_changes_no_count(count):
         assert count(model, 64) == expected
 
 
-class DrawsNumbers(nn.Module):
+class UsesRandomNumbers(nn.Module):
     """Its forward uses randomness even in evaluation."""
 
     def __init__(self) -> None:
@@ -120,8 +120,8 @@ class DrawsNumbers(nn.Module):
 
 
 @every_count
-def test_random_state_survives_a_forward_that_draws(count):
-    model = DrawsNumbers()
+def test_random_state_survives_a_forward_that_uses_it(count):
+    model = UsesRandomNumbers()
     state = torch.get_rng_state()
     count(model, 8)
     assert torch.equal(torch.get_rng_state(), state)
@@ -152,7 +152,7 @@ class ChangesItself(nn.Module):
 
 
 @every_count
-def test_model_that_changes_itself_is_as_it_was(count):
+def test_model_that_changes_itself_is_unchanged(count):
     model = ChangesItself()
     plain = model.plain
     count(model, 8)
@@ -180,19 +180,66 @@ def test_skeleton_keeps_structure_and_sharing(device):
     layer = nn.Linear(4, 4)
     model = nn.Sequential(layer, nn.BatchNorm1d(4), layer, nn.Linear(4, 4))
     model[3].weight = layer.weight
-    twin = skeleton(model, device=device)
-    assert twin is not model
-    assert [type(module) for module in twin] == [type(module) for module in model]
-    assert twin[0] is twin[2]
-    assert twin[3].weight is twin[0].weight
-    assert {tensor.device.type for tensor in twin.state_dict().values()} == {device}
-    for (name, ours), theirs in zip(twin.state_dict().items(), model.state_dict().values(), strict=True):
+    copied = skeleton(model, device=device)
+    assert copied is not model
+    assert [type(module) for module in copied] == [type(module) for module in model]
+    assert copied[0] is copied[2]
+    assert copied[3].weight is copied[0].weight
+    assert {tensor.device.type for tensor in copied.state_dict().values()} == {device}
+    for (name, ours), theirs in zip(copied.state_dict().items(), model.state_dict().values(), strict=True):
         assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype), name
-    assert not any(module.training for module in twin.modules())
+    assert not any(module.training for module in copied.modules())
     assert all(module.training for module in model.modules())
 
 
-def test_model_that_cannot_be_copied_is_told_in_one_line():
+@pytest.mark.parametrize("count", [count_flops, profile])
+@pytest.mark.parametrize("device", [torch.device("cpu"), "cpu"], ids=["device", "name"])
+def test_models_that_keep_their_device(count, device):
+    """The copy's tensors meet on the copy's device, wherever the model says that they should go."""
+
+    class OnDevice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.device = device
+            self.layer = nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            positions = torch.arange(8, device=self.device)
+            return self.layer(x.to(self.device) + positions).to("cpu") + torch.ones(4, device=self.device)
+
+    model = OnDevice()
+    assert getattr(count(model, inputs=(3, 8)), "flops", 96) == 96
+    assert model.device is device
+
+
+def test_tensors_that_are_views_of_parameters():
+    """Learned queries, kept as attributes or in lists."""
+
+    class Queries(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(5, 8))
+            self.first, self.others = self.table[:1], [self.table[1:3], {"last": self.table[3:]}]
+
+        def forward(self, x: Tensor) -> Tensor:
+            parts = [self.first, self.others[0], self.others[1]["last"]]
+            return x @ torch.cat(parts).T
+
+    assert count_flops(Queries(), inputs=(3, 8)) == 3 * 8 * 5
+    assert profile(Queries(), inputs=(3, 8)).flops == 3 * 8 * 5
+
+
+def test_learned_query_of_a_transformer():
+    """A class token that enters a module without gradients, though it requires them."""
+    import timm
+
+    with torch.device("meta"):
+        model = timm.create_model("cait_xxs24_224")
+    assert count_flops(model, 224) == 2_523_475_200
+    assert profile(model, 224).flops == 2_523_475_200
+
+
+def test_model_that_cannot_be_copied():
     class NoCopy:
         def __deepcopy__(self, memo):
             raise RuntimeError("one of a kind")

@@ -26,9 +26,9 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     def start(*durations: float) -> Clock:
-        made = Clock(*durations)
-        monkeypatch.setattr(timed, "time", made)
-        return made
+        ticking = Clock(*durations)
+        monkeypatch.setattr(timed, "time", ticking)
+        return ticking
 
     return start
 

@@ -98,7 +98,7 @@ def test_what_a_mac_adds_is_left_out(make, tmp_path):
 )
 def test_names_that_lead_out(make, name, tmp_path):
     archive = make(tmp_path / ("x.tgz" if make is tgz else "x.zip"), {"fine.txt": b"x", name: b"evil"})
-    assert "leads out of the folder" in refused(archive, tmp_path / "new")
+    assert "is outside of the folder" in refused(archive, tmp_path / "new")
     assert not Path("/tmp/evil-lightcars").exists()
 
 
@@ -138,7 +138,7 @@ def test_a_bomb_stops_at_the_limit(make, tmp_path, monkeypatch):
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>" * 100], ids=["empty", "web page"])
 def test_no_archive_at_all(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
-    assert "is broken or cut off" in refused(tmp_path / name, tmp_path / "new")
+    assert "is corrupt or truncated" in refused(tmp_path / name, tmp_path / "new")
 
 
 NOISE = {f"{i}.jpg": random.Random(i).randbytes(3000) for i in range(6)}
@@ -149,13 +149,13 @@ NOISE = {f"{i}.jpg": random.Random(i).randbytes(3000) for i in range(6)}
 def test_a_cut_off_archive(name, part, tmp_path):
     archive = (zipped if name == "x.zip" else tgz)(tmp_path / name, NOISE)
     archive.write_bytes(archive.read_bytes()[: int(archive.stat().st_size * part)])
-    assert "is broken or cut off" in refused(archive, tmp_path / "new")
+    assert "is corrupt or truncated" in refused(archive, tmp_path / "new")
 
 
 def test_a_tar_that_is_cut_between_two_files(tmp_path):
     archive = tgz(tmp_path / "x.tar", NOISE)
     archive.write_bytes(archive.read_bytes()[: 2 * (512 + 3072)])
-    assert "is broken or cut off (its end is missing)" in refused(archive, tmp_path / "new")
+    assert "is corrupt or truncated (its end is missing)" in refused(archive, tmp_path / "new")
 
 
 def test_a_tgz_with_a_damaged_byte(tmp_path):
@@ -165,7 +165,7 @@ def test_a_tgz_with_a_damaged_byte(tmp_path):
     content = bytearray(archive.read_bytes())
     content[content.index(NOISE["2.jpg"][100:120])] ^= 1
     archive.write_bytes(content)
-    assert "is broken or cut off (CRC check failed" in refused(archive, tmp_path / "new")
+    assert "is corrupt or truncated (CRC check failed" in refused(archive, tmp_path / "new")
 
 
 def test_a_zip_with_a_damaged_file(tmp_path):
@@ -173,7 +173,7 @@ def test_a_zip_with_a_damaged_file(tmp_path):
     content = bytearray(archive.read_bytes())
     content[40] ^= 0xFF
     archive.write_bytes(content)
-    assert "is broken or cut off" in refused(archive, tmp_path / "new")
+    assert "is corrupt or truncated" in refused(archive, tmp_path / "new")
 
 
 def test_an_encrypted_zip(tmp_path):
@@ -190,3 +190,43 @@ def test_a_file_in_place_of_a_folder(tmp_path):
     (tmp_path / "new").mkdir()
     with pytest.raises(OSError, match="new/a"):
         unpack(archive, tmp_path / "new")
+
+
+# Bombs
+
+
+@pytest.mark.parametrize("sizes", [("0,0", str(20 << 30)), ("0,1,99,1", "4096")])
+def test_sparse_files_are_refused(tmp_path, sizes):
+    archive = tmp_path / "x.tar"
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("train/a/0.png")
+        member.pax_headers = {"GNU.sparse.map": sizes[0], "GNU.sparse.size": sizes[1]}
+        tar.addfile(member, io.BytesIO(b""))
+    assert "is a sparse file; nothing was unpacked" in refused(archive, tmp_path / "new")
+    assert archive.stat().st_size < 20_000
+
+
+@pytest.mark.parametrize("header", [{"GNU.sparse.map": "0,x"}, {"GNU.sparse.size": "-"}])
+def test_headers_that_are_not_numbers(tmp_path, header):
+    archive = tmp_path / "x.tar"
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("train/a/0.png")
+        member.pax_headers = header
+        tar.addfile(member, io.BytesIO(b""))
+    text = refused(archive, tmp_path / "new")
+    assert "corrupt or truncated" in text or "sparse" in text
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tgz"])
+def test_an_archive_that_unpacks_to_far_more_than_it_is(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(archives, "FREE_BYTES", 1 << 20)
+    archive = tmp_path / name
+    (tmp_path / "zeros").write_bytes(bytes(40 << 20))
+    if name.endswith("zip"):
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            file.write(tmp_path / "zeros", "train/a/0.png")
+    else:
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.add(tmp_path / "zeros", "train/a/0.png")
+    (tmp_path / "zeros").unlink()
+    assert "or more than 100 times its size" in refused(archive, tmp_path / "new")

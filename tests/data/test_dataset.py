@@ -60,7 +60,7 @@ def test_decoding_reads_and_scales_in_order(samples, preprocessing):
         assert decoded.image(position).tobytes() == expected.tobytes()
 
 
-def test_broken_photographs_are_left_out_with_the_reason(samples):
+def test_broken_images_are_left_out_with_the_reason(samples):
     whole = decode(samples, RGB)
     samples[2].path.write_bytes(b"")
     samples[5].path.write_text("not a picture")
@@ -89,7 +89,7 @@ def test_decoding_on_many_threads_leaves_the_warning_filters(drawn):
         assert list(warnings.filters) == before
 
 
-def test_warnings_about_readable_photographs_are_nobodys_business(samples, monkeypatch):
+def test_warnings_about_readable_images_are_nobodys_business(samples, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20 * 30 - 1)  # Pillow warns up to twice as many
     assert decode(samples, RGB).broken == ()
 
@@ -100,7 +100,7 @@ def test_nothing_to_decode():
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_beyond_the_memory_photographs_go_to_a_file(samples, photos, monkeypatch):
+def test_beyond_the_memory_images_go_to_a_file(samples, photos, monkeypatch):
     decoded = decode(samples, RGB)
     assert isinstance(decoded.pixels, np.memmap)
     monkeypatch.undo()
@@ -109,7 +109,7 @@ def test_beyond_the_memory_photographs_go_to_a_file(samples, photos, monkeypatch
 
 
 @pytest.mark.usefixtures("little_memory")
-def test_a_broken_photograph_does_not_bring_the_file_back_into_memory(samples):
+def test_a_broken_image_does_not_bring_the_file_back_into_memory(samples):
     samples[2].path.write_bytes(b"")
     decoded = decode(samples, RGB)
     assert len(ImageDataset(decoded)) == 8
@@ -150,7 +150,7 @@ def test_a_dataset_gives_pixels_and_label(photos):
 def test_augmentation_depends_on_the_seed_alone(samples, preprocessing):
     data = ImageDataset(decode(samples, preprocessing), augmentation(AugmentRecipe(), 32, 8).image)
     torch.manual_seed(1)
-    first, plain = data[4, 77][0], ImageDataset(data.photos)[4][0]
+    first, plain = data[4, 77][0], ImageDataset(data.images)[4][0]
     torch.manual_seed(2)
     torch.rand(5)
     assert torch.equal(data[4, 77][0], first)
@@ -178,7 +178,7 @@ def test_augmentation_that_fails_leaves_the_random_state(photos):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_augmentation_leaves_the_photographs(photos):
+def test_augmentation_leaves_the_images(photos):
     before = photos.pixels.copy()
     data = ImageDataset(photos, augmentation(AugmentRecipe(), 32, 8).image)
     for seed in range(20):
@@ -191,7 +191,7 @@ def drawn_order(sampler: SeededSampler, epoch: int) -> list[tuple[int, int]]:
     return [(draw.position, draw.seed) for draw in sampler]
 
 
-def test_each_epoch_has_every_photograph_in_another_order():
+def test_each_epoch_has_every_image_in_another_order():
     sampler = SeededSampler(20, 0)
     epochs = [drawn_order(sampler, epoch) for epoch in range(3)]
     positions = [[position for position, _ in order] for order in epochs]
@@ -200,7 +200,7 @@ def test_each_epoch_has_every_photograph_in_another_order():
     assert len(sampler) == 20
 
 
-def test_each_photograph_is_augmented_in_its_own_way():
+def test_each_image_is_augmented_in_its_own_way():
     sampler = SeededSampler(20, 0)
     seeds = [seed for epoch in range(3) for _, seed in drawn_order(sampler, epoch)]
     assert len(set(seeds)) == 60
@@ -226,7 +226,7 @@ def test_drawing_an_order_leaves_the_random_state():
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_processes_share_the_photographs(world_size):
+def test_processes_share_the_images(world_size):
     alone = dict(drawn_order(SeededSampler(20, 5), 1))
     parts = [
         drawn_order(SeededSampler(20, 5, rank=rank, world_size=world_size), 1) for rank in range(world_size)

@@ -17,10 +17,10 @@ from tests.data.made_copies import RAM, RECORDS, SIZE, TRAIN, class_folders, put
 def test_a_data_set_without_a_flaw(tmp_path):
     seen = inspect_data(class_folders(tmp_path), progress=True)
     assert (seen.layout, seen.num_classes, seen.root) == ("class folders", 196, str(tmp_path))
-    figures = [
+    evaluated = [
         (s.name, s.num_images, s.num_classes, s.num_boxes, s.num_gray, s.num_broken) for s in seen.splits
     ]
-    assert figures == [("train", 9, 3, 0, 0, 0), ("test", 3, 3, 0, 0, 0)]
+    assert evaluated == [("train", 9, 3, 0, 0, 0), ("test", 3, 3, 0, 0, 0)]
     assert (seen.broken, seen.duplicates, seen.leaks, seen.wrong_boxes, seen.notes) == ((), (), (), (), ())
     assert seen.width == (SIZE[0], SIZE[0], SIZE[0])
     assert seen.height == (SIZE[1], SIZE[1], SIZE[1])

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lightcars.data import hub as hub_data
 from lightcars.data import preparation
@@ -103,7 +105,7 @@ def test_files_are_the_same_files_or_copies(tmp_path, monkeypatch):
     assert copy.read_bytes() == one.read_bytes()
 
 
-def test_links_to_photographs_are_followed(tmp_path):
+def test_links_to_images_are_followed(tmp_path):
     source = class_folders(tmp_path / "source")
     for path in list(source.rglob("*.jpg")):
         path.rename(tmp_path / path.name)
@@ -113,7 +115,7 @@ def test_links_to_photographs_are_followed(tmp_path):
     assert found(find_data(tmp_path / "new")) == expected(boxes=False)
 
 
-def test_classes_of_ones_own_are_kept_in_order(tmp_path):
+def test_classes_of_your_own_are_kept_in_order(tmp_path):
     for name in ("tram", "C/V"):
         put(tmp_path / "source" / "train" / name.replace("/", "_") / "1.png", RECORDS[0].image)
     (tmp_path / "source" / "classes.txt").write_text("tram\nC/V\n")
@@ -165,7 +167,7 @@ def test_a_folder_with_the_archives_of_the_thesis(tmp_path):
 def test_archives_beside_unpacked_folders_are_noted(tmp_path):
     source = class_folders(tmp_path / "source")
     put(source / "cars_test.tgz", b"")
-    assert prepare(source, tmp_path / "new").notes == (f"archives in {source} are left out: cars_test.tgz",)
+    assert prepare(source, tmp_path / "new").notes == (f"archives in {source} are not used: cars_test.tgz",)
 
 
 def test_an_archive_of_something_else(tmp_path):
@@ -173,13 +175,13 @@ def test_an_archive_of_something_else(tmp_path):
     archive = pack(tmp_path / "holiday", tmp_path / "holiday.zip")
     text = refused(archive, tmp_path / "new")
     assert f"{archive} has neither class folders" in text
-    assert "it holds notes.txt" in text
+    assert "it contains notes.txt" in text
 
 
 def test_a_cut_off_archive_leaves_nothing(tmp_path):
     archive = pack(class_folders(tmp_path / "packed"), tmp_path / "cars.tgz")
     archive.write_bytes(archive.read_bytes()[:-200])
-    assert f"{archive} is broken or cut off" in refused(archive, tmp_path / "new")
+    assert f"{archive} is corrupt or truncated" in refused(archive, tmp_path / "new")
 
 
 def test_an_incomplete_archive_names_the_archive(tmp_path):
@@ -212,7 +214,7 @@ def test_labels_in_another_order_are_matched_by_name(tmp_path):
 def test_labels_without_names_are_said_to_be_assumed(tmp_path):
     made = prepare(parquet(tmp_path / "source", names=None), tmp_path / "new")
     assert found(find_data(tmp_path / "new")) == expected(boxes=False)
-    assert "taken to be in the devkit's order" in made.notes[0]
+    assert "the order of the devkit is assumed" in made.notes[0]
 
 
 def test_other_classes_are_listed(tmp_path):
@@ -230,7 +232,7 @@ def test_splits_by_folder_and_other_splits(tmp_path):
     put(tmp_path / "source" / "default" / "contrast" / "0000.parquet", b"is not even looked at")
     made = prepare(tmp_path / "source", tmp_path / "new")
     assert found(find_data(tmp_path / "new")) == expected(boxes=False)
-    assert made.notes == ("parquet files of contrast are left out",)
+    assert made.notes == ("parquet files of contrast are not used",)
 
 
 def test_a_missing_shard_is_named(tmp_path):
@@ -259,8 +261,8 @@ def test_a_broken_parquet_file_is_named(content, tmp_path):
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"image": {"bytes": b"", "path": None}, "label": 3}, "row 2 has no image in it"),
-        ({"image": None, "label": 3}, "row 2 has no image in it"),
+        ({"image": {"bytes": b"", "path": None}, "label": 3}, "row 2 has no image"),
+        ({"image": None, "label": 3}, "row 2 has no image"),
         (
             {"image": {"bytes": b"\x89PNG", "path": None}, "label": 196},
             "row 2: label 196 is not one of 0 to 195",
@@ -388,7 +390,7 @@ def test_the_hub_fails(error, words, tmp_path, monkeypatch):
 def test_a_target_that_is_there_is_left_alone(taken, tmp_path):
     source = class_folders(tmp_path / "source")
     put(tmp_path / "new" / "kept" if taken == "folder" else tmp_path / "new", b"kept")
-    assert f"{tmp_path}/new is there already" in refused(source, tmp_path / "new")
+    assert f"{tmp_path}/new exists" in refused(source, tmp_path / "new")
 
 
 def test_an_empty_folder_and_missing_parents_are_fine(tmp_path):
@@ -437,13 +439,13 @@ def test_an_interrupt_leaves_nothing(moment, tmp_path, monkeypatch):
 
 def test_an_interrupt_while_parquet_is_written(tmp_path, monkeypatch):
     parquet(tmp_path / "source")
-    rows = parquet_layout.images
+    rows = parquet_layout.encoded_images
 
     def interrupted(data, split):
         yield next(rows(data, split))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(parquet_layout, "images", interrupted)
+    monkeypatch.setattr(parquet_layout, "encoded_images", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path / "source", tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
@@ -453,7 +455,7 @@ def test_what_would_be_read_otherwise_is_not_made(tmp_path, monkeypatch):
     """The made folder is read back and compared: here its boxes got lost."""
     monkeypatch.setattr(preparation, "_write_tables", lambda *_: None)
     thesis(tmp_path / "source")
-    assert "would not be read as it was meant" in refused(tmp_path / "source", tmp_path / "new")
+    assert "would not be read back correctly" in refused(tmp_path / "source", tmp_path / "new")
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path):
@@ -465,3 +467,13 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
         target = tmp_path / "locked" / "new"
     with pytest.raises(DataError, match="cannot"):
         prepare(class_folders(tmp_path / "source"), target)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_file_name_that_is_not_utf8_is_written_in_utf8(tmp_path):
+    folder = tmp_path / "source" / "train" / "Acura RL Sedan 2012"
+    folder.mkdir(parents=True)
+    name = os.fsdecode(b"caf\xe9.png")
+    Image.new("L", (8, 8)).save(folder / name)
+    prepare(tmp_path / "source", tmp_path / "new")
+    assert [path.name for path in (tmp_path / "new").rglob("*.png")] == ["caf-.png"]

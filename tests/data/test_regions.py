@@ -1,4 +1,4 @@
-"""The region of a image that is decoded: whole, cut to the box, or the box before white."""
+"""The region of an image that is decoded: whole, cut to the box, or the box before white."""
 
 import numpy as np
 import pytest
@@ -83,7 +83,7 @@ def test_decode_cuts_before_it_scales(photo, preprocessing):
     assert not np.array_equal(cut.pixels, whole.pixels)
 
 
-def test_decode_leaves_out_a_photograph_whose_box_is_outside(photo):
+def test_decode_leaves_out_an_image_whose_box_is_outside(photo):
     _, sample = photo
     decoded = decode([sample(BOX), sample((50, 50, 60, 60))], RGB, region="masked")
     assert len(decoded.labels) == 1

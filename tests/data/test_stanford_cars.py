@@ -2,7 +2,8 @@
 
 import pytest
 
-from lightcars.data.stanford_cars import CLASS_NAMES, class_index, class_key
+from lightcars.data.class_names import class_key
+from lightcars.data.stanford_cars import CLASS_NAMES, class_index
 from lightcars.errors import DataError, LightcarsError
 
 
@@ -44,7 +45,7 @@ def test_a_slash_may_have_become_anything(name):
 
 
 def test_an_unknown_name_is_one_line_with_the_nearest_names():
-    with pytest.raises(DataError, match="none of the 196 Stanford Cars classes") as caught:
+    with pytest.raises(DataError, match="not one of the 196 classes of Stanford Cars") as caught:
         class_index("Acura TL Sedan 2021")
     assert "Did you mean Acura TL Sedan 2012" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -52,7 +53,7 @@ def test_an_unknown_name_is_one_line_with_the_nearest_names():
     assert isinstance(caught.value, ValueError)
 
 
-def test_classes_of_ones_own():
+def test_classes_of_your_own():
     assert class_index("fire-engine", ("Bus", "Fire Engine")) == 1
-    with pytest.raises(DataError, match="'Tram' is none of the 2 classes"):
+    with pytest.raises(DataError, match="'Tram' is not one of the 2 classes"):
         class_index("Tram", ("Bus", "Fire Engine"))

@@ -16,13 +16,21 @@ CLASSES = ("Audi 'A4'", 'BMW "3" <touring>', "Škoda & Co\n", "Citroën, DS", "�
 
 def settle(model: ImageModel) -> ImageModel:
     """In evaluation mode, with a batch's own statistics and batch norms that are not the identity's."""
+    return settle_norms(model, model.config.img_channels)
+
+
+def settle_norms(model: nn.Module, channels: int | None = None) -> nn.Module:
+    """As `settle`, for any module."""
+    channels = (
+        channels or next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d)).in_channels
+    )
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     for norm in norms:
         nn.init.uniform_(norm.weight, 0.5, 1.5)
         nn.init.uniform_(norm.bias, -0.5, 0.5)
         norm.momentum = 1.0
     with torch.no_grad():
-        model.train()(torch.randn(4, model.config.img_channels, 64, 64))
+        model.train()(torch.randn(4, channels, 64, 64))
     return model.eval()
 
 

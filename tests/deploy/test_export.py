@@ -10,13 +10,13 @@ import onnx
 import pytest
 import torch
 
-from lightcars import InputSize, Preprocessing, export, ghostnet
+from lightcars import InputSize, Preprocessing, export, ghostnet, load, save
 from lightcars.deploy import export as exporting
 from lightcars.deploy.description import Description
 from lightcars.deploy.export import largest_difference
 from lightcars.deploy.formats import FORMATS, find_format, format_of
 from lightcars.deploy.graphs import to_program
-from lightcars.deploy.measuring import TOLERANCES
+from lightcars.deploy.verification import TOLERANCES
 from lightcars.errors import ConfigError, ExportError, MissingExtraError, RunError
 from tests.deploy.conftest import CLASSES, settle
 
@@ -89,7 +89,7 @@ def test_weights_that_do_not_say_what_they_are(tmp_path):
     assert done.compared[0] == (1, 3, 40, 40)
     entries = FORMATS["torch-export"].artifact.read_entries(done.path)
     assert entries.keys() == {"model", "lightcars_version", "temperature"}
-    with pytest.raises(ExportError, match="do not say their class names"):
+    with pytest.raises(ExportError, match="class names and preprocessing"):
         export(model, tmp_path / "b.pt2", standalone=True)
 
 
@@ -99,6 +99,19 @@ def test_the_license_of_weights_goes_on_with_them(tmp_path):
     assert FORMATS["torch-export"].artifact.read_entries(done.path)["license"] == '"non-commercial"'
 
 
+def test_the_license_is_inherited_by_fine_tuned_weights(tmp_path):
+    model = ghostnet(weights="cars196", num_classes=3)
+    with torch.no_grad():
+        model.classifier.bias += 1  # trained
+    again = load(save(model, tmp_path / "first", classes=list("abc")))
+    assert again.origin.license == "non-commercial"
+    third = ghostnet("thesis", weights=str(save(again, tmp_path / "second")), num_classes=2)
+    done = export(third.eval(), tmp_path / "cars.pt2", size=InputSize(resolution=64))
+    assert done.description.license == "non-commercial"
+    fresh = load(save(ghostnet(width=0.1), tmp_path / "fresh"))
+    assert fresh.origin.license is None
+
+
 def test_the_steps_are_said(classifier, tmp_path):
     steps = []
     export(classifier, tmp_path / "a.pt2", say=steps.append)
@@ -106,11 +119,13 @@ def test_the_steps_are_said(classifier, tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["", "new/folder"])
-def test_an_artifact_that_answers_otherwise_is_not_written(classifier, tmp_path, monkeypatch, folder):
+def test_an_artifact_whose_outputs_differ_is_not_written(classifier, tmp_path, monkeypatch, folder):
     other = ghostnet("thesis", num_classes=5, width=0.1, out_channels=16).eval()
     monkeypatch.setattr(exporting, "to_program", lambda _, **settings: to_program(other, **settings))
     target = tmp_path / folder / "a.pt2"
-    with pytest.raises(ExportError, match=r"torch.export answers otherwise than PyTorch, by \d.*\(allowed"):
+    with pytest.raises(
+        ExportError, match=r"the outputs of torch.export differ from PyTorch's by \d.*\(the limit"
+    ):
         export(classifier, target)
     assert list(tmp_path.iterdir()) == []
 
@@ -128,12 +143,12 @@ def test_a_slight_difference_counts(classifier):
 
 def test_an_artifact_of_no_numbers_is_not_written(classifier, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "largest_difference", lambda *_: float("nan"))
-    with pytest.raises(ExportError, match="answers otherwise"):
+    with pytest.raises(ExportError, match=r"the outputs of torch\.export differ"):
         export(classifier, tmp_path / "a.pt2")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_spoilt_weights(tmp_path):
+def test_corrupt_weights(tmp_path):
     model = settle(ghostnet(num_classes=5, width=0.1))
     with torch.no_grad():
         model.classifier.weight[0, 0] = float("nan")
@@ -148,14 +163,14 @@ def test_an_engine_that_fails_is_one_line(classifier):
 
     with pytest.raises(ExportError, match=r"does not run on .* \(1, 3, 48, 48\): no such kernel$"):
         largest_difference(classifier, broken, [(1, 3, 48, 48)])
-    with pytest.raises(ExportError, match=r"gives \(1, 4\), PyTorch \(1, 5\)"):
+    with pytest.raises(ExportError, match=r"returns \(1, 4\), PyTorch \(1, 5\)"):
         largest_difference(classifier, lambda _: torch.zeros(1, 4), [(1, 3, 48, 48)])
 
 
-def test_what_is_there_is_kept_unless_told(classifier, tmp_path):
+def test_existing_files_are_kept_without_force(classifier, tmp_path):
     target = tmp_path / "a.pt2"
     target.write_text("mine")
-    with pytest.raises(RunError, match=r"a.pt2 is there already; --force"):
+    with pytest.raises(RunError, match=r"a.pt2 already exists; --force"):
         export(classifier, target)
     assert target.read_text() == "mine"
     export(classifier, target, force=True)
@@ -165,10 +180,10 @@ def test_what_is_there_is_kept_unless_told(classifier, tmp_path):
 
 def test_the_second_file_is_kept_too(classifier, tmp_path):
     (tmp_path / "a.bin").write_text("mine")
-    with pytest.raises(RunError, match=r"a.bin is there already"):
+    with pytest.raises(RunError, match=r"a.bin already exists"):
         export(classifier, tmp_path / "a.xml")
     (tmp_path / "a-standalone").mkdir()
-    with pytest.raises(RunError, match=r"a-standalone is there already"):
+    with pytest.raises(RunError, match=r"a-standalone already exists"):
         export(classifier, tmp_path / "a.onnx", standalone=True)
 
 
@@ -200,10 +215,10 @@ def test_executorch_has_an_extra_of_its_own(classifier, tmp_path, monkeypatch):
         ({"batch": 0}, "batch must be a whole number of at least 1, not 0"),
         ({"batch": True}, "batch must be"),
         ({"resolution": 16}, "resolution must be a whole number of at least 32, not 16"),
-        ({"resolution": 64, "any_size": True}, "any size leaves the resolution open"),
+        ({"resolution": 64, "any_size": True}, "any_size makes the resolution dynamic"),
     ],
 )
-def test_sizes_that_cannot_be(settings, message):
+def test_invalid_sizes(settings, message):
     with pytest.raises(ConfigError, match=message):
         InputSize(**settings)
 
@@ -226,16 +241,18 @@ def test_autocast_around_an_export_changes_nothing(classifier, tmp_path):
 
 
 def test_a_standalone_folder_for_several_at_once(classifier, tmp_path):
-    with pytest.raises(ConfigError, match="one photograph at a time, not 4"):
+    with pytest.raises(ConfigError, match="one image at a time, not 4"):
         export(classifier, tmp_path / "a.onnx", size=InputSize(batch=4), standalone=True)
 
 
 def test_formats_by_name_and_ending():
     assert format_of(Path("x.xml")).name == "openvino"
     assert find_format("executorch").suffix == ".pte"
-    with pytest.raises(ConfigError, match=r"the ending of x.pth says no format; use one of .onnx \(onnx\)"):
+    with pytest.raises(
+        ConfigError, match=r"the suffix of x.pth is not an export format; use one of .onnx \(onnx\)"
+    ):
         format_of(Path("x.pth"))
-    with pytest.raises(ConfigError, match=r"no format 'onxx'. Did you mean onnx\?"):
+    with pytest.raises(ConfigError, match=r"unknown format 'onxx'. Did you mean onnx\?"):
         find_format("onxx")
 
 

@@ -10,16 +10,16 @@ import torch
 from torch import nn
 
 from lightcars import efficientnet, ghostnet
-from lightcars.deploy.engines import quietly
+from lightcars.deploy.conversion import conversion_errors
 from lightcars.deploy.graphs import (
     for_export,
     program_to_onnx,
     program_to_openvino,
-    refusals,
     to_onnx,
     to_openvino,
     to_program,
 )
+from lightcars.deploy.packages import quietly
 from lightcars.errors import ConfigError, ExportError
 from tests.deploy.conftest import settle
 
@@ -128,10 +128,11 @@ def test_what_a_converter_raises_is_one_line():
     def convert():
         raise NotImplementedError("\n  no aten::foo\nand a long\ntrace")
 
-    with pytest.raises(ExportError, match=r"^ONNX does not take this model: no aten::foo$"), refusals("ONNX"):
+    wanted = r"^ONNX does not support this model: no aten::foo$"
+    with pytest.raises(ExportError, match=wanted), conversion_errors("ONNX"):
         convert()
-    with pytest.raises(ExportError, match="OpenVINO does not take this model: ValueError"):  # noqa: SIM117
-        with refusals("OpenVINO"):
+    with pytest.raises(ExportError, match="OpenVINO does not support this model: ValueError"):  # noqa: SIM117
+        with conversion_errors("OpenVINO"):
             raise ValueError
 
 
@@ -153,9 +154,9 @@ def test_logging_of_several_threads_is_as_before():
     assert logging.root.manager.disable == 0
 
 
-def test_what_is_no_model_of_ours_is_not_exported():
-    with pytest.raises(ExportError, match="export takes a model of lightcars, not a Linear"):
-        to_program(nn.Linear(3, 3))
+def test_only_modules_with_weights_are_exported():
+    with pytest.raises(ExportError, match=r"export takes a torch\.nn\.Module, not a str"):
+        to_program("ghostnet_100")
     with pytest.raises(ExportError, match="the model has no weights"):
         to_program(ghostnet(device="meta"))
 

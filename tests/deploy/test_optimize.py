@@ -1,4 +1,4 @@
-"""`optimize`: engines that answer as the model does, those that do not, and what is remembered."""
+"""`optimize`: engines whose outputs match, those that are dropped, and the cache."""
 
 import copy
 import importlib
@@ -14,20 +14,19 @@ import pytest
 import torch
 
 from lightcars import ghostnet, optimize
-from lightcars.deploy import cpu as processors
-from lightcars.deploy import measuring
-from lightcars.deploy.cache import MOST_ENTRIES, RECORD_FILE, Cache
+from lightcars.deploy import cpu, measuring, verification
+from lightcars.deploy.cache import MAX_ENTRIES, RECORD_FILE, Cache
 from lightcars.deploy.cpu import has_bf16
+from lightcars.deploy.execution import use_threads
 from lightcars.deploy.measuring import Measurements
-from lightcars.deploy.optimize import cache_folder
+from lightcars.deploy.optimize import engine_cache_folder
 from lightcars.deploy.runners import ENGINES, EngineEntry
-from lightcars.deploy.source import use_threads
 from lightcars.errors import ConfigError, InputError, MissingExtraError, OptimizationError
 from tests.deploy.conftest import settle
 
 optimizing = sys.modules["lightcars.deploy.optimize"]
 SIZE = 48
-needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this processor has no bf16")
+needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
@@ -69,7 +68,7 @@ def other():
 
 
 class Fake:
-    """An engine that is the model in PyTorch, with its answers changed; counts what it does."""
+    """An engine that is the model in PyTorch, with its outputs changed; counts what it does."""
 
     def __init__(self, change=lambda logits: logits, wait_s=0.0):
         self.change, self.wait_s = change, wait_s
@@ -114,12 +113,12 @@ def close(ours, expected, tolerance=1e-4):
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16)])
 @torch.no_grad()
 @pytest.mark.usefixtures("kept_cache")
-def test_every_engine_answers_as_the_model(engine, precision, classifier, monkeypatch):
+def test_outputs_of_every_engine_match(engine, precision, classifier, monkeypatch):
     if precision not in ENGINES[engine].precisions:
         pytest.skip(f"{engine} has no {precision}")
-    monkeypatch.setitem(measuring.TOLERANCES, "bf16", 0.3)  # random weights in so narrow a model
-    monkeypatch.setattr(measuring, "TIE", 0.3)
-    tolerance = measuring.TOLERANCES[precision]
+    monkeypatch.setitem(verification.TOLERANCES, "bf16", 0.3)  # random weights in so narrow a model
+    monkeypatch.setattr(verification, "TIE", 0.3)
+    tolerance = verification.TOLERANCES[precision]
     fast = optimize(classifier, 2, engine=engine, precision=precision)
     assert (fast.engine, fast.precision, fast.batch, fast.resolution) == (engine, precision, 2, SIZE)
     (row,) = fast.measurements
@@ -148,7 +147,7 @@ def test_every_engine_answers_as_the_model(engine, precision, classifier, monkey
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_compile_answers_as_the_model(classifier):
+def test_outputs_of_compile_match(classifier):
     fast = optimize(classifier, engine="compile", precision="fp32")
     for shape in [(1, 3, SIZE, SIZE), (3, 3, SIZE, SIZE), (1, 3, 40, 40)]:
         x = torch.randn(shape)
@@ -169,11 +168,11 @@ def test_on_a_gpu(classifier, precision):
         kept = first.clone()
         fast(torch.ones_like(x))
         assert torch.equal(first, kept)
-    with pytest.raises(ConfigError, match="openvino runs on the processor here"):
+    with pytest.raises(ConfigError, match="openvino runs on the CPU here"):
         optimize(model, engine="openvino")
 
 
-def test_what_it_knows_of_the_model(classifier):
+def test_attributes_of_the_result(classifier):
     fast = optimize(classifier, engine="torch", precision="fp32")
     assert fast.config is classifier.config
     assert fast.classes == classifier.classes
@@ -188,6 +187,8 @@ def test_what_it_knows_of_the_model(classifier):
         "a",
         "batch",
         "difference",
+        "eager",
+        "error",
     ]
     assert f"torch in fp32: {fast.latency_ms:.3g} ms for 1 x {SIZE} px on" in fast.summary
     assert "\n" not in fast.summary
@@ -213,7 +214,7 @@ def test_other_forms_of_the_model(classifier):
             close(optimize(model, engine="torch", precision="fp32")(x), classifier(x))
 
 
-def test_auto_takes_the_fastest_that_agrees(classifier, install):
+def test_auto_selects_the_fastest_engine_whose_outputs_match(classifier, install):
     good = install(Fake(), "good", alone=True)
     install(Fake(lambda logits: logits * 1.001), "wrong", precisions=("fp32",))
     fast = optimize(classifier)
@@ -221,7 +222,7 @@ def test_auto_takes_the_fastest_that_agrees(classifier, install):
     problems = {(row.engine, row.precision): row.problem for row in fast.measurements}
     assert problems["good", "fp32"] is None
     wrong = problems["wrong", "fp32"]
-    assert "answers differ by 1.0e-03 of the largest logit, allowed is 1e-04" in wrong
+    assert "outputs differ by 1.0e-03 of the largest logit, the limit is 1e-04" in wrong
     assert f"wrong fp32 dropped ({wrong})" in fast.summary
     assert f"dropped: {wrong}" in str(fast.measurements)
     calls = good.calls
@@ -249,12 +250,12 @@ def test_the_fastest_is_taken_and_comes_first(classifier, install, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda logits: logits * float("nan"), "answers differ by nan"),
-        (lambda logits: logits[:, :3], r"it gives \(1, 3\), PyTorch \(1, 5\)"),
-        (lambda logits: logits.flip(1), "answers differ by"),
+        (lambda logits: logits * float("nan"), "outputs differ by nan"),
+        (lambda logits: logits[:, :3], r"it returns \(1, 3\), PyTorch \(1, 5\)"),
+        (lambda logits: logits.flip(1), "outputs differ by"),
     ],
 )
-def test_a_named_engine_that_answers_otherwise(classifier, install, cache, change, reason):
+def test_a_named_engine_whose_outputs_differ(classifier, install, cache, change, reason):
     install(Fake(change))
     with pytest.raises(OptimizationError, match=rf"^no engine can be used .*fake fp32: {reason}") as caught:
         optimize(classifier, engine="fake", precision="fp32")
@@ -263,7 +264,7 @@ def test_a_named_engine_that_answers_otherwise(classifier, install, cache, chang
 
 
 @needs_bf16
-def test_another_first_class_is_dropped_within_the_tolerance(classifier, install, monkeypatch):
+def test_another_top_class_is_dropped_within_the_tolerance(classifier, install, monkeypatch):
     """Differences within 2 % that change the class, where it is no tie."""
 
     def swap(logits):
@@ -272,9 +273,9 @@ def test_another_first_class_is_dropped_within_the_tolerance(classifier, install
         return logits
 
     install(Fake(swap))
-    monkeypatch.setitem(measuring.TOLERANCES, "bf16", 10.0)
-    monkeypatch.setattr(measuring, "TIE", 0.0)
-    with pytest.raises(OptimizationError, match="fake bf16: another class comes first"):
+    monkeypatch.setitem(verification.TOLERANCES, "bf16", 10.0)
+    monkeypatch.setattr(verification, "TIE", 0.0)
+    with pytest.raises(OptimizationError, match="fake bf16: it predicts another class"):
         optimize(classifier, engine="fake", precision="bf16")
 
 
@@ -307,9 +308,9 @@ def test_an_engine_that_is_not_installed(classifier, install, monkeypatch, packa
     assert "pip install 'lightcars[deploy]'" in fast.measurements[-1].problem
 
 
-def test_a_processor_without_bf16(classifier, install, monkeypatch):
-    monkeypatch.setattr(processors, "has_bf16", lambda: False)
-    with pytest.raises(OptimizationError, match=r"this processor does not compute in bf16; choose fp32"):
+def test_a_cpu_without_bf16(classifier, install, monkeypatch):
+    monkeypatch.setattr(cpu, "has_bf16", lambda: False)
+    with pytest.raises(OptimizationError, match=r"this device does not support bf16; choose fp32"):
         optimize(classifier, precision="bf16")
     install(Fake(), alone=True)
     assert {row.precision for row in optimize(classifier).measurements} == {"fp32"}
@@ -319,9 +320,9 @@ def test_a_processor_without_bf16(classifier, install, monkeypatch):
     ("flags", "expected"), [("sse avx512_bf16", True), ("amx_bf16", True), ("avx512f avx512_vnni", False)]
 )
 def test_bf16_from_cpuinfo(monkeypatch, flags, expected):
-    monkeypatch.setattr(processors, "_cpuinfo", lambda: {"model name": "X", "flags": flags})
+    monkeypatch.setattr(cpu, "_cpuinfo", lambda: {"model name": "X", "flags": flags})
     assert has_bf16.__wrapped__() is expected
-    assert "X" in processors.processor.__wrapped__()
+    assert "X" in cpu.cpu_name.__wrapped__()
 
 
 @pytest.mark.parametrize(
@@ -329,10 +330,10 @@ def test_bf16_from_cpuinfo(monkeypatch, flags, expected):
     [
         ({"engine": "opnvino"}, "there is no engine 'opnvino'. Did you mean openvino"),
         ({"engine": ["torch"]}, r"there is no engine \['torch'\]. Did you mean torch"),
-        ({"calibration": ""}, "folder is a folder of photographs, not ''"),
+        ({"calibration": ""}, "folder is a folder of images, not ''"),
         ({"engine": None}, "there is no engine None. Choose auto, torch, compile, onnxruntime, openvino"),
         ({"precision": "bf61"}, "there is no precision 'bf61'. Did you mean bf16"),
-        ({"precision": "int8"}, "int8 is fitted to photographs"),
+        ({"precision": "int8"}, "int8 is calibrated on images"),
         ({"batch": 0}, "batch must be a whole number of at least 1, not 0"),
         ({"batch": 1.5}, "batch must be"),
         ({"batch": True}, "batch must be"),
@@ -342,7 +343,7 @@ def test_bf16_from_cpuinfo(monkeypatch, flags, expected):
         ({"threads": 10_000}, r"threads must be at most \d+, the cores of this machine, not 10000"),
     ],
 )
-def test_settings_that_cannot_be(classifier, settings, message):
+def test_invalid_settings(classifier, settings, message):
     with pytest.raises(ConfigError, match=message) as caught:
         optimize(classifier, **settings)
     assert "\n" not in str(caught.value)
@@ -350,19 +351,19 @@ def test_settings_that_cannot_be(classifier, settings, message):
 
 @needs_bf16
 def test_a_precision_that_an_engine_lacks(classifier):
-    with pytest.raises(ConfigError, match=r"onnxruntime does not compute in bf16 .* choose fp32"):
+    with pytest.raises(ConfigError, match=r"onnxruntime does not support bf16 .* choose fp32"):
         optimize(classifier, engine="onnxruntime", precision="bf16")
 
 
-def test_models_that_cannot_be(classifier):
-    with pytest.raises(OptimizationError, match="takes a model of lightcars, not a Linear"):
-        optimize(torch.nn.Linear(3, 3))
+def test_invalid_models(classifier):
+    with pytest.raises(OptimizationError, match=r"takes a torch\.nn\.Module, not a str"):
+        optimize("ghostnet_100")
     with pytest.raises(OptimizationError, match="the model has no weights"):
         optimize(ghostnet(width=0.1, device="meta"))
-    spoilt = copy.deepcopy(classifier)
-    torch.nn.init.constant_(spoilt.classifier.bias, float("nan"))
+    corrupt = copy.deepcopy(classifier)
+    torch.nn.init.constant_(corrupt.classifier.bias, float("nan"))
     with pytest.raises(OptimizationError, match="logits are not finite"):
-        optimize(spoilt, engine="torch")
+        optimize(corrupt, engine="torch")
 
 
 @pytest.mark.parametrize(
@@ -374,13 +375,13 @@ def test_models_that_cannot_be(classifier):
         (torch.zeros(1, 3, SIZE, SIZE, device="meta"), "is on cpu, the images are on meta"),
     ],
 )
-def test_images_that_cannot_be(classifier, images, message):
+def test_invalid_images(classifier, images, message):
     fast = optimize(classifier, engine="torch", precision="fp32")
     with pytest.raises(InputError, match=message):
         fast(images)
 
 
-def test_what_is_remembered_is_not_made_again(classifier, install, cache):
+def test_a_cached_engine_is_not_converted_again(classifier, install, cache):
     fake = install(Fake())
     first = optimize(classifier, engine="fake", precision="fp32")
     assert (fake.prepared, fake.started, first.from_cache) == (1, 1, False)
@@ -392,34 +393,53 @@ def test_what_is_remembered_is_not_made_again(classifier, install, cache):
     assert len(list(cache.iterdir())) == 1
 
 
-def test_what_it_is_remembered_for(classifier, other, install, monkeypatch):
+def test_the_key_of_the_cache(classifier, other, install, monkeypatch):
     fake = install(Fake())
     optimize(classifier, engine="fake", precision="fp32")
 
-    def is_made_anew(model=classifier, batch=1, **settings):
+    def is_rebuilt(model=classifier, batch=1, **settings):
         before = fake.prepared
         optimize(model, batch, **{"engine": "fake", "precision": "fp32", **settings})
         return fake.prepared > before
 
-    assert not is_made_anew()
-    assert is_made_anew(other)
-    assert is_made_anew(batch=2)
-    assert is_made_anew(resolution=64)
-    assert not is_made_anew(resolution=SIZE)
-    assert is_made_anew(precision="auto")
+    assert not is_rebuilt()
+    assert is_rebuilt(other)
+    assert is_rebuilt(batch=2)
+    assert is_rebuilt(resolution=64)
+    assert not is_rebuilt(resolution=SIZE)
+    assert is_rebuilt(precision="auto")
     changed = copy.deepcopy(classifier)
     with torch.no_grad():
         changed.classifier.bias[0] += 1e-3
-    assert is_made_anew(changed)
+    assert is_rebuilt(changed)
     layer = copy.deepcopy(classifier)
     layer.dropout = torch.nn.Identity()
-    assert is_made_anew(layer)
-    monkeypatch.setattr(optimizing, "processor", lambda: "another machine")
-    assert is_made_anew()
+    assert is_rebuilt(layer)
+    monkeypatch.setattr(optimizing, "cpu_name", lambda: "another machine")
+    assert is_rebuilt()
     monkeypatch.setattr(optimizing, "__version__", "99")
-    assert is_made_anew()
+    assert is_rebuilt()
     ENGINES["fake"] = EngineEntry(name="fake", module="fake", packages=("torch", "openvino"))
-    assert is_made_anew()
+    assert is_rebuilt()
+
+
+def deep_record(entry):
+    (entry / RECORD_FILE).write_text("[" * 200_000)
+
+
+def deep_key(entry):
+    content = json.loads((entry / RECORD_FILE).read_text())
+    text = json.dumps({**content, "key": "DEEP"}).replace('"DEEP"', "[" * 500 + "]" * 500)
+    (entry / RECORD_FILE).write_text(text)
+
+
+def list_for_record(entry):
+    (entry / RECORD_FILE).write_text("[1, 2]")
+
+
+def odd_file_names(entry):
+    content = json.loads((entry / RECORD_FILE).read_text())
+    (entry / RECORD_FILE).write_text(json.dumps({**content, "files": {"a\0b": "x"}}))
 
 
 def damage_file(entry):
@@ -468,6 +488,10 @@ def unknown_fields(entry):
 @pytest.mark.parametrize(
     "damage",
     [
+        deep_record,
+        deep_key,
+        list_for_record,
+        odd_file_names,
         damage_file,
         damage_record,
         lose_file,
@@ -480,7 +504,7 @@ def unknown_fields(entry):
     ],
     ids=lambda damage: damage.__name__,
 )
-def test_a_damaged_entry_is_made_anew(classifier, install, cache, damage):
+def test_a_damaged_entry_is_rebuilt(classifier, install, cache, damage):
     fake = install(Fake())
     optimize(classifier, engine="fake", precision="fp32")
     (entry,) = cache.iterdir()
@@ -491,7 +515,7 @@ def test_a_damaged_entry_is_made_anew(classifier, install, cache, damage):
     assert optimize(classifier, engine="fake", precision="fp32").from_cache
 
 
-def test_an_artifact_that_its_engine_refuses_is_made_anew(classifier, install, monkeypatch):
+def test_an_artifact_that_its_engine_refuses_is_rebuilt(classifier, install, monkeypatch):
     fake = install(Fake())
     optimize(classifier, engine="fake", precision="fp32")
     start, attempts = fake.start, []
@@ -538,24 +562,24 @@ def test_a_changed_file_is_not_given_out(tmp_path):
     assert cache.find({"a": 2}) is None
     (entry.folder / "artifact").write_text("mode")
     assert cache.find({"a": 1}) is None
-    cache.forget({"a": 1})
+    cache.remove({"a": 1})
     assert not entry.folder.exists()
 
 
 def test_the_oldest_entries_go(tmp_path):
     cache = Cache(tmp_path)
-    for number in range(MOST_ENTRIES + 3):
+    for number in range(MAX_ENTRIES + 3):
         assert cache.store({"number": number}, {}, [])
-        record = cache._place({"number": number}) / RECORD_FILE
+        record = cache._folder_of({"number": number}) / RECORD_FILE
         os.utime(record, (number, number))
-    kept = [number for number in range(MOST_ENTRIES + 3) if cache.find({"number": number}) is not None]
-    assert kept == list(range(3, MOST_ENTRIES + 3))
+    kept = [number for number in range(MAX_ENTRIES + 3) if cache.find({"number": number}) is not None]
+    assert kept == list(range(3, MAX_ENTRIES + 3))
 
 
 def test_the_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("LIGHTCARS_CACHE")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    assert optimizing.cache_folder() == tmp_path / "lightcars" / "optimized"
+    assert optimizing.engine_cache_folder() == tmp_path / "lightcars" / "optimized"
 
 
 def test_images_of_other_sizes_need_the_same_weights(classifier, install):
@@ -580,7 +604,7 @@ def test_nothing_is_printed_or_warned(classifier, install, capfd):
 def test_it_does_not_pickle(classifier):
     fast = optimize(classifier, engine="torch", precision="fp32")
     for copied in (pickle.dumps, copy.deepcopy):
-        with pytest.raises(OptimizationError, match="cannot be copied or pickled; give the other process"):
+        with pytest.raises(OptimizationError, match="cannot be copied or pickled; send the model"):
             copied(fast)
 
 
@@ -606,13 +630,13 @@ def test_threads_may_share_it(classifier, engine):
 
 
 @torch.no_grad()
-def test_a_batch_in_parts_answers_as_the_model(classifier, monkeypatch):
+def test_outputs_of_a_batch_in_parts_match(classifier, monkeypatch):
     runner = importlib.import_module("lightcars.deploy.runners.openvino")
     monkeypatch.setattr(runner, "_best_parts", lambda *_: 2)
     fast = optimize(classifier, 6, engine="openvino", precision="fp32")
     again = optimize(classifier, 6, engine="openvino", precision="fp32")
     assert again.from_cache
-    (blob,) = cache_folder().glob("*/parts-2.blob")
+    (blob,) = engine_cache_folder().glob("*/parts-2.blob")
     compiled = runner.openvino_core().import_model(blob.read_bytes(), "CPU", {})
     assert compiled.input(0).shape[0] == 3
     for number in (6, 4, 7):
@@ -656,7 +680,7 @@ def test_parts_are_those_that_are_quickest(batch, threads, ms, best, classifier,
 
 
 @pytest.mark.parametrize("images", [None, [1.0], "car.png"])
-def test_images_that_are_no_tensor(classifier, images):
+def test_images_that_are_not_a_tensor(classifier, images):
     fast = optimize(classifier, engine="torch", precision="fp32")
     with pytest.raises(InputError, match=f"takes a tensor of images, not a {type(images).__name__}"):
         fast(images)

@@ -1,4 +1,4 @@
-"""int8: photographs to fit to and to judge by, attempts, and what `optimize` makes of it."""
+"""int8: images to calibrate and to verify on, attempts, and what `optimize` makes of it."""
 
 import importlib
 import sys
@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 
 from lightcars import Calibration, OptimizedModel, optimize
-from lightcars.deploy import judging
 from lightcars.deploy import quantize as quantizing
-from lightcars.deploy.calibration import as_calibration, image_files, load_photos
+from lightcars.deploy import verification
+from lightcars.deploy.calibration import as_calibration, image_files
+from lightcars.deploy.calibration_images import load_calibration_images
+from lightcars.deploy.classifier import describe
 from lightcars.deploy.quantize import ATTEMPTS, quantized, top1_change
 from lightcars.deploy.source import Source
 from lightcars.errors import ConfigError, DataError, InputError, MissingExtraError
@@ -45,25 +47,29 @@ def photos(tmp_path):
 
 @pytest.fixture
 def source(classifier, photos):
-    calibration = Calibration(folder=photos, num_fitted=12, num_judged=20, max_loss_percent=1)
+    calibration = Calibration(folder=photos, num_fitted=12, num_verification=20, max_loss_percent=1)
     return Source(model=classifier, batch=8, resolution=SIZE, threads=1, calibration=calibration)
 
 
-def test_the_photographs(classifier, photos):
-    calibration = Calibration(folder=photos, num_fitted=12, num_judged=20)
-    found = load_photos(classifier, calibration, SIZE)
+def test_calibration_images(classifier, photos):
+    calibration = Calibration(folder=photos, num_fitted=12, num_verification=20)
+    found = load_calibration_images(describe(classifier), calibration, SIZE)
     assert found.fitted.shape == (12, 3, SIZE, SIZE)
-    assert found.judged.shape == (20, 3, SIZE, SIZE)
+    assert found.verification.shape == (20, 3, SIZE, SIZE)
     assert found.labels.shape == (20,)
-    assert torch.equal(found.judged, load_photos(classifier, calibration, SIZE).judged)
+    assert torch.equal(
+        found.verification, load_calibration_images(describe(classifier), calibration, SIZE).verification
+    )
     alike = {bytes(image.numpy()) for image in found.fitted} & {
-        bytes(image.numpy()) for image in found.judged
+        bytes(image.numpy()) for image in found.verification
     }
-    assert not alike, "judged by what it was fitted to"
+    assert not alike, "verified on what it was fitted to"
 
 
 def test_they_are_read_as_the_model_sees_them(classifier, photos):
-    found = load_photos(classifier, Calibration(folder=photos / "Audi A4", num_fitted=8), SIZE)
+    found = load_calibration_images(
+        describe(classifier), Calibration(folder=photos / "Audi A4", num_fitted=8), SIZE
+    )
     first = next(found.batches(found.fitted, 8))
     transform = transforms_for(classifier)
     ours = {round(float(image.sum()), 2) for image in first}
@@ -73,16 +79,19 @@ def test_they_are_read_as_the_model_sees_them(classifier, photos):
 
 def test_labels_come_from_the_folders(classifier, photos):
     for number, name in enumerate(FOLDERS):
-        found = load_photos(classifier, Calibration(folder=photos / name), SIZE)
+        found = load_calibration_images(describe(classifier), Calibration(folder=photos / name), SIZE)
         assert set(found.labels.tolist()) == {number}
     (photos / "Unknown").mkdir()
     (photos / "Audi A4" / "0.png").rename(photos / "Unknown" / "0.png")
-    assert load_photos(classifier, Calibration(folder=photos), SIZE).labels is None
+    assert load_calibration_images(describe(classifier), Calibration(folder=photos), SIZE).labels is None
 
 
 def test_a_name_of_two_classes_says_nothing(classifier, photos, monkeypatch):
     monkeypatch.setattr(classifier, "classes", (*classifier.classes[:4], "audi a4"))
-    assert load_photos(classifier, Calibration(folder=photos / "Audi A4"), SIZE).labels is None
+    assert (
+        load_calibration_images(describe(classifier), Calibration(folder=photos / "Audi A4"), SIZE).labels
+        is None
+    )
 
 
 def test_links_to_folders_are_followed_but_not_in_circles(photos, tmp_path):
@@ -92,16 +101,18 @@ def test_links_to_folders_are_followed_but_not_in_circles(photos, tmp_path):
     assert len(image_files(tmp_path / "links")) == 8
 
 
-def test_a_small_folder_is_judged_by_itself_and_another_folder_if_there_is_one(classifier, photos):
+def test_a_small_folder_is_verified_on_itself_or_on_another_folder(classifier, photos):
     small = Calibration(folder=photos / "Audi A4", num_fitted=8)
-    found = load_photos(classifier, small, SIZE)
-    assert (len(found.fitted), len(found.judged)) == (8, 8)
-    other = load_photos(classifier, replace(small, judged_folder=photos / "三菱"), SIZE)
+    found = load_calibration_images(describe(classifier), small, SIZE)
+    assert (len(found.fitted), len(found.verification)) == (8, 8)
+    other = load_calibration_images(
+        describe(classifier), replace(small, verification_folder=photos / "三菱"), SIZE
+    )
     assert set(other.labels.tolist()) == {4}
 
 
 def test_batches_are_filled_up(classifier, photos):
-    found = load_photos(classifier, Calibration(folder=photos, num_fitted=5), SIZE)
+    found = load_calibration_images(describe(classifier), Calibration(folder=photos, num_fitted=5), SIZE)
     batches = list(found.batches(found.fitted, 4))
     assert [batch.shape for batch in batches] == [(4, 3, SIZE, SIZE)] * 2
     assert torch.equal(batches[1][1:], batches[0][:3])
@@ -120,17 +131,17 @@ def test_a_change_of_the_folder_is_noticed(photos):
     ("settings", "message"),
     [
         ({"num_fitted": 0}, "num_fitted"),
-        ({"num_judged": 1.5}, "num_judged"),
+        ({"num_verification": 1.5}, "num_verification"),
         ({"max_loss_percent": 0}, "max_loss_percent"),
     ],
 )
-def test_settings_that_cannot_be(settings, message):
+def test_invalid_settings(settings, message):
     with pytest.raises(ConfigError, match=message):
         Calibration(folder="photos", **settings)
 
 
 def test_top1_change(source):
-    source = replace(source, calibration=replace(source.calibration, num_judged=10))
+    source = replace(source, calibration=replace(source.calibration, num_verification=10))
     wrong = (source.targets + 1) % 5
 
     def engine(images):
@@ -142,7 +153,7 @@ def test_top1_change(source):
         return torch.cat((wrong, wrong))[start : start + len(images)]
 
     calls = {}
-    own = 100 * float((source.first_classes == source.targets).float().mean())
+    own = 100 * float((source.top_classes == source.targets).float().mean())
     assert top1_change(engine, source) == pytest.approx(-own)
     fused = source.fused()
     assert top1_change(fused, source) == 0
@@ -176,7 +187,7 @@ def test_the_first_attempt_that_serves_or_the_best(source, monkeypatch, changes,
     assert made == [(attempt.preset, attempt.kept) for attempt in ATTEMPTS[: len(changes)]]
 
 
-def test_int8_is_fitted_judged_and_remembered(classifier, photos, capfd):
+def test_int8_is_calibrated_verified_and_cached(classifier, photos, capfd):
     calibration = Calibration(folder=photos, num_fitted=12, max_loss_percent=100)
 
     def again() -> OptimizedModel:
@@ -211,19 +222,19 @@ def test_int8_in_parts(classifier, photos, monkeypatch):
 
 
 def test_auto_tries_int8_where_it_is_calibrated(classifier, photos, monkeypatch):
-    monkeypatch.setattr(judging, "top1_change", lambda *_: -1.5)
+    monkeypatch.setattr(verification, "top1_change", lambda *_: -1.5)
     monkeypatch.setattr(quantizing, "ATTEMPTS", ATTEMPTS[:1])
     calibration = Calibration(folder=photos, num_fitted=12)
     fast = optimize(classifier, 4, engine="openvino", calibration=calibration)
     assert fast.precision != "int8"
     (dropped,) = [row for row in fast.measurements if row.precision == "int8"]
-    assert dropped.problem == "it loses 1.5 points of top-1 on 28 photographs, allowed is 1"
+    assert dropped.problem == "it loses 1.5 points of top-1 on 28 images, the limit is 1"
     assert "int8" not in {row.precision for row in optimize(classifier, 4, engine="openvino").measurements}
 
 
 @pytest.mark.parametrize("what", ["nncf", "preprocessing", "classes"])
 def test_what_int8_is_made_from_belongs_to_the_key(classifier, photos, monkeypatch, what):
-    monkeypatch.setattr(judging, "top1_change", lambda *_: 0.0)
+    monkeypatch.setattr(verification, "top1_change", lambda *_: 0.0)
     calibration = Calibration(folder=photos, num_fitted=8)
 
     def again() -> OptimizedModel:
@@ -245,19 +256,19 @@ def test_a_folder_alone_is_a_calibration(tmp_path):
     assert as_calibration(None) is None
 
 
-def test_what_cannot_be(classifier, photos, tmp_path):
-    with pytest.raises(ConfigError, match="calibration is a folder of photographs or a Calibration, not 5"):
+def test_invalid_calibrations(classifier, photos, tmp_path):
+    with pytest.raises(ConfigError, match="calibration is a folder of images or a Calibration, not 5"):
         optimize(classifier, calibration=5)
-    with pytest.raises(ConfigError, match="calibration is for int8, which is not among what was asked for"):
+    with pytest.raises(ConfigError, match="calibration is for int8, which is not among the precisions"):
         optimize(classifier, precision="fp32", calibration=photos)
-    with pytest.raises(ConfigError, match="int8 is fitted to photographs: give calibration=FOLDER"):
+    with pytest.raises(ConfigError, match="int8 is calibrated on images: give calibration=FOLDER"):
         optimize(classifier, precision="int8")
     with pytest.raises(DataError, match=r"there is no folder .*nowhere to calibrate with"):
         optimize(classifier, precision="int8", calibration=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"empty has no images \(.bmp, "):
         optimize(classifier, precision="int8", calibration=tmp_path / "empty")
-    with pytest.raises(ConfigError, match="onnxruntime does not compute in int8"):
+    with pytest.raises(ConfigError, match="onnxruntime does not support int8"):
         optimize(classifier, engine="onnxruntime", precision="int8", calibration=photos)
     (photos / "Audi A4" / "0.png").write_bytes(b"not an image")
     with pytest.raises(DataError, match=r"0\.png cannot be read as an image"):

@@ -1,7 +1,8 @@
-"""The standalone folder: the same pixels and the same answers as lightcars, without torch."""
+"""The standalone folder: the same pixels and predictions as lightcars, without torch."""
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from lightcars import Preprocessing, predict, save
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.deploy.description import Description
+from lightcars.deploy.standalone import predict as script
 from lightcars.deploy.standalone import write_companions
 from lightcars.deploy.standalone.predict import Classifier, PredictionError
 from lightcars.models.images import read_image
@@ -48,7 +50,7 @@ def save_sixteen_bits(path):
 
 
 PICTURES = {
-    "photo.jpg": lambda path: scene(123, 77).save(path),
+    "car.jpg": lambda path: scene(123, 77).save(path),
     "wide.png": lambda path: scene(301, 40).save(path),
     "tall.png": lambda path: scene(37, 160).save(path),
     "small.png": lambda path: scene(9, 7).save(path),
@@ -89,7 +91,7 @@ def test_pixels_are_those_of_lightcars(reader, tmp_path, settings, name):
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
+def images(tmp_path_factory):
     cars = draw_cars(tmp_path_factory.mktemp("drawn") / "cars", train=1, val=1)
     return sorted(cars.rglob("*.png"))[:6]
 
@@ -125,62 +127,62 @@ def test_what_is_in_it(folder):
 
 def test_it_says_the_license_that_is_known(tmp_path):
     preprocessing = Preprocessing(resolution=48, mean=(0.5,) * 3, std=(0.25,) * 3)
-    said = {"model": "GhostNet", "classes": ("a", "b"), "preprocessing": preprocessing}
-    write_companions(tmp_path, Description(**said, license="non-commercial"))
+    known = {"model": "GhostNet", "classes": ("a", "b"), "preprocessing": preprocessing}
+    write_companions(tmp_path, Description(**known, license="non-commercial"))
     assert "\nLicense of the weights: non-commercial.\n" in (tmp_path / "README.md").read_text()
 
 
-def test_same_answers_as_lightcars(folder, classifier, photos, tmp_path):
-    expected = predict(save(classifier, tmp_path / "checkpoint"), photos, top=5)
-    ran = run_script(folder, *photos, "--json", "--top", 5)
+def test_outputs_match_lightcars(folder, classifier, images, tmp_path):
+    expected = predict(save(classifier, tmp_path / "checkpoint"), images, top=5)
+    ran = run_script(folder, *images, "--json", "--top", 5)
     assert ran.stderr == ""
-    answers = json.loads(ran.stdout)
-    assert [answer["image"] for answer in answers] == [str(photo) for photo in photos]
-    for answer, prediction in zip(answers, expected, strict=True):
-        got = {guess["name"]: guess["probability"] for guess in answer["guesses"]}
+    entries = json.loads(ran.stdout)
+    assert [entry["image"] for entry in entries] == [str(image) for image in images]
+    for entry, prediction in zip(entries, expected, strict=True):
+        got = {guess["name"]: guess["probability"] for guess in entry["guesses"]}
         assert got == pytest.approx({g.name: g.probability for g in prediction.guesses}, abs=1e-4)
         assert list(got.values()) == sorted(got.values(), reverse=True)
 
 
-def test_for_people(folder, photos):
-    lines = run_script(folder, photos[0], photos[1], "--top", 2).stdout.splitlines()
-    assert lines[0] == str(photos[0])
-    assert str(photos[1]) in lines
+def test_for_people(folder, images):
+    lines = run_script(folder, images[0], images[1], "--top", 2).stdout.splitlines()
+    assert lines[0] == str(images[0])
+    assert str(images[1]) in lines
     assert "%" in lines[1]
 
 
-def test_as_a_module(folder, photos):
-    guesses = Classifier(folder / "model.onnx").predict(photos[0], top=2)
+def test_as_a_module(folder, images):
+    guesses = Classifier(folder / "model.onnx").predict(images[0], top=2)
     assert len(guesses) == 2
     assert guesses[0][1] >= guesses[1][1]
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "folder", "cut off", "float"])
-def test_a_bad_photograph_is_named(folder, photos, tmp_path, kind):
+def test_a_bad_image_is_named(folder, images, tmp_path, kind):
     bad = tmp_path / "bad.png"
     if kind == "folder":
         bad.mkdir()
     elif kind == "float":
         Image.new("F", (8, 8)).save(bad, format="TIFF")
     elif kind == "cut off":
-        bad.write_bytes(photos[0].read_bytes()[:200])
+        bad.write_bytes(images[0].read_bytes()[:200])
     elif kind != "missing":
         bad.write_bytes(b"" if kind == "empty" else b"not a picture")
-    ran = run_script(folder, photos[0], bad)
+    ran = run_script(folder, images[0], bad)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr.startswith("error: ")
     assert str(bad) in ran.stderr
     assert ran.stderr.count("\n") == 1
 
 
-def test_other_mistakes(folder, photos, tmp_path):
-    assert "--top must be at least 1, not 0" in run_script(folder, photos[0], "--top", 0).stderr
-    ran = run_script(folder, photos[0], "--model", tmp_path / "none.onnx")
+def test_other_mistakes(folder, images, tmp_path):
+    assert "--top must be at least 1, not 0" in run_script(folder, images[0], "--top", 0).stderr
+    ran = run_script(folder, images[0], "--model", tmp_path / "none.onnx")
     assert (ran.returncode, ran.stderr) == (2, f"error: there is no model {tmp_path / 'none.onnx'}.\n")
-    (tmp_path / "spoilt.onnx").write_bytes(b"no model")
-    ran = run_script(folder, photos[0], "--model", tmp_path / "spoilt.onnx")
+    (tmp_path / "corrupt.onnx").write_bytes(b"no model")
+    ran = run_script(folder, images[0], "--model", tmp_path / "corrupt.onnx")
     assert ran.returncode == 2
-    assert "is not a model that ONNX Runtime takes" in ran.stderr
+    assert "is not a model that ONNX Runtime supports" in ran.stderr
     assert ran.stderr.count("\n") == 1
 
 
@@ -190,11 +192,68 @@ def test_a_model_without_class_names(exported, tmp_path):
     proto = onnx.load(exported("onnx").path)
     del proto.metadata_props[:]
     onnx.save(proto, tmp_path / "bare.onnx")
-    with pytest.raises(PredictionError, match="does not say its classes"):
+    with pytest.raises(PredictionError, match="its metadata has no classes"):
         Classifier(tmp_path / "bare.onnx")
 
 
-def test_odd_metadata_is_nobodys_business(folder, tmp_path):
+@pytest.mark.parametrize(
+    ("key", "text", "problem"),
+    [
+        ("classes", '{"a": 1}', "the classes in its metadata are not a list of names"),
+        ("classes", "[]", "the classes in its metadata are not a list of names"),
+        ("classes", "[1]", "the classes in its metadata are not a list of names"),
+        ("classes", "[" * 100_000, "the classes in its metadata is not valid JSON"),
+        ("classes", '["a", "b"]', "the model returns 5 values, not a finite one for each of 2 classes"),
+        ("preprocessing", "[]", "the preprocessing in its metadata is not an object"),
+        ("resolution", 0, "invalid resolution"),
+        ("resolution", 47, "the model does not take images of shape (1, 3, 47, 47)"),
+        ("resolution", 10**9, "invalid resolution"),
+        ("mean", [0.5, "x", 0.5], "invalid mean"),
+        ("mean", [0.5, float("nan"), 0.5], "invalid mean"),
+        ("std", [0.5, 0, 0.5], "invalid std"),
+        ("std", [0.5], "invalid std"),
+        ("resize", ["crop"], "invalid resize"),
+        ("crop_fraction", 1e-9, "invalid crop_fraction"),
+        ("interpolation", "lanczos", "invalid interpolation"),
+        ("temperature", "0", "the temperature in its metadata is not a positive number"),
+        ("temperature", "1e999", "the temperature in its metadata is not a positive number"),
+    ],
+)
+def test_invalid_metadata_is_one_line(exported, images, tmp_path, key, text, problem):
+    import onnx
+
+    proto = onnx.load(exported("onnx").path)
+    entries = {entry.key: entry for entry in proto.metadata_props}
+    if key in entries:
+        entries[key].value = text
+    else:
+        content = json.loads(entries["preprocessing"].value)
+        entries["preprocessing"].value = json.dumps({**content, key: text})
+    onnx.save(proto, tmp_path / "changed.onnx")
+    with pytest.raises(PredictionError, match=re.escape(problem)):
+        Classifier(tmp_path / "changed.onnx").predict(images[0])
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)])
+def test_a_narrow_image_is_cropped_before_it_is_resized(reader, tmp_path, size):
+    Image.new("RGB", size, (200, 100, 50)).save(tmp_path / "narrow.png")
+    known = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+    preprocessing = Preprocessing(resolution=224, resize="crop", crop_fraction=0.875, **known)
+    pixels = reader(preprocessing).read(tmp_path / "narrow.png")
+    assert pixels.shape == (1, 3, 224, 224)
+    np.testing.assert_allclose(pixels[0, :, 0, 0] * 255, [200, 100, 50], atol=1e-3)
+
+
+def test_the_number_of_pixels_is_limited(reader, tmp_path, monkeypatch):
+    monkeypatch.setattr(script, "MAX_PIXELS", 100)
+    scene(11, 10).save(tmp_path / "large.png")
+    with pytest.raises(PredictionError, match="has 11 x 10 pixels; the limit is 100"):
+        script.read_image(tmp_path / "large.png", 3)
+    scene(10, 10).save(tmp_path / "small.png")
+    assert script.read_image(tmp_path / "small.png", 3).size == (10, 10)
+
+
+def test_odd_metadata_does_not_matter(folder, tmp_path):
     info = PngImagePlugin.PngInfo()
     info.add_text("Comment", "x" * 10)
     scene(60, 60).convert("P").save(tmp_path / "p.png", pnginfo=info, transparency=bytes([0, 128, 255]))

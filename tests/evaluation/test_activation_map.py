@@ -142,10 +142,10 @@ def test_a_model_without_classes():
         activation_map(model, torch.randn(3, 64, 64))
 
 
-# From a image to a picture
+# From an image to a picture
 
 
-def test_a_photograph_is_explained_with_its_likeliest_class(finished):
+def test_an_image_is_explained_with_its_likeliest_class(finished):
     photo = finished.data / "val" / "Van" / "0000.png"
     seen = explain(finished.run, photo)
     (prediction,) = lightcars.predict(finished.run, photo)
@@ -155,7 +155,7 @@ def test_a_photograph_is_explained_with_its_likeliest_class(finished):
     assert seen.heat.shape == (32, 32)
 
 
-def test_a_cropped_photograph_shows_what_the_model_sees(tmp_path):
+def test_a_cropped_image_shows_what_the_model_sees(tmp_path):
     model = small("ghostnet_050")
     cut = Preprocessing(resolution=64, mean=(0.5,) * 3, std=(0.5,) * 3, resize="crop", crop_fraction=0.5)
     save(model, tmp_path / "cut", classes=tuple("abcd"), preprocessing=cut)
@@ -168,7 +168,7 @@ def test_a_cropped_photograph_shows_what_the_model_sees(tmp_path):
     assert load(tmp_path / "cut").classes == tuple("abcd")
 
 
-def test_a_grayscale_model_shows_the_photograph_in_color(tmp_path):
+def test_a_grayscale_model_shows_the_image_in_color(tmp_path):
     model = small("ghostnet_050", img_channels=1)
     gray = Preprocessing(resolution=64, mean=(0.5,), std=(0.5,))
     save(model, tmp_path / "gray", classes=tuple("abcd"), preprocessing=gray)

@@ -39,7 +39,7 @@ def test_top1_and_top5():
 
 def test_classes_by_difficulty():
     ranked = classes_by_difficulty(SOME)
-    assert [(one.figures.name, one.figures.num_images, one.figures.top1_percent) for one in ranked] == [
+    assert [(one.metrics.name, one.metrics.num_images, one.metrics.top1_percent) for one in ranked] == [
         ("Van", 2, 0.0),
         ("Sedan", 2, 50.0),
         ("Bus", 1, 100.0),
@@ -48,7 +48,7 @@ def test_classes_by_difficulty():
     assert [one.mistakes for one in ranked] == [(4, 3), (1,), (), ()]
 
 
-def test_confident_mistakes_come_surest_first():
+def test_confident_mistakes_come_most_confident_first():
     assert confident_mistakes(SOME) == (4, 3, 1)
     assert confident_mistakes(said((0, 0, 0.9))) == ()
 
@@ -92,7 +92,7 @@ def test_a_model_that_is_as_right_as_it_says_has_no_error():
     assert reliability(said(*((0, 1, 1.0) for _ in range(3)))).error == pytest.approx(1.0)
 
 
-def test_bins_hold_every_photograph_even_at_the_edges():
+def test_bins_hold_every_image_even_at_the_edges():
     sure = np.concatenate([np.arange(16) / 15, [1e-9]])
     assert reliability(said(*((0, 0, p) for p in sure))).counts.sum() == 17
 
@@ -133,7 +133,7 @@ def test_agreement_of_two_runs():
     assert both.found_by_all == 1
 
 
-def test_agreement_does_not_depend_on_the_order_of_the_photographs():
+def test_agreement_does_not_depend_on_the_order_of_the_images():
     one = said((0, 0, 0.9), (1, 0, 0.9), paths=("a", "b"))
     turned = said((1, 1, 0.9), (0, 1, 0.9), paths=("b", "a"))
     assert agreement([one, turned]).hits.tolist() == [[True, False], [False, True]]
@@ -148,5 +148,5 @@ def test_agreement_does_not_depend_on_the_order_of_the_photographs():
     ],
     ids=["fewer", "another", "another class"],
 )
-def test_other_photographs_cannot_be_compared(other):
+def test_other_images_cannot_be_compared(other):
     assert agreement([said((0, 0, 0.9), (1, 0, 0.9), paths=("a", "b")), other]) is None

@@ -26,7 +26,7 @@ def norms(model):
     return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
-def test_the_first_norm_has_the_statistics_of_all_photographs(trained, photos):
+def test_the_first_norm_has_the_statistics_of_all_images(trained, photos):
     model, first = trained.model, norms(trained.model)[0]
     seen = []
     hook = first.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))

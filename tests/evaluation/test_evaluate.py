@@ -1,4 +1,4 @@
-"""Evaluation: figures counted by hand, one split at a time, and models that do not fit the data."""
+"""Evaluation: evaluated counted by hand, one split at a time, and models that do not fit the data."""
 
 import json
 import math
@@ -30,20 +30,20 @@ def test_metrics_counted_by_hand():
         ]
     )
     labels = torch.tensor([0, 1, 5, 1])
-    figures = _metrics("val", logits, labels, CLASSES, ("x.jpg is empty",))
-    assert (figures.num_images, figures.top1_percent, figures.top5_percent) == (4, 50.0, 75.0)
-    assert figures.loss == pytest.approx(F.cross_entropy(logits, labels).item())
-    assert [(row.name, row.num_images, row.top1_percent) for row in figures.per_class] == [
+    evaluated = _metrics("val", logits, labels, CLASSES, ("x.jpg is empty",))
+    assert (evaluated.num_images, evaluated.top1_percent, evaluated.top5_percent) == (4, 50.0, 75.0)
+    assert evaluated.loss == pytest.approx(F.cross_entropy(logits, labels).item())
+    assert [(row.name, row.num_images, row.top1_percent) for row in evaluated.per_class] == [
         ("a", 1, 100.0),
         ("b", 2, 50.0),
         ("f", 1, 0.0),
     ]
-    assert figures.broken == ("x.jpg is empty",)
+    assert evaluated.broken == ("x.jpg is empty",)
 
 
 def test_with_fewer_than_five_classes_all_are_in_the_top_five():
-    figures = _metrics("val", torch.eye(3), torch.tensor([2, 1, 0]), CLASSES[:3], ())
-    assert (figures.top1_percent, figures.top5_percent) == (pytest.approx(100 / 3), 100.0)
+    evaluated = _metrics("val", torch.eye(3), torch.tensor([2, 1, 0]), CLASSES[:3], ())
+    assert (evaluated.top1_percent, evaluated.top5_percent) == (pytest.approx(100 / 3), 100.0)
 
 
 def test_it_is_what_the_model_says(finished):
@@ -53,23 +53,23 @@ def test_it_is_what_the_model_says(finished):
     with torch.no_grad():
         logits = finished.result.model(normalize(pixels, card.preprocessing))
     labels = torch.from_numpy(photos.labels)
-    figures = evaluate(finished.run, finished.data)
-    assert figures.top1_percent == pytest.approx((logits.argmax(1) == labels).double().mean().item() * 100)
-    assert figures.loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-4)
+    evaluated = evaluate(finished.run, finished.data)
+    assert evaluated.top1_percent == pytest.approx((logits.argmax(1) == labels).double().mean().item() * 100)
+    assert evaluated.loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-4)
 
 
 def test_classes_add_up_to_the_whole(finished):
-    figures = evaluate(finished.run, finished.data)
-    assert [row.name for row in figures.per_class] == list(find_data(finished.data).classes)
-    assert sum(row.num_images for row in figures.per_class) == figures.num_images == 24
-    hits = sum(row.num_images * row.top1_percent for row in figures.per_class)
-    assert hits / figures.num_images == pytest.approx(figures.top1_percent)
+    evaluated = evaluate(finished.run, finished.data)
+    assert [row.name for row in evaluated.per_class] == list(find_data(finished.data).classes)
+    assert sum(row.num_images for row in evaluated.per_class) == evaluated.num_images == 24
+    hits = sum(row.num_images * row.top1_percent for row in evaluated.per_class)
+    assert hits / evaluated.num_images == pytest.approx(evaluated.top1_percent)
 
 
 @pytest.mark.parametrize(("split", "number"), [("val", 24), ("train", 48)])
 def test_splits(finished, split, number):
-    figures = evaluate(finished.run, finished.data, split=split)
-    assert (figures.split, figures.num_images) == (split, number)
+    evaluated = evaluate(finished.run, finished.data, split=split)
+    assert (evaluated.split, evaluated.num_images) == (split, number)
 
 
 def test_the_test_split_is_evaluated_when_asked_for(finished, drawn_copy):
@@ -93,21 +93,21 @@ def test_the_last_model_can_be_evaluated_too(finished):
 
 
 def test_as_json(finished):
-    figures = evaluate(finished.run, finished.data)
-    content = json.loads(figures.to_json())
-    assert content["top1_percent"] == figures.top1_percent
+    evaluated = evaluate(finished.run, finished.data)
+    content = json.loads(evaluated.to_json())
+    assert content["top1_percent"] == evaluated.top1_percent
     assert content["num_images"] == 24
     assert content["per_class"][0].keys() == {"name", "num_images", "top1_percent"}
     assert math.isfinite(content["loss"])
 
 
-def test_broken_photographs_do_not_count_and_are_named(finished, drawn_copy):
+def test_broken_images_do_not_count_and_are_named(finished, drawn_copy):
     path = drawn_copy / "val" / "Bus" / "0001.png"
     path.unlink()
     path.write_bytes(b"")
-    figures = evaluate(finished.run, drawn_copy)
-    assert figures.num_images == 23
-    assert [str(path) in text for text in figures.broken] == [True]
+    evaluated = evaluate(finished.run, drawn_copy)
+    assert evaluated.num_images == 23
+    assert [str(path) in text for text in evaluated.broken] == [True]
 
 
 def test_it_writes_nothing(finished):

@@ -45,7 +45,7 @@ def test_top(finished, photo, top, number):
     assert len(predict(finished.run, photo, top=top)[0].guesses) == number
 
 
-def test_several_photographs_keep_their_order(finished, drawn):
+def test_several_images_keep_their_order(finished, drawn):
     paths = [drawn / "val" / kind / "0001.png" for kind in ("Van", "Bus", "SUV")]
     together = predict(finished.run, paths)
     assert [prediction.path for prediction in together] == paths
@@ -63,7 +63,7 @@ def test_any_kind_of_picture(finished, tmp_path):
     assert len(predict(finished.run, gray)[0].guesses) == 5
 
 
-def test_warnings_about_readable_photographs_are_nobodys_business(finished, photo, monkeypatch):
+def test_warnings_about_readable_images_are_nobodys_business(finished, photo, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 96 * 96 - 1)  # Pillow warns up to twice as many
     assert len(predict(finished.run, photo)) == 1
 

@@ -1,7 +1,9 @@
 """predictions.csv: what the best model says, as `evaluate` and `predict` say it, and ways to be damaged."""
 
 import csv
+import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def copy(finished, tmp_path):
     return RunFolder(run)
 
 
-def test_one_row_for_each_validation_photograph(finished, stored):
+def test_one_row_for_each_validation_image(finished, stored):
     samples = find_data(finished.data).split("val")
     assert [finished.data / path for path in stored.paths] == [sample.path for sample in samples]
     assert stored.labels.tolist() == [sample.label for sample in samples]
@@ -42,10 +44,10 @@ def test_one_row_for_each_validation_photograph(finished, stored):
     assert len(head) == 12
 
 
-def test_they_are_the_figures_of_the_run(finished, stored):
-    figures = evaluate(finished.run, finished.data)
-    assert stored.top1_percent == pytest.approx(figures.top1_percent)
-    assert stored.top5_percent == pytest.approx(figures.top5_percent)
+def test_they_are_the_metrics_of_the_run(finished, stored):
+    evaluated = evaluate(finished.run, finished.data)
+    assert stored.top1_percent == pytest.approx(evaluated.top1_percent)
+    assert stored.top5_percent == pytest.approx(evaluated.top5_percent)
     assert stored.top1_percent == pytest.approx(finished.result.metrics["val_top1_percent"], abs=1e-3)
     assert stored.top5_percent == pytest.approx(finished.result.metrics["val_top5_percent"], abs=1e-3)
 
@@ -58,7 +60,7 @@ def test_they_are_what_predict_says(finished, stored, classes):
             assert guess.probability == pytest.approx(stored.probabilities[position, rank], abs=1e-5)
 
 
-def test_computed_anew_they_are_the_same(finished, stored):
+def test_computed_again_they_are_the_same(finished, stored):
     again, broken = predict_run(finished.run, finished.data)
     assert broken == ()
     assert again.paths == stored.paths
@@ -75,7 +77,19 @@ def test_written_and_read_they_are_the_same(stored, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
 
 
-def test_broken_photographs_are_left_out_and_named(finished, drawn_copy):
+def test_names_that_a_spreadsheet_would_run_and_bytes_that_are_not_utf8(stored, tmp_path):
+    classes = ("=1+1", "@SUM(A1)", "+A", "-B", "'=C", *stored.classes[5:])
+    paths = ("=a/b.png", os.fsdecode(b"val/caf\xe9.png"), *stored.paths[2:])
+    write_predictions(replace(stored, classes=classes, paths=paths), tmp_path / "predictions.csv")
+    text = (tmp_path / "predictions.csv").read_text(encoding="utf-8")
+    cells = [cell for row in csv.reader(text.splitlines()) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "@", "+", "-"))]
+    again = read_predictions(RunFolder(tmp_path), classes)
+    assert again.paths == paths
+    assert np.array_equal(again.guesses, stored.guesses)
+
+
+def test_broken_images_are_left_out_and_named(finished, drawn_copy):
     path = drawn_copy / "val" / "Bus" / "0001.png"
     path.unlink()
     path.write_bytes(b"")
@@ -92,14 +106,14 @@ def test_a_run_without_any(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
-        (lambda text: "", "is no table of predictions"),
-        (lambda text: text.splitlines()[0], "is no table of predictions"),
-        (lambda text: text.replace("guess_2", "guess_x"), "is no table of predictions"),
-        (lambda text: text.replace(",Sedan,", ",Tram,", 1), "row 2: no class 'Tram'"),
+        (lambda text: "", "is not a table of predictions"),
+        (lambda text: text.splitlines()[0], "is not a table of predictions"),
+        (lambda text: text.replace("guess_2", "guess_x"), "is not a table of predictions"),
+        (lambda text: text.replace(",Sedan,", ",Tram,", 1), "row 2: unknown class 'Tram'"),
         (lambda text: text.rsplit(",", 1)[0], "row 25: 11 values, not 12"),
         (lambda text: text.rsplit(",", 1)[0] + ",much\n", "row 25: could not convert"),
-        (lambda text: text.rsplit(",", 1)[0] + ",1.5\n", "row 25: 1.5 is no probability"),
-        (lambda text: text.rsplit(",", 1)[0] + ",nan\n", "row 25: nan is no probability"),
+        (lambda text: text.rsplit(",", 1)[0] + ",1.5\n", "row 25: 1.5 is not a probability"),
+        (lambda text: text.rsplit(",", 1)[0] + ",nan\n", "row 25: nan is not a probability"),
         (lambda text: text + "\n\n", "row 26: "),
     ],
 )

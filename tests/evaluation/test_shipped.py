@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from lightcars import Preprocessing, count_params, evaluate, ghostnet, predict
+from lightcars.data.class_names import class_key
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data
-from lightcars.data.stanford_cars import class_key
 from lightcars.evaluation.analysis import reliability
 from lightcars.evaluation.predictions import predict_images
 from lightcars.runs.trained import load_trained
@@ -25,7 +25,7 @@ FOLDER = SHIPPED / "cars196"
 
 
 @pytest.fixture(scope="module")
-def figures():
+def recorded():
     return json.loads((RESULTS / "train_cars196.json").read_text())
 
 
@@ -52,45 +52,45 @@ def test_it_opens_in_single_precision_unless_asked():
     assert {parameter.dtype for parameter in half.parameters()} == {torch.float16}
 
 
-def test_the_catalog_says_what_the_folder_says(figures):
+def test_the_catalog_says_what_the_folder_says(recorded):
     card = read_card(FOLDER)
     assert ENTRY.preprocessing == card.preprocessing
     assert ENTRY.num_classes == card.config.num_classes == len(card.classes) == 196
-    assert ENTRY.preprocessing.resolution == card.config.resolution == figures["resolution"]
-    assert ENTRY.top1_percent == figures["val_top1_percent"]
-    assert ENTRY.top5_percent == figures["val_top5_percent"]
-    assert card.temperature == pytest.approx(figures["temperature"])
+    assert ENTRY.preprocessing.resolution == card.config.resolution == recorded["resolution"]
+    assert ENTRY.top1_percent == recorded["val_top1_percent"]
+    assert ENTRY.top5_percent == recorded["val_top5_percent"]
+    assert card.temperature == pytest.approx(recorded["temperature"])
     model = ghostnet("thesis", weights="cars196")
     assert {key: getattr(model.config, key) for key in ENTRY.settings} == dict(ENTRY.settings)
 
 
-def test_its_card_says_what_a_user_must_know(figures):
+def test_its_card_says_what_a_user_must_know(recorded):
     text = (FOLDER / "README.md").read_text()
     assert "license_name: non-commercial\n" in text
-    assert f"by the temperature {figures['temperature']:.4g} before" in text
+    assert f"by the temperature {recorded['temperature']:.4g} before" in text
     for figure in ("val_top1_percent", "val_top5_percent", "val_calibration_error"):
-        assert f"| {figure} | {figures[figure]} |" in text
-    assert all(row["name"] in text for row in figures["worst_classes"])
+        assert f"| {figure} | {recorded[figure]} |" in text
+    assert all(row["name"] in text for row in recorded["worst_classes"])
     assert "| seed |" in text
 
 
-def test_what_the_card_claims_is_what_it_does(shared, figures):
+def test_what_the_card_claims_is_what_it_does(shared, recorded):
     """On all images of `val`, as a user would evaluate it."""
     found = evaluate("cars196", shared)
-    assert found.top1_percent == pytest.approx(figures["val_top1_percent"], abs=0.11), "one of 968"
-    assert found.top5_percent == pytest.approx(figures["val_top5_percent"], abs=0.11)
+    assert found.top1_percent == pytest.approx(recorded["val_top1_percent"], abs=0.11), "one of 968"
+    assert found.top5_percent == pytest.approx(recorded["val_top5_percent"], abs=0.11)
 
 
-def test_its_probabilities_mean_what_they_say(shared, figures):
+def test_its_probabilities_mean_what_they_say(shared, recorded):
     trained, cars = load_trained("cars196"), find_data(shared)
     val = decode(cars.split("val"), trained.preprocessing)
     said = predict_images(trained, val, cars.root)
-    assert reliability(said).error == pytest.approx(figures["val_calibration_error"], abs=0.005)
+    assert reliability(said).error == pytest.approx(recorded["val_calibration_error"], abs=0.005)
     trained.model.temperature = 1.0
     assert reliability(predict_images(trained, val, cars.root)).error > reliability(said).error
 
 
-def test_photographs_of_cars_look_familiar(shared):
+def test_images_of_cars_look_familiar(shared):
     photos = sorted((shared / "val").glob("*/*.webp"))[::20]
     found = predict("cars196", photos)
     assert sum(prediction.familiar for prediction in found) >= 0.95 * len(photos)

@@ -1,4 +1,4 @@
-"""BlockSequence: gradient checkpointing changes no result, `collect` gives the maps asked for."""
+"""BlockSequence: gradient checkpointing changes no result, `collect` returns the chosen maps."""
 
 import copy
 
@@ -88,7 +88,7 @@ def test_recomputing_runs_each_block_once_more_in_training_only(recompute):
     assert len(calls) == 2 + recompute
 
 
-def test_collect_gives_what_the_blocks_give():
+def test_collect_returns_the_outputs_of_the_blocks():
     sequence = blocks().eval()
     x = torch.randn(2, 4, 9, 9)
     maps, y = [], x

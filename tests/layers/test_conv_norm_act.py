@@ -1,4 +1,4 @@
-"""ConvNormAct: shapes at odd sizes, TensorFlow's SAME padding, the style's constants."""
+"""ConvNormAct: shapes at odd sizes, TensorFlow's SAME padding, the settings of a style."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightcars.layers import ConvNormAct, ConvStyle, SameConv2d
+from lightcars.layers import ConvNormAct, ConvStyle
 from lightcars.layers.conv_norm_act import same_padding
 
 SIZES = range(31, 41)
@@ -17,7 +17,9 @@ SIZES = range(31, 41)
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (1, 2)])
-def test_sides_are_divided_by_the_stride_and_rounded_up(height, width, kernel_size, stride, padding):
+def test_height_and_width_are_divided_by_the_stride_and_rounded_up(
+    height, width, kernel_size, stride, padding
+):
     layer = ConvNormAct(3, 8, kernel_size=kernel_size, stride=stride, style=ConvStyle(padding=padding)).eval()
     y = layer(torch.randn(2, 3, height, width))
     assert y.shape == (2, 8, math.ceil(height / stride), math.ceil(width / stride))
@@ -33,7 +35,7 @@ def test_is_convolution_then_norm_then_activation(randomize_norms):
     torch.testing.assert_close(layer(x), y)
 
 
-def test_convolution_has_no_bias_and_the_groups_asked_for():
+def test_convolution_has_no_bias_and_the_given_groups():
     layer = ConvNormAct(8, 8, kernel_size=5, groups=8)
     assert layer.conv.bias is None
     assert layer.conv.groups == 8
@@ -55,8 +57,16 @@ def test_linear_style_only_drops_the_activation():
     assert style.activation is nn.SiLU
 
 
+def convolution(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> ConvNormAct:
+    """A layer with SAME padding whose norm and activation do nothing."""
+    style = ConvStyle(activation=nn.Identity, padding="same")
+    layer = ConvNormAct(in_channels, out_channels, kernel_size=kernel_size, stride=stride, style=style)
+    layer.norm = nn.Identity()
+    return layer
+
+
 def tensorflow_same(x: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndarray:
-    """One channel, straight from TensorFlow's documentation of SAME: pad, then slide."""
+    """SAME convolution of one channel as TensorFlow documents it."""
     size, k = x.shape[0], kernel.shape[0]
     along = max(k - stride, 0) if size % stride == 0 else max(k - size % stride, 0)
     before = along // 2
@@ -74,10 +84,10 @@ def tensorflow_same(x: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndarra
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel_size", [3, 5])
 def test_same_padding_is_tensorflows(kernel_size, stride, size):
-    layer = ConvNormAct(1, 1, kernel_size=kernel_size, stride=stride, style=ConvStyle(padding="same"))
+    layer = convolution(1, 1, kernel_size, stride)
     x = torch.randn(1, 1, size, size)
     expected = tensorflow_same(x[0, 0].numpy(), layer.conv.weight.detach()[0, 0].numpy(), stride)
-    np.testing.assert_allclose(layer.conv(x).detach()[0, 0].numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(layer(x).detach()[0, 0].numpy(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -86,8 +96,8 @@ def test_same_padding_is_timms(kernel_size, stride):
     from timm.layers import Conv2dSame
 
     theirs = Conv2dSame(3, 4, kernel_size, stride, bias=False)
-    ours = ConvNormAct(3, 4, kernel_size=kernel_size, stride=stride, style=ConvStyle(padding="same")).conv
-    ours.load_state_dict(theirs.state_dict())
+    ours = convolution(3, 4, kernel_size, stride)
+    ours.conv.load_state_dict(theirs.state_dict())
     for size in SIZES:
         x = torch.randn(2, 3, size, 71 - size)
         torch.testing.assert_close(ours(x), theirs(x))
@@ -96,21 +106,21 @@ def test_same_padding_is_timms(kernel_size, stride):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("kernel_size", "stride"), [(2, 2), (1, 2), (1, 3), (4, 2), (3, 2)])
 def test_same_convolution_takes_any_kernel(kernel_size, stride, size):
-    layer = SameConv2d(1, 1, kernel_size, stride, bias=False)
+    layer = convolution(1, 1, kernel_size, stride)
     x = torch.randn(1, 1, size, size)
-    expected = tensorflow_same(x[0, 0].numpy(), layer.weight.detach()[0, 0].numpy(), stride)
+    expected = tensorflow_same(x[0, 0].numpy(), layer.conv.weight.detach()[0, 0].numpy(), stride)
     np.testing.assert_allclose(layer(x).detach()[0, 0].numpy(), expected, atol=1e-5)
 
 
-def test_the_odd_pixel_goes_to_the_end():
+def test_the_odd_pixel_is_added_at_the_end():
     assert same_padding(224, 3, 2) == (0, 1)
     assert same_padding(224, 5, 2) == (1, 2)
     assert same_padding(225, 3, 2) == (1, 1)
     assert same_padding(8, 1, 2) == (0, 0)
 
 
-def test_height_and_width_are_padded_each_by_its_own_size():
-    layer = ConvNormAct(1, 1, kernel_size=3, stride=2, style=ConvStyle(padding="same")).conv
-    nn.init.ones_(layer.weight)
+def test_height_and_width_are_padded_independently():
+    layer = convolution(1, 1, 3, 2)
+    nn.init.ones_(layer.conv.weight)
     y = layer(torch.ones(1, 1, 4, 5))
     assert y.tolist() == [[[[6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]]]

@@ -1,4 +1,4 @@
-"""DropPath: per sample, right in expectation, the identity in evaluation."""
+"""DropPath: per sample, keeps the expectation, the identity in evaluation mode."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_samples_differ_within_a_batch_and_between_calls():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_keeps_the_precision(dtype):
+def test_keeps_the_dtype(dtype):
     assert DropPath(0.5).train()(torch.ones(8, 2, dtype=dtype)).dtype == dtype
 
 

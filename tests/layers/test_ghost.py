@@ -1,4 +1,4 @@
-"""GhostModule and GhostBottleneck: shapes, surplus maps, and equality with timm's."""
+"""GhostModule and GhostBottleneck: shapes, surplus maps, and outputs equal to timm's."""
 
 from functools import partial
 

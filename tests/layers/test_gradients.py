@@ -1,7 +1,8 @@
-"""Gradients of our own making are torch's, and nothing of ours is in the way of compilers and transforms."""
+"""Custom gradients equal torch's, and do not interfere with compilers and function transforms."""
 
 import copy
 import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -11,18 +12,17 @@ from torch import nn
 from torch._dynamo.backends.common import aot_autograd
 from torch.autograd import forward_ad
 
-from lightcars.layers import ConvNormAct, ConvStyle, GhostModule, SameConv2d, SqueezeExcite, depthwise
-from lightcars.layers.depthwise import has_slow_gradients
+from lightcars.layers import ConvNormAct, ConvStyle, GhostModule, SqueezeExcite, depthwise
+from lightcars.layers.depthwise import convolve, has_slow_gradients
 from lightcars.layers.gradients import join_channels, spatial_mean
-from lightcars.layers.initialization import Conv2d
 
 LAYOUTS = [torch.channels_last, torch.contiguous_format]
 every_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=["channels_last", "contiguous"])
 
 
 @pytest.fixture(autouse=True)
-def on_any_processor(monkeypatch):
-    """The arithmetic is right on processors too where it is not used."""
+def on_any_cpu(monkeypatch):
+    """The arithmetic is right on CPUs too where it is not used."""
     monkeypatch.setattr(depthwise, "_HAS_FAST_KERNELS", True)
 
 
@@ -39,17 +39,25 @@ def gradients_of(call, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 
 def ours_and_torchs(conv: nn.Conv2d, x: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
-    """Gradients of input and weight, ours and those of `nn.Conv2d`'s own method."""
+    """Gradients of input and weight, custom ones and those of `nn.Conv2d` itself."""
     pads = (0, 0, 0, 0)
-    if isinstance(conv, SameConv2d):
+    if conv.padding == (0, 0):
         pads = (1, 2, 1, 2) if conv.kernel_size[0] == 5 else (0, 1, 0, 1)
-    methods = (Conv2d._conv_forward, nn.Conv2d._conv_forward)
+    calls = (partial(convolve, conv), conv)
     return [
-        gradients_of(
-            lambda x, weight, method=method: method(conv, F.pad(x, pads), weight, None), x, conv.weight
-        )
-        for method in methods
+        gradients_of(lambda x, _weight, call=call: call(F.pad(x, pads)), x, conv.weight) for call in calls
     ]
+
+
+class Depthwise(nn.Module):
+    """A depthwise convolution of 5 x 5, called as blocks call it."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = depthwise_of(channels, 5, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return convolve(self.conv, x)
 
 
 # Depthwise convolutions
@@ -72,18 +80,18 @@ SLOW = [
 @pytest.mark.parametrize("sides", [(12, 12), (10, 14), (9, 13)], ids=str)
 def test_gradients_of_depthwise_convolutions_are_torchs(layout, dtype, size, stride, padding, sides):
     if padding == "same" and sides[0] % 2:
-        pytest.skip("other pads than the test's")
+        pytest.skip("the test pads even sizes only")
     torch.manual_seed(0)
     conv = depthwise_of(4, size, stride, padding).to(dtype)
     x = torch.randn(3, 4, *sides).to(dtype).contiguous(memory_format=layout).requires_grad_()
     assert has_slow_gradients(conv, x)
-    assert "DepthwiseConv2d" in type(conv(x).grad_fn).__name__
+    assert "DepthwiseConv2d" in type(convolve(conv, x).grad_fn).__name__
     for ours, expected in zip(*ours_and_torchs(conv, x), strict=True):
         tolerance = (1e-5 if dtype == torch.float32 else 1e-2) * float(expected.abs().max())
         torch.testing.assert_close(ours, expected, atol=tolerance, rtol=0)
 
 
-def test_bfloat16_gradients_are_as_near_to_the_truth_as_torchs():
+def test_bfloat16_gradients_are_as_accurate_as_torchs():
     torch.manual_seed(0)
     conv = depthwise_of(32, 5, 2).bfloat16()
     exact = copy.deepcopy(conv).double()
@@ -98,23 +106,23 @@ def test_bfloat16_gradients_are_as_near_to_the_truth_as_torchs():
             float((a.double() - b).abs().max() / b.abs().max()) for a, b in zip(found, truth, strict=True)
         ]
 
-    torchs = errors(nn.Conv2d._conv_forward(conv, x, conv.weight, None))
-    for ours, theirs in zip(errors(conv(x)), torchs, strict=True):
+    torchs = errors(conv(x))
+    for ours, theirs in zip(errors(convolve(conv, x)), torchs, strict=True):
         assert ours <= 1.5 * theirs
 
 
-def test_under_autocast_the_weights_keep_their_type():
+def test_weight_gradients_keep_their_dtype_under_autocast():
     conv = depthwise_of(4, 5, 2)
     x = torch.randn(2, 4, 12, 12, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
-        y = conv(x)
+        y = convolve(conv, x)
     y.float().square().sum().backward()
     assert y.dtype == torch.bfloat16
     assert "DepthwiseConv2d" in type(y.grad_fn).__name__
     assert x.grad.dtype == conv.weight.grad.dtype == torch.float32
 
 
-def test_only_what_is_slow_is_not_left_to_torch(monkeypatch):
+def test_only_slow_convolutions_have_custom_gradients(monkeypatch):
     x = torch.randn(2, 4, 12, 12, requires_grad=True)
     coarse = x.detach().bfloat16().requires_grad_()
     assert has_slow_gradients(depthwise_of(4, 5, 1), x)
@@ -125,16 +133,18 @@ def test_only_what_is_slow_is_not_left_to_torch(monkeypatch):
     assert has_slow_gradients(depthwise_of(4, 3, 2).bfloat16(), coarse)
     assert not has_slow_gradients(depthwise_of(4, 5, 1), coarse)  # for torch to refuse
     assert not has_slow_gradients(depthwise_of(4, 5, 1), x.detach())
-    assert not has_slow_gradients(depthwise_of(4, 5, 1), x[..., :2])  # nothing would be left of it
-    assert not has_slow_gradients(Conv2d(4, 8, 5, padding=2, groups=4, bias=False), x)
-    assert not has_slow_gradients(Conv2d(4, 4, 5, padding=2, groups=2, bias=False), x)
+    assert not has_slow_gradients(
+        depthwise_of(4, 5, 1), x[..., :2]
+    )  # a part of the kernel would see no pixel
+    assert not has_slow_gradients(nn.Conv2d(4, 8, 5, padding=2, groups=4, bias=False), x)
+    assert not has_slow_gradients(nn.Conv2d(4, 4, 5, padding=2, groups=2, bias=False), x)
     with torch.no_grad():
         assert not has_slow_gradients(depthwise_of(4, 5, 1), x)
     monkeypatch.setattr(depthwise, "_HAS_FAST_KERNELS", False)
     assert not has_slow_gradients(depthwise_of(4, 5, 1), x)
 
 
-def test_a_map_of_one_pixel_has_gradients():
+def test_gradients_of_a_map_of_one_pixel():
     conv = depthwise_of(4, 5, 1)
     x = torch.randn(2, 4, 1, 1, requires_grad=True)
     (of_x, of_weight), expected = ours_and_torchs(conv, x)
@@ -146,13 +156,13 @@ def test_a_map_of_one_pixel_has_gradients():
 
 @every_layout
 @pytest.mark.parametrize("keepdim", [True, False])
-def test_the_mean_of_each_channel(layout, keepdim):
+def test_spatial_mean(layout, keepdim):
     x = torch.randn(2, 3, 4, 5).contiguous(memory_format=layout).requires_grad_()
     assert torch.equal(spatial_mean(x, keepdim=keepdim), x.mean((2, 3), keepdim=keepdim))
     (ours,) = gradients_of(lambda x: spatial_mean(x, keepdim=keepdim), x)
     (expected,) = gradients_of(lambda x: x.mean((2, 3), keepdim=keepdim), x)
     assert torch.equal(ours, expected)
-    assert ours.stride()[2:] == (0, 0), "one value for each map, which fits every layout"
+    assert ours.stride()[2:] == (0, 0), "one value for each channel, which fits every memory format"
 
 
 @every_layout
@@ -191,14 +201,14 @@ def layouts_seen(layer: nn.Module) -> list[bool]:
     return seen
 
 
-def test_gradients_are_laid_out_as_their_maps():
+def test_gradients_keep_the_memory_format():
     linear = ConvStyle(activation=nn.Identity)
     assert layouts_seen(GhostModule(8, 8, style=linear)) == [True, True]
     squeezed = nn.Sequential(ConvNormAct(8, 8, style=linear), SqueezeExcite(8))
     assert layouts_seen(squeezed) == [True]
 
 
-# What looks on
+# Compilers, exports and function transforms
 
 
 class Parts(nn.Module):
@@ -206,7 +216,7 @@ class Parts(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv = depthwise_of(4, 5, 1)
+        self.conv = Depthwise(4)
         self.squeeze = SqueezeExcite(4)
         self.ghost = GhostModule(4, 8, style=ConvStyle(activation=nn.Identity))
         self.ghost.eval()
@@ -216,7 +226,7 @@ class Parts(nn.Module):
         return y.square().sum((1, 2, 3))
 
 
-def test_transforms_of_functions():
+def test_function_transforms():
     module = Parts()
     x = torch.randn(3, 4, 8, 8)
     parameters = {name: tensor.detach() for name, tensor in module.named_parameters()}
@@ -252,20 +262,20 @@ def test_gradients_of_gradients():
         (gradient,) = torch.autograd.grad(call(y).square().sum(), y, create_graph=True)
         return torch.autograd.grad(gradient.square().sum(), (y, single.weight))
 
-    ours = penalty(single)
-    expected = penalty(lambda y: nn.Conv2d._conv_forward(single, y, single.weight, None))
+    ours = penalty(partial(convolve, single))
+    expected = penalty(single)
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-3)
 
 
-def test_exports_have_torchs_operations():
+def test_exports_have_torchs_operators():
     module, x = Parts(), torch.randn(2, 4, 8, 8, requires_grad=True)
     exported = torch.export.export(module, (x,), strict=True).graph_module
     names = {str(node.target) for node in exported.graph.nodes if node.op == "call_function"}
     assert {"aten.conv2d.default", "aten.mean.dim", "aten.cat.default"} <= names
 
 
-def test_compilers_get_the_fast_gradients_of_convolutions_too():
-    """Means and joins they lay out themselves."""
+def test_compiled_training_has_the_fast_gradients_of_convolutions():
+    """Compilers choose the memory formats of means and concatenations themselves."""
     module, x = Parts(), torch.randn(2, 4, 8, 8, requires_grad=True)
     module(x).sum().backward()
     expected = [parameter.grad.clone() for parameter in module.parameters()]
@@ -288,7 +298,7 @@ def test_compilers_get_the_fast_gradients_of_convolutions_too():
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-4)
 
 
-# What is not for them
+# Convolutions without custom gradients
 
 
 @pytest.mark.parametrize(
@@ -305,43 +315,43 @@ def test_compilers_get_the_fast_gradients_of_convolutions_too():
     ],
     ids=str,
 )
-def test_other_convolutions_are_torchs(changes):
+def test_other_convolutions_have_torchs_gradients(changes):
     torch.manual_seed(0)
     usual = {"kernel_size": 5, "padding": 2, "groups": 4, "bias": False}
-    conv = Conv2d(4, 4, **{**usual, **changes})
+    conv = nn.Conv2d(4, 4, **{**usual, **changes})
     x = torch.randn(2, 4, 18, 18, requires_grad=True)
-    expected = nn.Conv2d._conv_forward(conv, x, conv.weight, conv.bias)
-    torch.testing.assert_close(conv(x), expected, atol=0, rtol=0)
-    assert "DepthwiseConv2d" not in type(conv(x).grad_fn).__name__
+    torch.testing.assert_close(convolve(conv, x), conv(x), atol=0, rtol=0)
+    assert "DepthwiseConv2d" not in type(convolve(conv, x).grad_fn).__name__
 
 
-def test_dilated_afterwards_and_without_a_batch():
+def test_settings_that_change_later_and_inputs_without_a_batch():
     conv = depthwise_of(4, 5, 1)
     x = torch.randn(4, 18, 18, requires_grad=True)
-    assert conv(x).shape == (4, 18, 18)
+    assert convolve(conv, x).shape == (4, 18, 18)
     conv.dilation, conv.padding = (2, 2), (4, 4)
-    assert conv(x[None]).shape == (1, 4, 18, 18)
+    assert convolve(conv, x[None]).shape == (1, 4, 18, 18)
 
 
-def test_float64_stays_under_autocast():
+def test_autocast_leaves_float64_alone():
     conv = depthwise_of(4, 5, 1).double()
     with torch.autocast("cpu", torch.bfloat16):
-        assert conv(torch.randn(1, 4, 8, 8, dtype=torch.float64, requires_grad=True)).dtype == torch.float64
+        x = torch.randn(1, 4, 8, 8, dtype=torch.float64, requires_grad=True)
+        assert convolve(conv, x).dtype == torch.float64
 
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_an_exported_program_has_torchs_operators_and_trains(strict):
-    layers = nn.Sequential(depthwise_of(4, 5, 1), GhostModule(4, 8), SqueezeExcite(8))
+    layers = nn.Sequential(Depthwise(4), GhostModule(4, 8), SqueezeExcite(8))
     x = torch.randn(2, 4, 16, 16)
     program = torch.export.export(layers, (x,), strict=strict)
     program.module()(x).sum().backward()
     assert not [node for node in program.graph.nodes if "wrap" in node.name or "autograd" in node.name]
 
 
-def test_what_traces_sees_torchs_operators():
-    layers = nn.Sequential(depthwise_of(4, 5, 1), GhostModule(4, 8), SqueezeExcite(8))
+def test_jit_traces_have_torchs_operators():
+    layers = nn.Sequential(Depthwise(4), GhostModule(4, 8), SqueezeExcite(8))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing is on its way out
+        warnings.simplefilter("ignore")  # torch.jit is deprecated
         traced = torch.jit.trace(layers, torch.randn(2, 4, 16, 16), check_trace=False)
     assert "PythonOp" not in str(traced.inlined_graph)
     assert "^_" not in str(traced.inlined_graph)

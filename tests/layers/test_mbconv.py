@@ -13,12 +13,12 @@ from lightcars.layers import ConvStyle, DropPath, MBConv, Residual, SqueezeExcit
     ("in_channels", "out_channels", "stride", "residual"),
     [(16, 16, 1, True), (16, 16, 2, False), (16, 24, 1, False), (16, 24, 2, False)],
 )
-def test_residual_is_there_when_the_shape_stays(in_channels, out_channels, stride, residual):
+def test_residual_connection_if_the_shape_stays(in_channels, out_channels, stride, residual):
     block = MBConv(in_channels, out_channels, stride=stride, drop_path=0.5).eval()
     assert block.residual is residual
     assert isinstance(block.drop_path, DropPath if residual else nn.Identity)
     x = torch.randn(2, in_channels, 9, 9)
-    nn.init.zeros_(block.project.norm.weight)  # silences the branch
+    nn.init.zeros_(block.project.norm.weight)  # the branch returns zeros
     expected = x if residual else torch.zeros(2, out_channels, -(-9 // stride), -(-9 // stride))
     assert torch.equal(block(x), expected)
 
@@ -34,7 +34,7 @@ def test_no_drop_path_without_a_probability():
     assert isinstance(MBConv(8, 8).drop_path, nn.Identity)
 
 
-def test_expansion_of_one_is_left_out():
+def test_no_expansion_for_a_ratio_of_one():
     block = MBConv(16, 8, expand_ratio=1)
     assert isinstance(block.expand, nn.Identity)
     assert block.depthwise.conv.weight.shape == (16, 1, 3, 3)

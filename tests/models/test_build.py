@@ -53,11 +53,13 @@ def test_fresh_weights_differ_between_models_and_after_a_reset():
 
 @pytest.mark.parametrize("form", ["official", "thesis"])
 def test_initial_weights_of_ghostnet_follow_the_form(form):
-    """The official form counts fan_out per group, the thesis's over all groups."""
+    """The official form keeps the variance of a map; the thesis's counts all groups' output channels."""
     model = build_model(GhostNetConfig(form=form))
     depthwise = model.blocks[-1].expand.cheap.conv.weight
-    fan_out = 9 if form == "official" else 9 * depthwise.shape[0]
-    assert depthwise.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
+    variance = 1 / 9 if form == "official" else 2 / (9 * depthwise.shape[0])
+    assert depthwise.std().item() == pytest.approx(variance**0.5, rel=0.1)
+    model.reset_parameters()
+    assert depthwise.std().item() == pytest.approx(variance**0.5, rel=0.1)
 
 
 def test_thesis_form_refuses_to_train_on_one_image():
@@ -77,6 +79,12 @@ def test_one_image_of_the_smallest_size_is_refused_in_training(form):
 
 def test_thesis_form_gives_the_maps_of_one_training_image():
     assert len(build_model(GhostNetConfig(width=0.1, form="thesis")).features(torch.randn(1, 3, 64, 64))) == 5
+
+
+def test_thesis_form_trains_on_one_image_with_its_vector_norm_frozen():
+    model = build_model(GhostNetConfig(width=0.1, form="thesis"))
+    model.neck[1].eval()
+    assert model(torch.randn(1, 3, 64, 64)).shape == (1, 1000)
 
 
 def test_official_form_trains_on_one_image():

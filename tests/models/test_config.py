@@ -1,4 +1,4 @@
-"""Configs: impossible values and misspelt names are refused, derived figures follow the tables."""
+"""Configs: impossible values and misspelt names are refused, derived values follow the tables."""
 
 import dataclasses
 import math

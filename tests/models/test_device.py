@@ -7,7 +7,7 @@ from lightcars.models.device import wait_for
 
 
 @pytest.mark.parametrize("device", ["cuda:1", "mps"])
-def test_accelerators_are_waited_for_and_processors_are_not(monkeypatch, device):
+def test_accelerators_are_waited_for_and_cpus_are_not(monkeypatch, device):
     waited = []
     monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
     wait_for(torch.device("cpu"))

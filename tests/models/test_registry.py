@@ -1,4 +1,4 @@
-"""The table of models: its figures, its names, the hints for misspelt ones, and the ways to build from it."""
+"""The table of models: its counts, its names, the hints for misspelt ones, and the ways to build from it."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from lightcars.models.registry import MODELS, find_model
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_figures_are_the_computed_ones(name):
+def test_counts_are_the_computed_ones(name):
     model = lightcars.create_model(name, device="meta")
     assert model.config.num_classes == 1000
     assert count_params(model) == MODELS[name].num_params

@@ -1,12 +1,16 @@
-"""`transforms_for` makes of a photograph what the source of the weights makes of it."""
+"""`transforms_for` makes of an image what the source of the weights makes of it."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from torchvision.models import get_model_weights
 
 from lightcars.errors import ConfigError, InputError
+from lightcars.models import transforms
+from lightcars.models.images import read_image
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square, transforms_for
 from lightcars.weights.catalog import ENTRIES, IMAGENET_MEAN, IMAGENET_STD, WeightsEntry
@@ -25,7 +29,7 @@ def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
     params=[(300, 411), (411, 300), (650, 640), (90, 50)],
     ids=lambda size: f"{size[0]}x{size[1]}",
 )
-def photo(request) -> Image.Image:
+def image(request) -> Image.Image:
     return noise(*request.param)
 
 
@@ -45,23 +49,23 @@ def assert_same(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 
 
 @each("torchvision")
-def test_torchvision(entry, photo):
+def test_torchvision(entry, image):
     weights = get_model_weights(entry.model)[entry.tag.partition(".")[2].upper()]
-    assert_same(transforms_for(entry.preprocessing)(photo), weights.transforms()(photo))
+    assert_same(transforms_for(entry.preprocessing)(image), weights.transforms()(image))
 
 
 @each("timm")
-def test_timm(entry, photo):
+def test_timm(entry, image):
     from timm.data import create_transform, resolve_data_config
     from timm.models import get_pretrained_cfg
 
     published = get_pretrained_cfg(entry.tag.removeprefix("timm/")).to_dict()
     theirs = create_transform(**resolve_data_config(pretrained_cfg=published))
-    assert_same(transforms_for(entry.preprocessing)(photo), theirs(photo))
+    assert_same(transforms_for(entry.preprocessing)(image), theirs(image))
 
 
 @pytest.mark.parametrize("source", ["lukemelas", "huawei"])
-def test_sources_that_only_show_an_example(source, photo):
+def test_sources_that_only_show_an_example(source, image):
     """Resize, center crop, normalize: lukemelas's `examples/imagenet/main.py`, Huawei's `validate.py`."""
     from torchvision import transforms
 
@@ -76,15 +80,15 @@ def test_sources_that_only_show_an_example(source, photo):
             transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
         ]
     )
-    assert_same(transforms_for(ours)(photo), theirs(photo))
+    assert_same(transforms_for(ours)(image), theirs(image))
 
 
-def test_comparison_sees_another_preprocessing(photo):
+def test_comparison_sees_another_preprocessing(image):
     """Were the tolerance too wide, the tests above would pass for the wrong reason."""
     entry = distinct("timm")[0]
-    ours = transforms_for(entry.preprocessing)(photo)
+    ours = transforms_for(entry.preprocessing)(image)
     for other in distinct("timm")[1:] + distinct("torchvision"):
-        theirs = transforms_for(other.preprocessing)(photo)
+        theirs = transforms_for(other.preprocessing)(image)
         assert ours.shape != theirs.shape or (ours - theirs).abs().max() > 1e-2, other.tag
 
 
@@ -92,27 +96,27 @@ def test_comparison_sees_another_preprocessing(photo):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK", "LA"])
-def test_any_photograph_becomes_rgb(mode):
-    photo = noise(60, 40).convert("L" if mode == "LA" else "RGB").convert(mode)
+def test_any_image_becomes_rgb(mode):
+    image = noise(60, 40).convert("L" if mode == "LA" else "RGB").convert(mode)
     transform = transforms_for(Preprocessing(resolution=32, mean=HALF, std=HALF, resize="crop"))
-    x = transform(photo)
+    x = transform(image)
     assert x.shape == (3, 32, 32)
-    assert torch.equal(x, transform(photo.convert("RGB")))
+    assert torch.equal(x, transform(image.convert("RGB")))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
-def test_any_photograph_becomes_gray(mode):
-    photo = noise(32, 32, mode)
-    x = transforms_for(Preprocessing(resolution=32, mean=(0.4,), std=(0.2,)))(photo)
-    luma = np.asarray(photo.convert("L"), dtype=np.float32) / 255
+def test_any_image_becomes_gray(mode):
+    image = noise(32, 32, mode)
+    x = transforms_for(Preprocessing(resolution=32, mean=(0.4,), std=(0.2,)))(image)
+    luma = np.asarray(image.convert("L"), dtype=np.float32) / 255
     assert x.shape == (1, 32, 32)
     assert (x[0] - torch.from_numpy((luma - 0.4) / 0.2)).abs().max() < 1e-5
 
 
-def test_other_numbers_of_channels_are_the_photographs_own():
-    photo = noise(32, 32, "RGBA")
-    x = transforms_for(Preprocessing(resolution=32, mean=(0.0,) * 4, std=(1.0,) * 4))(photo)
-    expected = torch.from_numpy(np.array(photo)).permute(2, 0, 1) / 255
+def test_other_numbers_of_channels_are_the_images_own():
+    image = noise(32, 32, "RGBA")
+    x = transforms_for(Preprocessing(resolution=32, mean=(0.0,) * 4, std=(1.0,) * 4))(image)
+    expected = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
     assert (x - expected).abs().max() < 1e-6
 
 
@@ -134,11 +138,11 @@ def test_size_is_the_resolution(size, resize, crop_fraction):
     preprocessing = Preprocessing(
         resolution=32, mean=HALF, std=HALF, resize=resize, crop_fraction=crop_fraction
     )
-    photo = noise(*size)
-    before = photo.copy()
-    assert transforms_for(preprocessing)(photo).shape == (3, 32, 32)
-    assert fit_square(preprocessing)(photo).size == (32, 32)
-    assert photo == before, "the photograph is left as it was"
+    image = noise(*size)
+    before = image.copy()
+    assert transforms_for(preprocessing)(image).shape == (3, 32, 32)
+    assert fit_square(preprocessing)(image).size == (32, 32)
+    assert image == before, "the image is left as it was"
 
 
 @pytest.mark.parametrize(
@@ -161,11 +165,11 @@ def test_the_square_is_the_same_with_and_without_torchvision(size, resize, crop_
     assert np.abs(ours - theirs).max() < 1e-6
 
 
-def test_same_photograph_gives_the_same_tensor():
+def test_same_image_gives_the_same_tensor():
     transform = transforms_for(ENTRIES[0].preprocessing)
-    photo = noise(300, 411)
+    image = noise(300, 411)
     state = torch.get_rng_state()
-    assert torch.equal(transform(photo), transform(photo))
+    assert torch.equal(transform(image), transform(image))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -180,8 +184,8 @@ def model():
 
 
 def test_models_own_preprocessing(model):
-    photo = noise(60, 90)
-    assert torch.equal(transforms_for(model)(photo), transforms_for(model.preprocessing)(photo))
+    image = noise(60, 90)
+    assert torch.equal(transforms_for(model)(image), transforms_for(model.preprocessing)(image))
 
 
 def test_compiled_model(model):
@@ -243,7 +247,7 @@ def test_unknown_preprocessing(make):
         ({"mean": (), "std": ()}, "mean must be a tuple of numbers"),
     ],
 )
-def test_preprocessing_that_cannot_be(changes, message):
+def test_invalid_preprocessing(changes, message):
     with pytest.raises(ConfigError, match=message) as error:
         Preprocessing(**{"resolution": 224, "mean": HALF, "std": HALF, **changes})
     assert "\n" not in str(error.value)
@@ -265,3 +269,63 @@ def test_shorter_side_comes_back_whatever_the_division_rounds_to():
                 resolution=resolution, mean=HALF, std=HALF, crop_fraction=resolution / shorter_side
             )
             assert preprocessing.shorter_side == shorter_side
+
+
+# As `predict` reads
+
+
+def stored(path: Path, kind: str) -> Path:
+    image = noise(60, 90)
+    if kind == "rotated":
+        tags = Image.Exif()
+        tags[0x0112] = 6
+        image.save(path, exif=tags)
+    elif kind == "16 bits":
+        Image.fromarray((np.asarray(image.convert("L")).astype(np.uint16)) * 257).save(path)
+    elif kind == "transparent":
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+        image.save(path)
+    elif kind == "palette":
+        image.quantize(16).save(path, transparency=3)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["rotated", "16 bits", "transparent", "palette"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_opened_file_is_read_as_predict_reads_it(tmp_path, kind, channels):
+    path = stored(tmp_path / "photo.png", kind)
+    preprocessing = Preprocessing(resolution=32, mean=(0.0,) * channels, std=(1.0,) * channels)
+    with Image.open(path) as image:
+        ours = transforms_for(preprocessing)(image)
+    expected = fit_square(preprocessing)(read_image(path, channels))
+    assert ours.mul(255).round().permute(1, 2, 0).numpy() == pytest.approx(
+        np.atleast_3d(np.asarray(expected)), abs=1.01
+    )
+
+
+def test_arrays_are_read_as_images():
+    image = noise(60, 90)
+    transform = transforms_for(Preprocessing(resolution=32, mean=HALF, std=HALF))
+    assert torch.equal(transform(np.asarray(image)), transform(image))
+    assert torch.equal(transform(np.asarray(image).astype(np.uint16) * 257), transform(image))
+
+
+# Extreme shapes
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (3, 2_000)])
+def test_a_long_image_is_cropped_before_it_is_scaled(size):
+    """Scaled first, it would have three billion pixels."""
+    preprocessing = Preprocessing(resolution=224, mean=HALF, std=HALF, resize="crop", crop_fraction=0.875)
+    image = Image.new("RGB", size, (200, 100, 50))
+    assert fit_square(preprocessing)(image).getextrema() == ((200, 200), (100, 100), (50, 50))
+    assert transforms_for(preprocessing)(image).shape == (3, 224, 224)
+
+
+@pytest.mark.parametrize("size", [(20, 300), (300, 20), (21, 400)])
+def test_cropping_first_gives_the_same_pixels(monkeypatch, size):
+    image = noise(*size).filter(ImageFilter.GaussianBlur(2))
+    preprocessing = Preprocessing(resolution=24, mean=HALF, std=HALF, resize="crop", crop_fraction=0.8)
+    first = np.asarray(fit_square(preprocessing)(image)).astype(int)
+    monkeypatch.setattr(transforms, "MAX_ASPECT_RATIO", 1000)
+    assert np.abs(np.asarray(fit_square(preprocessing)(image)) - first).max() <= 3

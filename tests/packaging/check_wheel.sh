@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the wheel, installs it with its dependencies into an empty environment, and imports it there.
+# Build the wheel, install it with its dependencies into an empty environment, and import it there.
 set -eu
 bin=$(cd "${BIN:?the folder of the environment's programs}" && pwd)
 work=$(mktemp -d)

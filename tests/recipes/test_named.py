@@ -59,12 +59,12 @@ def test_an_experiment_of_the_ghostnet_thesis(experiments, name):
     optimizer = {"lr": recipe.optimizer.lr, "weight_decay": recipe.optimizer.weight_decay}
     assert optimizer == {"weight_decay": 0.0, **value_of(source["all_optimizer_params"])}
     assert (recipe.optimizer.name, recipe.optimizer.decay_norms) == (source["optimizer"], True)
-    assert (recipe.optimizer.settings, recipe.optimizer.trunk_lr_factor) == ({}, 1.0)
+    assert (recipe.optimizer.settings, recipe.optimizer.backbone_lr_factor) == ({}, 1.0)
     assert recipe.label_smoothing == (0.1 if source["loss_function"].startswith("Label") else 0.0)
     steps = value_of(source["image_augmentations"]) or {}
     if "RandomResizedCrop" in steps:
         assert steps["RandomResizedCrop"].pop("size") == [recipe.resolution] * 2
-    assert list(recipe.augment.photos) == [{step: settings} for step, settings in steps.items()]
+    assert list(recipe.augment.images) == [{step: settings} for step, settings in steps.items()]
     erasing = value_of(source["tensor_augmentations"]) or {}
     assert list(recipe.augment.tensors) == [{step: settings} for step, settings in erasing.items()]
     assert recipe.augment.batches == ()
@@ -87,7 +87,7 @@ def test_what_redoes_a_thesis_does_not_hang_on_the_machine():
     for name in recipe_names():
         recipe = load_recipe(name)
         kept = ("auto", "auto", "auto") if name in OWN else ("32-true", "channels_last", False)
-        assert (recipe.precision, recipe.memory_format, recipe.photos_on_device) == kept
+        assert (recipe.precision, recipe.memory_format, recipe.images_on_device) == kept
         assert (recipe.compile, recipe.gradient_checkpointing) == (False, False)
 
 
@@ -119,7 +119,7 @@ def test_the_efficientnet_theses_settings():
         assert (recipe.optimizer.name, recipe.optimizer.lr) == ("AdamW", 1e-3)
         assert (recipe.schedule.name, recipe.schedule.warmup_epochs) == ("ReduceLROnPlateau", 0)
         assert recipe.schedule.settings | {"patience": 0} == {"factor": 0.1, "patience": 0, "threshold": 1e-3}
-        assert [next(iter(step)) for step in recipe.augment.photos] == [
+        assert [next(iter(step)) for step in recipe.augment.images] == [
             "RandomHorizontalFlip",
             "RandomAffine",
             "ColorJitter",
@@ -132,7 +132,7 @@ def test_the_efficientnet_theses_settings():
     assert load_recipe("efficientnet-thesis-pretrained").model.weights == "lukemelas/efficientnet-b0"
     gray = load_recipe("efficientnet-thesis-gray")
     model = create_model(gray.model.name, device="meta", num_classes=196, **gray.model.settings)
-    assert count_params(model) == 4_258_048  # the thesis's "FLOPS", for gray photographs
+    assert count_params(model) == 4_258_048  # the thesis's "FLOPS", for gray images
     assert (gray.mean, gray.std) == ((0.462,), (0.270,))
     assert (model.config.padding, model.config.batch_norm_eps) == ("same", 1e-3)
 
@@ -147,8 +147,8 @@ def test_everything_a_recipe_names_can_be_made(name):
     mean = recipe.mean or (0.5,) * model.config.img_channels
     like = Preprocessing(resolution=recipe.resolution, mean=mean, std=recipe.std or (0.5,) * len(mean))
     made = augmentation(recipe.augment, recipe.resolution, 8)
-    jitters = [step for step in recipe.augment.photos if "ColorJitter" in step]
-    assert bool(made.image.steps) == (len(recipe.augment.photos) > len(jitters))
+    jitters = [step for step in recipe.augment.images if "ColorJitter" in step]
+    assert bool(made.image.steps) == (len(recipe.augment.images) > len(jitters))
     ClassifierModule(model, recipe, like)
     check_optimization(create_model("ghostnet_050", width=0.1, out_channels=8), recipe)
 
@@ -168,13 +168,13 @@ def test_recipes_run(drawn, tmp_path, name):
 
 
 def test_changes_win_over_the_file():
-    recipe = load_recipe("c-50", ["optimizer.lr=3e-4", "patience=null", "augment.photos=[]", "model.name=x"])
-    assert (recipe.optimizer.lr, recipe.patience, recipe.augment.photos) == (3e-4, None, ())
+    recipe = load_recipe("c-50", ["optimizer.lr=3e-4", "patience=null", "augment.images=[]", "model.name=x"])
+    assert (recipe.optimizer.lr, recipe.patience, recipe.augment.images) == (3e-4, None, ())
     assert recipe.model.name == "x"
     assert recipe.optimizer.weight_decay == 0.6
 
 
-def test_a_file_of_ones_own(tmp_path):
+def test_your_own_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(recipe_text("c-50").replace("epochs: 200", "epochs: 3"))
     assert load_recipe(path).epochs == 3
@@ -190,9 +190,9 @@ def test_a_file_of_ones_own(tmp_path):
         ("seed: 0\noptimizer:\n  lr: -1", "here, line 3: optimizer.lr: lr must be a positive number"),
         ("optimizer:\n  lrr: 1", "here, line 2: optimizer.lrr: there is no such setting. Did you mean lr?"),
         ("epoch: 3", "here, line 1: epoch: there is no such setting. Did you mean epochs?"),
-        ("epochs: [", "here, line 1: no YAML"),
+        ("epochs: [", "here, line 1: invalid YAML"),
         ("- 3", "here must hold names with values"),
-        ("augment:\n  photos:\n    - RandomRot: {}", "augment.photos: photos has no transform 'RandomRot'."),
+        ("augment:\n  images:\n    - RandomRot: {}", "augment.images: images has no transform 'RandomRot'."),
         ("schedule:\n  name: cosin", "here, line 2: schedule.name: input should be 'cosine'"),
         ("resolution: 3.5", "here, line 1: resolution: input should be a valid integer, not 3.5."),
         ("optimizer: 3", "here, line 1: optimizer: input should be an object, not 3."),

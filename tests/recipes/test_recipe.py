@@ -78,7 +78,7 @@ def test_a_seed_too_large_for_the_generator_is_refused():
 def test_the_theses_settings_are_the_defaults():
     recipe = Recipe()
     assert (recipe.label_smoothing, recipe.patience) == (0.1, 15)
-    assert recipe.augment.photos == THESIS_STEPS
+    assert recipe.augment.images == THESIS_STEPS
     assert RGB_MEAN == (0.4707, 0.4602, 0.4550)
     assert RGB_STD == (0.2594, 0.2585, 0.2635)
     assert (GRAY_MEAN, GRAY_STD) == ((0.4627,), (0.2545,))
@@ -91,7 +91,7 @@ def test_the_theses_settings_are_the_defaults():
         (OptimizerRecipe, "lr", float("nan")),
         (OptimizerRecipe, "lr", 1e38),
         (OptimizerRecipe, "weight_decay", -0.1),
-        (OptimizerRecipe, "trunk_lr_factor", 2.0),
+        (OptimizerRecipe, "backbone_lr_factor", 2.0),
         (OptimizerRecipe, "name", "Adm"),
         (ScheduleRecipe, "name", "cosin"),
         (ScheduleRecipe, "warmup_epochs", -1.0),
@@ -109,12 +109,12 @@ def test_a_part_that_cannot_be(kind, setting, value):
     [
         (lambda: ScheduleRecipe(name="MultiStepLR"), "warmup_epochs must be 0 with MultiStepLR"),
         (lambda: ScheduleRecipe(settings={"gamma": 1}), "cosine has none"),
-        (lambda: AugmentRecipe(photos=({"RandomRotat": {}},)), "Did you mean RandomRotation"),
-        (lambda: AugmentRecipe(photos=({"RandomErasing": {}},)), "photos has no transform 'RandomErasing'"),
+        (lambda: AugmentRecipe(images=({"RandomRotat": {}},)), "Did you mean RandomRotation"),
+        (lambda: AugmentRecipe(images=({"RandomErasing": {}},)), "images has no transform 'RandomErasing'"),
         (lambda: AugmentRecipe(tensors=({"RandomErasing": 3},)), "needs its settings"),
         (lambda: AugmentRecipe(batches=("MixUp",)), "one name with its settings each"),
         (lambda: AugmentRecipe(batches=({"MixUp": {"num_classes": 3}},)), "takes no num_classes"),
-        (lambda: AugmentRecipe(photos=({"RandomResizedCrop": {"size": 3}},)), "takes no size"),
+        (lambda: AugmentRecipe(images=({"RandomResizedCrop": {"size": 3}},)), "takes no size"),
         (lambda: ModelRecipe(settings={"num_classes": 3}), "the data decide"),
         (lambda: Recipe(mean=(0.5,)), "mean and std go together"),
         (lambda: Recipe(decode_resolution=64), "needs a RandomResizedCrop"),

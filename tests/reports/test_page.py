@@ -1,4 +1,4 @@
-"""The report: one file that needs nothing besides itself, with the figures of the run and of `evaluate`."""
+"""The report: one file that needs nothing besides itself, with the evaluated of the run and of `evaluate`."""
 
 import base64
 import io
@@ -76,7 +76,7 @@ def read(path: Path) -> Page:
 
 @pytest.fixture
 def copy(finished, tmp_path) -> Path:
-    """The same run, to be spoilt."""
+    """The same run, to be damaged."""
     shutil.copytree(finished.run, tmp_path / "run")
     return tmp_path / "run"
 
@@ -140,19 +140,19 @@ def test_it_needs_nothing_besides_itself(finished, other, tmp_path, several):
 def test_every_figure_is_the_runs_own(finished):
     words = read(finished.run / "report.html").words
     metrics = json.loads((finished.run / "metrics.json").read_text())
-    figures = evaluate(finished.run, finished.data)
+    evaluated = evaluate(finished.run, finished.data)
     assert f"top-1 {metrics['val_top1_percent']:.2f} %" in words
     assert f"top-5 {metrics['val_top5_percent']:.2f} %" in words
     assert f"best epoch {metrics['best_epoch']} of {metrics['epochs']}" in words
     assert f"validation loss {metrics['val_loss']:.3f}" in words
-    assert f"validation images {figures.num_images} " in words
+    assert f"validation images {evaluated.num_images} " in words
     model = finished.result.model
     assert f"parameters {lightcars.count_params(model):,}" in words
     assert f"FLOPs {lightcars.count_flops(model, 32):,}" in words
-    assert f"is right in {figures.top1_percent:.2f} % of the images" in words
-    for row in figures.per_class:
+    assert f"the accuracy {evaluated.top1_percent:.2f} %" in words
+    for row in evaluated.per_class:
         assert f"{row.name} {row.num_images} {row.top1_percent:.2f} %" in words
-    wrong = round(figures.num_images * (1 - figures.top1_percent / 100))
+    wrong = round(evaluated.num_images * (1 - evaluated.top1_percent / 100))
     assert f"Of {wrong} mistakes" in words
 
 
@@ -168,10 +168,10 @@ def test_the_calibration_error_is_said_with_what_it_means(finished):
         for members in bins.values()
     )
     assert float(said[1]) == pytest.approx(100 * error / 24, abs=0.01)
-    assert "The model says" in words
+    assert "The mean probability is" in words
 
 
-def test_photographs_are_small_and_hold_no_metadata(finished):
+def test_images_are_small_and_hold_no_metadata(finished):
     page = read(finished.run / "report.html")
     assert len(page.images) >= 12
     for image, photo in zip(page.images, page.photos(), strict=True):
@@ -196,7 +196,7 @@ def test_metadata_stay_out(finished, drawn_copy, copy):
         assert b"secret" not in base64.b64decode(image["src"].split(",", 1)[1])
 
 
-def test_without_the_photographs_it_says_so_and_shows_names(copy):
+def test_without_the_images_it_says_so_and_shows_names(copy):
     content = json.loads((copy / "run.json").read_text())
     change(copy / "run.json", data={**content["data"], "root": "/nowhere/cars"})
     done = write_report([copy], None, Source())
@@ -207,7 +207,7 @@ def test_without_the_photographs_it_says_so_and_shows_names(copy):
     assert any("/nowhere/cars" in note for note in done.notes)
 
 
-def test_one_photograph_that_is_gone_is_a_name(copy, drawn_copy):
+def test_one_image_that_is_gone_is_a_name(copy, drawn_copy):
     before = len(read(report(copy, data=drawn_copy)).images)
     first = read(copy / "report.html").images[0]["alt"]
     (drawn_copy / first).unlink()
@@ -247,7 +247,7 @@ def test_predictions_that_a_run_lacks_are_computed(copy, finished):
     assert read(copy / "report.html").words == read(finished.run / "report.html").words
 
 
-def test_predictions_of_other_photographs_are_said_to_be(copy):
+def test_predictions_of_other_images_are_said_to_be(copy):
     change(copy / "metrics.json", val_top1_percent=99.5)
     assert "where the run counted 99.50 %" in read(report(copy)).words
 
@@ -295,12 +295,12 @@ def test_a_run_before_its_first_epoch(copy, finished):
 def test_runs_side_by_side(finished, other, tmp_path):
     done = write_report([finished.run, other], tmp_path / "both.html", Source())
     words = read(tmp_path / "both.html").words
-    for run, figures in zip((finished.run, other), done.runs, strict=True):
+    for run, evaluated in zip((finished.run, other), done.runs, strict=True):
         metrics = json.loads((run / "metrics.json").read_text())
-        assert figures.val_top1_percent == metrics["val_top1_percent"]
+        assert evaluated.val_top1_percent == metrics["val_top1_percent"]
         assert f"{metrics['val_top1_percent']:.2f} %" in words
-        assert f"{figures.num_params:,}" in words
-        assert f"{figures.flops:,}" in words
+        assert f"{evaluated.num_params:,}" in words
+        assert f"{evaluated.flops:,}" in words
     assert f"top-1 {done.runs[0].val_top1_percent:.2f} % {done.runs[1].val_top1_percent:.2f} %" in words
     assert done.runs[0].num_params > done.runs[1].num_params
 
@@ -317,7 +317,7 @@ def test_what_differs_is_marked(finished, other, tmp_path):
     }
 
 
-def test_photographs_that_every_run_gets_wrong(finished, other, tmp_path):
+def test_images_that_every_run_gets_wrong(finished, other, tmp_path):
     classes = read_card(finished.run / "best").classes
     one, two = (read_predictions(RunFolder(run), classes) for run in (finished.run, other))
     done = write_report([finished.run, other], tmp_path / "both.html", Source()).comparison
@@ -334,13 +334,13 @@ def test_photographs_that_every_run_gets_wrong(finished, other, tmp_path):
     assert shown == {one.paths[i] for i in range(24) if not one.hits[i] and not two.hits[i]}
 
 
-def test_runs_on_other_photographs_are_not_compared(finished, copy, tmp_path):
+def test_runs_on_other_images_are_not_compared(finished, copy, tmp_path):
     table = (copy / "predictions.csv").read_text().splitlines()
     (copy / "predictions.csv").write_text("\n".join(table[:-1]) + "\n")
     done = write_report([finished.run, copy], tmp_path / "both.html", Source())
     assert done.comparison is None
     words = read(tmp_path / "both.html").words
-    assert "They cannot be compared: the runs were judged on different validation images." in words
+    assert "They cannot be compared: the runs were evaluated on different validation images." in words
 
 
 def test_runs_without_predictions_are_named(finished, copy, tmp_path):
@@ -364,10 +364,10 @@ def test_runs_that_cannot_be_reported(finished, tmp_path):
     assert "holds no run" in fails(finished.run / "best", RunError)
     assert "needs at least one run" in fails([], InputError)
     assert "is given twice" in fails([finished.run, finished.run / "."], InputError, out=tmp_path / "x.html")
-    assert "several runs needs a file of its own (--out)" in fails([finished.run, tmp_path], InputError)
+    assert "several runs needs a path for the page (--out)" in fails([finished.run, tmp_path], InputError)
 
 
-def test_a_folder_of_photographs_that_is_not_there(copy, tmp_path):
+def test_a_folder_of_images_that_is_not_there(copy, tmp_path):
     assert "there is no folder" in fails(copy, DataError, data=tmp_path / "nowhere")
     (copy / "predictions.csv").unlink()
     assert "there is no folder" in fails(copy, DataError, data=tmp_path / "nowhere")
@@ -384,7 +384,7 @@ def test_a_folder_of_photographs_that_is_not_there(copy, tmp_path):
         ("metrics.json", lambda text: "[]", "cannot be read"),
         ("run.json", lambda text: text.replace('ghostnet"', 'ghostnett"'), "unknown model family"),
         ("run.json", lambda text: text[:50], "cannot be read"),
-        ("predictions.csv", lambda text: text.replace(",Bus,", ",Tram,", 1), "no class 'Tram'"),
+        ("predictions.csv", lambda text: text.replace(",Bus,", ",Tram,", 1), "unknown class 'Tram'"),
     ],
 )
 def test_a_damaged_file_is_named_and_nothing_is_written(copy, name, spoil, text):

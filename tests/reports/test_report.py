@@ -41,7 +41,7 @@ def test_curves(tmp_path, epochs):
     assert pixels.std() > 5
 
 
-def test_curves_show_the_figures(tmp_path):
+def test_curves_show_the_metrics(tmp_path):
     draw_curves(rows(5), tmp_path / "one.png")
     draw_curves(rows(5), tmp_path / "same.png")
     draw_curves(rows(5, loss=3.0), tmp_path / "other.png")

@@ -7,6 +7,8 @@ import pytest
 from lightcars import Preprocessing, Recipe, ghostnet, save
 from lightcars.errors import RunError
 from lightcars.runs.accuracy import recorded_accuracy
+from lightcars.runs.folder import RunFolder
+from tests.runs.descriptions import description_of
 
 
 @pytest.fixture
@@ -20,9 +22,7 @@ def run(tmp_path):
             known = Preprocessing(resolution=resolution, mean=(0.5,) * 3, std=(0.5,) * 3)
         for name in ("best", "last"):
             save(ghostnet("050", width=0.1), folder / name, preprocessing=known)
-        recipe = Recipe(select_on=select_on).to_dict()
-        content = {"recipe": recipe, "data": {"root": "/photographs/cars196"}}
-        (folder / "run.json").write_text(json.dumps(content))
+        RunFolder(folder).write(description_of(Recipe(select_on=select_on), root="/images/cars196"))
         (folder / "metrics.json").write_text(json.dumps({"val_top1_percent": 45.87}))
         return folder
 
@@ -54,7 +54,9 @@ def test_without_preprocessing_the_size_is_not_known(run):
     assert recorded_accuracy(run(resolution=None)) is None
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"val_top1_percent": null}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", "[" * 100_000, '{"val_top1_percent": null}', '{"val_top1_percent": NaN}']
+)
 def test_a_damaged_file(run, text):
     folder = run()
     (folder / "metrics.json").write_text(text)

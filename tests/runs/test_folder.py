@@ -7,9 +7,10 @@ import pytest
 
 from lightcars.errors import ConfigError, RunError
 from lightcars.recipes.recipe import Recipe
-from lightcars.runs.folder import RunFolder, best_row, claim, describe, reopen
+from lightcars.runs.folder import RunFolder, best_row, claim, reopen
 from lightcars.training.distributed.processes import is_first_process
 from lightcars.training.job import default_folder
+from tests.runs.descriptions import description_of
 
 
 def row(top1, loss):
@@ -36,7 +37,7 @@ def test_an_empty_folder_can_be_claimed(tmp_path):
 
 
 def test_a_folder_with_a_run_is_taken(tmp_path):
-    describe(claim(tmp_path), {"recipe": Recipe().to_dict()})
+    claim(tmp_path).write(description_of(Recipe()))
     with pytest.raises(RunError, match=r"already holds a run.*--resume") as caught:
         claim(tmp_path)
     assert str(tmp_path) in str(caught.value)
@@ -78,28 +79,28 @@ def test_all_processes_of_a_run_have_the_same_default_folder(monkeypatch, rank):
 
 
 def test_reopen_gives_what_was_described(tmp_path):
-    describe(claim(tmp_path), {"recipe": Recipe(epochs=3).to_dict(), "data": {"root": "café"}})
-    run, content = reopen(tmp_path, None)
-    assert run == RunFolder(tmp_path)
-    assert content["data"]["root"] == "café"
-    assert reopen(tmp_path, Recipe(epochs=3))[1] == content
+    description = description_of(Recipe(epochs=3), root="café")
+    claim(tmp_path).write(description)
+    assert reopen(tmp_path, None) == (RunFolder(tmp_path), description)
+    assert reopen(tmp_path, Recipe(epochs=3))[1] == description
 
 
 def test_reopen_with_another_recipe_says_what_differs(tmp_path):
-    describe(claim(tmp_path), {"recipe": Recipe(epochs=3).to_dict()})
+    claim(tmp_path).write(description_of(Recipe(epochs=3)))
     with pytest.raises(ConfigError, match=r"\(epochs 3 -> 4, seed 0 -> 7\)"):
         reopen(tmp_path, replace(Recipe(), epochs=4, seed=7))
 
 
 def test_reopen_takes_another_number_of_workers(tmp_path):
-    describe(claim(tmp_path), {"recipe": Recipe(workers=4).to_dict()})
+    claim(tmp_path).write(description_of(Recipe(workers=4)))
     assert reopen(tmp_path, Recipe(workers=1))[0] == RunFolder(tmp_path)
 
 
-def test_what_was_measured_once_is_not_asked_again(tmp_path):
+def test_what_was_decided_once_is_not_asked_again(tmp_path):
     kept = Recipe(precision="bf16-mixed", memory_format="contiguous")
-    describe(claim(tmp_path), {"recipe": kept.to_dict()})
-    assert reopen(tmp_path, Recipe())[0] == RunFolder(tmp_path)
+    claim(tmp_path).write(description_of(kept))
+    for left_open in (Recipe(), Recipe(precision="fastest", memory_format="fastest")):
+        assert reopen(tmp_path, left_open)[0] == RunFolder(tmp_path)
     with pytest.raises(ConfigError, match="precision bf16-mixed -> 32-true"):
         reopen(tmp_path, Recipe(precision="32-true"))
 
@@ -107,14 +108,3 @@ def test_what_was_measured_once_is_not_asked_again(tmp_path):
 def test_reopen_of_a_folder_without_a_run(tmp_path):
     with pytest.raises(RunError, match=f"{tmp_path} holds no run"):
         reopen(tmp_path, None)
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "{", "[]", "{}", '{"recipe": 3}', '{"recipe": {"epoch": 3}}', '{"recipe": {}, "trackers": 3}'],
-)
-def test_a_broken_description_is_one_line(tmp_path, content):
-    RunFolder(tmp_path).description.write_text(content)
-    with pytest.raises(RunError, match=r"run.json cannot be read") as caught:
-        RunFolder(tmp_path).read()
-    assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Photographs that grow over the epochs: the recipe, the sizes of batches, and going on after a stop."""
+"""Images that grow over the epochs: the recipe, the sizes of batches, and going on after a stop."""
 
 import json
 from dataclasses import replace
@@ -29,7 +29,7 @@ GROWING = replace(
     progressive=ProgressiveRecipe(start_resolution=32, full_from=1.0, multiple_of=8),
 )
 SIZES = [32, 40, 48, 64]
-CROPS = AugmentRecipe(photos=({"RandomResizedCrop": {"scale": [0.5, 1.0]}}, {"RandomHorizontalFlip": {}}))
+CROPS = AugmentRecipe(images=({"RandomResizedCrop": {"scale": [0.5, 1.0]}}, {"RandomHorizontalFlip": {}}))
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def seen(monkeypatch):
 
 def test_sizes_rise_evenly_from_the_first_to_the_full_one():
     growth = ProgressiveRecipe(start_resolution=64)
-    assert Recipe(epochs=9, resolution=112, progressive=growth).resolutions(0) == (
+    assert Recipe(epochs=9, resolution=112, progressive=growth).resolutions(0)[:] == (
         *(64, 64, 80, 80, 96, 96, 112, 112, 112),
     )
     assert Recipe(epochs=30, resolution=227, progressive=growth).resolutions(0)[-9:] == (208, *(227,) * 8)
@@ -76,9 +76,24 @@ def test_whatever_the_numbers_they_keep_their_promise(epochs, full_from, resolut
     assert all(size == resolution for size in sizes[round(full_from * (epochs - 1)) + 1 :])
 
 
+def test_the_first_epoch_of_each_size():
+    growth = ProgressiveRecipe(start_resolution=64)
+    sizes = Recipe(epochs=9, resolution=112, progressive=growth).resolutions(0)
+    assert sizes.changes() == {1: 64, 3: 80, 5: 96, 7: 112}
+    assert Recipe(epochs=9, resolution=112).resolutions(0).changes() == {1: 112}
+
+
+def test_a_run_of_very_many_epochs_is_no_list_of_them():
+    growth = ProgressiveRecipe(start_resolution=64, full_from=0.5)
+    sizes = Recipe(epochs=10**9, resolution=112, progressive=growth).resolutions(0)
+    assert (len(sizes), sizes[0], sizes[-1], sizes[10**8]) == (10**9, 64, 112, 64)
+    assert list(sizes.changes().values()) == [64, 80, 96, 112]
+    assert len(Recipe(epochs=10**9, resolution=112).resolutions(0)) == 10**9
+
+
 def test_without_growth_the_size_is_the_same_throughout():
-    assert Recipe(epochs=3, resolution=96).resolutions(224) == (96,) * 3
-    assert Recipe(epochs=3).resolutions(224) == (224,) * 3
+    assert Recipe(epochs=3, resolution=96).resolutions(224)[:] == (96,) * 3
+    assert Recipe(epochs=3).resolutions(224)[:] == (224,) * 3
 
 
 @pytest.mark.parametrize(
@@ -140,7 +155,7 @@ def test_a_models_own_resolution_counts_too(drawn, tiny, tmp_path):
     [
         {},
         {"augment": CROPS, "decode_resolution": 72},
-        {"augment": AugmentRecipe(photos=())},
+        {"augment": AugmentRecipe(images=())},
         {"augment": AugmentRecipe(batches=({"MixUp": {}}, {"CutMix": {}}), tensors=({"RandomErasing": {}},))},
         {"model": ModelRecipe(name="ghostnet_050", settings={**TINY_MODEL, "img_channels": 1})},
         {"workers": 1},
@@ -191,7 +206,7 @@ def test_a_stopped_run_goes_on_at_the_size_of_its_epoch(
     assert result.metrics == whole.metrics
 
 
-def test_each_photograph_is_opened_once_in_a_run_of_several_epochs(drawn, tiny, tmp_path, monkeypatch):
+def test_each_image_is_opened_once_in_a_run_of_several_epochs(drawn, tiny, tmp_path, monkeypatch):
     opened = []
 
     def read_image(path, channels):
@@ -252,7 +267,7 @@ def test_scaled_down_is_pillows_up_to_rounding(mode, side):
     assert np.abs(np.asarray(ours, dtype=int) - np.asarray(theirs, dtype=int)).max() <= 1
 
 
-def test_a_smaller_photograph_is_changed_as_a_larger_one():
+def test_a_smaller_image_is_changed_as_a_larger_one():
     """Scaled down first, or changed at full size and scaled down then: apart by less than a pixel's step."""
     smooth = ImageOps.invert(Image.radial_gradient("L").resize((96, 96))).convert("RGB")
     photo = augmentation(AugmentRecipe(), 96, 8).image
@@ -269,7 +284,7 @@ def test_a_smaller_photograph_is_changed_as_a_larger_one():
 
 
 def test_the_full_size_is_what_it_was_without_growth():
-    photo, image = ImageAugmentation(AugmentRecipe().photos[:2], 64), Image.effect_noise((64, 64), 80)
+    photo, image = ImageAugmentation(AugmentRecipe().images[:2], 64), Image.effect_noise((64, 64), 80)
     torch.manual_seed(0)
     one = photo(image)
     torch.manual_seed(0)

@@ -55,7 +55,7 @@ def test_they_can_be_read(shared, mean, std):
 
 
 def test_a_handful_of_classes_must_be_asked_for(few_classes, tiny, tmp_path):
-    with pytest.raises(DataError, match="training photographs of 4 of 196 classes"):
+    with pytest.raises(DataError, match="training images of 4 of 196 classes"):
         tiny(few_classes, tmp_path / "run")
     names = [CLASS_NAMES[label] for label in FEW]
     (few_classes / "classes.txt").write_text("\n".join(names), encoding="utf-8")

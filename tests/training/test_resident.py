@@ -1,4 +1,4 @@
-"""Photographs on the training device: where they go, what each step gets, and runs that use them."""
+"""Images on the training device: where they go, what each step gets, and runs that use them."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from tests.training.tiny_settings import TINY_MODEL, TINY_RECIPE
 
 CPU = torch.device("cpu")
 CROPS = AugmentRecipe(
-    photos=(
+    images=(
         {"RandomResizedCrop": {"scale": [0.5, 1.0]}},
         {"RandomHorizontalFlip": {}},
         {"TrivialAugmentWide": {}},
@@ -41,7 +41,7 @@ ALL_OF_IT = replace(
     epochs=2,
     resolution=48,
     decode_resolution=56,
-    photos_on_device=True,
+    images_on_device=True,
     augment=CROPS,
     progressive=ProgressiveRecipe(start_resolution=32, full_from=1.0, multiple_of=8),
     ema_decay=0.9,
@@ -65,21 +65,21 @@ def loaders(photos, recipe, *, rank=0, world_size=1) -> ImageDataModule:
 
 
 def told_apart(batch) -> list[tuple[int, int]]:
-    """Photographs by the sum of their pixels, with their labels."""
+    """Images by the sum of their pixels, with their labels."""
     return [(image.sum().item(), label.item()) for image, label in zip(*batch, strict=True)]
 
 
-# Where photographs go
+# Where images go
 
 
 def test_the_setting_is_auto_true_or_false():
-    assert Recipe().photos_on_device == "auto"
+    assert Recipe().images_on_device == "auto"
     for text, value in (("true", True), ("false", False), ("auto", "auto")):
-        assert repr(parse_recipe(f"photos_on_device: {text}", "here").photos_on_device) == repr(value)
-    with pytest.raises(ConfigError, match="line 1: photos_on_device: "):
-        parse_recipe("photos_on_device: cuda", "here")
-    with pytest.raises(ConfigError, match="photos_on_device must be auto, true or false, not 1"):
-        Recipe(photos_on_device=1)
+        assert repr(parse_recipe(f"images_on_device: {text}", "here").images_on_device) == repr(value)
+    with pytest.raises(ConfigError, match="line 1: images_on_device: "):
+        parse_recipe("images_on_device: cuda", "here")
+    with pytest.raises(ConfigError, match="images_on_device must be auto, true or false, not 1"):
+        Recipe(images_on_device=1)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_the_setting_is_auto_true_or_false():
             (),
             1,
             False,
-            "augmented by the processor, one by one (there is no CUDA device)",
+            "augmented by the CPU, one by one (there is no CUDA device)",
         ),
-        ("mps", (), 1, False, "(not tried on mps)"),
+        ("mps", (), 1, False, "(not supported on mps)"),
         (
             "cuda",
             THESIS_STEPS[:2],
@@ -101,25 +101,26 @@ def test_the_setting_is_auto_true_or_false():
             "3.0 GiB in the memory of cuda, augmented there in",
         ),
         ("cuda", ({"AugMix": {}},), 1, False, "(AugMix cannot be done in batches)"),
-        ("cuda", (), 4 * 2**30, False, "(4.0 GiB are too much for 10.0 GiB of free memory)"),
+        ("cuda", (), 4 * 2**30, False, "(4.0 GiB are too much for 10.0 GiB of memory)"),
     ],
 )
 def test_auto_takes_the_device_if_it_is_cuda_with_room_and_all_steps_have_batches(
     monkeypatch, device, steps, size_bytes, chosen, said
 ):
     monkeypatch.setattr(resident, "device_of", lambda recipe: torch.device(device))
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10 * 2**30, 80 * 2**30))
+    properties = SimpleNamespace(total_memory=10 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     recipe, line = place(Recipe(), steps, size_bytes)
-    assert recipe == replace(Recipe(), photos_on_device=chosen)
+    assert recipe == replace(Recipe(), images_on_device=chosen)
     assert said in line
     for named in (True, False):
-        asked = Recipe(photos_on_device=named)
+        asked = Recipe(images_on_device=named)
         assert place(asked, steps, size_bytes)[0] == asked
 
 
 def test_what_has_no_form_for_batches_is_named_where_the_device_was_asked_for():
-    _, line = place(Recipe(photos_on_device=True), ({"AugMix": {}}, THESIS_STEPS[0]), 2**20)
-    assert line == "photographs: 1.0 MiB in the memory of cpu, augmented there in batches, AugMix one by one"
+    _, line = place(Recipe(images_on_device=True), ({"AugMix": {}}, THESIS_STEPS[0]), 2**20)
+    assert line == "images: 1.0 MiB in the memory of cpu, augmented there in batches, AugMix one by one"
 
 
 def test_a_device_that_is_too_small_is_one_line(photos, monkeypatch):
@@ -127,14 +128,14 @@ def test_a_device_that_is_too_small_is_one_line(photos, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
 
     monkeypatch.setattr(torch.Tensor, "to", full)
-    with pytest.raises(DeviceError, match="do not fit into the memory of cpu; set photos_on_device"):
+    with pytest.raises(DeviceError, match="do not fit into the memory of cpu; set images_on_device"):
         DeviceImages(photos["train"], CPU)
 
 
 # What a step gets
 
 
-def test_photographs_come_with_their_labels(photos):
+def test_images_come_with_their_labels(photos):
     there = DeviceImages(photos["train"], CPU)
     pixels, labels = there.take(torch.tensor([5, 0]))
     assert torch.equal(pixels, torch.from_numpy(photos["train"].pixels[[5, 0]]).permute(0, 3, 1, 2))
@@ -150,15 +151,15 @@ def test_draws_become_one_batch():
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
-def test_an_epoch_has_the_same_photographs_and_labels_as_without(photos, world_size):
-    recipe = replace(TINY_RECIPE, augment=AugmentRecipe(photos=()), workers=2)
+def test_an_epoch_has_the_same_images_and_labels_as_without(photos, world_size):
+    recipe = replace(TINY_RECIPE, augment=AugmentRecipe(images=()), workers=2)
     seen = []
     for on_device in (True, False):
         found = []
         for rank in range(world_size):
             made = loaders(
                 photos,
-                replace(recipe, photos_on_device=on_device, workers=0),
+                replace(recipe, images_on_device=on_device, workers=0),
                 rank=rank,
                 world_size=world_size,
             )
@@ -171,16 +172,16 @@ def test_an_epoch_has_the_same_photographs_and_labels_as_without(photos, world_s
         seen.append(found)
     assert seen[0] == seen[1]
     assert len(seen[0]) == 48
-    assert loaders(photos, replace(recipe, photos_on_device=True)).train_dataloader().num_workers == 0
+    assert loaders(photos, replace(recipe, images_on_device=True)).train_dataloader().num_workers == 0
 
 
 @pytest.mark.parametrize(("number", "world_size"), [(24, 1), (24, 2), (23, 2), (1, 2), (2, 4)])
-def test_each_validation_photograph_is_judged_once(photos, number, world_size):
+def test_each_validation_image_is_validated_once(photos, number, world_size):
     val = photos["val"]
     few = replace(val, pixels=val.pixels[:number], labels=val.labels[:number], samples=val.samples[:number])
     found = []
     for rank in range(world_size):
-        recipe = replace(TINY_RECIPE, photos_on_device=True, batch_size=5)
+        recipe = replace(TINY_RECIPE, images_on_device=True, batch_size=5)
         made = loaders({**photos, "val": few}, recipe, rank=rank, world_size=world_size)
         batches = [made.transfer_batch_to_device(batch, CPU, 0) for batch in made.val_dataloader()]
         assert batches, "a device without a batch would not come to the end of the epoch"
@@ -195,8 +196,8 @@ def test_each_validation_photograph_is_judged_once(photos, number, world_size):
 
 
 def test_two_devices_augment_as_one_does(photos):
-    """The photographs of a step, whichever device has them, are those of one device with twice the batch."""
-    recipe = replace(TINY_RECIPE, photos_on_device=True, batch_size=8)
+    """The images of a step, whichever device has them, are those of one device with twice the batch."""
+    recipe = replace(TINY_RECIPE, images_on_device=True, batch_size=8)
     alone = loaders(photos, recipe)
     parts = [loaders(photos, replace(recipe, batch_size=4), rank=rank, world_size=2) for rank in (0, 1)]
 
@@ -215,7 +216,7 @@ def test_two_devices_augment_as_one_does(photos):
 # Runs
 
 
-def test_a_run_has_the_promised_sizes_and_says_where_its_photographs_are(
+def test_a_run_has_the_promised_sizes_and_says_where_its_images_are(
     drawn, tiny, tmp_path, monkeypatch, capsys
 ):
     seen, step = [], training.ClassifierModule.training_step
@@ -229,15 +230,15 @@ def test_a_run_has_the_promised_sizes_and_says_where_its_photographs_are(
     sizes = list(enumerate([32, 48]))
     assert sorted(set(seen), key=str) == [(e, (8, 1, size, size), torch.uint8) for e, size in sizes]
     told = capsys.readouterr().err
-    assert "photographs: 0.2 MiB in the memory of cpu, augmented there in batches\n" in told
+    assert "images: 0.2 MiB in the memory of cpu, augmented there in batches\n" in told
     assert told.count(" images/s") == 3
-    waiting = re.search(r"trained .* images/s, (.*) % of the time waiting for photographs", told)
+    waiting = re.search(r"trained .* images/s, (.*) % of the time waiting for images", told)
     assert 0 < int(waiting[1]) < 100
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["photos_on_device"] is True
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["images_on_device"] is True
 
 
 def test_what_auto_chose_is_kept(drawn, finished):
-    assert json.loads((finished.run / "run.json").read_text())["recipe"]["photos_on_device"] is False
+    assert json.loads((finished.run / "run.json").read_text())["recipe"]["images_on_device"] is False
 
 
 def test_a_stopped_run_ends_as_one_that_was_not(drawn, tiny, tmp_path, monkeypatch, table, same_weights):
@@ -263,9 +264,9 @@ def test_a_run_from_before_there_was_a_choice_goes_on_as_it_was(drawn, finished,
     shutil.copytree(finished.run, tmp_path / "run")
     path = tmp_path / "run" / "run.json"
     content = json.loads(path.read_text())
-    del content["recipe"]["photos_on_device"]
+    del content["recipe"]["images_on_device"]
     path.write_text(json.dumps(content))
-    assert resumed_job(drawn, None, tmp_path / "run").recipe.photos_on_device is False
+    assert resumed_job(drawn, None, tmp_path / "run").recipe.images_on_device is False
 
 
 TWO_DEVICES = """
@@ -277,7 +278,7 @@ from lightcars import finetune
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    recipe = replace(TINY_RECIPE, batch_size=4, accelerator="cpu", devices=2, photos_on_device=True)
+    recipe = replace(TINY_RECIPE, batch_size=4, accelerator="cpu", devices=2, images_on_device=True)
     finetune(sys.argv[1], recipe=recipe, out=sys.argv[2])
 """
 

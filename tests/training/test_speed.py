@@ -1,4 +1,4 @@
-"""Precision and memory format are measured once, before a run; compile and gradient checkpointing."""
+"""Precision and memory format are decided before a run; compile and gradient checkpointing."""
 
 import copy
 import json
@@ -11,24 +11,25 @@ import torch
 from lightcars import Recipe, ghostnet, load
 from lightcars.deploy import cpu
 from lightcars.errors import RunError
-from lightcars.models.memory_format import LAYOUTS
+from lightcars.models.memory_format import TORCH_MEMORY_FORMATS
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.recipes.recipe import MEMORY_FORMATS, ProgressiveRecipe
-from lightcars.training import finetune as finetuning
-from lightcars.training import speed
+from lightcars.recipes.recipe import MEMORY_FORMATS, OPEN, ProgressiveRecipe
+from lightcars.runs.description import TrainingSpeed
+from lightcars.training import decisions, speed
 from lightcars.training import trainer as training
 from lightcars.training.module import ClassifierModule
-from lightcars.training.speed import Speed, Way, fastest, possible_ways, settle
+from lightcars.training.speed import Setting, candidates, decide_speed, fastest
 from tests.training.tiny_settings import TINY_MODEL, TINY_RECIPE
 
 CPU = torch.device("cpu")
 AUTO = replace(TINY_RECIPE, precision="auto", memory_format="auto", accelerator="cpu")
-PLAIN, WIDE = Way("32-true", "channels_last"), Way("32-true", "contiguous")
-COARSE, COARSE_WIDE = Way("bf16-mixed", "channels_last"), Way("bf16-mixed", "contiguous")
+FASTEST = replace(AUTO, precision="fastest", memory_format="fastest")
+PLAIN, WIDE = Setting("32-true", "channels_last"), Setting("32-true", "contiguous")
+COARSE, COARSE_WIDE = Setting("bf16-mixed", "channels_last"), Setting("bf16-mixed", "contiguous")
 
 
 def test_a_recipe_may_name_every_layout():
-    assert set(MEMORY_FORMATS) == {"auto", *LAYOUTS}
+    assert set(MEMORY_FORMATS) == {*OPEN, *TORCH_MEMORY_FORMATS}
 
 
 def network() -> torch.nn.Module:
@@ -44,7 +45,7 @@ def bf16(monkeypatch):
 def bf16_wins(monkeypatch, bf16):
     """Times as if they had been measured."""
     times = {PLAIN: 300.0, WIDE: 412.3, COARSE: 229.1, COARSE_WIDE: 350.0}
-    monkeypatch.setattr(speed, "measured", lambda model, ways, batch, resolution: (times, batch))
+    monkeypatch.setattr(speed, "measured", lambda model, settings, batch, resolution: (times, batch))
 
 
 def never(*_, **__):
@@ -55,7 +56,7 @@ def never(*_, **__):
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "way"),
+    ("milliseconds", "setting"),
     [
         ((100, 200, 50, 80), COARSE),
         ((100, 200, 92, 92), PLAIN),  # not worth the coarseness
@@ -64,42 +65,37 @@ def never(*_, **__):
         ((100, 90, 70, 60), COARSE_WIDE),
     ],
 )
-def test_what_is_fastest(milliseconds, way):
-    assert fastest(dict(zip((PLAIN, WIDE, COARSE, COARSE_WIDE), milliseconds, strict=True))) == way
+def test_what_is_fastest(milliseconds, setting):
+    assert fastest(dict(zip((PLAIN, WIDE, COARSE, COARSE_WIDE), milliseconds, strict=True))) == setting
 
 
 @pytest.mark.parametrize(
-    ("settings", "has_bf16", "ways"),
+    ("settings", "has_bf16", "expected"),
     [
-        ({}, True, [PLAIN, WIDE, COARSE, COARSE_WIDE]),
-        ({}, False, [PLAIN, WIDE]),
-        ({"precision": "bf16-mixed"}, False, [COARSE, COARSE_WIDE]),
-        ({"memory_format": "contiguous"}, True, [WIDE, COARSE_WIDE]),
+        ({}, True, [COARSE]),
+        ({}, False, [PLAIN]),
+        ({"precision": "32-true"}, True, [PLAIN]),
+        ({"memory_format": "contiguous"}, True, [COARSE_WIDE]),
+        ({"precision": "fastest"}, True, [PLAIN, COARSE]),
+        ({"precision": "fastest"}, False, [PLAIN]),
+        ({"memory_format": "fastest"}, True, [COARSE, COARSE_WIDE]),
+        ({"memory_format": "fastest"}, False, [PLAIN, WIDE]),
+        ({"precision": "fastest", "memory_format": "fastest"}, True, [PLAIN, WIDE, COARSE, COARSE_WIDE]),
+        ({"precision": "bf16-mixed", "memory_format": "fastest"}, False, [COARSE, COARSE_WIDE]),
+        ({"precision": "fastest", "memory_format": "contiguous"}, True, [WIDE, COARSE_WIDE]),
         ({"precision": "32-true", "memory_format": "contiguous"}, True, [WIDE]),
     ],
     ids=str,
 )
-def test_what_is_left_open(monkeypatch, settings, has_bf16, ways):
+def test_what_a_recipe_may_be_run_with(monkeypatch, settings, has_bf16, expected):
     monkeypatch.setattr(cpu, "has_bf16", lambda: has_bf16)
-    assert possible_ways(Recipe(**settings), CPU) == ways
+    assert candidates(Recipe(**settings), CPU) == expected
 
 
 def test_the_device_of_an_accelerator(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for accelerator, kind in (("auto", "cuda"), ("gpu", "cuda"), ("cpu", "cpu")):
         assert speed.device_of(Recipe(accelerator=accelerator)).type == kind
-
-
-def test_it_is_said_in_a_line():
-    milliseconds = {"32-true contiguous": 412.0, "bf16-mixed channels_last": 229.0}
-    assert str(Speed("bf16-mixed channels_last", milliseconds, 64, 224)) == (
-        "training in bf16-mixed channels_last: 1.80x the speed of 32-true contiguous here"
-        " (412 -> 229 ms for 64 photographs of 224 px, forward and backward)"
-    )
-    slowest = str(Speed("32-true contiguous", milliseconds, 64, 224))
-    assert (
-        slowest == "training in 32-true contiguous: 412 ms for 64 photographs of 224 px, forward and backward"
-    )
 
 
 # The measurement
@@ -113,24 +109,24 @@ def test_measuring_leaves_everything_as_it_was():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    recipe, found = settle(AUTO, model, 32, 48)
+    recipe, found = decide_speed(FASTEST, model, 32, 48)
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert found.milliseconds.keys() == {str(way) for way in (PLAIN, WIDE, COARSE, COARSE_WIDE)}
+    assert found.milliseconds.keys() == {str(setting) for setting in (PLAIN, WIDE, COARSE, COARSE_WIDE)}
     assert all(ms > 0 for ms in found.milliseconds.values())
     assert f"{recipe.precision} {recipe.memory_format}" == found.chosen
     assert (found.batch, found.resolution) == (AUTO.batch_size, 32)
 
 
-def test_each_way_is_what_it_says(monkeypatch):
+def test_each_setting_is_what_it_says(monkeypatch):
     seen = {}
 
-    def noting(self, way, batch):
+    def noting(self, setting, batch):
         hook = self._model.stem.register_forward_hook(
-            lambda _, given, output: seen.update({way: (given[0], output)})
+            lambda _, given, output: seen.update({setting: (given[0], output)})
         )
-        taken = step(self, way, batch)
+        taken = step(self, setting, batch)
         hook.remove()
         return taken
 
@@ -138,34 +134,34 @@ def test_each_way_is_what_it_says(monkeypatch):
     monkeypatch.setattr(speed._Steps, "seconds", noting)
     speed.measured(network(), [PLAIN, WIDE, COARSE, COARSE_WIDE], 8, 32)
     assert len(seen) == 4
-    for way, (images, output) in seen.items():
-        last = way.memory_format == "channels_last"
+    for setting, (images, output) in seen.items():
+        last = setting.memory_format == "channels_last"
         assert images.is_contiguous(memory_format=torch.channels_last) is last
         assert images.is_contiguous() is not last
-        assert (output.dtype == torch.bfloat16) is (way.precision == "bf16-mixed")
+        assert (output.dtype == torch.bfloat16) is (setting.precision == "bf16-mixed")
 
 
-def steps_that_take(monkeypatch, seconds) -> list[tuple[Way, int]]:
+def steps_that_take(monkeypatch, seconds) -> list[tuple[Setting, int]]:
     taken = []
 
-    def step(_self, way, batch):
-        taken.append((way, batch))
-        return seconds(way, batch)
+    def step(_self, setting, batch):
+        taken.append((setting, batch))
+        return seconds(setting, batch)
 
     monkeypatch.setattr(speed._Steps, "seconds", step)
     return taken
 
 
 @pytest.mark.parametrize(
-    ("batch", "per_photograph", "shorter"), [(64, 0.001, 64), (64, 0.02, 16), (64, 9, 8), (2, 9, 2)]
+    ("batch", "per_image", "shorter"), [(64, 0.001, 64), (64, 0.02, 16), (64, 9, 8), (2, 9, 2)]
 )
-def test_long_steps_are_measured_with_fewer_photographs(monkeypatch, batch, per_photograph, shorter):
-    taken = steps_that_take(monkeypatch, lambda _, number: per_photograph * number)
+def test_long_steps_are_measured_with_fewer_images(monkeypatch, batch, per_image, shorter):
+    taken = steps_that_take(monkeypatch, lambda _, number: per_image * number)
     assert speed.measured(network(), [PLAIN, WIDE], batch, 32)[1] == shorter
     assert taken[2:] == [(PLAIN, shorter), (WIDE, shorter)] * (speed.ROUNDS + 1)
 
 
-def test_a_way_that_lacks_memory_is_left_out(monkeypatch):
+def test_a_setting_that_runs_out_of_memory_is_left_out(monkeypatch):
     model = network()
 
     def out_of_memory(*_):
@@ -174,11 +170,11 @@ def test_a_way_that_lacks_memory_is_left_out(monkeypatch):
     hook = model.stem.register_forward_pre_hook(out_of_memory)
     assert speed.measured(model, [PLAIN, WIDE], 8, 32)[0] == {}
     hook.remove()
-    steps_that_take(monkeypatch, lambda way, _: float("inf") if way == PLAIN else 0.25)
+    steps_that_take(monkeypatch, lambda setting, _: float("inf") if setting == PLAIN else 0.25)
     assert speed.measured(model, [PLAIN, WIDE], 8, 32) == ({WIDE: 250.0}, 8)
     monkeypatch.setattr(speed, "measured", lambda *_: ({}, 8))
-    assert settle(AUTO, model, 32, 48) == (
-        replace(AUTO, precision="32-true", memory_format="channels_last"),
+    assert decide_speed(FASTEST, model, 32, 48) == (
+        replace(FASTEST, precision="32-true", memory_format="channels_last"),
         None,
     )
 
@@ -186,16 +182,26 @@ def test_a_way_that_lacks_memory_is_left_out(monkeypatch):
 # In a run
 
 
-def test_nothing_is_measured_where_nothing_is_open(drawn, tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize("recipe", [TINY_RECIPE, AUTO], ids=["named", "auto"])
+def test_nothing_is_measured_unless_asked_for(drawn, tiny, tmp_path, monkeypatch, bf16, recipe):
     monkeypatch.setattr(speed, "measured", never)
-    result = tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1))
-    assert "training_speed" not in json.loads((result.run / "run.json").read_text())
+    result = tiny(drawn, tmp_path / "run", recipe=replace(recipe, epochs=1))
+    content = json.loads((result.run / "run.json").read_text())
+    assert "training_speed" not in content
+    kept = (content["recipe"]["precision"], content["recipe"]["memory_format"])
+    assert kept == ("32-true" if recipe is TINY_RECIPE else "bf16-mixed", "channels_last")
+
+
+def test_the_same_command_trains_the_same(drawn, tiny, tmp_path, table, same_weights):
+    first, second = (tiny(drawn, tmp_path / name, recipe=AUTO) for name in ("first", "second"))
+    assert table(first.run) == table(second.run)
+    assert same_weights(first.model, second.model)
 
 
 @pytest.mark.usefixtures("bf16_wins")
 def test_the_run_is_the_one_with_what_was_chosen(drawn, tiny, tmp_path, capsys, table, same_weights):
-    chosen = replace(AUTO, precision="bf16-mixed", memory_format="channels_last", photos_on_device=False)
-    result = tiny(drawn, tmp_path / "run", recipe=AUTO, progress=True)
+    chosen = replace(FASTEST, precision="bf16-mixed", memory_format="channels_last", images_on_device=False)
+    result = tiny(drawn, tmp_path / "run", recipe=FASTEST, progress=True)
     content = json.loads((result.run / "run.json").read_text())
     assert content["recipe"] == json.loads(json.dumps(chosen.to_dict()))
     assert content["training_speed"] == {
@@ -205,7 +211,7 @@ def test_the_run_is_the_one_with_what_was_chosen(drawn, tiny, tmp_path, capsys, 
         "resolution": 32,
     }
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("training in")]
-    assert said == [str(Speed(**content["training_speed"]))]
+    assert said == [str(TrainingSpeed(**content["training_speed"]))]
     pinned = tiny(drawn, tmp_path / "pinned", recipe=chosen)
     assert table(pinned.run) == table(result.run)
     assert same_weights(pinned.model, result.model)
@@ -226,10 +232,10 @@ def interrupted(monkeypatch, start) -> None:
 
 
 @pytest.mark.usefixtures("bf16_wins")
-@pytest.mark.parametrize("again", [None, AUTO], ids=["no recipe", "the same recipe"])
+@pytest.mark.parametrize("again", [None, FASTEST], ids=["no recipe", "the same recipe"])
 def test_a_resumed_run_takes_what_was_chosen(drawn, tiny, tmp_path, monkeypatch, table, same_weights, again):
-    whole = tiny(drawn, tmp_path / "whole", recipe=AUTO)
-    interrupted(monkeypatch, lambda: tiny(drawn, tmp_path / "run", recipe=AUTO))
+    whole = tiny(drawn, tmp_path / "whole", recipe=FASTEST)
+    interrupted(monkeypatch, lambda: tiny(drawn, tmp_path / "run", recipe=FASTEST))
     monkeypatch.setattr(speed, "measured", never)
     tiny(drawn, tmp_path / "run", recipe=again, resume=True)
     assert table(tmp_path / "run") == table(whole.run)
@@ -239,14 +245,16 @@ def test_a_resumed_run_takes_what_was_chosen(drawn, tiny, tmp_path, monkeypatch,
 def test_the_full_resolution_is_measured(drawn, tiny, tmp_path, monkeypatch):
     sizes = []
     monkeypatch.setattr(
-        finetuning, "settle", lambda recipe, _, size, number: sizes.append((size, number)) or (recipe, None)
+        decisions,
+        "decide_speed",
+        lambda recipe, _, size, number: sizes.append((size, number)) or (recipe, None),
     )
     growing = replace(TINY_RECIPE, resolution=48, progressive=ProgressiveRecipe(start_resolution=32))
     tiny(drawn, tmp_path / "run", recipe=growing)
     assert sizes == [(48, 48)]
 
 
-@pytest.mark.parametrize("memory_format", LAYOUTS)
+@pytest.mark.parametrize("memory_format", TORCH_MEMORY_FORMATS)
 def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memory_format):
     seen = []
     make = ClassifierModule.__init__
@@ -257,7 +265,7 @@ def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memor
 
     monkeypatch.setattr(ClassifierModule, "__init__", made)
     tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, memory_format=memory_format))
-    layout = LAYOUTS[memory_format]
+    layout = TORCH_MEMORY_FORMATS[memory_format]
     assert len(seen) == 6 + 3  # training and validation
     assert all(images.is_contiguous(memory_format=layout) for images in seen)
 
@@ -265,7 +273,7 @@ def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memor
 # Gradient checkpointing and compile
 
 
-def test_gradient_checkpointing_changes_no_figure(drawn, tiny, finished, tmp_path, monkeypatch, table):
+def test_gradient_checkpointing_changes_no_metric(drawn, tiny, finished, tmp_path, monkeypatch, table):
     recomputes = []
     step = training.ClassifierModule.training_step
 
@@ -322,7 +330,7 @@ def test_a_compiler_that_fails_is_one_line(drawn, tiny, tmp_path, monkeypatch):
     with pytest.raises(RunError, match=r"torch\.compile failed") as caught:
         tiny(drawn, tmp_path / "run", recipe=COMPILED)
     assert "\n" not in str(caught.value)
-    assert "start anew without compile" in str(caught.value)
+    assert "start again without compile" in str(caught.value)
 
 
 @pytest.mark.slow

@@ -115,7 +115,7 @@ def test_a_file_that_is_missing(folder):
         load(folder)
 
 
-def test_a_temperature_that_cannot_be_is_not_saved(model, folder):
+def test_an_invalid_temperature_is_not_saved(model, folder):
     model.temperature = 0.0
     before = (folder / "model.safetensors").stat().st_mtime_ns
     with pytest.raises(ConfigError, match="temperature must be a positive number"):
@@ -130,7 +130,7 @@ def test_a_fused_model_and_a_converted_folder_keep_them(model, folder, tmp_path)
 
 
 @pytest.mark.parametrize("value", [0, -1, "warm", None, float("inf")])
-def test_a_temperature_that_cannot_be(folder, value):
+def test_an_invalid_temperature(folder, value):
     config = json.loads((folder / CONFIG_FILE).read_text())
     (folder / CONFIG_FILE).write_text(json.dumps({**config, "temperature": value}))
     with pytest.raises(CheckpointError, match="temperature must be a positive number"):

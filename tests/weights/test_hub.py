@@ -45,7 +45,7 @@ def storage() -> Iterator[Loopback]:
 
 @pytest.fixture(autouse=True, scope="module")
 def connections():
-    """Made anew before these tests and after them, in case that there are proxies."""
+    """Recreated before these tests and after them, in case that there are proxies."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("no_proxy", "127.0.0.1,localhost")
         hub_http.close_session()

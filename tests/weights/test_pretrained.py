@@ -65,7 +65,7 @@ def test_origin_tells_what_was_done(folder):
     assert origin.adapted == ("stem.conv.weight",)
     assert origin.initialized == ("classifier.weight", "classifier.bias")
     assert origin.kept == len(ghostnet(**SMALL).state_dict()) - 3
-    assert "adapted: stem.conv.weight; drawn anew: classifier.weight, classifier.bias" in str(origin)
+    assert "adapted: stem.conv.weight; reinitialized: classifier.weight, classifier.bias" in str(origin)
 
 
 @pytest.mark.parametrize("place", ["file", "pth"])
@@ -161,12 +161,12 @@ def test_dropout_and_resolution_are_the_models(folder):
     assert model.origin.initialized == ()
 
 
-def test_a_trunk_needs_to_know_its_classes(trained, tmp_path):
-    trunk = {k: v for k, v in trained.state_dict().items() if not k.startswith("classifier")}
-    save_file(trunk, tmp_path / "trunk.safetensors")
+def test_a_backbone_needs_to_know_its_classes(trained, tmp_path):
+    backbone = {k: v for k, v in trained.state_dict().items() if not k.startswith("classifier")}
+    save_file(backbone, tmp_path / "backbone.safetensors")
     with pytest.raises(CheckpointError, match="has no classifier; give num_classes"):
-        ghostnet(weights=tmp_path / "trunk.safetensors", **SMALL)
-    model = ghostnet(weights=tmp_path / "trunk.safetensors", num_classes=9, **SMALL)
+        ghostnet(weights=tmp_path / "backbone.safetensors", **SMALL)
+    model = ghostnet(weights=tmp_path / "backbone.safetensors", num_classes=9, **SMALL)
     assert model.origin.initialized == ("classifier.weight", "classifier.bias")
 
 
@@ -211,7 +211,7 @@ def timm_tensors():
 )
 def test_a_guess_is_said_aloud(timm_tensors, tmp_path, file, padding):
     save_file(timm_tensors, tmp_path / file)
-    with pytest.warns(UserWarning, match="if it is not, say padding=") as caught:
+    with pytest.warns(UserWarning, match="if it is not, give padding=") as caught:
         model = create_model("efficientnet_b0", weights=tmp_path / file)
     assert caught[0].filename == __file__
     assert model.config.padding == padding
@@ -279,7 +279,7 @@ def test_everything_that_does_not_fit_is_listed(trained, tmp_path):
 
 
 def test_another_model_of_ours(folder, tmp_path):
-    with pytest.raises(CheckpointError, match=r"holds a model with width 0\.25, which ghostnet_130 has not"):
+    with pytest.raises(CheckpointError, match=r"holds a model with width 0\.25, unlike ghostnet_130"):
         create_model("ghostnet_130", weights=folder)
     with pytest.raises(CheckpointError, match="of the family GhostNet, not efficientnet_b0"):
         create_model("efficientnet_b0", weights=folder)
@@ -398,13 +398,13 @@ def test_our_own_file_without_its_config_is_a_guess_too(tmp_path):
     assert told.origin.guess is None
 
 
-def test_a_trunk_of_ours_stays_one(tmp_path):
-    lightcars.save(ghostnet(num_classes=0, **SMALL), tmp_path / "trunk")
-    assert ghostnet(weights=tmp_path / "trunk", **SMALL).config.num_classes == 0
-    assert ghostnet(weights=tmp_path / "trunk", num_classes=3, **SMALL).classifier.weight.shape[0] == 3
+def test_a_backbone_of_ours_stays_one(tmp_path):
+    lightcars.save(ghostnet(num_classes=0, **SMALL), tmp_path / "backbone")
+    assert ghostnet(weights=tmp_path / "backbone", **SMALL).config.num_classes == 0
+    assert ghostnet(weights=tmp_path / "backbone", num_classes=3, **SMALL).classifier.weight.shape[0] == 3
 
 
-def test_names_do_not_stay_on_a_classifier_that_was_drawn_anew(folder):
+def test_names_do_not_stay_on_a_classifier_that_was_reinitialized(folder):
     assert ghostnet(weights=folder, out_channels=24, **SMALL).classes is None
 
 
@@ -432,6 +432,6 @@ def test_a_page_in_place_of_a_file_without_a_digest_is_removed(tmp_path, monkeyp
     page = tmp_path / "state_dict_73.98.pth"
     page.write_text("<html>log in</html>")
     monkeypatch.setattr(locating, "download", lambda url, sha256: page)
-    with pytest.raises(DownloadError, match="no PyTorch file; it was removed"):
+    with pytest.raises(DownloadError, match="not a PyTorch file; it was removed"):
         ghostnet(weights="huawei")
     assert not page.exists()

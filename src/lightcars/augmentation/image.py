@@ -42,7 +42,7 @@ def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Au
     Raises:
         ConfigError: torchvision's transform does not accept the settings.
     """
-    steps, jitter = list(recipe.photos), None
+    steps, jitter = list(recipe.images), None
     if steps and "ColorJitter" in steps[-1]:
         settings = steps[-1]["ColorJitter"]
         if all(isinstance(value, int | float) for value in settings.values()):

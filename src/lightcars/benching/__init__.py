@@ -1,1 +1,1 @@
-"""Latency, throughput and memory of models in each engine, every one in a process of its own."""
+"""Benchmark models: latency, throughput and memory in each engine, each in its own process."""

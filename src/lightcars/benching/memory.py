@@ -1,4 +1,4 @@
-"""How much memory a process takes from some moment on. No torch."""
+"""Measure the memory that a process allocates after some point. No torch."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _STATUS, _FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def mark_memory() -> int | None:
-    """Bytes that are resident now, from which `growth_mib` counts; None where that cannot be known."""
+    """Return the bytes that are resident now, for `growth_mib`; None where unknown."""
     with suppress(OSError):
-        _FORGET.write_text("5", encoding="ascii")  # Linux forgets the peak so far
+        _FORGET.write_text("5", encoding="ascii")  # Linux resets the peak
         return _status("VmRSS")
     return _peak()
 
 
 def growth_mib(mark: int | None) -> float | None:
-    """The most that was resident at once since the mark, beyond what was there.
+    """Return the peak of resident memory since the mark, minus what was resident then.
 
-    Where the earlier peak cannot be forgotten (outside Linux), growth below that peak is not seen.
+    Where the earlier peak cannot be reset (outside Linux), growth below that peak is not seen.
     """
     peak = _peak()
     return None if mark is None or peak is None else max(0, peak - mark) / 2**20
@@ -28,7 +28,7 @@ def growth_mib(mark: int | None) -> float | None:
 
 def _peak() -> int | None:
     with suppress(OSError):
-        return _status("VmHWM")  # of this program; getrusage has the starting process's peak in it
+        return _status("VmHWM")  # of this program; getrusage includes the peak of the process that started it
     with suppress(ImportError):
         import resource
 
@@ -38,7 +38,7 @@ def _peak() -> int | None:
 
 
 def _status(field: str) -> int:
-    """In bytes."""
+    """Return a field in bytes."""
     for line in _STATUS.read_text(encoding="ascii").splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024

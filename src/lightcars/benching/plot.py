@@ -1,4 +1,4 @@
-"""The plot of `bench`: what an engine's speed buys."""
+"""The plot of `bench`: accuracy over latency."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from lightcars.errors import ConfigError
 from lightcars.plots import check_picture, new_figure, write_figure
 
 WIDTH, HEIGHT = 7.0, 4.5
-"""Inches of one panel."""
+"""Size of one panel in inches."""
 MARKERS = "os^Dv<>P*X"
 COLORS = 10
-"""Of matplotlib's cycle, C0 to C9."""
+"""Length of matplotlib's color cycle, C0 to C9."""
 
 
 def draw_bench(rows: Sequence[BenchRow], path: Path, *, machine: str, train: bool) -> Path:
-    """Top-1 over latency, a panel for each data set and batch; or images per second over latency."""
+    """Plot top-1 over latency, a panel for each dataset and batch size; or images per second over latency."""
     check_picture(path)
     rows = [row for row in rows if row.latency_ms is not None and row.problem is None]
     if not rows:
-        raise ConfigError("nothing could be measured, so there is nothing to draw.")
+        raise ConfigError("nothing could be measured, so there is nothing to plot.")
     known = [row for row in rows if row.accuracy is not None]
     if known and not train:
         figure = _accuracies(known)
@@ -98,7 +98,7 @@ def _latency(row: BenchRow) -> float:
 
 
 def _plain(text: str) -> str:
-    """Names of folders are no formulas."""
+    """Escape "$", which matplotlib would read as a formula."""
     return text.replace("$", r"\$")
 
 

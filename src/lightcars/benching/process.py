@@ -1,7 +1,7 @@
-"""A function called in a fresh Python process: what happens to that happens to this call alone. No torch.
+"""Call a function in a new Python process, so that a crash there ends only this call. No torch.
 
-The process is a session of its own, so that Ctrl-C reaches only us and we end it with whatever it started;
-it ends by itself when we are gone. Its answer comes in a file, because engines print what they like.
+The process has its own session, so that Ctrl-C reaches only the parent, which ends the process with its
+children; it ends by itself when the parent does. Its result is a file, because engines print to stdout.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from lightcars.files import write_text
 
 _START = (
     "import json, sys; task = json.load(open(sys.argv[1], encoding='utf-8')); sys.path[:] = task['path'];"
-    " from lightcars.benching.process import answer; answer(task)"
+    " from lightcars.benching.process import serve; serve(task)"
 )
 _LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: a value, or the problem in one line."""
+class ProcessResult:
+    """Result of a call: a value, or the problem in one line."""
 
     value: dict[str, Any] | None
     problem: str | None
 
 
-def call_elsewhere(
+def call_in_process(
     target: str, argument: Mapping[str, Any], *, environment: Mapping[str, str] | None = None
-) -> Answer:
-    """Calls a function that takes and returns plain data.
+) -> ProcessResult:
+    """Call a function that takes and returns JSON.
 
     Args:
         target: "module:function".
-        argument: its only one.
-        environment: variables beside those of this process.
+        argument: of the function.
+        environment: variables in addition to those of this process.
     """
     with tempfile.TemporaryDirectory(prefix="lightcars-") as name:
         folder = Path(name)
@@ -54,7 +54,7 @@ def call_elsewhere(
             "path": sys.path,
             "target": target,
             "argument": dict(argument),
-            "answer": str(folder / "answer.json"),
+            "result": str(folder / "result.json"),
         }
         (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
         with (folder / "log.txt").open("wb") as log:
@@ -78,7 +78,7 @@ def call_elsewhere(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends it and what it started, while its number still belongs to it."""
+    """Kill the process and its children, while its id is still its own."""
     if hasattr(os, "killpg"):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -86,23 +86,23 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _read(folder: Path, code: int) -> Answer:
+def _read(folder: Path, code: int) -> ProcessResult:
     with suppress(OSError, ValueError):
-        content = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
-        return Answer(content["value"], content["problem"])
+        content = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        return ProcessResult(content["value"], content["problem"])
     if code == -getattr(signal, "SIGKILL", 9):
-        return Answer(None, "its process was killed (SIGKILL), most likely for want of memory")
+        return ProcessResult(None, "its process was killed (SIGKILL), most likely out of memory")
     if code < 0:
-        return Answer(None, f"its process crashed ({signal.Signals(-code).name})")
+        return ProcessResult(None, f"its process crashed ({signal.Signals(-code).name})")
     lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    said = f": {lines[-1][:_LONGEST]}" if lines else ""
-    return Answer(None, f"its process ended without an answer (exit code {code}){said}")
+    last = f": {lines[-1][:_LONGEST]}" if lines else ""
+    return ProcessResult(None, f"its process ended without a result (exit code {code}){last}")
 
 
-def answer(task: dict[str, Any]) -> None:
-    """The other end: calls the function, writes what it returns or what is wrong."""
+def serve(task: dict[str, Any]) -> None:
+    """Call the function in the new process, and write its result or the problem."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with suppress(OSError):  # should memory run out, Linux ends this process rather than ours
+    with suppress(OSError):  # out of memory, Linux kills this process before its parent
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
     value = problem = None
     try:
@@ -113,9 +113,9 @@ def answer(task: dict[str, Any]) -> None:
     except Exception as error:  # whatever an engine raises
         first = (str(error).strip().splitlines() or [""])[0][:_LONGEST]
         problem = first or type(error).__name__
-    write_text(Path(task["answer"]), json.dumps({"value": value, "problem": problem}))
+    write_text(Path(task["result"]), json.dumps({"value": value, "problem": problem}))
 
 
 def _end_with_parent() -> NoReturn:
-    os.read(0, 1)  # nothing ever comes but the end
+    os.read(0, 1)  # returns when the parent ends
     os._exit(1)

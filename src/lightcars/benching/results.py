@@ -1,4 +1,4 @@
-"""What `bench` found."""
+"""Results of `bench`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ HEAD = ("", "ms", "p95 ms", "images/s", "MiB", "set-up s", "differs by")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchResult:
-    """All rows, the fastest of each model and batch first; as text, a table.
+    """All rows, sorted by latency for each model and batch size; as text, a table.
 
     Attributes:
-        rows: what was measured, and what could not be.
+        rows: one for each case, also for those that could not be measured.
         train: whether they are training steps.
-        machine: the processor, and the GPU if that was measured.
-        versions: of the packages at work.
+        machine: the CPU, and the GPU if that was measured.
+        versions: of the packages that were used.
     """
 
     rows: tuple[BenchRow, ...]
@@ -30,13 +30,13 @@ class BenchResult:
 
     @property
     def problems(self) -> list[str]:
-        """One line each."""
+        """Problems of the rows, one line each."""
         return [
             f"{row.model}, {row.what}, batch {row.batch}: {row.problem}" for row in self.rows if row.problem
         ]
 
     def tables(self) -> list[tuple[str, list[tuple[str, ...]]]]:
-        """For each model and batch a title, and a line of `HEAD`'s cells for each row."""
+        """Return a title for each model and batch size, with cells in the columns of `HEAD` for each row."""
         titles = dict.fromkeys(map(_title, self.rows))
         return [(title, [_cells(row) for row in self.rows if _title(row) == title]) for title in titles]
 
@@ -45,15 +45,15 @@ class BenchResult:
         return "\n\n".join([self.machine, *tables, *self.problems])
 
     def to_json(self) -> str:
-        """All of it, as one JSON object."""
+        """Return all of it as one JSON object."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
     def draw(self, path: str | Path) -> Path:
-        """Accuracy over latency as a PNG; where no accuracy is known, images per second over latency.
+        """Plot accuracy over latency as a PNG; where no accuracy is known, images per second over latency.
 
         Raises:
             MissingExtraError: matplotlib is not installed.
-            ConfigError: another ending than .png, or there is nothing to draw.
+            ConfigError: another suffix than .png, or nothing to plot.
             RunError: it cannot be written.
         """
         from lightcars.benching.plot import draw_bench
@@ -62,7 +62,7 @@ class BenchResult:
 
 
 def _title(row: BenchRow) -> str:
-    step = ", training step" if row.layout else ""
+    step = ", training step" if row.memory_format else ""
     return f"{row.model}, {row.batch} x {row.resolution} px{step}"
 
 

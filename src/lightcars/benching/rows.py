@@ -1,4 +1,4 @@
-"""One row of what `bench` measured."""
+"""One row of the results of `bench`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lightcars.weights.catalog import find_tag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """How good weights are, by somebody's count.
+    """Known accuracy of weights; `bench` does not measure it.
 
     Attributes:
-        top1_percent: of the photographs right.
-        data: which ones, and who says so.
-        resolution: pixels at which that was found; at others it is not known.
+        top1_percent: top-1 accuracy.
+        data: dataset and source of the number.
+        resolution: pixels at which it was measured; at others the accuracy is unknown.
     """
 
     top1_percent: float
@@ -27,23 +27,23 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchRow(BenchCase):
-    """One engine in one precision with one batch, or one kind of training step.
+    """One engine in one precision with one batch size, or one kind of training step.
 
     Attributes:
-        model, engine, precision, batch, resolution, threads, device, layout: what was measured (`BenchCase`).
-        latency_ms: of one batch: half of the calls took no longer.
-        p95_ms: 95 % of the calls took no longer.
-        calls: so many.
-        images_per_second: of the median, one batch after the other.
-        memory_mib: on a processor the most that was resident at once beyond Python and PyTorch: weights,
-            engine, working memory; on a GPU the most that PyTorch had allocated there.
-        setup_s: from the model to the first possible answer: conversion, compilation. None where there is
-            nothing to set up.
-        difference: of the logits from eager ones in fp32 at most, as a part of the largest logit; None for
-            eager in fp32 itself, and where it is no number.
-        top1_change_percent: of int8: points of top-1 more than the model's on photographs; below 0 is a loss.
-        problem: why there are no figures; or, beside figures, why its answers are not the model's.
-        accuracy: of the weights at this resolution, if known, and not in int8. It was not measured here.
+        model, engine, precision, batch, resolution, threads, device, memory_format: see `BenchCase`.
+        latency_ms: median latency of one batch.
+        p95_ms: 95th percentile of the latency.
+        calls: number of calls measured.
+        images_per_second: throughput at the median latency, one batch after the other.
+        memory_mib: on a CPU peak resident memory beyond Python and PyTorch (weights, engine, activations); on
+            a GPU the peak that PyTorch allocated.
+        setup_s: time to convert and compile; None where there is nothing to set up.
+        difference: largest difference of the logits from eager fp32 ones, as a fraction of the largest logit;
+            None for eager fp32 itself, and where it is not finite.
+        eager_difference, perturbation_difference, limit: see `Measurement`.
+        top1_change_percent: for int8: its top-1 minus the model's, in percentage points.
+        problem: why nothing was measured; or, with measurements, why the outputs do not match.
+        accuracy: of the weights at this resolution, if known, and not for int8.
     """
 
     latency_ms: float | None = None
@@ -53,34 +53,40 @@ class BenchRow(BenchCase):
     memory_mib: float | None = None
     setup_s: float | None = None
     difference: float | None = None
+    eager_difference: float | None = None
+    perturbation_difference: float | None = None
+    limit: float | None = None
     top1_change_percent: float | None = None
     problem: str | None = None
     accuracy: Accuracy | None = None
 
     @property
     def what(self) -> str:
-        """Engine and precision, or the kind of training step."""
-        return f"{self.precision} {self.layout}" if self.layout else f"{self.engine} {self.precision}"
+        """Engine and precision, or precision and memory format of a training step."""
+        return (
+            f"{self.precision} {self.memory_format}"
+            if self.memory_format
+            else f"{self.engine} {self.precision}"
+        )
 
     @classmethod
-    def of(cls, job: BenchCase, found: dict[str, Any], accuracy: Accuracy | None) -> BenchRow:
-        """From what the job's processes answered."""
-        latency_ms = found.get("latency_ms")
-        as_measured = job.precision != "int8"  # whose accuracy is another one
-        same = accuracy is not None and accuracy.resolution == job.resolution and as_measured
-        known = accuracy if same else None
+    def of(cls, case: BenchCase, measured: dict[str, Any], accuracy: Accuracy | None) -> BenchRow:
+        """Create a row from the results of the case's processes."""
+        latency_ms = measured.get("latency_ms")
+        same = accuracy is not None and accuracy.resolution == case.resolution
+        known = accuracy if same and case.precision != "int8" else None
         return cls(
-            **asdict(job),
-            **found,
-            images_per_second=None if latency_ms is None else 1000 * job.batch / latency_ms,
+            **asdict(case),
+            **measured,
+            images_per_second=None if latency_ms is None else 1000 * case.batch / latency_ms,
             accuracy=known,
         )
 
 
 def published_accuracy(origin: WeightsOrigin | None) -> Accuracy | None:
-    """What the catalog says of weights that were taken from it whole.
+    """Return the accuracy that the catalog states for unmodified weights from it.
 
-    It holds as long as nobody trained them since.
+    It no longer holds once they have been trained further.
     """
     entry = None if origin is None or origin.adapted or origin.initialized else find_tag(origin.weights)
     if entry is None or entry.top1_percent is None:

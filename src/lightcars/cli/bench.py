@@ -10,7 +10,7 @@ import typer
 from lightcars.benching.settings import BenchSettings, known_engines
 from lightcars.cli.loading import MODEL_HELP, WEIGHTS_HELP, is_registered, load_source
 from lightcars.cli.output import INTERRUPTED, complain, complete_model, print_table
-from lightcars.deploy.runners import PRECISIONS
+from lightcars.deploy.runners import ENGINE_PRECISIONS
 from lightcars.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lightcars.benching.rows import Accuracy
     from lightcars.models.image_model import ImageModel
 
-NO_FIGURES = 1
+NOTHING_MEASURED = 1
 """Exit code where nothing could be measured."""
 
 
@@ -30,42 +30,40 @@ def bench(
     engines: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Of {', '.join(known_engines())}, with commas \\[default: those installed, but compile]."
+            help=f"{', '.join(known_engines())}, comma-separated \\[default: all installed but compile]."
         ),
     ] = None,
     precision: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Of {', '.join(PRECISIONS)}, with commas \\[default: fp32, bf16 where the device has it]."
+            help=f"{', '.join(ENGINE_PRECISIONS)}; comma-separated \\[default: fp32, and bf16 if supported]."
         ),
     ] = None,
     batch: Annotated[
-        list[str] | None, typer.Option(help="Images at once: 1,16 \\[default: 1; with --train 16].")
+        list[str] | None, typer.Option(help="Batch sizes, such as 1,16 \\[default: 1; with --train 16].")
     ] = None,
     resolution: Annotated[
         int | None, typer.Option(help="Pixels of the square input \\[default: that of the weights].")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Of the processor \\[default: as many as PyTorch takes].")
+        int | None, typer.Option(help="CPU threads \\[default: PyTorch's own number].")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1.")] = "cpu",
     train: Annotated[
         bool,
-        typer.Option("--train", help="Training steps in PyTorch, in both layouts, in place of predictions."),
+        typer.Option("--train", help="Measure training steps in PyTorch, in both memory formats."),
     ] = False,
     weights: Annotated[str | None, typer.Option(help=WEIGHTS_HELP)] = None,
     calibration: Annotated[
-        Path | None, typer.Option(help="Folder of photographs, such as the training data's, for int8.")
+        Path | None, typer.Option(help="Folder of images, such as the training data, for int8.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="For which each is measured, once it is warm.")] = 2.0,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw accuracy over latency into this PNG, where one is known.")
-    ] = None,
+    seconds: Annotated[float, typer.Option(help="Duration of each measurement, after a warm-up.")] = 2.0,
+    plot: Annotated[Path | None, typer.Option(help="Plot accuracy over latency into this PNG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure models here: latency, throughput, memory and set-up time in each engine.
+    """Measure latency, throughput, memory and set-up time of models in each engine.
 
-    Each engine has processes of its own, and its answers are compared with PyTorch's. Memory is what it takes
+    Each engine runs in its own process, and its outputs are compared with PyTorch's. Memory is what it needs
     beyond Python and PyTorch.
 
     Example: lightcars bench ghostnet_100 efficientnet_b0 --batch 1,16 --plot speed.png
@@ -93,20 +91,22 @@ def bench(
     if as_json:
         typer.echo(result.to_json())
     else:
-        _say(result)
+        _print(result)
     if all(row.latency_ms is None for row in result.rows):
-        raise typer.Exit(NO_FIGURES)
+        raise typer.Exit(NOTHING_MEASURED)
     if plot is not None:
         complain(f"plot: {result.draw(plot)}")
 
 
 def _run(sources: list[str], weights: str | None, settings: BenchSettings) -> BenchResult:
-    from lightcars.benching.cases import kinds_here
+    from lightcars.benching.cases import available_kinds
     from lightcars.benching.run import bench as run_bench
 
-    kinds_here(settings)  # what this machine cannot do, before anything is downloaded
+    available_kinds(settings)  # fails on what this machine does not support, before anything is downloaded
     if weights is not None and not any(map(is_registered, sources)):
-        raise ConfigError("--weights goes with names from `lightcars list`; all of these have their own.")
+        raise ConfigError(
+            "--weights goes with names from `lightcars list`; all of these have their own weights."
+        )
     models, accuracies = {}, {}
     for source in sources:
         models[source] = load_source(source, weights if is_registered(source) else None)
@@ -128,7 +128,7 @@ def _accuracy(source: str, model: ImageModel) -> Accuracy | None:
 
 
 def _list(values: list[str] | None) -> tuple[str, ...] | None:
-    """Given several times, with commas, or both."""
+    """Split a comma-separated option, which may be repeated."""
     if not values:
         return None
     return tuple(part.strip() for value in values for part in value.split(","))
@@ -144,7 +144,7 @@ def _numbers(values: list[str] | None) -> tuple[int, ...] | None:
         raise ConfigError(f"--batch takes whole numbers, such as 1,16, not {','.join(parts)}.") from error
 
 
-def _say(result: BenchResult) -> None:
+def _print(result: BenchResult) -> None:
     from lightcars.benching.results import HEAD
 
     typer.echo(result.machine)

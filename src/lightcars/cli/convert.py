@@ -28,13 +28,13 @@ def convert(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="What the weights are of \\[default: found].", autocompletion=complete_model),
+        typer.Option(help="What the weights are of \\[default: identified].", autocompletion=complete_model),
     ] = None,
     tensorflow: Annotated[
         bool | None,
         typer.Option(
             "--tensorflow/--native",
-            help="For timm's names, which do not tell: SAME padding and eps 1e-3, or symmetric and 1e-5.",
+            help="For timm's names, which do not show it: SAME padding and eps 1e-3, or symmetric and 1e-5.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightcars.cli.output import INTERRUPTED, complain, print_table
+from lightcars.cli.output import INTERRUPTED, complain, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from lightcars.data.inspection import Inspection
@@ -42,7 +41,7 @@ def inspect(
 
     found = inspect_data(path, progress=True)
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        print_json(asdict(found))
     else:
         _print_inspection(found)
 
@@ -73,7 +72,7 @@ def prepare(
         complain(f"\nstopped; {target} was not written")
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        typer.echo(json.dumps({**asdict(prepared), "root": str(prepared.root)}, indent=2, ensure_ascii=False))
+        print_json({**asdict(prepared), "root": str(prepared.root)})
     else:
         _print_prepared(prepared)
 
@@ -104,16 +103,16 @@ def stats(
         progress=True,
     )
     for problem in found.broken:
-        complain(f"warning: left out: {problem}")
+        complain(f"warning: skipped: {problem}")
     if as_json:
-        typer.echo(json.dumps({"split": split, "gray": gray, "region": region, **asdict(found)}, indent=2))
+        print_json({"split": split, "gray": gray, "region": region, **asdict(found)})
         return
     typer.echo(f"{split}: {found.num_images:,} images")
     typer.echo(f"mean {_row(found.mean)}\nstd  {_row(found.std)}")
 
 
 def _print_inspection(found: Inspection) -> None:
-    typer.echo(f"{found.root}: {found.layout}, {found.num_classes} classes")
+    print_line(f"{found.root}: {found.layout}, {found.num_classes} classes")
     print_table(
         ("split", "images", "classes", "boxes", "gray", "bad"),
         [
@@ -185,7 +184,7 @@ def _problems(found: Inspection) -> list[tuple[str, list[str]]]:
 
 def _print_lines(lines: list[str]) -> None:
     for line in lines[:SHOWN]:
-        typer.echo(f"  {line}")
+        print_line(f"  {line}")
     if len(lines) > SHOWN:
         typer.echo(f"  and {len(lines) - SHOWN:,} more; --json lists all")
 

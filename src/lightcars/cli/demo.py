@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lightcars.cli.finetune import as_plain, say, start
-from lightcars.cli.output import complain
+from lightcars.cli.output import complain, print_json
 from lightcars.cli.predict import predict_all, predictions_as_plain, print_predictions
 from lightcars.errors import DataError
 from lightcars.recipes.recipe import AugmentRecipe, OptimizerRecipe, Recipe
@@ -27,7 +26,7 @@ SYNTHETIC_RECIPE = Recipe(
     resolution=64,
     batch_size=32,
     optimizer=OptimizerRecipe(lr=3e-3),
-    augment=AugmentRecipe(photos=({"RandomHorizontalFlip": {"p": 0.5}},)),
+    augment=AugmentRecipe(images=({"RandomHorizontalFlip": {"p": 0.5}},)),
 )
 IMAGES_RECIPE = Recipe(epochs=10, resolution=96)
 
@@ -65,7 +64,7 @@ def demo(
     guesses = predict_all(result.run, [image], top=3, picture=picture)
     if as_json:
         content = {**as_plain(result), "prediction": predictions_as_plain(guesses)[0], "pictures": pictures}
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
         return
     say(result)
     typer.echo()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lightcars.cli.output import complain, print_table
+from lightcars.cli.output import complain, print_json, print_table
 
 
 def evaluate(
@@ -32,7 +33,7 @@ def evaluate(
     for problem in metrics.broken:
         complain(f"warning: skipped: {problem}")
     if as_json:
-        typer.echo(metrics.to_json())
+        print_json(asdict(metrics))
         return
     note = f" ({metrics.note})" if metrics.note else ""
     typer.echo(

@@ -24,30 +24,30 @@ def export(
         typer.Argument(metavar="MODEL", help=MODEL_HELP, autocompletion=complete_model),
     ],
     to: Annotated[
-        str, typer.Option(help=f"What for: {', '.join(FORMATS)}.", autocompletion=lambda: list(FORMATS))
+        str, typer.Option(help=f"Format: {', '.join(FORMATS)}.", autocompletion=lambda: list(FORMATS))
     ] = "onnx",
     out: Annotated[
-        Path | None, typer.Option(help="File to write \\[default: the model's name, in this folder].")
+        Path | None, typer.Option(help="File to write \\[default: the model's name, in the current folder].")
     ] = None,
     weights: Annotated[str | None, typer.Option(help=WEIGHTS_HELP)] = None,
     resolution: Annotated[
         int | None, typer.Option(help="Pixels of the square input \\[default: that of the weights].")
     ] = None,
-    any_size: Annotated[bool, typer.Option("--any-size", help="Leave height and width open.")] = False,
-    batch: Annotated[int | None, typer.Option(help="Images at once \\[default: any number].")] = None,
+    any_size: Annotated[bool, typer.Option("--any-size", help="Make height and width dynamic.")] = False,
+    batch: Annotated[int | None, typer.Option(help="Batch size \\[default: dynamic].")] = None,
     standalone: Annotated[
         bool,
         typer.Option(
             "--standalone",
-            help="Also make a folder that predicts with onnxruntime, numpy and Pillow alone.",
+            help="Also write a folder that predicts with onnxruntime, numpy and Pillow only.",
         ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write a model for another engine: run there and compared with PyTorch before it is done.
+    """Export a model to another format, and verify that its outputs match PyTorch's.
 
-    Class names and preprocessing go into the file.
+    Class names and preprocessing are stored in the file.
 
     Example: lightcars export runs/first --to onnx --standalone
     """
@@ -58,36 +58,40 @@ def export(
     size = InputSize(batch=batch, resolution=resolution, any_size=any_size)
     target = out or Path(_name_of(source) + kind.suffix)
     if target.suffix != kind.suffix:
-        raise ConfigError(f"a file for {kind.engine} ends in {kind.suffix}, not as {target}; change --out.")
+        raise ConfigError(
+            f"a file for {kind.engine} has the suffix {kind.suffix}, {target} does not; change --out."
+        )
     model = load_source(source, weights)
-    done = run_export(model, target, size=size, standalone=standalone, force=force, say=complain)
+    exported = run_export(model, target, size=size, standalone=standalone, force=force, say=complain)
     if model.classes is None or model.preprocessing is None:
-        complain("note: these weights do not say their class names or preprocessing; nor does the file.")
+        complain(
+            "note: class names or preprocessing of these weights are not known, so the file has not both."
+        )
     if as_json:
-        typer.echo(json.dumps(_plain(done), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(_plain(exported), indent=2, ensure_ascii=False))
     else:
-        _say(done)
+        _print(exported)
 
 
 def _name_of(source: str) -> str:
-    """What a file made from `source` is called."""
+    """Return the default name of a file exported from `source`."""
     return Path(source).resolve().name if Path(source).is_dir() else source.rpartition("/")[2]
 
 
-def _plain(done: Exported) -> dict[str, Any]:
+def _plain(exported: Exported) -> dict[str, Any]:
     return {
-        **asdict(done),
-        "path": str(done.path),
-        "standalone": None if done.standalone is None else str(done.standalone),
+        **asdict(exported),
+        "path": str(exported.path),
+        "standalone": None if exported.standalone is None else str(exported.standalone),
     }
 
 
-def _say(done: Exported) -> None:
-    shapes = ", ".join(" x ".join(map(str, shape)) for shape in done.compared)
-    typer.echo(f"{done.path}: {done.size_bytes / 1e6:.1f} MB")
+def _print(exported: Exported) -> None:
+    shapes = ", ".join(" x ".join(map(str, shape)) for shape in exported.compared)
+    typer.echo(f"{exported.path}: {exported.size_bytes / 1e6:.1f} MB")
     typer.echo(
-        f"{done.engine} differs from PyTorch by {done.difference:.1e} of the largest logit at most, on images"
-        f" of {shapes}"
+        f"{exported.engine} differs from PyTorch by {exported.difference:.1e} of the largest logit at most,"
+        f" for images of {shapes}"
     )
-    if done.standalone is not None:
-        typer.echo(f"standalone: python {done.standalone / 'predict.py'} photo.jpg")
+    if exported.standalone is not None:
+        typer.echo(f"standalone: python {exported.standalone / 'predict.py'} car.jpg")

@@ -18,11 +18,12 @@ from lightcars.cli.export import export
 from lightcars.cli.finetune import finetune
 from lightcars.cli.info import info
 from lightcars.cli.list_models import list_models
-from lightcars.cli.output import complain
+from lightcars.cli.optimize import optimize
+from lightcars.cli.output import complain_in_one_line, print_whatever_the_encoding
 from lightcars.cli.predict import predict
 from lightcars.cli.recipes import app as recipes
 from lightcars.cli.report import report
-from lightcars.cli.weights import weights
+from lightcars.cli.weights import app as weights
 from lightcars.errors import LightcarsError
 from lightcars.training.distributed.processes import is_first_process
 from lightcars.version import __version__
@@ -63,20 +64,22 @@ app.command()(evaluate)
 app.command()(predict)
 app.add_typer(recipes, name="recipes")
 app.command()(report)
-app.command()(weights)
+app.add_typer(weights, name="weights")
 app.command()(convert)
 app.command()(export)
+app.command()(optimize)
 app.command()(bench)
 app.command()(demo)
 app.add_typer(data, name="data")
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
-    complain(f"warning: {message}")
+    complain_in_one_line(f"warning: {message}")
 
 
 def run() -> None:
     """Run the command line; a user error is one line and exit code 2."""
+    print_whatever_the_encoding()
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app()
@@ -84,6 +87,8 @@ def run() -> None:
         _end(str(error))
     except OSError as error:
         _end(f"{error.filename or 'a file'}: {error.strerror or error}.")
+    except MemoryError:
+        _end("not enough memory.")
 
 
 def _end(problem: str) -> NoReturn:
@@ -93,5 +98,5 @@ def _end(problem: str) -> NoReturn:
     """
     if not is_first_process():
         time.sleep(FIRST_SPEAKS_S)
-    complain(f"error: {problem}")
+    complain_in_one_line(f"error: {problem}")
     sys.exit(USER_ERROR)

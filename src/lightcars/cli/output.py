@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+import io
+import json
+import re
 import shutil
 import sys
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import typer
 
 from lightcars.models.registry import MODELS
 from lightcars.tables import text_table
+from lightcars.text import MAX_LENGTH, one_line
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def complain(text: str) -> None:
-    """One line on stderr."""
-    typer.echo(text, err=True)
+    """Print a message to stderr, each of its lines without control characters and not too long."""
+    for line in text.split("\n"):
+        typer.echo(one_line(line, max_length=MAX_LENGTH), err=True)
+
+
+def complain_in_one_line(text: str) -> None:
+    """Print an error or a warning to stderr, as one line whatever names and cells are in it."""
+    typer.echo(one_line(text, max_length=MAX_LENGTH), err=True)
+
+
+def print_line(text: object) -> None:
+    """Print names from files to stdout, without control characters."""
+    typer.echo(one_line(text))
+
+
+def print_json(content: Any) -> None:
+    """Print JSON; names that are not UTF-8 are escaped, and all that stdout's encoding may not have."""
+    is_utf8 = (sys.stdout.encoding or "utf-8").replace("-", "").lower() == "utf8"
+    text = json.dumps(content, indent=2, ensure_ascii=not is_utf8)
+    typer.echo(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+
+
+def print_whatever_the_encoding() -> None:
+    """Let stdout and stderr show characters that their encoding does not have as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Collection[str] = ()) -> None:

@@ -18,12 +18,12 @@ app = typer.Typer(invoke_without_command=True)
 @app.callback()
 def recipes(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, whole recipes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print whole recipes as JSON.")] = False,
 ) -> None:
     """List the recipes for `lightcars finetune --recipe`; show or copy one of them.
 
-    A recipe is everything that determines a fine-tune besides the photographs. Those of the theses are
-    exactly theirs; those that are called cars-... are our own.
+    A recipe is everything that determines a fine-tune besides the images. Those of the theses have exactly
+    their settings; those named cars-... are our own.
 
     Example: lightcars recipes show c-50
     """
@@ -41,7 +41,7 @@ def recipes(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Of the recipe.", autocompletion=complete_recipe)],
+    name: Annotated[str, typer.Argument(help="Name of the recipe.", autocompletion=complete_recipe)],
 ) -> None:
     """Print a recipe as YAML."""
     from lightcars.recipes.files import recipe_text
@@ -51,7 +51,7 @@ def show(
 
 @app.command()
 def copy(
-    name: Annotated[str, typer.Argument(help="Of the recipe.", autocompletion=complete_recipe)],
+    name: Annotated[str, typer.Argument(help="Name of the recipe.", autocompletion=complete_recipe)],
     target: Annotated[Path, typer.Argument(help="YAML file to write, for editing.")],
 ) -> None:
     """Copy a recipe into a file of your own."""
@@ -59,6 +59,6 @@ def copy(
 
     text = recipe_text(name)
     if target.exists():
-        raise RunError(f"{target} is there already; give another name.")
+        raise RunError(f"{target} exists already; give another name.")
     write_text(target, text)
     typer.echo(f"written: {target}; use it with --recipe {target}")

@@ -23,16 +23,17 @@ def report(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with the photographs \\[default: the one that the run was made from]."),
+        typer.Option(help="Folder with the images \\[default: the one that the run was trained on]."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="For missing predictions: cpu, cuda, ... \\[default: cuda if there].")
+        str | None,
+        typer.Option(help="For missing predictions: cpu, cuda, ... \\[default: cuda if available]."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print path and key figures as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print path and key metrics as JSON.")] = False,
 ) -> None:
     """Write one HTML page about a run, or several side by side: curves, hard classes, mistakes, calibration.
 
-    With --data, the predictions that a run lacks are computed from the photographs there.
+    With --data, missing predictions are computed from the images there.
 
     Example: lightcars report runs/first runs/second --out compared.html
     """
@@ -63,7 +64,7 @@ def _say(done: Report) -> None:
     if done.comparison is not None:
         numbers, note = done.comparison, next((run.note for run in done.runs if run.note), None)
         typer.echo(
-            f"of {numbers.num_images} photographs every run gets {numbers.right_in_every_run} right and"
+            f"of {numbers.num_images} images every run gets {numbers.right_in_every_run} right and"
             f" {numbers.wrong_in_every_run} wrong{f' ({note})' if note else ''}"
         )
     typer.echo(f"report: {done.path}")

@@ -1,4 +1,4 @@
-"""What this machine reaches at best: measured with large products, not taken from a data sheet."""
+"""Peak arithmetic rate of this machine, measured with large matrix products."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor
 from lightcars.models.device import wait_for
 
 SIDES = {"cpu": (512, 1024), "cuda": (4096, 8192)}
-"""Of the square matrices: large enough to keep all units busy, small enough to take milliseconds."""
+"""Sides of the square matrices: large enough to keep all units busy, small enough to take milliseconds."""
 SECONDS = 0.15
-"""For each product."""
+"""Measuring time of each product."""
 
 
 @torch.inference_mode()
 def attainable_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Multiply-accumulates per second of the fastest large product, with PyTorch's threads of now.
+    """Return the multiply-accumulates per second of the fastest large product on the current threads.
 
-    A matrix product, and the same product as a 1x1 convolution: they go through other libraries, and on a GPU
-    by default in other precisions (TF32 for convolutions only). What counts is the quickest call of all,
-    because whatever else the machine does only slows it.
+    Measures a matrix product and the same product as a 1x1 convolution: they use different libraries, and on
+    a GPU different default precisions (TF32 for convolutions only). The fastest single call is taken, because
+    other load on the machine can only slow a call down.
     """
     return max(
         side**3 / _least_seconds(product, device)
@@ -32,7 +32,7 @@ def attainable_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def _products(side: int, device: torch.device, dtype: torch.dtype) -> Iterator[Callable[[], Tensor]]:
-    """side x side by side x side, in two ways."""
+    """Yield the product of two side x side matrices in two forms."""
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.rand(side, side, generator=generator).to(device, dtype) for _ in range(2))
     yield lambda: left @ right

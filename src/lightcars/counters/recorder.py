@@ -1,4 +1,4 @@
-"""Sees every operator that a model runs: how often, how much it writes, and what memory is alive."""
+"""Record every operator that a model runs: calls, elements written, and live memory."""
 
 from __future__ import annotations
 
@@ -20,20 +20,25 @@ MATRIX_OPERATORS = frozenset(
         _aten.addmm,
         _aten.bmm,
         _aten.baddbmm,
+        _aten.addbmm,
+        _aten.mv,
+        _aten.addmv,
     }
 )
 """Operators whose outputs are activations in fvcore's sense."""
 
 
 class Recorder(TorchDispatchMode):
-    """Enter it before a `FlopCounterMode`, which splits composite operators first.
+    """Dispatch mode to enter before a `MacCounter`, which decomposes composite operators first.
 
     Attributes:
-        calls: by operator.
-        outputs: elements written, by operator.
+        calls: number of calls by operator.
+        outputs: elements written by operator.
         activations: elements written by convolutions and matrix products.
-        live_bytes, peak_bytes: of all tensors made inside, now and at most.
+        live_bytes, peak_bytes: memory of all tensors created inside, current and maximum.
     """
+
+    supports_higher_order_operators = True
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -48,9 +53,9 @@ class Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if func.is_view:
+        if getattr(func, "is_view", False):
             return result
-        operator = func.overloadpacket
+        operator = getattr(func, "overloadpacket", func)  # a higher-order operator has no overloads
         written = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         if operator in MATRIX_OPERATORS:
             self.activations += sum(tensor.numel() for tensor in written)
@@ -62,7 +67,7 @@ class Recorder(TorchDispatchMode):
         return result
 
     def watch(self, tensor: Tensor) -> None:
-        """Counts the memory of `tensor` until it is freed."""
+        """Count the memory of `tensor` until it is freed."""
         storage = tensor.untyped_storage()
         if storage in self._known:
             return

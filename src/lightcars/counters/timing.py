@@ -1,4 +1,4 @@
-"""How long a call takes: warmed up, waited for, repeated until the figures hold."""
+"""Time a call: warm-up, synchronization, and enough repetitions for stable statistics."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import torch
 from lightcars.models.device import wait_for
 
 WARM_UP_CALLS, WARM_UP_S = 3, 0.2
-"""Both are reached before anything counts: memory is allocated, kernels are chosen, clocks rise."""
+"""Both are reached before measuring starts: memory is allocated, kernels are chosen, clocks rise."""
 LEAST_CALLS = 20
-"""So many that a 95th percentile is not simply the greatest."""
+"""Minimum number of calls: with fewer, the 95th percentile would be the maximum."""
 PATIENCE = 5
-"""Slow calls may take so many times the seconds that were asked for, and are then fewer than that."""
+"""Limit for slow calls, as a multiple of `seconds`; there may then be fewer than `LEAST_CALLS`."""
 FEWEST_CALLS, MOST_CALLS = 3, 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Of one call after the other.
+    """Statistics of consecutive calls.
 
     Attributes:
-        calls: measured, after those that warmed up.
-        median_ms: half of the calls took no longer.
-        p95_ms: 95 % of the calls took no longer; with fewer than 20 calls the greatest.
+        calls: number of calls measured, after the warm-up.
+        median_ms: median duration.
+        p95_ms: 95th percentile of the durations; with fewer than 20 calls, the maximum.
     """
 
     calls: int
@@ -36,12 +36,12 @@ class Timing:
 
 
 def time_calls(call: Callable[[], object], device: torch.device, *, seconds: float = 1.0) -> Timing:
-    """Median and 95th percentile of a call, which is waited for on a GPU.
+    """Measure the median and the 95th percentile of a call, synchronizing after each one on a GPU.
 
     Args:
-        call: what is measured.
-        device: where it works.
-        seconds: how long to go on. There are at least 20 calls, unless they took five times as long.
+        call: function to measure.
+        device: device that it runs on.
+        seconds: measuring time. At least 20 calls are made, unless they take five times as long.
     """
     start, calls = time.perf_counter(), 0
     while calls < WARM_UP_CALLS or time.perf_counter() - start < WARM_UP_S:
@@ -66,7 +66,7 @@ def _enough(calls: int, elapsed_s: float, seconds: float) -> bool:
 
 
 def timing(times_s: list[float]) -> Timing:
-    """Of the seconds that each call took.
+    """Return the statistics of a list of durations.
 
     >>> timing([0.001 * number for number in range(1, 101)])
     Timing(calls=100, median_ms=50.5, p95_ms=95.0)

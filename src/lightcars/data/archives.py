@@ -23,6 +23,9 @@ from lightcars.errors import DataError
 SUFFIXES = (".tgz", ".tar.gz", ".tar", ".zip")
 MAX_FILES = 250_000
 MAX_BYTES = 64 << 30
+MAX_RATIO = 100
+"""How many times larger than the archive its files may be, beyond `FREE_BYTES`. Images hardly compress."""
+FREE_BYTES = 1 << 30
 """Stanford Cars has 16,185 images in 2 GB; far more than that is not an image data set."""
 _CHUNK_BYTES = 1 << 20
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -52,7 +55,7 @@ def unpack(archive: Path, folder: Path, *, progress: bool = False) -> None:
             leave=False,
         )
         with bar:
-            bytes_left = MAX_BYTES
+            bytes_left = min(MAX_BYTES, FREE_BYTES + MAX_RATIO * archive.stat().st_size)
             for number, (name, content) in enumerate(_entries(archive, file), 1):
                 if number > MAX_FILES:
                     raise DataError(f"{archive} holds more than {MAX_FILES:,} entries.")
@@ -73,6 +76,8 @@ def _entries(archive: Path, file: IO[bytes]) -> Iterator[tuple[str, IO[bytes] | 
         for member in tar:
             if not (member.isreg() or member.isdir()):
                 raise DataError(f"{archive}: {member.name!r} is a link or a device; nothing was unpacked.")
+            if member.issparse():
+                raise DataError(f"{archive}: {member.name!r} is a sparse file; nothing was unpacked.")
             yield member.name, tar.extractfile(member) if member.isreg() else None
         _check_end(tar, file)
 
@@ -120,7 +125,10 @@ def _write(content: IO[bytes], target: Path, bytes_left: int, archive: Path) -> 
         while chunk := content.read(_CHUNK_BYTES):
             bytes_left -= len(chunk)
             if bytes_left < 0:
-                raise DataError(f"{archive} holds more than {MAX_BYTES >> 30} GiB.")
+                raise DataError(
+                    f"{archive} holds more than {MAX_BYTES >> 30} GiB, or more than {MAX_RATIO} times its"
+                    " size; nothing was unpacked."
+                )
             file.write(chunk)
     return bytes_left
 
@@ -129,6 +137,8 @@ def _write(content: IO[bytes], target: Path, bytes_left: int, archive: Path) -> 
 def _explained(archive: Path) -> Iterator[None]:
     try:
         yield
+    except DataError:  # a ValueError too
+        raise
     except (
         tarfile.TarError,
         BadGzipFile,
@@ -137,7 +147,10 @@ def _explained(archive: Path) -> Iterator[None]:
         LZMAError,
         EOFError,
         NotImplementedError,
-        UnicodeError,
+        ValueError,  # headers of tar with numbers that are not numbers; UnicodeError is one too
+        OverflowError,
+        MemoryError,
+        RuntimeError,
     ) as error:
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         raise DataError(f"{archive} is corrupt or truncated ({reason}); copy it again.") from error

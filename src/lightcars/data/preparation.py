@@ -17,6 +17,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from lightcars.data.archives import SUFFIXES, is_archive, unpack
+from lightcars.data.class_names import folder_name
 from lightcars.data.hub import PREFIX, fetch_dataset
 from lightcars.data.layouts import CLASSES_FILE, Box, DatasetRecords, Split, find_data
 from lightcars.data.layouts import parquet as parquet_layout
@@ -25,7 +26,6 @@ from lightcars.data.layouts.find import recognize
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError, LightcarsError
 
-_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _Placed = dict[tuple[Split, str], tuple[int, Box | None]]
 """Split and path below the new folder -> label and box."""
 _T = TypeVar("_T")
@@ -78,17 +78,17 @@ def prepare(source: str | Path, target: str | Path, *, progress: bool = False) -
     with _workshop(target) as work:
         folder, notes = _folder(source, work, progress=progress)
         with _shown_as(folder, source):
-            made = work / "made"
+            new = work / "new"
             found = recognize(folder)
             if found is not None and found[0] == parquet_layout.NAME:
-                layout, placed, told = _from_parquet(found[1], made, progress=progress)
+                layout, placed, more_notes = _from_parquet(found[1], new, progress=progress)
             else:
-                layout, placed, told = _from_samples(find_data(folder), made, progress=progress)
-        with _shown_as(made, target):
-            again = _read_back(made, placed)
+                layout, placed, more_notes = _from_samples(find_data(folder), new, progress=progress)
+        with _shown_as(new, target):
+            again = _read_back(new, placed)
         with suppress(FileNotFoundError):
             target.rmdir()  # an empty one may be there
-        made.rename(target)
+        new.rename(target)
     return Prepared(
         root=target,
         layout=layout,
@@ -96,7 +96,7 @@ def prepare(source: str | Path, target: str | Path, *, progress: bool = False) -
         num_images=again.num_images,
         num_boxes=sum(box is not None for _, box in placed.values()),
         mismatches=again.mismatches,
-        notes=(*notes, *told),
+        notes=(*notes, *more_notes),
     )
 
 
@@ -157,43 +157,37 @@ def _folder(source: str | Path, work: Path, *, progress: bool) -> tuple[Path, tu
     return unpacked, ()
 
 
-def _from_samples(
-    data: DatasetRecords, made: Path, *, progress: bool
-) -> tuple[str, _Placed, tuple[str, ...]]:
-    made.mkdir()
+def _from_samples(data: DatasetRecords, new: Path, *, progress: bool) -> tuple[str, _Placed, tuple[str, ...]]:
+    new.mkdir()
     placed: _Placed = {}
     for split, samples in data.splits.items():
         for sample in _bar(samples, f"preparing {split}", len(samples), progress=progress):
-            inside = f"{split}/{folder_name(data.classes[sample.label])}/{sample.path.name}"
-            (made / inside).parent.mkdir(parents=True, exist_ok=True)
-            _link(sample.path, made / inside)
+            inside = f"{split}/{folder_name(data.classes[sample.label])}/{_file_name(sample.path)}"
+            (new / inside).parent.mkdir(parents=True, exist_ok=True)
+            _link(sample.path, new / inside)
             placed[split, inside] = sample.label, sample.box
-    _write_tables(made, placed, data.classes)
+    _write_tables(new, placed, data.classes)
     return data.layout, placed, data.notes
 
 
-def _from_parquet(root: Path, made: Path, *, progress: bool) -> tuple[str, _Placed, tuple[str, ...]]:
+def _from_parquet(root: Path, new: Path, *, progress: bool) -> tuple[str, _Placed, tuple[str, ...]]:
     data = parquet_layout.open_parquet(root)
-    made.mkdir()
+    new.mkdir()
     placed: _Placed = {}
     for split, number_of_rows in data.num_rows.items():
         rows = parquet_layout.encoded_images(data, split)
         for number, row in enumerate(_bar(rows, f"preparing {split}", number_of_rows, progress=progress), 1):
             inside = f"{split}/{folder_name(data.classes[row.label])}/{number:05d}{row.suffix}"
-            (made / inside).parent.mkdir(parents=True, exist_ok=True)
-            (made / inside).write_bytes(row.content)
+            (new / inside).parent.mkdir(parents=True, exist_ok=True)
+            (new / inside).write_bytes(row.content)
             placed[split, inside] = row.label, None
-    _write_tables(made, placed, data.classes)
+    _write_tables(new, placed, data.classes)
     return parquet_layout.NAME, placed, data.notes
 
 
-def folder_name(name: str) -> str:
-    """Return a class name as a folder name that is valid on any system.
-
-    >>> folder_name("Ram C/V Cargo Van Minivan 2012")
-    'Ram C-V Cargo Van Minivan 2012'
-    """
-    return _NOT_IN_NAMES.sub("-", name).strip(". ") or "-"
+def _file_name(path: Path) -> str:
+    """Return the name of a file; a table in UTF-8 cannot hold bytes that are not UTF-8, which become "-"."""
+    return re.sub("[\ud800-\udfff]", "-", path.name)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -206,29 +200,29 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _write_tables(made: Path, placed: _Placed, classes: tuple[str, ...]) -> None:
+def _write_tables(new: Path, placed: _Placed, classes: tuple[str, ...]) -> None:
     if classes != CLASS_NAMES:
-        (made / CLASSES_FILE).write_text("\n".join(classes) + "\n", encoding="utf-8")
+        (new / CLASSES_FILE).write_text("\n".join(classes) + "\n", encoding="utf-8")
     if all(box is None for _, box in placed.values()):
         return
-    with (made / ANNOTATIONS_FILE).open("w", encoding="utf-8", newline="") as file:
+    with (new / ANNOTATIONS_FILE).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(ANNOTATIONS_HEAD)
         for (_, inside), (label, box) in placed.items():
             table.writerow((inside, classes[label], *(box or ("", "", "", ""))))
 
 
-def _read_back(made: Path, placed: _Placed) -> DatasetRecords:
+def _read_back(new: Path, placed: _Placed) -> DatasetRecords:
     """Read the new folder as users will, and check that it has the same content."""
-    again = find_data(made)
+    again = find_data(new)
     read: _Placed = {
-        (split, sample.path.relative_to(made).as_posix()): (sample.label, sample.box)
+        (split, sample.path.relative_to(new).as_posix()): (sample.label, sample.box)
         for split, samples in again.splits.items()
         for sample in samples
     }
     if read != placed:
         wrong = sorted(inside for _, inside in placed.keys() ^ read.keys()) or ["a label or a box"]
-        raise DataError(f"{made} would not be read back correctly (first: {wrong[0]}); nothing was written.")
+        raise DataError(f"{new} would not be read back correctly (first: {wrong[0]}); nothing was written.")
     return again
 
 

@@ -6,10 +6,10 @@ here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
-from lightcars.errors import DataError, did_you_mean
+from lightcars.data.class_names import find_class
+from lightcars.errors import DataError
 
 RGB_MEAN, RGB_STD = (0.4707, 0.4602, 0.4550), (0.2594, 0.2585, 0.2635)
 GRAY_MEAN, GRAY_STD = (0.4627,), (0.2545,)
@@ -219,10 +219,7 @@ CLASS_NAMES: tuple[str, ...] = (
 
 
 def class_index(name: str, classes: Sequence[str] = CLASS_NAMES) -> int:
-    """The position of a class, however its name was changed to make a folder's.
-
-    Case and everything but letters and digits do not matter: "Ram C-V Cargo Van Minivan 2012" is
-    "Ram C/V Cargo Van Minivan 2012".
+    """Return the label of a class, however its name was changed to make a folder name; see `find_class`.
 
     Raises:
         DataError: none of `classes`; the message has the nearest ones.
@@ -230,16 +227,10 @@ def class_index(name: str, classes: Sequence[str] = CLASS_NAMES) -> int:
     >>> class_index("ram c_v cargo van minivan 2012") == CLASS_NAMES.index("Ram C/V Cargo Van Minivan 2012")
     True
     """
-    keys = {class_key(known): position for position, known in enumerate(classes)}
-    position = keys.get(class_key(name))
-    if position is None:
-        kind = (
-            "of the 196 Stanford Cars classes" if classes is CLASS_NAMES else f"of the {len(classes)} classes"
-        )
-        raise DataError(f"{name!r} is none {kind}.{did_you_mean(name, classes)}")
-    return position
-
-
-def class_key(name: str) -> str:
-    """What of a name tells classes apart: its letters and digits."""
-    return re.sub(r"[\W_]", "", name.casefold())
+    try:
+        return find_class(name, classes)
+    except DataError as error:
+        if classes is not CLASS_NAMES:
+            raise
+        known = f"{len(CLASS_NAMES)} classes"
+        raise DataError(str(error).replace(f"the {known}", f"the {known} of Stanford Cars")) from error

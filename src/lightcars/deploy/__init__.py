@@ -1,10 +1,14 @@
-"""Models out of training: quick here, or for other engines.
+"""Inference: fused models, optimized engines, int8 quantization, and export to other formats.
 
-- `fuse` folds batch norms away; `fused_layers` and `onednn` are what a fused model is made of.
-- `optimize` finds the fastest engine of this machine, of those in `runners/`; `optimized` is what it returns.
-  `source` is the model in the forms that engines take, `measuring` and `judging` say how fast and how right
-  these are, `quantize` and `calibration` are for int8, `cache` remembers.
-- `export` writes files for other engines: `formats` is their table, `artifacts/` their code, `graphs`
-  makes what they are made of, `description` is what files say, `standalone/` predicts without torch.
-- `engines` imports the packages of both, `processor` says what this machine can do.
+- `fuse` folds batch norms into convolutions; `fused_layers` and `onednn` are the layers of a fused model.
+- `optimize` selects the fastest engine on this machine and returns an `optimized` model. `classifier` reads
+  what a model states about its input, `source` holds the model in the forms that engines take, `folding`
+  folds batch norms of other libraries' models, `candidates` are the engines (in `runners/`) and precisions to
+  try, `verification` compares outputs with `reference` logits, `measuring` measures latency, `cache` stores
+  the choice. `quantize`, `calibration` and `calibration_images` are for int8.
+- `export` writes artifacts for other engines: `formats` is the table of formats, `artifacts/` reads and
+  writes them, `graphs` converts the model, `conversion` reports converters' errors, `description` is the
+  metadata, `standalone/` predicts without PyTorch.
+- `packages` imports the optional packages, `cpu` tells what this machine's CPU supports, `execution` sets
+  threads and autocast, `temporary` creates folders that do not stay.
 """

@@ -1,7 +1,6 @@
-"""What `optimize` remembers between processes: folders, each with its key, a record and files. No torch.
+"""The cache of `optimize`: one folder per entry, with its key, a record and the engine's files. No torch.
 
-Nothing here is needed: a folder that cannot be written to, or an entry that is damaged, costs time and
-nothing else.
+The cache is optional: without a writable folder, or with a corrupt entry, `optimize` only takes longer.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from lightcars.errors import RunError
 from lightcars.files import staging
 
 RECORD_FILE = "record.json"
-FORMAT = 1
-MOST_ENTRIES = 32
-"""The oldest ones go when there are more; each is about as large as the weights."""
+FORMAT = 2
+MAX_ENTRIES = 32
+"""The oldest entries beyond this are removed; each is about as large as the weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry that is whole.
+    """An intact entry.
 
     Attributes:
-        folder: with the files.
-        record: what was remembered.
+        folder: holds the files.
+        record: the stored data.
     """
 
     folder: Path
@@ -39,24 +38,24 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Entries in a folder, which need not be there."""
+    """Entries in a folder, which may not exist yet."""
 
     folder: Path
 
     def find(self, key: dict[str, Any]) -> Entry | None:
-        """The entry of that key, if there is one and none of its files was changed."""
-        folder = self._place(key)
-        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        """Return the entry of a key, or None if there is none or it is corrupt."""
+        folder = self._folder_of(key)
+        with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError):
             content = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
             files: dict[str, str] = content["files"]
-            whole = all(_digest(folder / name) == digest for name, digest in files.items())
-            if whole and content["format"] == FORMAT and content["key"] == key:
+            intact = all(_digest(folder / name) == digest for name, digest in files.items())
+            if intact and content["format"] == FORMAT and content["key"] == key:
                 return Entry(folder, dict(content["record"]))
         return None
 
     def store(self, key: dict[str, Any], record: dict[str, Any], files: Iterable[Path]) -> bool:
-        """Remembers copies of the files; whether that was possible."""
-        place = self._place(key)
+        """Store copies of the files; return whether that succeeded."""
+        place = self._folder_of(key)
         try:
             with staging(place) as stage:
                 digests = {}
@@ -67,20 +66,20 @@ class Cache:
                 (stage / RECORD_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
         except (RunError, OSError):
             return False
-        self._forget_oldest()
+        self._evict_oldest()
         return True
 
-    def forget(self, key: dict[str, Any]) -> None:
-        """Removes the entry of that key."""
-        shutil.rmtree(self._place(key), ignore_errors=True)
+    def remove(self, key: dict[str, Any]) -> None:
+        """Remove the entry of a key."""
+        shutil.rmtree(self._folder_of(key), ignore_errors=True)
 
-    def _place(self, key: dict[str, Any]) -> Path:
+    def _folder_of(self, key: dict[str, Any]) -> Path:
         return self.folder / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
 
-    def _forget_oldest(self) -> None:
+    def _evict_oldest(self) -> None:
         with suppress(OSError):
             records = sorted(self.folder.glob(f"*/{RECORD_FILE}"), key=lambda path: path.stat().st_mtime)
-            for record in records[:-MOST_ENTRIES]:
+            for record in records[:-MAX_ENTRIES]:
                 shutil.rmtree(record.parent, ignore_errors=True)
 
 

@@ -1,199 +1,130 @@
-"""Photographs for int8: some that its scales are fitted to, others by which it is judged."""
+"""The setting `calibration`: on which images int8 is calibrated and verified."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import random
-import re
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
+import warnings
+from collections.abc import Iterator
+from dataclasses import InitVar, asdict, dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from lightcars.errors import ConfigError, DataError
-from lightcars.models.image_model import ImageModel
-from lightcars.models.images import IMAGE_SUFFIXES, is_image, read_image, without_advice
+from lightcars.models.images import IMAGE_SUFFIXES, is_image
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.transforms import fit_square, preprocessing_of
 from lightcars.models.validation import require_int, require_positive
+
+_OLD_NAMES = {"judged_folder": "verification_folder", "num_judged": "num_verification"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What int8 is fitted to and judged by.
+    """The images on which int8 is calibrated and verified.
 
     Attributes:
-        folder: of images, in it or at any depth below, that the engine takes the ranges of its numbers from.
-        judged_folder: of those by which the change in top-1 is found; None takes others of `folder`. If the
-            folder of every one is named as one of the model's classes, answers are compared with these; else
-            with the model's own first class.
-        num_fitted: how many to take ranges from.
-        num_judged: how many to judge by, at most. Where `folder` has fewer others than half of that, the
-            fitted ones are taken too.
-        max_loss_percent: points of top-1 that may be lost. While it is more, the layers that change the
-            answers most go back to higher precision.
+        folder: of images, at any depth, from which the ranges of activations are taken.
+        verification_folder: of the images on which top-1 is compared; None takes other images of `folder`.
+            If the folder of each image has the name of one of the model's classes, these are the labels;
+            else the model's own predictions are.
+        num_fitted: number of images for the ranges.
+        num_verification: maximum number of images for the comparison. Where `folder` has fewer than half of
+            that left, all of its images are used.
+        max_loss_percent: allowed loss of top-1 in percentage points. While it is more, the most sensitive
+            types of layers go back to higher precision.
+        preprocessing: of the images; None takes the model's.
+        judged_folder, num_judged: deprecated names of `verification_folder` and `num_verification`.
     """
 
     folder: str | Path
-    judged_folder: str | Path | None = None
+    verification_folder: str | Path | None = None
     num_fitted: int = 300
-    num_judged: int = 1000
+    num_verification: int = 1000
     max_loss_percent: float = 1.0
+    preprocessing: Preprocessing | None = None
+    judged_folder: InitVar[str | Path | None] = None
+    num_judged: InitVar[int | None] = None
 
-    def __post_init__(self) -> None:
-        for name, folder in (("folder", self.folder), ("judged_folder", self.judged_folder)):
-            optional = name == "judged_folder" and folder is None
+    def __post_init__(self, judged_folder: str | Path | None, num_judged: int | None) -> None:
+        self._take_old_name("judged_folder", judged_folder)
+        self._take_old_name("num_judged", num_judged)
+        for name, folder in (("folder", self.folder), ("verification_folder", self.verification_folder)):
+            optional = name == "verification_folder" and folder is None
             if not (optional or (isinstance(folder, str | Path) and str(folder).strip())):
-                raise ConfigError(f"{name} is a folder of photographs, not {folder!r}.")
+                raise ConfigError(f"{name} is a folder of images, not {folder!r}.")
         require_int("num_fitted", self.num_fitted, at_least=1)
-        require_int("num_judged", self.num_judged, at_least=1)
+        require_int("num_verification", self.num_verification, at_least=1)
         require_positive("max_loss_percent", self.max_loss_percent, at_most=100)
+        if not isinstance(self.preprocessing, Preprocessing | None):
+            raise ConfigError(f"preprocessing is a lightcars.Preprocessing, not {self.preprocessing!r}.")
+
+    def _take_old_name(self, old: str, value: Any) -> None:
+        if value is None:
+            return
+        new = _OLD_NAMES[old]
+        message = f"Calibration({old}=...) is now called {new}; the old name goes with the next version."
+        warnings.warn(message, FutureWarning, stacklevel=4)
+        object.__setattr__(self, new, value)
 
     def digest(self) -> str:
-        """Of the settings and of what the folder holds: its files' names, sizes and times."""
+        """Return a digest of the settings and of the names, sizes and times of all images."""
         digest = hashlib.sha256(repr(self).encode())
-        for folder in (self.folder, self.judged_folder):
+        for folder in (self.folder, self.verification_folder):
             for file in image_files(Path(folder)) if folder is not None else ():
-                found = file.stat()
-                digest.update(f"{file} {found.st_size} {found.st_mtime_ns}".encode())
+                status = file.stat()
+                digest.update(
+                    f"{file} {status.st_size} {status.st_mtime_ns}".encode("utf-8", "surrogateescape")
+                )
         return digest.hexdigest()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the settings as JSON, for another process."""
+        return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Calibration:
+        """Parse the result of `to_plain`."""
+        given = plain.get("preprocessing")
+        if given is not None:
+            given = Preprocessing(**{**given, "mean": tuple(given["mean"]), "std": tuple(given["std"])})
+        return cls(**{**plain, "preprocessing": given})
 
 
 def as_calibration(given: Calibration | str | Path | None) -> Calibration | None:
-    """A folder alone is a calibration with the usual settings.
+    """Return a calibration; a folder alone stands for one with the default settings.
 
     Raises:
-        ConfigError: neither of them.
+        ConfigError: another type.
     """
     if given is None or isinstance(given, Calibration):
         return given
     if not isinstance(given, str | Path):
-        raise ConfigError(f"calibration is a folder of photographs or a Calibration, not {given!r}.")
+        raise ConfigError(f"calibration is a folder of images or a Calibration, not {given!r}.")
     return Calibration(folder=given)
 
 
-@dataclass(frozen=True)
-class Photos:
-    """Photographs as the model takes them.
-
-    Attributes:
-        fitted, judged: (N, img_channels, H, W) of uint8.
-        labels: of the judged ones, as their folders say; None if these are no classes of the model.
-        preprocessing: for the normalization.
-    """
-
-    fitted: Tensor
-    judged: Tensor
-    labels: Tensor | None
-    preprocessing: Preprocessing
-
-    def batches(self, images: Tensor, batch: int) -> Iterator[Tensor]:
-        """Normalized (batch, img_channels, H, W) of float32; the last is filled up with the first images."""
-        for start in range(0, len(images), batch):
-            positions = torch.arange(start, start + batch) % len(images)
-            yield (images[positions].float() / 255 - self._mean) / self._std
-
-    @cached_property
-    def _mean(self) -> Tensor:
-        return torch.tensor(self.preprocessing.mean)[:, None, None]
-
-    @cached_property
-    def _std(self) -> Tensor:
-        return torch.tensor(self.preprocessing.std)[:, None, None]
-
-
 def image_files(folder: Path) -> list[Path]:
-    """All images in and below a folder, in the order of their names.
+    """Return all images in a folder, at any depth, sorted by name.
 
     Raises:
-        DataError: there is no such folder, or no image in it.
+        DataError: no such folder, or no image in it.
     """
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder} to calibrate with; give one of photographs.")
+        raise DataError(f"there is no folder {folder} to calibrate with; give a folder of images.")
     files = sorted(path for path in _below(folder) if is_image(path))
     if not files:
         raise DataError(
-            f"{folder} has no images ({', '.join(sorted(IMAGE_SUFFIXES))}); int8 is calibrated on"
-            " photographs as the model will see them."
+            f"{folder} has no images ({', '.join(sorted(IMAGE_SUFFIXES))}); int8 is calibrated on images like"
+            " those that the model will see."
         )
     return files
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """All files, also behind links to folders; a link back to a folder above is not followed."""
+    """Yield all files, also behind links to folders, except links to a parent folder."""
     for path, folders, names in os.walk(folder, followlinks=True):
         inside = Path(path).resolve()
         folders[:] = [
             name for name in folders if (Path(path) / name).resolve() not in (inside, *inside.parents)
         ]
         yield from (Path(path) / name for name in names)
-
-
-def load_photos(model: ImageModel, calibration: Calibration, resolution: int) -> Photos:
-    """Draws the photographs, always the same ones from the same files, and reads them.
-
-    Raises:
-        DataError: no images, or one that cannot be read.
-        InputError: the preprocessing of the model's weights is not known.
-    """
-    preprocessing = replace(preprocessing_of(model), resolution=resolution)
-    fitted, judged = _drawn(calibration)
-    labels = _labels(judged, model.classes)
-    channels = model.config.img_channels
-    return Photos(
-        fitted=_read(fitted, preprocessing, channels),
-        judged=_read(judged, preprocessing, channels),
-        labels=None if labels is None else torch.tensor(labels),
-        preprocessing=preprocessing,
-    )
-
-
-def _drawn(calibration: Calibration) -> tuple[list[Path], list[Path]]:
-    """The files to fit to, and those to judge by."""
-    files = _shuffled(image_files(Path(calibration.folder)))
-    fitted, others = files[: calibration.num_fitted], files[calibration.num_fitted :]
-    if calibration.judged_folder is not None:
-        others = _shuffled(image_files(Path(calibration.judged_folder)))
-    elif 2 * len(others) < min(calibration.num_judged, len(files)):
-        others = files
-    return fitted, others[: calibration.num_judged]
-
-
-def _shuffled(files: list[Path]) -> list[Path]:
-    return random.Random(0).sample(files, len(files))
-
-
-def _labels(files: Sequence[Path], classes: Sequence[str] | None) -> list[int] | None:
-    """What the images' folders say, if all of them are classes, "/" in a name written in any way.
-
-    A name that two classes share, as ImageNet's "crane", says nothing.
-    """
-    names = [_letters(name) for name in classes or ()]
-    positions = {name: place for place, name in enumerate(names) if names.count(name) == 1}
-    found = [positions.get(_letters(file.parent.name)) for file in files]
-    known = [place for place in found if place is not None]
-    return known if len(known) == len(files) else None
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).casefold()
-
-
-def _read(files: Sequence[Path], preprocessing: Preprocessing, channels: int) -> Tensor:
-    from torchvision.transforms.v2.functional import pil_to_tensor
-
-    fit = fit_square(preprocessing)
-    side = preprocessing.resolution
-    images = torch.empty(len(files), channels, side, side, dtype=torch.uint8)
-
-    def read(place: int) -> None:
-        images[place] = pil_to_tensor(fit(read_image(files[place], channels)))
-
-    with without_advice(), ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(read, range(len(files))))
-    return images

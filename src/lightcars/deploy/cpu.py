@@ -1,4 +1,4 @@
-"""What this machine's processor is and can do."""
+"""The CPU of this machine: its name and the precisions it supports."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""As Linux names them; the last one on ARM."""
+"""Names in /proc/cpuinfo; "bf16" is ARM's."""
 
 
 @cache
-def processor() -> str:
-    """Model, cores and what it can do, as one text: artifacts compiled for another one are not taken."""
+def cpu_name() -> str:
+    """Return the CPU's model, core count and feature flags; part of the key of cached engines."""
     fields = _cpuinfo()
     name = fields.get("model name") or platform.processor() or platform.machine()
     flags = " ".join(sorted(_flags(fields)))
@@ -24,7 +24,7 @@ def processor() -> str:
 
 @cache
 def has_bf16() -> bool:
-    """Whether it multiplies bfloat16 itself; elsewhere that is slower than float32."""
+    """Return whether the CPU has native bfloat16 arithmetic; emulated, it is slower than float32."""
     if fields := _cpuinfo():
         return not _BF16_FLAGS.isdisjoint(_flags(fields))
     known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
@@ -32,7 +32,7 @@ def has_bf16() -> bool:
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 itself; not asked of Apple's."""
+    """Return whether a device has native bfloat16 arithmetic; False for MPS."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and has_bf16()
@@ -43,7 +43,7 @@ def _flags(fields: dict[str, str]) -> set[str]:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """Of the first core, on Linux; nothing elsewhere."""
+    """Return the fields of the first core on Linux, an empty dict elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

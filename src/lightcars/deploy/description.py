@@ -1,4 +1,4 @@
-"""What an artifact says of itself: class names, preprocessing, temperature. No torch."""
+"""The metadata of an artifact: class names, preprocessing, temperature, license. No torch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from lightcars.version import __version__
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """Travels inside every artifact, as texts of JSON under the names of these attributes.
+    """Metadata stored in every artifact, as JSON under the names of these attributes.
 
     Attributes:
-        model: class of the model.
+        model: class name of the model.
         classes: names of the outputs in order, if known.
-        preprocessing: from a photograph to the input, if known.
-        temperature: what logits are divided by for probabilities.
-        license: of the weights, if they are the catalog's and it is known.
-        lightcars_version: that made the artifact.
+        preprocessing: from an image to the input, if known.
+        temperature: logits are divided by it before the softmax.
+        license: of the weights, if known.
+        lightcars_version: the version that wrote the artifact.
     """
 
     model: str
@@ -31,13 +31,13 @@ class Description:
     lightcars_version: str = __version__
 
     def entries(self) -> dict[str, str]:
-        """Names and JSON, for any format's metadata; what is unknown is left out."""
+        """Return the metadata as names and JSON texts; unknown values are left out."""
         known = {key: value for key, value in asdict(self).items() if value is not None}
         return {key: json.dumps(value, ensure_ascii=False) for key, value in known.items()}
 
     @classmethod
     def from_entries(cls, entries: Mapping[str, str]) -> Description:
-        """Back from `entries`; names that are not ours are passed over."""
+        """Parse the result of `entries`; other names are ignored."""
         values = {key: json.loads(entries[key]) for key in cls.__slots__ if key in entries}
         if "classes" in values:
             values["classes"] = tuple(values["classes"])

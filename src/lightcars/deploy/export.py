@@ -1,4 +1,4 @@
-"""A model for other engines: converted, run there, compared, and only then written where it was wanted."""
+"""Export a model for other engines: convert, run there, verify, and only then write."""
 
 from __future__ import annotations
 
@@ -8,27 +8,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
+from lightcars.deploy.classifier import describe, is_untrained, run_classifier
 from lightcars.deploy.description import Description
-from lightcars.deploy.engines import Engine, require
+from lightcars.deploy.execution import without_autocast
 from lightcars.deploy.formats import FORMATS, Format, format_of
-from lightcars.deploy.graphs import as_it_is, for_export, to_program
-from lightcars.deploy.measuring import TOLERANCES
+from lightcars.deploy.graphs import for_export, to_program
+from lightcars.deploy.packages import InferenceFunction, require
+from lightcars.deploy.reference import Reference
+from lightcars.deploy.source import Source
 from lightcars.deploy.standalone import FOLDER_SUFFIX, MODEL_FILE, check_describable, write_companions
-from lightcars.errors import ConfigError, ExportError, RunError
+from lightcars.deploy.verification import limit_of
+from lightcars.errors import ConfigError, ExportError, InputError, RunError
 from lightcars.files import staging
-from lightcars.models.image_model import ImageModel
+from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.validation import MIN_RESOLUTION, require_int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSize:
-    """What an artifact takes.
+    """Input of an artifact.
 
     Attributes:
-        batch: images at once; None leaves it open.
+        batch: batch size; None makes it dynamic.
         resolution: pixels of the square input; None takes that of the weights' preprocessing.
-        any_size: leaves height and width open.
+        any_size: makes height and width dynamic.
     """
 
     batch: int | None = None
@@ -41,22 +46,22 @@ class InputSize:
         if self.resolution is not None:
             require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
         if self.resolution is not None and self.any_size:
-            raise ConfigError("any size leaves the resolution open; give one of the two.")
+            raise ConfigError("any_size makes the resolution dynamic; give one of the two.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What `export` wrote and found.
+    """Result of `export`.
 
     Attributes:
         path: of the artifact.
-        format: of `FORMATS`.
+        format: a name in `FORMATS`.
         engine: that ran it.
         size_bytes: of its files together.
-        difference: the largest difference from PyTorch's logits, as a part of the largest logit.
-        compared: shapes of the images that were tried.
-        standalone: the folder that predicts alone, if it was wanted.
-        description: what the artifact says of itself.
+        difference: largest difference from PyTorch's logits, as a fraction of the largest logit.
+        compared: shapes of the random images that were compared.
+        standalone: the standalone folder, if there is one.
+        description: the metadata of the artifact.
     """
 
     path: Path
@@ -70,55 +75,59 @@ class Exported:
 
 
 def export(
-    model: ImageModel,
+    model: nn.Module,
     path: str | Path,
     *,
     size: InputSize = InputSize(),
+    preprocessing: Preprocessing | None = None,
     standalone: bool = False,
     force: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Exported:
-    """Writes a model for another engine, after running it there and comparing its answers with PyTorch's.
+    """Write a model for another engine, after running it there and comparing its logits with PyTorch's.
 
-    Class names and preprocessing, which the model knows, go with it.
+    Class names and preprocessing go into its metadata, if they are known.
 
     Args:
-        model: one of this library's; it is not changed.
-        path: of the artifact; its ending chooses the format: .onnx, .xml (OpenVINO, with a .bin beside
-            it), .pt2 (torch.export) or .pte (ExecuTorch).
-        size: what the artifact takes; by default any number of images of the weights' own resolution.
-        standalone: also makes a folder that predicts with onnxruntime, numpy and Pillow alone; beside
-            `path`, with its name and "-standalone".
-        force: replaces what is there.
-        say: called with each step, a line of text.
+        model: an image classifier: of this library, timm, torchvision or your own; it is not changed.
+        path: of the artifact; its suffix selects the format: .onnx, .xml (OpenVINO, with a .bin beside it),
+            .pt2 (torch.export) or .pte (ExecuTorch).
+        size: of the input; by default any batch size at the weights' own resolution.
+        preprocessing: what the weights expect of their input; None takes what the model states, which for
+            timm's models is in their `pretrained_cfg`.
+        standalone: also write a folder that predicts with onnxruntime, numpy and Pillow only; beside `path`,
+            with its name and "-standalone".
+        force: replace existing files.
+        say: called with a line of text before each step.
 
     Raises:
-        ConfigError: an ending or a size that cannot be.
+        ConfigError: an invalid suffix or size, or an unknown input size.
         MissingExtraError: the engine is not installed.
-        ExportError: the engine does not take the model, or answers otherwise; nothing is written.
-        RunError: a file that is there, or a folder that cannot be written to.
+        InputError: the model does not take such images, or does not return logits.
+        ExportError: the engine does not support the model, or its outputs do not match; nothing is written.
+        RunError: an existing file, or a folder that cannot be written to.
     """
     if not isinstance(size, InputSize):
         raise ConfigError(f"size is an InputSize, such as InputSize(batch=1), not {size!r}.")
-    target, tell = Path(path), say or _nothing
-    plan = _Plan.of(model, format_of(target), size)
+    target, tell = Path(path), say or _silent
+    plan = _Plan.of(model, format_of(target), size, preprocessing)
     if target.is_dir():
         raise RunError(f"{target} is a folder; name a file in it or beside it.")
     formats = [plan.format, *([FORMATS["onnx"]] if standalone else [])]
     _check_engines(formats)
-    alone = target.with_name(target.stem + FOLDER_SUFFIX) if standalone else None
-    if alone is not None:
+    folder = target.with_name(target.stem + FOLDER_SUFFIX) if standalone else None
+    if folder is not None:
         check_describable(plan.description)
         if size.batch not in (None, 1):
-            raise ConfigError(f"the standalone folder takes one photograph at a time, not {size.batch}.")
+            raise ConfigError(f"the standalone folder takes one image at a time, not {size.batch}.")
     if not force:
-        _check_free([*plan.format.files(target), *([alone] if alone is not None else [])])
+        _check_free([*plan.format.files(target), *([folder] if folder is not None else [])])
     with staging(target.parent) as stage:
         written = stage / target.name
         difference = plan.make(written, tell)
         size_bytes = sum(file.stat().st_size for file in plan.format.files(written))
-        if alone is not None:
-            inner = stage / alone.name
+        if folder is not None:
+            inner = stage / folder.name
             inner.mkdir()
             onnx = replace(plan, format=FORMATS["onnx"])
             if plan.format is onnx.format:
@@ -133,96 +142,126 @@ def export(
         size_bytes=size_bytes,
         difference=difference,
         compared=tuple(plan.shapes()),
-        standalone=alone,
+        standalone=folder,
         description=plan.description,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """One artifact to make. `resolution` is what the input has, or is tried with where the size is open."""
+    """One artifact to write. `resolution` is the input's, or the one to compare with where it is dynamic."""
 
-    model: ImageModel
+    model: nn.Module
     format: Format
     size: InputSize
+    channels: int
     resolution: int
+    untrained: bool
     description: Description
 
     @classmethod
-    def of(cls, model: ImageModel, format: Format, size: InputSize) -> _Plan:
+    def of(
+        cls, model: nn.Module, format: Format, size: InputSize, preprocessing: Preprocessing | None
+    ) -> _Plan:
         ready = for_export(model)
-        preprocessing = ready.preprocessing
-        own = ready.config.resolution if preprocessing is None else preprocessing.resolution
-        resolution = size.resolution or own
-        if preprocessing is not None:
-            preprocessing = replace(preprocessing, resolution=resolution)
-        description = Description(
-            model=type(ready).__name__,
-            classes=ready.classes,
-            preprocessing=preprocessing,
-            temperature=ready.temperature,
-            license=None if ready.origin is None else ready.origin.license,
+        info = describe(ready)
+        known = preprocessing or info.preprocessing
+        if known is not None and len(known.mean) != info.channels:
+            raise InputError(
+                f"the preprocessing has {len(known.mean)} channels, {info.name} takes {info.channels}."
+            )
+        resolution = info.resolution_or(
+            size.resolution or (None if preprocessing is None else preprocessing.resolution)
         )
-        return cls(model=ready, format=format, size=size, resolution=resolution, description=description)
+        description = Description(
+            model=info.name,
+            classes=info.classes,
+            preprocessing=None if known is None else replace(known, resolution=resolution),
+            temperature=info.temperature,
+            license=info.license,
+        )
+        return cls(
+            model=ready,
+            format=format,
+            size=size,
+            channels=info.channels,
+            resolution=resolution,
+            untrained=is_untrained(ready),
+            description=description,
+        )
 
     def make(self, path: Path, tell: Callable[[str], None]) -> float:
-        """Writes the artifact, and returns the difference of its answers."""
+        """Write the artifact and return the largest difference of its logits."""
         tell(f"converting for {self.format.engine}")
+        limit = self._limit()
         program = to_program(
             self.model,
             batch=self.size.batch,
             resolution=None if self.size.any_size else self.resolution,
+            channels=self.channels,
             largest=(self.format.largest_batch, self.format.largest_side),
         )
-        with as_it_is():
+        with without_autocast():
             self.format.artifact.write(program, path, self.description.entries())
         tell(f"comparing {self.format.engine} with PyTorch")
         difference = largest_difference(self.model, self.format.artifact.run(path), self.shapes())
-        if not difference <= TOLERANCES["fp32"]:  # nor not a number
+        if not difference <= limit:  # also if it is NaN
             raise ExportError(
-                f"{self.format.engine} answers otherwise than PyTorch, by {difference:.1e} of the largest"
-                f" logit (allowed is {TOLERANCES['fp32']:.0e}); nothing was written."
+                f"the outputs of {self.format.engine} differ from PyTorch's by {difference:.1e} of the"
+                f" largest logit (the limit is {limit:.0e}); nothing was written."
             )
         return difference
 
+    def _limit(self) -> float:
+        """Return the allowed difference, after running the model once."""
+        with torch.no_grad(), without_autocast():
+            run_classifier(self.model, torch.zeros(next(iter(self.shapes()))))
+        if not self.untrained:
+            return limit_of("fp32", None)
+        threads = torch.get_num_threads()
+        source = Source(model=self.model, batch=1, resolution=self.resolution, threads=threads)
+        return limit_of("fp32", Reference.of(source).eager_error("fp32"))
+
     def shapes(self) -> Iterable[tuple[int, ...]]:
-        """The images to compare with: one, three, and where the size is open another one that is odd."""
+        """Return the shapes to compare: one image and three, and a second, odd size where it is dynamic."""
         batches = (1, 3) if self.size.batch is None else (self.size.batch,)
-        channels, side = self.model.config.img_channels, self.resolution
+        side = self.resolution
         sides = [(side, side)]
         if self.size.any_size:
             sides = [(max(33, side),) * 2, (max(35, side * 3 // 4 | 1), max(33, side * 7 // 8 | 1))]
-        return [(batch, channels, *pair) for pair in sides for batch in batches]
+        return [(batch, self.channels, *pair) for pair in sides for batch in batches]
 
 
 @torch.no_grad()
-def largest_difference(model: ImageModel, engine: Engine, shapes: Iterable[tuple[int, ...]]) -> float:
-    """How far an engine's logits are from the model's at most, as a part of the largest logit.
+def largest_difference(
+    model: nn.Module, engine: InferenceFunction, shapes: Iterable[tuple[int, ...]]
+) -> float:
+    """Return the largest difference of an engine's logits from the model's, as a fraction of the largest one.
 
     Args:
         model: in evaluation mode, on the CPU.
-        engine: the same model elsewhere.
-        shapes: (N, C, H, W) of the random images to try.
+        engine: the same model in another engine.
+        shapes: (N, C, H, W) of the random images to compare.
 
     Raises:
-        ExportError: the engine fails on one, or the model's own logits are no numbers.
+        ExportError: the engine fails on one, or the model's own logits are not finite.
     """
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     for shape in shapes:
         images = torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
-        with as_it_is():
+        with without_autocast():
             expected = model(images.clone())
         if not expected.isfinite().all():
-            raise ExportError("the model's own logits are not finite; its weights are spoilt.")
+            raise ExportError("the model's own logits are not finite; its weights are corrupt.")
         try:
-            got = engine(images)
+            logits = engine(images)
         except Exception as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise ExportError(f"the artifact does not run on images of shape {shape}: {reason[0]}") from error
-        if got.shape != expected.shape:
-            raise ExportError(f"the artifact gives {tuple(got.shape)}, PyTorch {tuple(expected.shape)}.")
-        difference = float((got - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
+        if logits.shape != expected.shape:
+            raise ExportError(f"the artifact returns {tuple(logits.shape)}, PyTorch {tuple(expected.shape)}.")
+        difference = float((logits - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
         if math.isnan(difference):
             return math.nan
         worst = max(worst, difference)
@@ -237,8 +276,8 @@ def _check_engines(formats: Iterable[Format]) -> None:
 def _check_free(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.exists():
-            raise RunError(f"{path} is there already; --force (in Python force=True) replaces it.")
+            raise RunError(f"{path} already exists; --force (in Python force=True) replaces it.")
 
 
-def _nothing(_: str) -> None:
+def _silent(_: str) -> None:
     pass

@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 
     from torch.export import ExportedProgram
 
-    from lightcars.deploy.engines import Engine
+    from lightcars.deploy.packages import InferenceFunction
 
 
 class Artifact(Protocol):
-    """What each file in `artifacts/` has."""
+    """Interface of the modules in `artifacts/`."""
 
     def write(self, program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> None:
-        """Converts, and writes one artifact with its metadata."""
+        """Convert the program and write one artifact with its metadata."""
 
-    def run(self, path: Path) -> Engine:
-        """The artifact in its own engine."""
+    def run(self, path: Path) -> InferenceFunction:
+        """Load the artifact in its own engine."""
 
     def read_entries(self, path: Path) -> dict[str, str]:
-        """The metadata of an artifact."""
+        """Return the metadata of an artifact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """One format.
+    """One export format.
 
     Attributes:
-        name: after `--to`.
-        engine: that runs it, for people.
+        name: the value of `--to`.
+        engine: display name of the engine that runs it.
         suffix: of the artifact's file.
-        second_suffix: of a file beside it that belongs to it.
+        second_suffix: of a second file that belongs to the artifact.
         packages: modules that writing and running it need.
-        largest_batch, largest_side: of sizes left open; where memory is planned for them, no larger than
-            what a phone has room for.
+        largest_batch, largest_side: upper bounds of dynamic sizes; small where the engine plans memory for
+            the largest input.
     """
 
     name: str
@@ -53,12 +53,12 @@ class Format:
     largest_side: int = 16_384
 
     def files(self, path: Path) -> tuple[Path, ...]:
-        """All files of the artifact at `path`."""
+        """Return all files of the artifact at `path`."""
         return (path,) if self.second_suffix is None else (path, path.with_suffix(self.second_suffix))
 
     @property
     def artifact(self) -> Artifact:
-        """The code that writes and runs it."""
+        """The module that writes and runs it."""
         module = f"lightcars.deploy.artifacts.{self.name.replace('-', '_')}"
         return cast(Artifact, importlib.import_module(module))
 
@@ -93,26 +93,26 @@ FORMATS = {
 
 
 def find_format(name: str) -> Format:
-    """The format of that name.
+    """Return the format with a given name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: unknown name.
     """
     if name not in FORMATS:
         raise ConfigError(
-            f"there is no format {name!r}.{did_you_mean(name, FORMATS)} Choose {', '.join(FORMATS)}."
+            f"unknown format {name!r}.{did_you_mean(name, FORMATS)} Choose {', '.join(FORMATS)}."
         )
     return FORMATS[name]
 
 
 def format_of(path: Path) -> Format:
-    """The format that a file's ending says.
+    """Return the format that belongs to a file's suffix.
 
     Raises:
-        ConfigError: none has that ending.
+        ConfigError: unknown suffix.
     """
     for row in FORMATS.values():
         if path.suffix == row.suffix:
             return row
-    endings = ", ".join(f"{row.suffix} ({row.name})" for row in FORMATS.values())
-    raise ConfigError(f"the ending of {path} says no format; use one of {endings}.")
+    suffixes = ", ".join(f"{row.suffix} ({row.name})" for row in FORMATS.values())
+    raise ConfigError(f"the suffix of {path} is not an export format; use one of {suffixes}.")

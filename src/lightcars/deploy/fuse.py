@@ -32,7 +32,7 @@ Parts: TypeAlias = tuple[Function, Iterable[Function], Function]
 
 @final
 class FusedModel(ImageModel):
-    """What `fuse` returns: same input, same outputs, but it cannot train.
+    """A model for inference: same input and outputs as the original, but it cannot train.
 
     Its parameters are not those of its config. It pickles, copies, exports and compiles, but a checkpoint is
     saved from the model that it was made from. On a CPU its backbone runs as the functions of
@@ -61,7 +61,7 @@ class FusedModel(ImageModel):
         self.eval()
 
     def _parts(self, x: Tensor) -> Parts:
-        """The modules, or functions that do the same in less time where they can."""
+        """Return the modules, or faster functions that do the same where these apply."""
         if suits(x):
             if self._prepared is None and can_prepare(self.parameters()):
                 self._prepared = (
@@ -83,7 +83,7 @@ class FusedModel(ImageModel):
         return head(x)
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The last map at each stride, as `feature_info` declares them."""
+        """Return the last map at each stride, as `feature_info` describes them."""
         self._check(x)
         stem, blocks, _ = self._parts(x)
         wanted = {info.block for info in self.feature_info}
@@ -117,7 +117,7 @@ class FusedModel(ImageModel):
 
     def initialize_layers(self, module: nn.Module) -> None:
         """Not possible: raises FusionError."""
-        _refuse(f"draw new weights for a {type(module).__name__}")
+        _refuse(f"initialize new weights for a {type(module).__name__}")
 
     def gradient_checkpointing(self, enabled: bool = True) -> None:
         """Not possible: raises FusionError."""
@@ -135,15 +135,16 @@ def _refuse(what: str) -> NoReturn:
 @torch.inference_mode(mode=False)
 @torch.no_grad()
 def fuse(model: ImageModel) -> ImageModel:
-    """A copy of the model for inference: the same logits, in about half the time.
+    """Return a copy of the model for inference: the same logits, in about half the time.
 
     Every batch norm is folded into the convolution or linear layer before it; dropout and stochastic depth
     are gone; weights are channels_last. On a CPU in float32 convolution and activation are one operator of
     oneDNN, which keeps a second copy of the weights in its own layout, made at the first call.
 
     Args:
-        model: one of this library's, in whichever mode, on any device, of any precision (also inside
-            `torch.compile`). It stays as it was. A fused one is returned as it is.
+        model: one of this library's, in training or evaluation mode, on any device, of any precision, also
+            wrapped by `torch.compile`, DataParallel, DDP or `AveragedModel`. It is not changed. A fused one
+            is returned as it is.
 
     Returns:
         A model in evaluation mode with the same config, classes, preprocessing, `forward_features`,
@@ -151,7 +152,7 @@ def fuse(model: ImageModel) -> ImageModel:
         checkpoint: keep or load the model that it was made from.
 
     Raises:
-        FusionError: not a model of this library, a layer in it was replaced by one that is not known, or a
+        FusionError: not a model of this library, a layer in it was replaced by an unknown one, or a
             weight is parametrized or pruned.
 
     >>> from lightcars import ghostnet
@@ -184,7 +185,7 @@ def _fused(layer: nn.Module) -> nn.Module:
 @_fused.register
 def _(unit: ConvNormAct) -> FusedConv:
     act = None if isinstance(unit.act, nn.Identity) else unit.act
-    return FusedConv(fuse_conv_bn_eval(unit.conv, unit.norm), act)
+    return FusedConv(fuse_conv_bn_eval(unit.conv, unit.norm), act, pads_same=unit.pads_same)
 
 
 @_fused.register
@@ -228,7 +229,7 @@ def _fused_neck(neck: nn.Module) -> nn.Module:
 
 
 def _as_linear(layer: nn.Conv2d | nn.Linear) -> nn.Linear:
-    """A 1x1 convolution as a linear layer."""
+    """Return a 1x1 convolution as a linear layer."""
     if isinstance(layer, nn.Linear):
         return layer
     linear = nn.Linear(layer.in_channels, layer.out_channels, bias=False, device="meta")

@@ -1,4 +1,4 @@
-"""What the layers become in a fused model: fewer operators, the same function, no training."""
+"""Layers of a fused model: fewer operators, the same function, no training."""
 
 from __future__ import annotations
 
@@ -8,24 +8,31 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from lightcars.layers.conv_norm_act import pad_same
+from lightcars.layers.eager import activate, is_eager
+
 
 @final
 class FusedConv(nn.Module):
     """Convolution with bias, and activation. (N, in_channels, H, W) -> (N, out_channels, h, w).
 
     Args:
-        conv: with a bias; symmetric padding or TensorFlow's SAME.
+        conv: with a bias.
         act: None for none.
+        pads_same: whether the input is padded as TensorFlow's SAME does.
     """
 
-    def __init__(self, conv: nn.Conv2d, act: nn.Module | None) -> None:
+    def __init__(self, conv: nn.Conv2d, act: nn.Module | None, *, pads_same: bool = False) -> None:
         super().__init__()
         self.conv = conv
         self.act = act
+        self.pads_same = pads_same
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.pads_same:
+            x = pad_same(x, self.conv.kernel_size[0], self.conv.stride[0])
         y: Tensor = self.conv(x)
-        return y if self.act is None else self.act(y)
+        return y if self.act is None else activate(self.act, y, made_by=self.conv)
 
 
 @final
@@ -45,7 +52,7 @@ class FusedSqueezeExcite(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         scale: Tensor = self.gate(self.expand(self.act(self.reduce(x.mean((2, 3))))))
         scale = scale[:, :, None, None]
-        return x * scale if x.requires_grad else x.mul_(scale)
+        return x.mul_(scale) if is_eager(x) and not x.requires_grad else x * scale
 
 
 @final
@@ -69,7 +76,7 @@ class FusedGhost(nn.Module):
 
 @final
 class FusedBlock(nn.Module):
-    """A block of either family: a branch, of which no part is left empty, and what is added to it.
+    """A block: its branch, and the shortcut that is added to it.
 
     Args:
         branch: in the order in which data flows.

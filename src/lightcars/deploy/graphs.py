@@ -1,24 +1,24 @@
-"""A model as a graph that other engines run: torch.export's program, ONNX, OpenVINO.
+"""Convert a model to a graph that other engines run: torch.export's program, ONNX, OpenVINO.
 
-All have one input, `images` (N, img_channels, H, W) of normalized float32, and one output, `logits`
-(N, num_classes). Batch norms are folded into their convolutions.
+All have one input, `images` (N, C, H, W) of normalized float32, and one output, `logits` (N, num_classes).
+Batch norms are folded into their convolutions.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from lightcars.deploy.engines import quietly, require
-from lightcars.errors import ExportError, LightcarsError
-from lightcars.models.image_model import ImageModel
-from lightcars.models.unwrapping import require_weights, unwrap_model
+from lightcars.deploy.classifier import describe
+from lightcars.deploy.conversion import conversion_errors, no_output
+from lightcars.deploy.execution import without_autocast
+from lightcars.deploy.packages import quietly, require
+from lightcars.errors import ExportError
+from lightcars.models.unwrapping import require_weights, unwrap
 from lightcars.models.validation import MIN_RESOLUTION, require_int
 
 if TYPE_CHECKING:
@@ -31,32 +31,34 @@ LARGEST = (65_536, 16_384)
 
 
 def to_program(
-    model: ImageModel,
+    model: nn.Module,
     *,
     batch: int | None = None,
     resolution: int | None = None,
+    channels: int | None = None,
     largest: tuple[int, int] = LARGEST,
 ) -> ExportedProgram:
-    """The model as torch.export sees it, on the CPU, in float32 and evaluation mode.
+    """Export the model with torch.export, on the CPU, in float32 and evaluation mode.
 
     Args:
-        model: one of this library's, also inside `torch.compile`; it is not changed.
-        batch: images at once; None takes any number.
-        resolution: pixels of the square input; None takes any height and width above 32.
-        largest: batch and side of what is left open, for engines that plan memory ahead.
+        model: an image classifier, also inside `torch.compile`; it is not changed.
+        batch: batch size; None makes it dynamic.
+        resolution: pixels of the square input; None makes height and width dynamic, above 32.
+        channels: of the input; None takes what the model states.
+        largest: upper bounds of a dynamic batch and side, for engines that plan memory ahead.
 
     Raises:
         ConfigError: a batch below 1, a resolution below 32.
-        ExportError: torch.export does not take the model.
+        ExportError: torch.export fails on the model.
     """
     if batch is not None:
         require_int("batch", batch, at_least=1)
     if resolution is not None:
         require_int("resolution", resolution, at_least=MIN_RESOLUTION)
     ready = for_export(model)
-    # An example of 1 would be taken for a constant, and equal sides for one.
+    # A batch of 1 would be specialized to a constant, and equal sides to one symbol.
     height, width = (resolution, resolution) if resolution is not None else (96, 128)
-    shape = (batch or 2, ready.config.img_channels, height, width)
+    shape = (batch or 2, channels or describe(ready).channels, height, width)
     example = torch.zeros(shape, dtype=torch.float32, device="cpu")
     dynamic: dict[int, Any] = {}
     if batch is None:
@@ -64,18 +66,18 @@ def to_program(
     if resolution is None:
         dynamic[2] = Dim("height", min=MIN_RESOLUTION + 1, max=largest[1])
         dynamic[3] = Dim("width", min=MIN_RESOLUTION + 1, max=largest[1])
-    with torch.no_grad(), as_it_is(), refusals("torch.export"):
+    with torch.no_grad(), without_autocast(), conversion_errors("torch.export"), no_output():
         return torch.export.export(_Images(ready), (example,), dynamic_shapes=(dynamic,))
 
 
 def to_onnx(
-    model: ImageModel, *, batch: int | None = None, resolution: int | None = None, opset: int = OPSET
+    model: nn.Module, *, batch: int | None = None, resolution: int | None = None, opset: int = OPSET
 ) -> onnx.ModelProto:
-    """The model in ONNX, checked by ONNX's own checker.
+    """Convert the model to ONNX, checked by ONNX's own checker.
 
     Args:
         model, batch, resolution: as for `to_program`.
-        opset: version of ONNX's operators, at least 18.
+        opset: version of ONNX's operator set, at least 18.
 
     Raises:
         ConfigError, ExportError: as `to_program`.
@@ -85,9 +87,9 @@ def to_onnx(
 
 
 def to_openvino(
-    model: ImageModel, *, batch: int | None = None, resolution: int | None = None
+    model: nn.Module, *, batch: int | None = None, resolution: int | None = None
 ) -> openvino.Model:
-    """The model in OpenVINO's form, not yet compiled for a device.
+    """Convert the model to OpenVINO, not yet compiled for a device.
 
     Args:
         model, batch, resolution: as for `to_program`.
@@ -100,11 +102,11 @@ def to_openvino(
 
 
 def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET) -> onnx.ModelProto:
-    """As `to_onnx`, from the program of `to_program`."""
+    """Convert the result of `to_program` to ONNX, as `to_onnx` does."""
     require_int("opset", opset, at_least=OPSET)
     checker = require("onnx.checker")
     require("onnxscript")
-    with as_it_is(), refusals("ONNX"), quietly():
+    with without_autocast(), conversion_errors("ONNX"), quietly():
         converted = torch.onnx.export(
             program,
             dynamo=True,
@@ -116,24 +118,24 @@ def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET) -> onnx.Mod
         assert converted is not None
         proto = converted.model_proto
         _name_dimensions(proto.graph)
-        _forget_source(proto)
+        _remove_source_locations(proto)
         checker.check_model(proto, full_check=True)
     return proto
 
 
 def program_to_openvino(program: ExportedProgram, *, batch: int | None = None) -> openvino.Model:
-    """As `to_openvino`, from the program of `to_program`; for `batch` images, if that is given.
+    """Convert the result of `to_program` to OpenVINO; with a fixed batch size, if `batch` is given.
 
-    By OpenVINO's own frontend and transformations, as in its `convert_model`, which in addition sends a note
-    to its makers. Through ONNX it would lose the hard sigmoid as one operator, and GhostNet its speed.
+    Uses OpenVINO's frontend and transformations directly, because `convert_model` also sends telemetry. Going
+    through ONNX would split the hard sigmoid into several operators and make GhostNet slower.
     """
     frontends, decoders = require("openvino.frontend"), require("openvino.frontend.pytorch.fx_decoder")
     transformations = require("openvino._offline_transformations")
     example = next(node for node in program.graph.nodes if node.name == INPUT).meta["val"]
     shape = [side if isinstance(side, int) else -1 for side in example.shape]
     shape[0] = shape[0] if batch is None else batch
-    with as_it_is(), refusals("OpenVINO"), quietly():
-        manager = frontends.FrontEndManager()  # held, as the decoder is, until all is converted
+    with without_autocast(), conversion_errors("OpenVINO"), quietly():
+        manager = frontends.FrontEndManager()  # referenced, as the decoder is, until the conversion is done
         frontend = manager.load_by_framework("pytorch")
         decoder = decoders.TorchFXPythonDecoder.from_exported_program(program)
         converted = frontend.convert(frontend.load(decoder))
@@ -147,7 +149,7 @@ def program_to_openvino(program: ExportedProgram, *, batch: int | None = None) -
 
 
 def _name_dimensions(graph: Any) -> None:
-    """The exporter calls dynamic dimensions "s34"; here they are what they mean."""
+    """Rename dynamic dimensions, which the exporter calls "s34"."""
     given = graph.input[0].type.tensor_type.shape.dim
     names = {
         dimension.dim_param: name
@@ -158,11 +160,11 @@ def _name_dimensions(graph: Any) -> None:
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.dim_param:
                 dimension.dim_param = names.get(dimension.dim_param, dimension.dim_param)
-    del graph.value_info[:]  # sizes between the layers: in terms of the old names, and of no use to engines
+    del graph.value_info[:]  # intermediate shapes use the old names, and engines do not need them
 
 
-def _forget_source(proto: Any) -> None:
-    """The exporter notes for each node where it came from, with paths of this machine."""
+def _remove_source_locations(proto: Any) -> None:
+    """Remove the source locations of nodes, which hold paths of this machine."""
     graph = proto.graph
     values = [*graph.input, *graph.output, *graph.initializer, *graph.node, graph, proto]
     for part in values:
@@ -171,28 +173,33 @@ def _forget_source(proto: Any) -> None:
         node.doc_string = ""
 
 
-def for_export(model: ImageModel) -> ImageModel:
-    """The model if it is on the CPU, in float32, evaluation mode and plain layout; else such a copy.
+def for_export(model: nn.Module) -> nn.Module:
+    """Return the model if it is on the CPU, contiguous, in float32 and evaluation mode; else such a copy.
 
     Raises:
-        ExportError: not a model of this library, or one without weights.
+        ExportError: not a module, one without weights, or one that cannot be copied.
     """
-    model = unwrap_model(model, "export takes a model of lightcars", ExportError)
+    model = unwrap(model)
+    if not isinstance(model, nn.Module):
+        raise ExportError(f"export takes a torch.nn.Module, not a {type(model).__name__}.")
     require_weights(model, ExportError)
     ready = not any(module.training for module in model.modules()) and all(
         tensor.device.type == "cpu"
         and tensor.is_contiguous()
         and (tensor.dtype == torch.float32 or not tensor.is_floating_point())
-        for tensor in model.state_dict().values()
+        for tensor in (*model.parameters(), *model.buffers())
     )
     if ready:
         return model
-    twin = copy.deepcopy(model).to("cpu", torch.float32).to(memory_format=torch.contiguous_format)
-    return twin.eval()
+    try:
+        duplicate = copy.deepcopy(model).to("cpu", torch.float32)
+    except Exception as error:
+        raise ExportError(f"the model cannot be copied (copy.deepcopy): {error}") from error
+    return duplicate.to(memory_format=torch.contiguous_format).eval()
 
 
 class _Images(nn.Module):
-    """Names the model's argument as all graphs do."""
+    """Gives the model's argument the name that all graphs use."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -201,21 +208,3 @@ class _Images(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(images)
         return logits
-
-
-def as_it_is() -> torch.autocast:
-    """The converters run parts of a model; an autocast around them would become part of the graph."""
-    return torch.autocast("cpu", enabled=False)
-
-
-@contextmanager
-def refusals(engine: str) -> Iterator[None]:
-    """What a converter raises, whatever it is, as one line of ours."""
-    try:
-        yield
-    except LightcarsError:
-        raise
-    except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = lines[0][:300] if lines else type(error).__name__
-        raise ExportError(f"{engine} does not take this model: {reason}") from error

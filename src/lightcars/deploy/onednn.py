@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
-from lightcars.layers import SameConv2d
 from lightcars.layers.conv_norm_act import same_padding
 
 Kernel: TypeAlias = Callable[[Tensor], Tensor]
@@ -34,7 +33,7 @@ _POST_OPS: dict[type, PostOp] = {
     nn.Hardswish: ("hardswish", [], ""),
     nn.Hardsigmoid: ("hardsigmoid", [], ""),
 }
-"""The others run as modules; a test sees to it that no registered model has one of them."""
+"""Other activations run as modules; a test asserts that no registered model has one."""
 
 
 def _post_op(act: nn.Module | None) -> PostOp | None:
@@ -42,7 +41,7 @@ def _post_op(act: nn.Module | None) -> PostOp | None:
 
 
 def _operator(name: str) -> Any:
-    """An operator of torch.ops.mkldnn without the Python around it; None if this torch has none.
+    """Return an operator of torch.ops.mkldnn without the Python around it, or None.
 
     torch.compile lowers convolutions to these on a CPU. They have no gradient, and are not public: so
     everything works without them too.
@@ -60,7 +59,7 @@ AVAILABLE = all((_convolution, _linear, _pack_convolution, _pack_linear))
 
 
 def suits(x: Tensor) -> bool:
-    """Whether an input can go through `kernel`'s functions: a plain tensor, not one that traces."""
+    """Return whether an input can go through `kernel`'s functions: a plain tensor, not one that traces."""
     return (
         AVAILABLE
         and not torch.compiler.is_compiling()
@@ -73,13 +72,13 @@ def suits(x: Tensor) -> bool:
 
 
 def can_prepare(parameters: Iterable[Tensor]) -> bool:
-    """Whether weights can be prepared for `kernel`'s functions."""
+    """Return whether weights can be prepared for `kernel`'s functions."""
     return all(p.is_cpu and p.dtype == torch.float32 and not p.requires_grad for p in parameters)
 
 
 @singledispatch
 def kernel(layer: nn.Module) -> Kernel:
-    """The layer as a function, with a copy of its weights in oneDNN's layout. Returns channels_last."""
+    """Return the layer as a function with its weights in oneDNN's layout. Its maps are channels_last."""
     return layer
 
 
@@ -89,7 +88,7 @@ def _(layer: FusedConv) -> Kernel:
     if post_op is None:
         return layer
     conv = layer.conv
-    if isinstance(conv, SameConv2d):
+    if layer.pads_same:
         return _same_convolution(conv, post_op)
     if conv.kernel_size == (1, 1) and conv.stride == (1, 1) and conv.groups == 1:
         return _pixelwise(conv, post_op)
@@ -98,7 +97,7 @@ def _(layer: FusedConv) -> Kernel:
 
 
 def _pixelwise(conv: nn.Conv2d, post_op: PostOp) -> Kernel:
-    """A 1x1 convolution as a linear layer over the pixels, whose call costs less."""
+    """Return a 1x1 convolution as a linear layer over the pixels, whose call costs less."""
     rest: _Arguments = (
         _pack_linear(conv.weight.detach().flatten(1).contiguous()),
         conv.bias,

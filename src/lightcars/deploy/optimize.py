@@ -1,11 +1,9 @@
-"""The quickest engine for a model on this machine: tried, compared with PyTorch, chosen and remembered."""
+"""Find the fastest engine for a model on this machine: convert, verify, measure, select and cache."""
 
 from __future__ import annotations
 
 import os
 import platform
-import shutil
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -14,72 +12,132 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from lightcars.deploy.cache import Cache, Entry
 from lightcars.deploy.calibration import Calibration, as_calibration
-from lightcars.deploy.cpu import computes_bf16, processor
-from lightcars.deploy.engines import Engine, quietly
-from lightcars.deploy.measuring import Check, Measurement, Measurements, take_turns
-from lightcars.deploy.optimized import Chosen, OptimizedModel
+from lightcars.deploy.calibration_images import calibration_preprocessing
+from lightcars.deploy.candidates import AUTO, Candidate, find_candidates
+from lightcars.deploy.classifier import describe, is_untrained
+from lightcars.deploy.cpu import cpu_name
+from lightcars.deploy.execution import resolve_threads
+from lightcars.deploy.measuring import Measurement, Measurements, take_turns
+from lightcars.deploy.optimized import Choice, OptimizedModel
+from lightcars.deploy.packages import InferenceFunction, quietly
 from lightcars.deploy.quantize import require_nncf
-from lightcars.deploy.runners import ENGINES, PRECISIONS, EngineEntry, Precision, installed_version
-from lightcars.deploy.source import Source, checked_threads, own_resolution
-from lightcars.deploy.verification import judge
-from lightcars.errors import ConfigError, LightcarsError, OptimizationError, did_you_mean
-from lightcars.models.image_model import ImageModel
-from lightcars.models.transforms import preprocessing_of
-from lightcars.models.unwrapping import require_weights, unwrap_model
+from lightcars.deploy.reference import Reference
+from lightcars.deploy.runners import ENGINES, EnginePrecision, installed_version
+from lightcars.deploy.source import Source
+from lightcars.deploy.temporary import temporary_folder
+from lightcars.deploy.verification import verify
+from lightcars.errors import ConfigError, LightcarsError, OptimizationError
+from lightcars.models.unwrapping import require_weights, unwrap
 from lightcars.models.validation import MIN_RESOLUTION, require_int
 from lightcars.version import __version__
-
-AUTO = "auto"
 
 
 @torch.inference_mode(mode=False)
 def optimize(
-    model: ImageModel,
+    model: nn.Module,
     batch: int = 1,
     *,
     resolution: int | None = None,
+    input_size: int | None = None,
     engine: str = AUTO,
     precision: str = AUTO,
     threads: int | None = None,
     calibration: Calibration | str | Path | None = None,
 ) -> OptimizedModel:
-    """The model in the engine that is fastest on this machine, of those that answer as it does.
+    """Return the model in the fastest engine on this machine whose outputs match.
 
-    Each engine that is installed is set up for this batch, size and number of threads; its logits for made
-    images are compared with the model's own: in fp32 they may differ by 1e-4 of the largest logit, in bf16 by
-    2 %, with the same class first. int8 is fitted to photographs and judged by how many of others it names
-    right. Those that fail or differ are dropped. The others take turns for a few
-    seconds, and the fastest is kept, in a folder beside torch.hub's (`LIGHTCARS_CACHE` names another one), so
-    that the next process starts at once.
+    Each installed engine is set up for this batch size, resolution and number of threads, and its logits for
+    synthetic images are compared with the model's: in fp32 they may differ by 1e-4 of the largest logit, in
+    bf16 by 2 %, with the same top class. int8 is calibrated on images, and verified by its top-1 on others.
+    Engines that fail or differ are dropped. The others are measured in turns for a few seconds, and the
+    fastest one is stored in a cache beside torch.hub's folder (or in `LIGHTCARS_CACHE`), so that the next
+    process starts at once.
+
+    An untrained model may amplify rounding errors without limit. Its engines may therefore differ by a
+    multiple of the error that eager PyTorch makes in that precision, which is measured.
 
     Args:
-        model: one of this library's, in whichever mode. It stays as it was, and must stay so: what is
-            returned answers with the weights of now.
-        batch: images at once.
-        resolution: pixels of the square images; None takes that of the weights' preprocessing.
+        model: an image classifier: of this library, timm, torchvision or your own; in training or evaluation
+            mode. It is not changed, and must not be changed later: the result has the weights of now.
+        batch: batch size.
+        resolution: pixels of the square input; None takes that of the weights' preprocessing.
+        input_size: another name of `resolution`, as in `count_flops` and `profile`.
         engine: "torch" (fused, channels_last; on a GPU a CUDA graph), "compile" (torch.compile of the fused
-            model, which takes a minute), "onnxruntime", "openvino", or "auto" for the fastest but "compile".
-        precision: "fp32", "bf16" (where the processor has it), "int8", or "auto" for the fastest, which
-            tries int8 only where `calibration` is given.
-        threads: of the processor; None takes torch.get_num_threads().
-        calibration: a folder of photographs for int8, such as the training data's, or a `Calibration`. The
-            model's preprocessing has to be known.
+            model, which takes a minute), "onnxruntime", "openvino", or "auto" for the fastest except
+            "compile".
+        precision: "fp32", "bf16" (where the CPU supports it), "int8", or "auto" for the fastest, which
+            includes int8 only with `calibration`.
+        threads: CPU threads; None takes torch.get_num_threads().
+        calibration: a folder of images for int8, such as the training data, or a `Calibration`.
 
     Raises:
-        ConfigError: an engine, a precision or a number that cannot be.
-        MissingExtraError: that engine is not installed.
-        DataError: no photographs to calibrate with, or one that cannot be read.
-        OptimizationError: no engine can run the model, or none answers as it does.
+        ConfigError: an invalid engine, precision or number, or an unknown input size.
+        MissingExtraError: the engine is not installed.
+        DataError: no images to calibrate with, or one that cannot be read.
+        InputError: the preprocessing of the calibration images is not known.
+        OptimizationError: no engine can run the model, or the outputs of none match.
     """
-    source = _source(model, batch, resolution, threads)
-    source = replace(source, calibration=as_calibration(calibration))
-    candidates = _candidates(engine, precision, source)
+    if resolution is not None and input_size is not None:
+        raise ConfigError("resolution and input_size are the same setting; give one of them.")
+    size = resolution if input_size is None else input_size
+    source = _source(model, batch, size, threads, as_calibration(calibration))
+    candidates = find_candidates(engine, precision, source)
     digest = source.digest()
+    key = _key(source, digest, candidates, engine, precision)
+    cache = Cache(engine_cache_folder())
+    cached = cache.find(key)
+    if cached is not None:
+        with suppress(Exception):  # an artifact that its engine no longer accepts
+            return _resume(source, digest, cached)
+        cache.remove(key)
+    if engine != AUTO:
+        ENGINES[engine].require()
+    if precision == "int8":
+        require_nncf()
+    if "int8" in key:
+        _ = source.calibration_images  # an image that cannot be read is not an engine's problem
+    return _choose(source, digest, candidates, cache, key)
+
+
+def engine_cache_folder() -> Path:
+    """Return the folder of cached engines: in LIGHTCARS_CACHE, or beside torch.hub's folder."""
+    named = os.environ.get("LIGHTCARS_CACHE")
+    root = Path(named).expanduser() if named else Path(torch.hub.get_dir()).parent / "lightcars"
+    return root / "optimized"
+
+
+def _source(
+    model: Any, batch: int, resolution: int | None, threads: int | None, calibration: Calibration | None
+) -> Source:
+    """Check the arguments."""
+    model = unwrap(model)
+    if not isinstance(model, nn.Module):
+        raise OptimizationError(f"optimize takes a torch.nn.Module, not a {type(model).__name__}.")
+    require_weights(model, OptimizationError)
+    require_int("batch", batch, at_least=1)
+    chosen = describe(model).resolution_or(resolution)
+    require_int("resolution", chosen, at_least=MIN_RESOLUTION)
+    return Source(
+        model=model,
+        batch=batch,
+        resolution=chosen,
+        threads=resolve_threads(threads),
+        calibration=calibration,
+        untrained=is_untrained(model),
+    )
+
+
+def _key(
+    source: Source, digest: str, candidates: Iterable[Candidate], engine: str, precision: str
+) -> dict[str, Any]:
+    """Return everything on which the choice depends."""
     key = {
         "model": digest,
+        "untrained": source.untrained,
         "shape": list(source.shape),
         "threads": source.threads,
         "machine": _machine(source.device),
@@ -91,170 +149,79 @@ def optimize(
             **{entry.name: entry.versions for entry, _ in candidates},
         },
     }
-    if source.calibration is not None and any(one == "int8" for _, one in candidates):
-        key["int8"] = {
-            "photographs": source.calibration.digest(),
-            "preprocessing": repr(preprocessing_of(source.model)),
-            "classes": list(source.model.classes or ()),
-            "nncf": installed_version("nncf"),
-        }
-    elif source.calibration is not None:
-        raise ConfigError("calibration is for int8, which is not among what was asked for; leave it out.")
-    cache = Cache(cache_folder())
-    remembered = cache.find(key)
-    if remembered is not None:
-        with suppress(Exception):  # an artifact that its engine does not take any more
-            return _resume(source, digest, remembered)
-        cache.forget(key)
-    if engine != AUTO:
-        ENGINES[engine].require()
-    if precision == "int8":
-        require_nncf()
-    if "int8" in key:
-        _ = source.photos  # a photograph that cannot be read is no engine's fault
-    return _choose(source, digest, candidates, cache, key)
-
-
-def cache_folder() -> Path:
-    """Where choices and compiled models are kept: LIGHTCARS_CACHE, or beside torch.hub's folder."""
-    named = os.environ.get("LIGHTCARS_CACHE")
-    root = Path(named).expanduser() if named else Path(torch.hub.get_dir()).parent / "lightcars"
-    return root / "optimized"
-
-
-def _source(model: ImageModel, batch: int, resolution: int | None, threads: int | None) -> Source:
-    """What is to be optimized, checked."""
-    model = unwrap_model(model, "optimize takes a model of lightcars", OptimizationError)
-    require_weights(model, OptimizationError)
-    require_int("batch", batch, at_least=1)
-    resolution = own_resolution(model) if resolution is None else resolution
-    require_int("resolution", resolution, at_least=MIN_RESOLUTION)
-    return Source(model=model, batch=batch, resolution=resolution, threads=checked_threads(threads))
-
-
-def _candidates(engine: str, precision: str, source: Source) -> list[tuple[EngineEntry, Precision]]:
-    """What is to be tried: all that can be, or what was named, if it can be."""
-    device = source.device
-    if engine != AUTO and engine not in tuple(ENGINES):
-        known = (AUTO, *ENGINES)
-        raise ConfigError(
-            f"there is no engine {engine!r}.{did_you_mean(engine, known)} Choose {', '.join(known)}."
-        )
-    precisions = _precisions(precision, source)
-    if engine != AUTO:
-        entry = ENGINES[engine]
-        _check_named(entry, precision, device)
-        return [(entry, one) for one in precisions if one in entry.precisions]
-    return [
-        (entry, one)
-        for entry in ENGINES.values()
-        if entry.in_auto and (entry.on_gpu or device.type == "cpu")
-        for one in precisions
-        if one in entry.precisions
-    ]
-
-
-def _precisions(precision: str, source: Source) -> list[Precision]:
-    known = (AUTO, *PRECISIONS)
-    if precision not in known:
-        raise ConfigError(
-            f"there is no precision {precision!r}.{did_you_mean(precision, known)} Choose {', '.join(known)}."
-        )
-    on_cpu = source.device.type == "cpu"
-    if precision == "int8" and source.calibration is None:
-        raise ConfigError("int8 is fitted to photographs: give calibration=FOLDER, as of the training data.")
-    if precision == "int8" and not on_cpu:
-        raise ConfigError("int8 is for processors; move the model to the CPU, or choose bf16.")
-    bf16 = computes_bf16(source.device)
-    if precision == "bf16" and not bf16:
-        raise OptimizationError("this processor does not compute in bf16; choose fp32 or auto.")
-    possible = {"fp32": True, "bf16": bf16, "int8": on_cpu and source.calibration is not None}
-    return [one for one in PRECISIONS if precision in (AUTO, one) and possible[one]]
-
-
-def _check_named(entry: EngineEntry, precision: str, device: torch.device) -> None:
-    if device.type != "cpu" and not entry.on_gpu:
-        raise ConfigError(
-            f"{entry.name} runs on the processor here, and the model is on {device}; move it to the CPU, or"
-            " choose torch or compile."
-        )
-    if precision not in (AUTO, *entry.precisions):
-        raise ConfigError(
-            f"{entry.name} does not compute in {precision} on a processor; choose"
-            f" {', '.join(entry.precisions)}, or another engine."
-        )
+    if source.calibration is None:
+        return key
+    if not any(one == "int8" for _, one in candidates):
+        raise ConfigError("calibration is for int8, which is not among the precisions; leave it out.")
+    key["int8"] = {
+        "images": source.calibration.digest(),
+        "preprocessing": repr(calibration_preprocessing(source.info, source.calibration)),
+        "classes": list(source.info.classes or ()),
+        "nncf": installed_version("nncf"),
+    }
+    return key
 
 
 def _machine(device: torch.device) -> str:
-    return processor() if device.type == "cpu" else f"{processor()}; {torch.cuda.get_device_name(device)}"
+    return cpu_name() if device.type == "cpu" else f"{cpu_name()}; {torch.cuda.get_device_name(device)}"
 
 
 def _resume(source: Source, digest: str, entry: Entry) -> OptimizedModel:
-    """The engine that was chosen before, from its artifact."""
+    """Start the engine of a cached entry."""
     record = entry.record
-    chosen = Chosen(
+    choice = Choice(
         engine=record["engine"],
         precision=record["precision"],
         measurements=Measurements.from_record(record["measurements"]),
+        num_outputs=int(record["num_outputs"]),
         eager_ms=record["eager_ms"],
         digest=digest,
         from_cache=True,
     )
     with quietly():
-        run = ENGINES[chosen.engine].runner.start(source, chosen.precision, entry.folder)
-    made = OptimizedModel(source, chosen, run)
-    _ = made.summary  # a record that lacks its own figures is damaged
-    return made
+        run = ENGINES[choice.engine].runner.start(source, choice.precision, entry.folder)
+    optimized = OptimizedModel(source, choice, run)
+    _ = optimized.summary  # fails if the record lacks its measurement
+    return optimized
 
 
 def _choose(
-    source: Source,
-    digest: str,
-    candidates: Iterable[tuple[EngineEntry, Precision]],
-    cache: Cache,
-    key: dict[str, Any],
+    source: Source, digest: str, candidates: Iterable[Candidate], cache: Cache, key: dict[str, Any]
 ) -> OptimizedModel:
-    """Sets every candidate up, compares, measures, and keeps the fastest."""
-    work = Path(tempfile.mkdtemp(prefix="lightcars-"))
-    try:
-        check = Check.of(source)
-        runs: dict[str, Engine] = {}
+    """Set every candidate up, verify and measure it, and store the fastest."""
+    with temporary_folder() as work:
+        reference = Reference.of(source)
+        runs: dict[str, InferenceFunction] = {}
         rows: dict[str, Measurement] = {}
-        for entry, precision in candidates:
-            name = f"{entry.name}-{precision}"
+        for candidate in candidates:
+            name = "-".join((candidate[0].name, candidate[1]))
             folder = work / name
             folder.mkdir()
-            rows[name], run = _try(source, entry, precision, folder, check)
+            rows[name], run = _try(source, candidate, folder, reference)
             if run is not None:
                 runs[name] = run
         if not runs:
             problems = "; ".join(f"{row.engine} {row.precision}: {row.problem}" for row in rows.values())
             raise OptimizationError(f"no engine can be used for this model: {problems}")
-        best = _fastest(runs, rows, check)
-        chosen = Chosen(
+        best = _fastest(runs, rows, reference)
+        choice = Choice(
             engine=rows[best].engine,
-            precision=cast(Precision, rows[best].precision),
+            precision=cast(EnginePrecision, rows[best].precision),
             measurements=Measurements.sorted(rows.values()),
-            eager_ms=check.eager_ms,
+            num_outputs=reference.expected[0].shape[1],
+            eager_ms=reference.eager_ms,
             digest=digest,
             from_cache=False,
         )
-        record = {
-            "engine": chosen.engine,
-            "precision": chosen.precision,
-            "measurements": chosen.measurements.to_record(),
-            "eager_ms": chosen.eager_ms,
-        }
-        cache.store(key, record, sorted((work / best).iterdir()))
-        return OptimizedModel(source, chosen, runs[best])
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        cache.store(key, choice.to_record(), sorted((work / best).iterdir()))
+        return OptimizedModel(source, choice, runs[best])
 
 
 def _try(
-    source: Source, entry: EngineEntry, precision: Precision, folder: Path, check: Check
-) -> tuple[Measurement, Engine | None]:
-    """One candidate: running and right, or why not."""
+    source: Source, candidate: Candidate, folder: Path, reference: Reference
+) -> tuple[Measurement, InferenceFunction | None]:
+    """Set one candidate up and verify it; return the engine, or None where it is dropped."""
+    entry, precision = candidate
     row = Measurement(engine=entry.name, precision=precision)
     run = problem = None
     try:
@@ -262,9 +229,16 @@ def _try(
         with quietly():
             entry.runner.prepare(source, precision, folder)
             run = entry.runner.start(source, precision, folder)
-            found = judge(run, precision, source, check)
-        row = replace(row, difference=found.difference, top1_change_percent=found.top1_change_percent)
-        problem = found.problem
+            result = verify(run, precision, source, reference)
+        error, problem = result.eager_error, result.problem
+        row = replace(
+            row,
+            difference=result.difference,
+            eager_difference=None if error is None else error.precision_difference,
+            perturbation_difference=None if error is None else error.perturbation_difference,
+            limit=result.limit,
+            top1_change_percent=result.top1_change_percent,
+        )
     except LightcarsError as error:
         problem = str(error)
     except Exception as error:  # whatever an engine raises
@@ -272,9 +246,9 @@ def _try(
     return replace(row, problem=problem), run if problem is None else None
 
 
-def _fastest(runs: dict[str, Engine], rows: dict[str, Measurement], check: Check) -> str:
-    """Its name; the rows get their latencies."""
-    images = check.batches[0]
+def _fastest(runs: dict[str, InferenceFunction], rows: dict[str, Measurement], reference: Reference) -> str:
+    """Return the name of the fastest engine, after adding latencies to the rows."""
+    images = reference.batches[0]
     latencies = take_turns({name: partial(run, images) for name, run in runs.items()})
     for name, latency_ms in latencies.items():
         rows[name] = replace(rows[name], latency_ms=latency_ms)

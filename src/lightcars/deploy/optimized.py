@@ -1,72 +1,101 @@
-"""What `optimize` returns."""
+"""The model that `optimize` returns."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NoReturn, cast, final
+from typing import Any, NoReturn, cast, final
 
 import torch
 from torch import Tensor
 
-from lightcars.deploy.engines import Engine
 from lightcars.deploy.measuring import Measurement, Measurements
-from lightcars.deploy.runners import ENGINES, Precision
+from lightcars.deploy.packages import InferenceFunction
+from lightcars.deploy.runners import ENGINES, EnginePrecision
 from lightcars.deploy.source import Source
 from lightcars.errors import InputError, OptimizationError
 from lightcars.models.config import ModelConfig
+from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
+
+UNTRAINED_NOTE = (
+    "the weights are untrained: engines were verified within a multiple of eager PyTorch's own rounding error"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """What was decided, and from what."""
+class Choice:
+    """What `optimize` selected, and from which measurements.
+
+    Attributes:
+        engine, precision: the fastest.
+        measurements: of all candidates.
+        num_outputs: of the model.
+        eager_ms: latency of the eager model for one batch.
+        digest: of the model.
+        from_cache: whether it was found in the cache.
+    """
 
     engine: str
-    precision: Precision
+    precision: EnginePrecision
     measurements: Measurements
+    num_outputs: int
     eager_ms: float
     digest: str
     from_cache: bool
 
+    def to_record(self) -> dict[str, Any]:
+        """Return plain data for the cache."""
+        return {
+            "engine": self.engine,
+            "precision": self.precision,
+            "measurements": self.measurements.to_record(),
+            "num_outputs": self.num_outputs,
+            "eager_ms": self.eager_ms,
+        }
+
 
 @final
 class OptimizedModel:
-    """What `optimize` returns: a function of images that answers as the model does, without gradients.
+    """The result of `optimize`: a function of images that returns the model's logits, without gradients.
 
-    (N, img_channels, H, W) of float32 on the model's device -> (N, num_classes) logits there, for any N.
-    The batch and the size that were asked for are the fast ones: other numbers of images are run in
-    batches, the last one filled up; other sizes are run by the fused model in PyTorch.
+    (N, C, H, W) of float32 on the model's device -> (N, num_classes) logits there, for any N. The batch size
+    and resolution of `optimize` are the fast ones: other numbers of images run in batches, the last one
+    padded; other resolutions run in the fused model in PyTorch.
 
     Attributes:
-        engine, precision: what was chosen.
-        batch, resolution, threads: what it was chosen for.
-        measurements: what was tried and found, also where it was remembered; prints as a table.
-        eager_ms: what the model itself took for one batch.
-        from_cache: whether the choice was remembered from another call.
-        config, classes, preprocessing: the model's.
+        engine, precision: selected.
+        batch, resolution, threads: for which they were selected.
+        measurements: of all candidates, also where they come from the cache; prints as a table.
+        eager_ms: latency of the eager model for one batch.
+        from_cache: whether the choice comes from the cache.
+        untrained: whether the weights are as initialized, so that engines were held to PyTorch's own error.
+        config: the model's; None for models of other libraries.
+        classes, preprocessing: the model's, if known.
     """
 
-    def __init__(self, source: Source, chosen: Chosen, run: Engine) -> None:
-        self.engine, self.precision = chosen.engine, chosen.precision
+    def __init__(self, source: Source, choice: Choice, run: InferenceFunction) -> None:
+        self.engine, self.precision = choice.engine, choice.precision
         self.batch, self.resolution, self.threads = source.batch, source.resolution, source.threads
-        self.measurements, self.eager_ms = chosen.measurements, chosen.eager_ms
-        self.from_cache = chosen.from_cache
-        self.config: ModelConfig = source.model.config
-        self.classes: tuple[str, ...] | None = source.model.classes
-        self.preprocessing: Preprocessing | None = source.model.preprocessing
-        self._source = replace(source)  # without what was converted on the way
+        self.measurements, self.eager_ms = choice.measurements, choice.eager_ms
+        self.from_cache, self.untrained = choice.from_cache, source.untrained
+        self.config: ModelConfig | None = (
+            source.model.config if isinstance(source.model, ImageModel) else None
+        )
+        self.classes: tuple[str, ...] | None = source.info.classes
+        self.preprocessing: Preprocessing | None = source.info.preprocessing
+        self._source = replace(source)  # without its cached conversions
         self._run = run
-        self._any_batch = ENGINES[chosen.engine].any_batch
+        self._any_batch = ENGINES[choice.engine].any_batch
         self._device, self._shape = source.device, source.shape
-        self._digest = chosen.digest
+        self._digest, self._num_outputs = choice.digest, choice.num_outputs
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(N, img_channels, H, W) -> (N, num_classes).
+        """(N, C, H, W) -> (N, num_classes).
 
         Raises:
-            InputError: not such images.
+            InputError: images of another type, shape or device.
         """
         if not isinstance(images, Tensor):
             raise InputError(f"this model takes a tensor of images, not a {type(images).__name__}.")
@@ -76,22 +105,22 @@ class OptimizedModel:
             return self._run(images)
         self._check(images)
         if images.shape[0] == 0:
-            return images.new_empty(0, self.config.num_classes or self.config.head_channels)
+            return images.new_empty(0, self._num_outputs)
         if images.shape[2:] != self._shape[2:]:
-            return self._elsewhere(images)
+            return self._other_size(images)
         return self._run(images) if self._any_batch else self._in_batches(images)
 
     def _in_batches(self, images: Tensor) -> Tensor:
-        answers = []
+        logits = []
         for part in images.split(self.batch):
-            lacking = self.batch - len(part)
-            full = torch.cat((part, part.new_zeros(lacking, *part.shape[1:]))) if lacking else part
-            answers.append(self._run(full)[: len(part)])
-        return torch.cat(answers)
+            missing = self.batch - len(part)
+            full = torch.cat((part, part.new_zeros(missing, *part.shape[1:]))) if missing else part
+            logits.append(self._run(full)[: len(part)])
+        return torch.cat(logits)
 
     @cached_property
-    def _elsewhere(self) -> Engine:
-        """The fused model, for images of other sizes."""
+    def _other_size(self) -> InferenceFunction:
+        """The fused model in PyTorch, for images of other sizes."""
         if self._source.digest() != self._digest:
             raise InputError(
                 "the model's weights have changed since it was optimized, for images of"
@@ -100,7 +129,7 @@ class OptimizedModel:
         return ENGINES["torch"].runner.start(self._source, "fp32", Path())
 
     def _check(self, images: Tensor) -> None:
-        channels = self.config.img_channels
+        channels = self._shape[1]
         if images.ndim != 4 or images.shape[1] != channels:
             raise InputError(
                 f"this model takes images of shape (N, {channels}, H, W), not {tuple(images.shape)}."
@@ -114,13 +143,13 @@ class OptimizedModel:
 
     @property
     def latency_ms(self) -> float:
-        """Of one batch, as measured when it was chosen."""
+        """Latency of one batch, as measured when the engine was selected."""
         return cast(float, self._row.latency_ms)
 
     @property
     def summary(self) -> str:
-        """What was measured, in one line."""
-        found = [
+        """All measurements in one line."""
+        others = [
             f"{row.engine} {row.precision} {row.latency_ms:.3g} ms"
             if row.problem is None
             else f"{row.engine} {row.precision} dropped ({row.problem})"
@@ -132,12 +161,13 @@ class OptimizedModel:
             f"{self.engine} in {self.precision}: {self.latency_ms:.3g} ms for {self.batch} x"
             f" {self.resolution} px on {self.threads} threads, eager {self.eager_ms:.3g} ms"
             f"{'' if change is None else f'; top-1 {change:+.2f} points'}"
-            f"{'; ' if found else ''}{', '.join(found)}"
+            f"{'; ' if others else ''}{', '.join(others)}"
+            f"{f'; {UNTRAINED_NOTE}' if self.untrained else ''}"
         )
 
     @property
     def top1_change_percent(self) -> float | None:
-        """Points of top-1 that int8 gained or, below 0, lost on the photographs; None in other precisions."""
+        """The top-1 of int8 minus the model's, in percentage points; None in other precisions."""
         return self._row.top1_change_percent
 
     @property
@@ -157,6 +187,6 @@ class OptimizedModel:
 
     def __reduce__(self) -> NoReturn:
         raise OptimizationError(
-            "an optimized model cannot be copied or pickled; give the other process the model, and optimize"
-            " it there: the choice is remembered."
+            "an optimized model cannot be copied or pickled; send the model to the other process and"
+            " optimize it there: the choice is cached."
         )

@@ -1,4 +1,4 @@
-"""Post-training quantization to int8 by NNCF, fitted to photographs, judged by top-1."""
+"""Post-training int8 quantization with NNCF, calibrated on images and verified by top-1 accuracy."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightcars.deploy.engines import Engine, quietly, require
+from lightcars.deploy.packages import InferenceFunction, quietly, require
 from lightcars.deploy.source import Source
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One way to quantize.
+    """One quantization setting.
 
     Attributes:
-        preset: of NNCF: "PERFORMANCE" is symmetric, "MIXED" lets activations have a zero of their own.
+        preset: of NNCF: "PERFORMANCE" is symmetric, "MIXED" has asymmetric activations.
         kept: types of OpenVINO's operators that stay in higher precision.
     """
 
@@ -32,9 +32,9 @@ class Attempt:
 
 
 _DENSE = "MatMul"
-"""The layers inside squeeze-excite, and the head."""
+"""The layers inside squeeze-and-excitation, and the head."""
 _SCALED = "Multiply"
-"""What squeeze-excite scales."""
+"""The scaling by squeeze-and-excitation."""
 _DEPTHWISE = "GroupConvolution"
 
 ATTEMPTS = (
@@ -45,31 +45,33 @@ ATTEMPTS = (
     Attempt("MIXED", (_DENSE, _SCALED)),
     Attempt("MIXED", (_DENSE, _SCALED, _DEPTHWISE)),
 )
-"""From the fastest to the most exact, as measured with B0 and GhostNet; the first that serves is taken."""
+"""From the fastest to the most accurate, measured with B0 and GhostNet; the first good enough is used."""
 
 
 def quantized(converted: Any, batch: int, source: Source, change: Callable[[Any], float]) -> Any:
-    """A copy of a converted model that computes in int8 wherever that costs no more top-1 than allowed.
+    """Return an int8 copy of a converted model whose loss of top-1 accuracy is within the limit.
 
-    Everything is quantized first, with scales fitted to photographs. While that loses too much, more and more
-    kinds of layers stay in higher precision; where all attempts do, it is the one that loses least.
+    The first attempt quantizes all layers, with scales fitted to the calibration images. As long as the loss
+    is too large, further attempts keep more types of layers in higher precision. If all attempts lose too
+    much, the one with the smallest loss is returned.
 
     Args:
-        converted: openvino.Model of one input.
-        batch: images that it takes at once.
-        source: with its calibration.
-        change: what a quantized model changes in top-1, in points, as it will run.
+        converted: openvino.Model with one input.
+        batch: its batch size.
+        source: the model with its calibration.
+        change: returns the change in top-1 of a quantized model, in percentage points.
 
     Raises:
         MissingExtraError: nncf is not installed.
     """
     nncf = require_nncf()
     assert source.calibration is not None
-    fitted = [images.numpy() for images in source.photos.batches(source.photos.fitted, batch)]
+    images = source.calibration_images
+    fitted = [part.numpy() for part in images.batches(images.fitted, batch)]
     found: list[tuple[float, Any]] = []
     for attempt in ATTEMPTS:
         with quietly(), _kept_signal_stack(), contextlib.redirect_stdout(io.StringIO()):
-            made = nncf.quantize(
+            candidate = nncf.quantize(
                 converted,
                 nncf.Dataset(fitted),
                 subset_size=len(fitted),
@@ -77,26 +79,26 @@ def quantized(converted: Any, batch: int, source: Source, change: Callable[[Any]
                 target_device=nncf.TargetDevice.CPU,
                 ignored_scope=nncf.IgnoredScope(types=list(attempt.kept), validate=False),
             )
-        found.append((change(made), made))
+        found.append((change(candidate), candidate))
         if found[-1][0] >= -source.calibration.max_loss_percent:
             break
     return max(found, key=lambda pair: pair[0])[1]
 
 
 @torch.inference_mode()
-def top1_change(engine: Engine, source: Source) -> float:
-    """Points of top-1 by which an engine is better than the model on the judged photographs."""
-    batches = source.photos.batches(source.photos.judged, source.batch)
-    answers = torch.cat([engine(images).argmax(1) for images in batches])[: len(source.targets)]
-    return _percent(answers == source.targets) - _percent(source.first_classes == source.targets)
+def top1_change(engine: InferenceFunction, source: Source) -> float:
+    """Return the top-1 of an engine minus the model's on the verification images, in percentage points."""
+    batches = source.calibration_images.batches(source.calibration_images.verification, source.batch)
+    predicted = torch.cat([engine(images).argmax(1) for images in batches])[: len(source.targets)]
+    return _percent(predicted == source.targets) - _percent(source.top_classes == source.targets)
 
 
-def _percent(right: Tensor) -> float:
-    return 100 * float(right.float().mean())
+def _percent(correct: Tensor) -> float:
+    return 100 * float(correct.float().mean())
 
 
 def require_nncf() -> Any:
-    """NNCF, told not to send notes to its makers.
+    """Import NNCF with its telemetry disabled.
 
     Raises:
         MissingExtraError: it is not installed.
@@ -118,7 +120,7 @@ class _SignalStack(ctypes.Structure):
 
 @contextlib.contextmanager
 def _kept_signal_stack() -> Iterator[None]:
-    """Puts the thread's stack for signal handlers back; NNCF makes OpenVINO cores, see `openvino_core`."""
+    """Restore the thread's signal stack; NNCF creates OpenVINO cores, see `openvino_core`."""
     if sys.platform != "linux":
         yield
         return

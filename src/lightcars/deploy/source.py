@@ -1,23 +1,27 @@
-"""A model and the size it is optimized for, with its forms for the engines, each made once when needed."""
+"""A model, the input size it is optimized for, and its converted forms, each created on first use."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import inspect
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
-from lightcars.deploy.calibration import Calibration, Photos, load_photos
+from lightcars.deploy.calibration import Calibration
+from lightcars.deploy.calibration_images import CalibrationImages, load_calibration_images
+from lightcars.deploy.classifier import ClassifierInfo, describe
+from lightcars.deploy.execution import use_threads, without_autocast
+from lightcars.deploy.folding import folded
 from lightcars.deploy.fuse import fuse
-from lightcars.errors import ConfigError
+from lightcars.errors import OptimizationError
 from lightcars.models.image_model import ImageModel
-from lightcars.models.validation import require_int
 
 if TYPE_CHECKING:
     import openvino
@@ -26,63 +30,86 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What all engines are made from.
+    """The model from which all engines are made.
 
     Attributes:
-        model: stays as it is, in whichever mode and precision.
-        batch: images at once.
-        resolution: pixels of the square images.
-        threads: of the processor that an engine may use.
-        calibration: for int8; None where that is not wanted.
+        model: an image classifier, in training or evaluation mode and any precision; it is not changed.
+        batch: batch size.
+        resolution: pixels of the square input.
+        threads: CPU threads that an engine may use.
+        calibration: for int8; None without it.
+        untrained: whether the weights are as initialized, which makes some models ill-conditioned.
     """
 
-    model: ImageModel
+    model: nn.Module
     batch: int
     resolution: int
     threads: int
     calibration: Calibration | None = None
+    untrained: bool = False
+
+    @cached_property
+    def info(self) -> ClassifierInfo:
+        """Input channels, classes and preprocessing of the model."""
+        return describe(self.model)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H, W) of the images."""
-        return self.batch, self.model.config.img_channels, self.resolution, self.resolution
+        """(N, C, H, W) of the input."""
+        return self.batch, self.info.channels, self.resolution, self.resolution
 
     @cached_property
     def device(self) -> torch.device:
-        """Where the model is, and the images and logits are to be."""
-        return next(self.model.parameters()).device
+        """Device of the model, its input and its logits."""
+        tensors = (*self.model.parameters(), *self.model.buffers())
+        return tensors[0].device if tensors else torch.device("cpu")
 
     @cached_property
-    def eager(self) -> ImageModel:
-        """The model in evaluation mode and float32: what every engine is compared with."""
-        parts = self.model.state_dict().values()
+    def eager(self) -> nn.Module:
+        """The model in evaluation mode and float32: the reference of every engine."""
+        parts = (*self.model.parameters(), *self.model.buffers())
         plain = all(part.dtype == torch.float32 for part in parts if part.is_floating_point())
         if plain and not any(module.training for module in self.model.modules()):
             return self.model
-        return copy.deepcopy(self.model).eval().float()
+        return self._copy(self.model).eval().float()
 
-    def fused(self, dtype: torch.dtype = torch.float32) -> ImageModel:
-        """A fused copy."""
-        fused = fuse(self.eager)
-        return fused if dtype == torch.float32 else copy.deepcopy(fused).to(dtype)
+    def in_precision(self, dtype: torch.dtype) -> nn.Module:
+        """Return the eager model in a precision."""
+        return self.eager if dtype == torch.float32 else self._copy(self.eager).to(dtype)
+
+    def channels_last(self, dtype: torch.dtype) -> nn.Module:
+        """Return a copy of the eager model in a precision, with channels_last weights."""
+        return self._copy(self.eager).to(dtype).to(memory_format=torch.channels_last)
+
+    def fused(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        """Return a fused copy; of other libraries' models one with batch norms folded."""
+        fused = fuse(self.eager) if isinstance(self.eager, ImageModel) else folded(self.eager)
+        return fused if dtype == torch.float32 else self._copy(fused).to(dtype)
+
+    def _copy(self, model: nn.Module) -> nn.Module:
+        try:
+            return copy.deepcopy(model)
+        except Exception as error:
+            raise OptimizationError(f"{self.info.name} cannot be copied (copy.deepcopy): {error}") from error
 
     @cached_property
     def program(self) -> ExportedProgram:
-        """For the converters. Of the fused model, which is exported and converted in half the time."""
+        """The exported program, of the fused model: it exports and converts in half the time."""
         from lightcars.deploy.graphs import to_program
 
-        return to_program(self.fused(), batch=self.batch, resolution=self.resolution)
+        channels = self.info.channels
+        return to_program(self.fused(), batch=self.batch, resolution=self.resolution, channels=channels)
 
     @cached_property
     def onnx(self) -> bytes:
-        """In ONNX."""
+        """The model in ONNX."""
         from lightcars.deploy.graphs import program_to_onnx
 
         content: bytes = program_to_onnx(self.program).SerializeToString()
         return content
 
     def openvino_model(self, batch: int) -> openvino.Model:
-        """In OpenVINO's form, for so many images at once."""
+        """Return the model in OpenVINO's form, for a batch size."""
         from lightcars.deploy.graphs import program_to_openvino
 
         if batch not in self._openvino_models:
@@ -94,71 +121,62 @@ class Source:
         return {}
 
     @cached_property
-    def photos(self) -> Photos:
-        """What int8 is fitted to and judged by."""
+    def calibration_images(self) -> CalibrationImages:
+        """The images on which int8 is calibrated and verified."""
         assert self.calibration is not None
-        return load_photos(self.model, self.calibration, self.resolution)
+        return load_calibration_images(self.info, self.calibration, self.resolution)
 
     @cached_property
-    def targets(self) -> torch.Tensor:
-        """(N,) the classes that count as right on the judged photographs."""
-        return self.first_classes if self.photos.labels is None else self.photos.labels
+    def targets(self) -> Tensor:
+        """(N,) classes that count as correct on the verification images."""
+        labels = self.calibration_images.labels
+        return self.top_classes if labels is None else labels
 
     @cached_property
-    def first_classes(self) -> torch.Tensor:
-        """(N,) what the model itself says of them."""
-        fused = self.fused()
-        with torch.inference_mode(), own_precision(self.device), use_threads(self.threads):
-            answers = [fused(images).argmax(1) for images in self.photos.batches(self.photos.judged, 16)]
-        return torch.cat(answers)[: len(self.photos.judged)]
+    def top_classes(self) -> Tensor:
+        """(N,) classes that the model itself predicts for the verification images."""
+        fused, images = self.fused(), self.calibration_images
+        with torch.inference_mode(), without_autocast(self.device), use_threads(self.threads):
+            predicted = [fused(part).argmax(1) for part in images.batches(images.verification, 16)]
+        return torch.cat(predicted)[: len(images.verification)]
 
     def digest(self) -> str:
-        """Of the layers and of every weight: other models have another one."""
-        digest = hashlib.sha256(f"{self.model.config}\n{self.model}".encode())
-        for name, tensor in self.model.state_dict().items():
+        """Return a digest of the layers, their code and every weight."""
+        digest = hashlib.sha256(f"{getattr(self.model, 'config', None)}\n{self.model}".encode())
+        if not isinstance(self.model, ImageModel):
+            for name, module in self.model.named_modules():
+                digest.update(f"{name} {_settings(module)}".encode())
+            kinds = {kind for module in self.model.modules() for kind in type(module).__mro__}
+            for code in sorted(map(_code, kinds)):
+                digest.update(code.encode())
+        for name, tensor in (*self.model.state_dict().items(), *self.model.named_buffers()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(_bytes(tensor))
         return digest.hexdigest()
 
 
-def _bytes(tensor: torch.Tensor) -> Any:
+def _settings(module: nn.Module) -> dict[str, str]:
+    """Return a module's plain attributes and functions, on which its `forward` may depend."""
+    return {
+        name: getattr(value, "__qualname__", None) or repr(value)
+        for name, value in sorted(vars(module).items())
+        if name != "training" and _is_setting(value)
+    }
+
+
+def _is_setting(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return all(map(_is_setting, value))
+    return value is None or isinstance(value, bool | int | float | str | FunctionType | BuiltinFunctionType)
+
+
+def _code(kind: type) -> str:
+    """Return the source code of a class outside of PyTorch; else its name, as where there is no code."""
+    if not kind.__module__.startswith(("torch.", "builtins")):
+        with suppress(OSError, TypeError):
+            return inspect.getsource(kind)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _bytes(tensor: Tensor) -> Any:
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-
-
-def own_resolution(model: ImageModel) -> int:
-    """Pixels that the model is run with where nothing else is asked for: its weights', or its config's."""
-    return model.config.resolution if model.preprocessing is None else model.preprocessing.resolution
-
-
-def checked_threads(threads: int | None) -> int:
-    """How many threads to use: PyTorch's number where none is given; no more than there are cores.
-
-    Raises:
-        ConfigError: a number that cannot be.
-    """
-    if threads is None:
-        return torch.get_num_threads()
-    require_int("threads", threads, at_least=1)
-    most = max(os.cpu_count() or 1, torch.get_num_threads())
-    if threads > most:
-        raise ConfigError(f"threads must be at most {most}, the cores of this machine, not {threads}.")
-    return threads
-
-
-def own_precision(device: torch.device) -> torch.autocast:
-    """PyTorch computes in the precision of the weights, whatever `torch.autocast` is around it."""
-    return torch.autocast(device.type, enabled=False)
-
-
-@contextmanager
-def use_threads(number: int) -> Iterator[None]:
-    """PyTorch's own work with that many threads, and then with as many as before."""
-    before = torch.get_num_threads()
-    if before == number:
-        yield
-        return
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,41 +1,86 @@
-"""Whether an engine answers as the model does."""
+"""Verify that an engine's outputs match the model's."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lightcars.deploy.engines import Engine
-from lightcars.deploy.measuring import Check
+from lightcars.deploy.packages import InferenceFunction
 from lightcars.deploy.quantize import top1_change
-from lightcars.deploy.runners import Precision
+from lightcars.deploy.reference import EagerError, Reference
+from lightcars.deploy.runners import EnginePrecision
 from lightcars.deploy.source import Source
 
+TOLERANCES: Mapping[EnginePrecision, float] = {"fp32": 1e-4, "bf16": 2e-2}
+"""Largest allowed difference from eager logits, as a fraction of the largest logit."""
+UNTRAINED_FACTORS: Mapping[EnginePrecision, float] = {"fp32": 10.0, "bf16": 2.0}
+"""An engine of an untrained model may differ by this multiple of eager PyTorch's own error. In fp32 engines
+use algorithms of their own, in bf16 the rounding of every layer prevails."""
+UNTRAINED_LIMIT = 0.9
+"""Never more than that: logits that are all 0 differ by 1."""
+TIE = 2**-8
+"""Fraction of the largest logit, the precision of bfloat16: classes nearer than that count as equal."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What was found.
+    """Result of comparing an engine with the model.
 
     Attributes:
-        difference: of its logits from the model's at most, as a part of the largest logit.
-        top1_change_percent: of int8: points of top-1 more than the model's on the judged photographs.
-        problem: why its answers cannot be taken for the model's; None if they can.
+        difference: largest difference of its logits, as a fraction of the largest logit.
+        eager_error: the same of eager PyTorch in that precision; None for int8.
+        limit: what `difference` may be; None for int8.
+        top1_change_percent: for int8: its top-1 minus the model's on the verification images.
+        problem: why its outputs do not match; None if they do.
     """
 
     difference: float
-    top1_change_percent: float | None
-    problem: str | None
+    eager_error: EagerError | None = None
+    limit: float | None = None
+    top1_change_percent: float | None = None
+    problem: str | None = None
 
 
-def judge(engine: Engine, precision: Precision, source: Source, check: Check) -> Verification:
-    """Compares: int8 by top-1 on photographs, other precisions by their logits for made images."""
-    difference = check.difference(engine)
-    if precision != "int8":
-        return Verification(difference, None, check.problem(engine, precision, difference))
+def verify(
+    engine: InferenceFunction, precision: EnginePrecision, source: Source, reference: Reference
+) -> Verification:
+    """Compare an engine with the model: int8 by top-1 on images, other precisions by their logits.
+
+    The limits of a trained model are `TOLERANCES`, and the predicted classes have to be the same. An
+    untrained one may be ill-conditioned, so that rounding changes its logits by any amount: its engines may
+    differ by a multiple of the error that eager PyTorch itself makes.
+    """
+    difference = reference.difference(engine)
+    if precision == "int8":
+        return _verify_int8(engine, source, difference)
+    error = reference.eager_error(precision)
+    limit = limit_of(precision, error if source.untrained else None)
+    problem = None
+    if not difference <= limit:  # also if it is NaN
+        problem = f"outputs differ by {difference:.1e} of the largest logit, the limit is {limit:.0e}"
+    elif not source.untrained and not reference.same_classes(engine, TIE):
+        problem = "it predicts another class"
+    return Verification(difference=difference, eager_error=error, limit=limit, problem=problem)
+
+
+def limit_of(precision: EnginePrecision, error: EagerError | None) -> float:
+    """Return the allowed difference in a precision.
+
+    Args:
+        precision: fp32 or bf16.
+        error: of eager PyTorch itself, for an untrained model; None for a trained one.
+    """
+    usual = TOLERANCES[precision]
+    if error is None:
+        return usual
+    return max(usual, min(UNTRAINED_LIMIT, UNTRAINED_FACTORS[precision] * error.largest))
+
+
+def _verify_int8(engine: InferenceFunction, source: Source, difference: float) -> Verification:
     assert source.calibration is not None
     change, allowed = top1_change(engine, source), source.calibration.max_loss_percent
-    if change >= -allowed:
-        return Verification(difference, change, None)
-    lost = (
-        f"it loses {-change:.2g} points of top-1 on {len(source.targets)} photographs, allowed is {allowed:g}"
-    )
-    return Verification(difference, change, lost)
+    problem = None
+    if change < -allowed:
+        count = len(source.targets)
+        problem = f"it loses {-change:.2g} points of top-1 on {count} images, the limit is {allowed:g}"
+    return Verification(difference=difference, top1_change_percent=change, problem=problem)

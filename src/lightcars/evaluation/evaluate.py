@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lightcars.data.class_names import normalized
 from lightcars.data.dataset import ImageDataset, decode
 from lightcars.data.layouts import DatasetRecords, find_data, with_validation
 from lightcars.data.pixels import normalize
@@ -115,7 +116,7 @@ def data_for(trained: TrainedModel, run: Path, root: str | Path, split: str) -> 
         DataError: their classes are not those of the model.
     """
     records = _as_split(run, root, split)
-    if records.classes != trained.classes:
+    if tuple(map(normalized, records.classes)) != tuple(map(normalized, trained.classes)):
         raise DataError(
             f"{root} has other classes ({len(records.classes)}, first {records.classes[0]}) than the model"
             f" ({len(trained.classes)}, first {trained.classes[0]})."
@@ -127,7 +128,7 @@ def _as_split(run: Path, root: str | Path, split: str) -> DatasetRecords:
     records = find_data(root)
     if "val" in records.splits or split == "test" or not RunFolder(run).description.is_file():
         return records
-    seed = RunFolder(run).read()["data"]["validation_seed"]
+    seed = RunFolder(run).read().data.validation_seed
     return records if seed is None else with_validation(records, seed)
 
 
@@ -135,8 +136,7 @@ def validation_region(run: Path) -> Region:
     """Return the region of the images that the run validated on."""
     if not RunFolder(run).description.is_file():
         return "whole"
-    region: Region = RunFolder(run).read()["recipe"].get("val_region", "whole")
-    return region
+    return RunFolder(run).read().recipe.val_region
 
 
 @torch.inference_mode()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from lightcars.data.dataset import DecodedImages, ImageDataset, decode
 from lightcars.errors import RunError
+from lightcars.evaluation.cells import from_cell, to_cell
 from lightcars.evaluation.evaluate import data_for, logits_of, validation_region
 from lightcars.files import write_text
 from lightcars.runs.folder import RunFolder, selecting_split
@@ -122,9 +123,9 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     number = predictions.guesses.shape[1]
     notes = [predictions.note] if predictions.note else []
     writer.writerow(_head(number) + [NOTE] * len(notes))
-    names = predictions.classes
+    names = [to_cell(name) for name in predictions.classes]
     for position, path_below in enumerate(predictions.paths):
-        row = [path_below, names[predictions.labels[position]]]
+        row = [to_cell(path_below), names[predictions.labels[position]]]
         for rank in range(number):
             row.append(names[predictions.guesses[position, rank]])
             row.append(f"{predictions.probabilities[position, rank]:.6g}")
@@ -162,7 +163,7 @@ def read_predictions(run: RunFolder, classes: tuple[str, ...]) -> Predictions | 
     index = {name: label for label, name in enumerate(classes)}
     for line, row in enumerate(rows, start=2):
         try:
-            _, label, *pairs = row
+            _, label, *pairs = map(from_cell, row)
             labels.append(index[label])
             guesses.append([index[name] for name in pairs[::2]])
             probabilities.append([_probability(text) for text in pairs[1::2]])
@@ -173,7 +174,7 @@ def read_predictions(run: RunFolder, classes: tuple[str, ...]) -> Predictions | 
             raise RunError(f"{path}, row {line}: {reason}; remove it and use --data.") from error
     return Predictions(
         classes=classes,
-        paths=tuple(row[0] for row in rows),
+        paths=tuple(from_cell(row[0]) for row in rows),
         labels=np.array(labels, dtype=np.int64),
         guesses=np.array(guesses, dtype=np.int64),
         probabilities=np.array(probabilities, dtype=np.float64),

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
+from lightcars.data.class_names import class_key
 from lightcars.data.dataset import decode
 from lightcars.data.layouts.folders import images, subfolders
 from lightcars.data.records import Sample
-from lightcars.data.stanford_cars import class_key
 from lightcars.errors import CheckpointError, DataError
 from lightcars.evaluation.predictions import predict_images
 from lightcars.runs.trained import TrainedModel
@@ -29,7 +29,7 @@ class WeightsCheck:
     Attributes:
         tag: of the weights.
         model: the registered model that they fit.
-        pinned_by: what was verified when they were loaded: "sha256 ...", "commit ...", "shipped" or "unpinned".
+        pinned_by: "sha256 ...", "commit ..." (both verified when they were loaded), "shipped" or "unpinned".
         num_images: images that were classified; 0 without data.
         broken: a message for each image that could not be read.
         num_right: images whose class is the most likely one.

@@ -1,7 +1,7 @@
-"""Building blocks. They need torch and know nothing of models, data or files."""
+"""Building blocks of models; they depend on torch only."""
 
 from lightcars.layers.block_sequence import BlockSequence
-from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle, SameConv2d
+from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
 from lightcars.layers.ghost import GhostBottleneck, GhostModule
 from lightcars.layers.initialization import initialize
@@ -21,7 +21,6 @@ __all__ = [
     "GlobalAveragePool",
     "MBConv",
     "Residual",
-    "SameConv2d",
     "SqueezeExcite",
     "initialize",
 ]

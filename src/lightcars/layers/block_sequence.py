@@ -1,4 +1,4 @@
-"""Blocks in a row, of which some maps can be handed out and whose activations can be recomputed."""
+"""A sequence of blocks with gradient checkpointing, which can return intermediate maps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 class _StatisticsKept(AbstractContextManager[None]):
-    """While a block runs for the second time, its batch norms leave their running statistics alone."""
+    """Keep the running statistics of a block's batch norms while it is recomputed."""
 
     def __init__(self, block: nn.Module) -> None:
         self._block = block
@@ -39,9 +39,9 @@ def _contexts(block: nn.Module) -> tuple[AbstractContextManager[None], AbstractC
 
 @final
 class BlockSequence(nn.Sequential):
-    """`nn.Sequential` whose parameters keep the same names, with two things more.
+    """`nn.Sequential`, with the same parameter names, gradient checkpointing and `collect`.
 
-    `recompute = True` keeps only each block's input for the backward pass and runs the block again
+    `recompute = True` stores only the input of each block for the backward pass and runs the block again
     (gradient checkpointing): less memory, about a third more time. `collect` returns chosen maps.
     """
 
@@ -65,7 +65,7 @@ class BlockSequence(nn.Sequential):
         return x
 
     def collect(self, x: Tensor, positions: Iterable[int]) -> list[Tensor]:
-        """The outputs of the blocks at `positions` (in ascending order), each (N, C, h, w)."""
+        """Return the outputs of the blocks at `positions`, in ascending order, each (N, C, h, w)."""
         wanted = set(positions)
         maps = []
         for position, block in enumerate(self):

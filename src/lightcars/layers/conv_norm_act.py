@@ -1,4 +1,4 @@
-"""Convolution, batch normalization, activation: the unit that every model here is made of."""
+"""Convolution, batch normalization, activation: the basic unit of every model."""
 
 from __future__ import annotations
 
@@ -9,34 +9,38 @@ from typing import Literal, final
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightcars.layers.initialization import Conv2d
+from lightcars.layers.depthwise import convolve
+from lightcars.layers.eager import activate, is_hooked
+from lightcars.layers.initialization import InitialWeights, conv2d, fan_out
 
 Padding = Literal["symmetric", "same"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvStyle:
-    """What all convolutions of one model have in common.
+    """Settings that all convolutions of a model share.
 
     Attributes:
         activation: makes the activation module; `nn.Identity` for none.
+        initial: samples the initial weights of a convolution.
         padding: "symmetric" pads kernel_size // 2 on every side, as PyTorch models do; "same" pads as
-            TensorFlow does, from the size of the input at hand and with the odd pixel at the end.
+            TensorFlow does, from the actual size of the input, with the odd pixel at the end.
         eps, momentum: of the batch normalization, in PyTorch's sense (momentum is the new value's share).
     """
 
     activation: Callable[[], nn.Module] = nn.ReLU
+    initial: InitialWeights = fan_out
     padding: Padding = "symmetric"
     eps: float = 1e-5
     momentum: float = 0.1
 
     def linear(self) -> ConvStyle:
-        """The same style without an activation."""
+        """Return the same style without an activation."""
         return replace(self, activation=nn.Identity)
 
 
 def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
-    """Pixels before and after an axis of `size` pixels that TensorFlow's SAME adds to it.
+    """Return how many pixels TensorFlow's SAME padding adds before and after an axis of `size` pixels.
 
     Correct for symbolic sizes too (torch.export), as long as kernel_size >= stride. Nothing negative is
     divided: ONNX and OpenVINO round towards zero where Python rounds down.
@@ -47,28 +51,11 @@ def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-@final
-class SameConv2d(Conv2d):
-    """Convolution with TensorFlow's SAME padding, computed from each input's real size.
-
-    (N, C, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        top, bottom = same_padding(input.shape[-2], self.kernel_size[0], self.stride[0])
-        left, right = same_padding(input.shape[-1], self.kernel_size[1], self.stride[1])
-        return super().forward(F.pad(input, (left, right, top, bottom)))
-
-
-def _convolution(
-    in_channels: int, out_channels: int, *, kernel_size: int, stride: int, groups: int, padding: Padding
-) -> nn.Conv2d:
-    # At stride 1 with an odd kernel both paddings are the same, so only strided ones need the pad.
-    if padding == "same" and (stride > 1 or kernel_size % 2 == 0):
-        return SameConv2d(in_channels, out_channels, kernel_size, stride, groups=groups, bias=False)
-    return Conv2d(
-        in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, groups=groups, bias=False
-    )
+def pad_same(x: Tensor, kernel_size: int, stride: int) -> Tensor:
+    """Pad a map with zeros as TensorFlow's SAME does, from its actual size. (N, C, H, W) -> (N, C, h, w)."""
+    top, bottom = same_padding(x.shape[-2], kernel_size, stride)
+    left, right = same_padding(x.shape[-1], kernel_size, stride)
+    return F.pad(x, (left, right, top, bottom))
 
 
 @final
@@ -82,7 +69,10 @@ class ConvNormAct(nn.Module):
         kernel_size: side of the square kernel.
         stride: of the convolution.
         groups: `in_channels` for a depthwise convolution.
-        style: activation, padding and normalization.
+        style: activation, padding, normalization and initial weights.
+
+    Attributes:
+        pads_same: whether the input gets TensorFlow's SAME padding before `conv`, which then has none.
     """
 
     def __init__(
@@ -96,17 +86,26 @@ class ConvNormAct(nn.Module):
         style: ConvStyle = ConvStyle(),
     ) -> None:
         super().__init__()
-        self.conv = _convolution(
+        # At stride 1 with an odd kernel both paddings are the same.
+        self.pads_same = style.padding == "same" and (stride > 1 or kernel_size % 2 == 0)
+        self.conv = conv2d(
             in_channels,
             out_channels,
-            kernel_size=kernel_size,
+            kernel_size,
             stride=stride,
+            padding=0 if self.pads_same else kernel_size // 2,
             groups=groups,
-            padding=style.padding,
+            bias=False,
+            initial=style.initial,
         )
         self.norm = nn.BatchNorm2d(out_channels, eps=style.eps, momentum=style.momentum)
         self.act = style.activation()
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.act(self.norm(self.conv(x)))
-        return y
+        if self.pads_same:
+            x = pad_same(x, self.conv.kernel_size[0], self.conv.stride[0])
+        return activate(self.act, self.norm(convolve(self.conv, x)), made_by=self.norm)
+
+    def owns_output(self) -> bool:
+        """Return whether nothing else holds the map that a call returned: no hook, and no other module."""
+        return type(self.norm) is nn.BatchNorm2d and not is_hooked(self, self.norm, self.act)

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
+from lightcars.layers.eager import is_hooked, may_overwrite
 from lightcars.layers.gradients import join_channels
 
 
 @final
 class GhostModule(nn.Module):
-    """A convolution makes the base maps, a depthwise one their "ghosts"; both are concatenated.
+    """A convolution computes base maps, a depthwise one their "ghosts"; both are concatenated.
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)) for odd kernels.
 
@@ -64,7 +65,7 @@ class GhostBottleneck(nn.Module):
     Args:
         in_channels, hidden_channels, out_channels: before, inside and after the block.
         kernel_size: of the depthwise convolutions, in the branch and in the shortcut.
-        stride: 1 leaves the depthwise convolution of the branch out.
+        stride: with 1, the branch has no depthwise convolution.
         squeeze_excite: makes the squeeze for the hidden channels; None for none.
         drop_path: probability of dropping the branch for a sample while training.
         style: activation, padding and normalization.
@@ -108,5 +109,12 @@ class GhostBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.drop_path(self.project(self.squeeze_excite(self.depthwise(self.expand(x)))))
-        y += self.shortcut(x)
-        return y
+        shortcut: Tensor = self.shortcut(x)
+        return y.add_(shortcut) if self._may_overwrite(y) else y + shortcut
+
+    def _may_overwrite(self, y: Tensor) -> bool:
+        return (
+            may_overwrite(y)
+            and type(self.project) is GhostModule  # which returns a new map
+            and not is_hooked(self.project, self.drop_path)
+        )

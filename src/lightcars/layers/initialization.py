@@ -1,74 +1,122 @@
-"""Initial weights: drawn once when a layer is made, and not at all on the meta device.
+"""Initial weights, sampled once when a layer is built; layers on the meta device stay empty.
 
-Convolutions have variance 2 / fan_out, where `fan_out` counts the output channels of one group, as in
-EfficientNet's TensorFlow code; drawn uniformly, which is quicker than normally. Biases are zero, batch norms
-the identity. Linear layers start as PyTorch's own, uniform in +-1/sqrt(in features): TensorFlow's
-+-1/sqrt(out features) is fine for 1000 classes, but gives a loss of 18 at the start for eight.
+The layers are torch's own classes, not subclasses: what a model's tree holds is what quantizers, counters and
+pruning look for. Biases are zero and batch norms the identity. Linear layers start as PyTorch's own, uniform
+in +-1/sqrt(in features): TensorFlow's +-1/sqrt(out features) is fine for 1000 classes, but gives an initial
+loss of 18 for eight.
 """
 
 from __future__ import annotations
 
 import math
-from typing import final
+from collections.abc import Callable
+from typing import TypeAlias
 
-from torch import Tensor, nn
+from torch import nn
 
-from lightcars.layers.depthwise import depthwise_conv2d, has_slow_gradients
-
-
-class Conv2d(nn.Conv2d):
-    """`nn.Conv2d` with this library's initial weights, and fast gradients where it is depthwise."""
-
-    def reset_parameters(self) -> None:
-        """Draws new weights."""
-        fill_convolution(self, per_group=True)
-
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self.groups > 1 and has_slow_gradients(self, input):
-            return depthwise_conv2d(input, weight, self.stride[0], int(self.padding[0]))
-        y: Tensor = super()._conv_forward(input, weight, bias)
-        return y
+InitialWeights: TypeAlias = Callable[[nn.Conv2d], None]
+"""Fills the weight of a convolution, in place."""
 
 
-@final
-class Linear(nn.Linear):
-    """`nn.Linear` that draws nothing on the meta device."""
+def fan_out(conv: nn.Conv2d) -> None:
+    """Sample weights of variance 2 / fan-out, counting the output channels of one group.
 
-    def reset_parameters(self) -> None:
-        """Draws new weights."""
-        if not self.weight.is_meta:
-            super().reset_parameters()
+    As in EfficientNet's TensorFlow code, but uniform, which is faster than normal.
+    """
+    _uniform(conv, variance=2.0 / (conv.out_channels // conv.groups * math.prod(conv.kernel_size)))
 
 
-def fill_convolution(convolution: nn.Conv2d, *, per_group: bool) -> None:
-    """New weights for one convolution.
+def fan_in(conv: nn.Conv2d) -> None:
+    """Sample weights of variance 1 / fan-in, which keeps the variance of the map (LeCun's rule), uniform."""
+    _uniform(conv, variance=1.0 / (conv.in_channels // conv.groups * math.prod(conv.kernel_size)))
+
+
+def kaiming_fan_out(conv: nn.Conv2d) -> None:
+    """Sample as `nn.init.kaiming_normal_(mode="fan_out")` does: all groups' output channels count, normal."""
+    deviation = math.sqrt(2.0 / (conv.out_channels * math.prod(conv.kernel_size)))
+    nn.init.normal_(conv.weight, 0.0, deviation)
+
+
+def _uniform(conv: nn.Conv2d, *, variance: float) -> None:
+    bound = math.sqrt(3 * variance)
+    nn.init.uniform_(conv.weight, -bound, bound)
+
+
+def conv2d(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 1,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
+    bias: bool = True,
+    initial: InitialWeights = fan_out,
+) -> nn.Conv2d:
+    """Return an `nn.Conv2d` with initial weights of this library.
 
     Args:
-        convolution: changed in place.
-        per_group: False counts the output channels of all groups, as `nn.init.kaiming_normal_` and the
-            GhostNet thesis do, and draws normally, as they do.
+        in_channels, out_channels, kernel_size, stride, padding, groups, bias: as for `nn.Conv2d`.
+        initial: how the weight is sampled.
     """
-    if convolution.weight.is_meta:
+    conv: nn.Conv2d = _EmptyConv2d(
+        in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias
+    )
+    conv.__class__ = nn.Conv2d
+    fill_convolution(conv, initial)
+    return conv
+
+
+def linear(in_features: int, out_features: int, *, bias: bool = True) -> nn.Linear:
+    """Return an `nn.Linear` with PyTorch's initial weights; on the meta device nothing is sampled."""
+    layer: nn.Linear = _EmptyLinear(in_features, out_features, bias=bias)
+    layer.__class__ = nn.Linear
+    _fill_linear(layer)
+    return layer
+
+
+class _EmptyConv2d(nn.Conv2d):
+    """Leaves out torch's own initial weights while `conv2d` builds a layer; never part of a model."""
+
+    def reset_parameters(self) -> None:
+        """Leave the weights uninitialized."""
+
+
+class _EmptyLinear(nn.Linear):
+    """The same for `linear`."""
+
+    def reset_parameters(self) -> None:
+        """Leave the weights uninitialized."""
+
+
+def fill_convolution(conv: nn.Conv2d, initial: InitialWeights) -> None:
+    """Reinitialize one convolution in place, unless it is on the meta device.
+
+    There, sampling would do nothing but import a thousand modules.
+    """
+    if conv.weight.is_meta:
         return
-    fan_out = convolution.out_channels * math.prod(convolution.kernel_size)
-    if per_group:
-        bound = math.sqrt(3 * 2.0 / (fan_out // convolution.groups))
-        nn.init.uniform_(convolution.weight, -bound, bound)
-    else:
-        nn.init.normal_(convolution.weight, 0.0, math.sqrt(2.0 / fan_out))
-    if convolution.bias is not None:
-        nn.init.zeros_(convolution.bias)
+    initial(conv)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
 
 
-def initialize(model: nn.Module, *, per_group: bool = True) -> None:
-    """Fills every parameter and buffer of convolutions, batch norms and linear layers anew, in place.
+def _fill_linear(layer: nn.Linear) -> None:
+    if not layer.weight.is_meta:
+        layer.reset_parameters()
+
+
+def initialize(module: nn.Module, *, initial: InitialWeights = fan_out) -> None:
+    """Reinitialize every convolution, batch norm and linear layer of a module, in place.
 
     Args:
-        model: changed in place.
-        per_group: as for `fill_convolution`.
+        module: changed in place.
+        initial: how the weights of convolutions are sampled.
     """
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            fill_convolution(module, per_group=per_group)
-        elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d | nn.Linear):
-            module.reset_parameters()
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            fill_convolution(layer, initial)
+        elif isinstance(layer, nn.Linear):
+            _fill_linear(layer)
+        elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
+            layer.reset_parameters()

@@ -7,11 +7,11 @@ from typing import final
 
 from torch import Tensor, nn
 
-from lightcars.layers.activation import SiLU
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
+from lightcars.layers.eager import is_hooked, may_overwrite
 
-SILU = ConvStyle(activation=SiLU)
+SILU = ConvStyle(activation=nn.SiLU)
 
 
 @final
@@ -19,11 +19,11 @@ class MBConv(nn.Module):
     """1x1 expansion, depthwise convolution, squeeze-and-excitation, linear 1x1 projection, residual.
 
     (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
-    The residual is there when the stride is 1 and the channels stay.
+    It has a residual connection if the stride is 1 and the number of channels stays.
 
     Args:
         in_channels, out_channels: channels before and after the block.
-        expand_ratio: hidden channels per input channel; 1 leaves the expansion out.
+        expand_ratio: hidden channels per input channel; 1 for no expansion.
         kernel_size: of the depthwise convolution.
         stride: of the depthwise convolution.
         squeeze_excite: makes the squeeze-and-excitation for the hidden channels; None for none.
@@ -66,6 +66,15 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.drop_path(self.project(self.squeeze_excite(self.depthwise(self.expand(x)))))
-        if self.residual:
-            y += x
-        return y
+        if not self.residual:
+            return y
+        return y.add_(x) if self._may_overwrite(y) else y + x
+
+    def _may_overwrite(self, y: Tensor) -> bool:
+        project = self.project
+        return (
+            may_overwrite(y)
+            and type(project) is ConvNormAct
+            and project.owns_output()
+            and not is_hooked(self.drop_path)
+        )

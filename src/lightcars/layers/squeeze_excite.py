@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation (Hu et al., arXiv 1709.01507, section 3), in the two forms found in the wild."""
+"""Squeeze-and-excitation (Hu et al., arXiv 1709.01507, section 3), in the two published forms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightcars.layers.gradients import spatial_mean
-from lightcars.layers.initialization import Conv2d, Linear
+from lightcars.layers.initialization import InitialWeights, conv2d, fan_out, linear
 
 
 @final
@@ -22,7 +22,7 @@ class ClampGate(nn.Module):
 
 @final
 class SqueezeExcite(nn.Module):
-    """Scales each channel by a gate computed from the means of all channels. (N, C, H, W) -> the same.
+    """Scale each channel by a gate computed from the means of all channels. (N, C, H, W) -> the same.
 
     Args:
         channels: C.
@@ -31,8 +31,8 @@ class SqueezeExcite(nn.Module):
         form: "conv" computes the gate by 1x1 convolutions, "linear" by linear layers. The arithmetic is
             the same; the shapes of the weights in a checkpoint are not.
         activation: makes the hidden activation.
-        gate: makes the function whose values scale the channels.
-        inplace: overwrite the input where no gradient needs it; for use inside blocks that own it.
+        gate: makes the module whose outputs scale the channels.
+        initial: samples the initial weights of the convolutions.
     """
 
     def __init__(
@@ -44,18 +44,18 @@ class SqueezeExcite(nn.Module):
         form: Literal["conv", "linear"] = "conv",
         activation: Callable[[], nn.Module] = nn.ReLU,
         gate: Callable[[], nn.Module] = nn.Sigmoid,
-        inplace: bool = False,
+        initial: InitialWeights = fan_out,
     ) -> None:
         super().__init__()
         reduced = max(1, channels // reduction) if reduced_channels is None else reduced_channels
         self.reduce: nn.Conv2d | nn.Linear
         self.expand: nn.Conv2d | nn.Linear
         if form == "conv":
-            self.reduce, self.expand = Conv2d(channels, reduced, 1), Conv2d(reduced, channels, 1)
+            self.reduce = conv2d(channels, reduced, initial=initial)
+            self.expand = conv2d(reduced, channels, initial=initial)
         else:
-            self.reduce, self.expand = Linear(channels, reduced), Linear(reduced, channels)
+            self.reduce, self.expand = linear(channels, reduced), linear(reduced, channels)
         self._keepdim = form == "conv"
-        self._inplace = inplace
         self.act = activation()
         self.gate = gate()
 
@@ -63,5 +63,4 @@ class SqueezeExcite(nn.Module):
         means = spatial_mean(x, keepdim=self._keepdim)
         scale: Tensor = self.gate(self.expand(self.act(self.reduce(means))))
         scale = scale if self._keepdim else scale[:, :, None, None]
-        overwrites = self._inplace and not (x.requires_grad or scale.requires_grad)
-        return x.mul_(scale) if overwrites else x * scale
+        return x * scale

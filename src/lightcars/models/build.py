@@ -1,4 +1,4 @@
-"""From a config to a module with fresh weights, on the device where it is wanted."""
+"""Build a model from its config, on a device."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from lightcars.models.families import family_of
 from lightcars.models.image_model import ImageModel
 
 
-def resolve_device(device: str | torch.device) -> torch.device:
-    """The device, checked to be there: a plain error now in place of a long one later."""
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """Return the device, checked to be available; None is torch's default device."""
+    if device is None:
+        return torch.get_default_device()
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -34,8 +36,13 @@ def build_skeleton(config: ModelConfig) -> ImageModel:
     return _build_on(torch.device("meta"), config)
 
 
-def build_model(config: ModelConfig, *, device: str | torch.device = "cpu") -> ImageModel:
-    """Build the model of `config` with fresh weights, in training mode."""
+def build_model(config: ModelConfig, *, device: str | torch.device | None = None) -> ImageModel:
+    """Build the model of `config` with fresh weights, in training mode.
+
+    Args:
+        config: of a model family.
+        device: of its tensors; None is torch's default device.
+    """
     return _build_on(resolve_device(device), config)
 
 

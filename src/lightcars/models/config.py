@@ -1,4 +1,4 @@
-"""What the configs of all families have in common. No torch."""
+"""The interface of every family's config. No torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NUMERICS = ("padding", "batch_norm_eps")
 
 
 class ModelConfig(Protocol):
-    """What the library reads of a config, a frozen dataclass, whatever its family."""
+    """Interface of a config, a frozen dataclass, of any family."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 

@@ -1,4 +1,4 @@
-"""The device on which a model works."""
+"""Device synchronization and transfers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def wait_for(device: torch.device) -> None:
-    """Until the device has done what it was given; a processor has."""
+    """Wait until the device has finished its work; a CPU has."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
 
 def sent(values: Tensor, device: torch.device) -> Tensor:
-    """The values on the device. CUDA copies them while the processor goes on; for others that is not safe."""
+    """Return the values on the device. CUDA copies asynchronously; elsewhere that is not safe."""
     return values.to(device, non_blocking=device.type == "cuda")

@@ -1,4 +1,4 @@
-"""Whether an image looks like those that a model was trained on."""
+"""Out-of-distribution detection: does an image look like the training data?"""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lightcars.errors import InputError
 
 NUM_DIRECTIONS = 64
 FAMILIAR_SHARE = 0.98
-"""Of the images that the limit is fitted to, so many count as familiar."""
+"""Share of the in-distribution images below the limit that is fitted to them."""
 LEAST_DEVIATION = 1e-4
-"""A feature that varies less over the training's images says nothing."""
+"""Features with a smaller standard deviation over the training images are ignored."""
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
 class Familiarity:
-    """Where the features of a model's known images lie: what is far from every class is something else.
+    """Distribution of a model's features: images far from every class are out-of-distribution.
 
     Features are the means of the maps that `ImageModel.features` returns, one after the other. Source: Lee et
     al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks",
@@ -29,7 +29,7 @@ class Familiarity:
         mean: (F,), of the features.
         directions: (F, K), their main directions, scaled so that the training's images vary by one in each.
         centers: (C, K), the mean image of each class in these directions.
-        limit: distances from the nearest centre above it are unfamiliar.
+        limit: images whose distance from the nearest center is above it are out-of-distribution.
     """
 
     mean: Tensor
@@ -38,11 +38,11 @@ class Familiarity:
     limit: float
 
     def distance(self, maps: Sequence[Tensor]) -> Tensor:
-        """What `features` returns, each (N, C, h, w) -> (N,): how far from the nearest class each is."""
+        """Return each image's distance from the nearest class, (N,), for what `features` returns."""
         return distance(pooled(maps), self.mean, self.directions, self.centers)
 
     def is_familiar(self, maps: Sequence[Tensor]) -> Tensor:
-        """What `features` returns -> (N,): whether each image looks like those of the training."""
+        """Return whether each image is in-distribution, (N,), for what `features` returns."""
         return self.distance(maps) <= self.limit
 
 
@@ -61,19 +61,21 @@ def distance(features: Tensor, mean: Tensor, directions: Tensor, centers: Tensor
 def fit_familiarity(
     trained: Tensor, labels: Tensor, others: Tensor, dtype: torch.dtype = torch.float16
 ) -> Familiarity:
-    """The directions and classes of images that were trained on, and how near 98 % of others come.
+    """Fit directions and class centers to training images, and the limit to 98 % of other images.
 
     Args:
         trained: (N, F) features of the training's images, without augmentation.
         labels: (N,), their classes.
-        others: (M, F) features of images of the same classes that were not trained on.
-        dtype: in which all is kept but the limit.
+        others: (M, F) features of images of the same classes outside the training data.
+        dtype: of everything but the limit.
 
     Raises:
         InputError: features that are not finite, too large for `dtype`, or the same for all images.
     """
     if not (trained.isfinite().all() and others.isfinite().all()):
-        raise InputError("what looks familiar cannot be fitted: the model's features are not finite.")
+        raise InputError(
+            "out-of-distribution detection cannot be fitted: the model's features are not finite."
+        )
     mean = trained.double().mean(0)
     values = trained.double() - mean
     deviations = values.std(0, correction=0)
@@ -85,8 +87,10 @@ def fit_familiarity(
     centers = torch.stack([values[labels == label].mean(0) for label in labels.unique()]) @ directions
     kept = [part.to(dtype).contiguous() for part in (mean, directions, centers)]
     if not main.any():
-        raise InputError("what looks familiar cannot be fitted: all images have the same features.")
+        raise InputError("out-of-distribution detection cannot be fitted: all images have the same features.")
     if not all(part.isfinite().all() for part in kept):
-        raise InputError(f"what looks familiar cannot be fitted: the features are too large for {dtype}.")
+        raise InputError(
+            f"out-of-distribution detection cannot be fitted: the features are too large for {dtype}."
+        )
     limit = distance(others, *kept).quantile(FAMILIAR_SHARE).item()
     return Familiarity(mean=kept[0], directions=kept[1], centers=kept[2], limit=limit)

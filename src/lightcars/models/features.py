@@ -1,4 +1,4 @@
-"""Which blocks give the multi-scale maps, derived from strides. No torch."""
+"""Multi-scale feature maps, derived from strides. No torch."""
 
 from __future__ import annotations
 

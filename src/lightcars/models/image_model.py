@@ -1,4 +1,4 @@
-"""The one base class of all families: parts of the same names, one forward pass, one head."""
+"""Base class of all families: parts of the same names, one forward pass, one head."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from lightcars.errors import InputError
 from lightcars.layers import BlockSequence, GlobalAveragePool, initialize
-from lightcars.layers.initialization import Linear
+from lightcars.layers.eager import shape_of
+from lightcars.layers.initialization import linear
 from lightcars.models.config import ModelConfig
 from lightcars.models.familiarity import Familiarity
 from lightcars.models.features import FeatureMap, feature_maps
@@ -19,8 +20,8 @@ from lightcars.models.validation import change_config
 class ImageModel(nn.Module):
     """Stem, blocks, head convolution; then pooling, neck, dropout and classifier.
 
-    (N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32. A family makes its
-    parts and hands them to this class; see `models/<family>/model.py`.
+    (N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32. A family builds its
+    parts and passes them to this class; see `models/<family>/model.py`.
 
     Args:
         config: what the model is built from.
@@ -81,13 +82,17 @@ class ImageModel(nn.Module):
         return "neck" if list(self.neck.parameters()) else "head"
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(N, img_channels, H, W) -> the last map, (N, feature_channels, ceil(H / 32), ceil(W / 32))."""
+        """Return the last map of images.
+
+        (N, img_channels, H, W) -> (N, feature_channels, ceil(H / 32), ceil(W / 32)).
+        """
         self._check(x)
         y: Tensor = self.head(self.blocks(self.stem(x)))
         return y
 
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
-        """The last map -> (N, num_classes) logits, or the (N, head_channels) vector before the classifier."""
+        """Return (N, num_classes) logits for the last map, or the (N, head_channels) vector before them."""
+        self._check_batch(x)
         vector: Tensor = self.neck(self.pool(x)).flatten(1)
         y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
         return y
@@ -96,12 +101,12 @@ class ImageModel(nn.Module):
         return self.forward_head(self.forward_features(x))
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """The last map at each stride, as `feature_info` declares them: for detectors and the like."""
+        """Return the last map at each stride, as `feature_info` describes them; for detectors, say."""
         self._check(x)
         return self.blocks.collect(self.stem(x), [info.block for info in self.feature_info])
 
     def take_description(self, other: ImageModel) -> None:
-        """Takes what belongs to another model's weights, for a model that has the same ones."""
+        """Copy what belongs to the weights of another model, for a model with the same weights."""
         self.origin, self.classes, self.preprocessing = other.origin, other.classes, other.preprocessing
         self.temperature, self.familiarity = other.temperature, other.familiarity
 
@@ -114,7 +119,7 @@ class ImageModel(nn.Module):
         initialize(module)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Puts a new classifier, with new weights, in place of the old one; 0 leaves it out."""
+        """Replace the classifier with a new, initialized one; 0 leaves it out."""
         self.config = change_config(self.config, {"num_classes": num_classes})
         self.classes, self.temperature, self.familiarity = None, 1.0, None
         like = next(self.blocks.parameters())
@@ -123,23 +128,35 @@ class ImageModel(nn.Module):
         self.classifier.to(dtype=like.dtype).train(self.training)
 
     def gradient_checkpointing(self, enabled: bool = True) -> None:
-        """Trades time for memory: activations inside the blocks are computed again in the backward pass."""
+        """Trade time for memory: recompute activations inside the blocks in the backward pass."""
         self.blocks.recompute = enabled
 
     def _make_classifier(self) -> nn.Module:
         if self.config.num_classes == 0:
             return nn.Identity()
-        return Linear(self.config.head_channels, self.config.num_classes)
+        return linear(self.config.head_channels, self.config.num_classes)
 
     def _check(self, x: Tensor) -> None:
+        shape = shape_of(x)
+        if shape is None:
+            return
         wanted = self.config.img_channels
-        if x.ndim != 4 or x.shape[1] != wanted:
+        if len(shape) != 4 or shape[1] != wanted:
             raise InputError(
-                f"this model takes images of shape (N, {wanted}, H, W), not {tuple(x.shape)}; convert"
+                f"this model takes images of shape (N, {wanted}, H, W), not {shape}; convert"
                 " them, or build the model with the right img_channels."
             )
-        if self.training and x.shape[0] == 1 and max(x.shape[2:]) <= 32:
+        if self.training and shape[0] == 1 and max(shape[2:]) <= 32:
             raise InputError(
                 "a batch norm cannot train on one image of 32 pixels, whose last map is one value; use a"
                 " larger batch or image, or call model.eval()."
+            )
+
+    def _check_batch(self, x: Tensor) -> None:
+        """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""
+        norms = [layer for layer in self.neck.children() if isinstance(layer, nn.BatchNorm1d)]
+        if any(norm.training for norm in norms) and (shape_of(x) or (0,))[0] == 1:
+            raise InputError(
+                "this model cannot train on a batch of one image (the BatchNorm1d of its neck needs two);"
+                " use a larger batch, drop the last one, or call model.eval()."
             )

@@ -1,8 +1,8 @@
-"""The orders in which the numbers of images and weights may lie in memory."""
+"""Memory formats of images and weights."""
 
 from __future__ import annotations
 
 import torch
 
-LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-"""By PyTorch's names for them: (N, C, H, W) and (N, H, W, C)."""
+TORCH_MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+"""By PyTorch's names: (N, C, H, W) and (N, H, W, C)."""

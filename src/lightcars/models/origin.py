@@ -1,4 +1,4 @@
-"""Where a model's weights came from, and what became of them. No torch."""
+"""Origin of a model's weights, and what loading changed. No torch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsOrigin:
-    """What loading weights into a model did.
+    """Result of loading weights into a model.
 
     Attributes:
         weights: the tag, address or path that they came from.
         source: whose names the tensors had.
         kept: tensors taken as they were.
-        adapted: names of those that were fitted to another number of image channels.
-        initialized: names of those that were drawn anew, because the model was to end otherwise.
+        adapted: names of those adapted to another number of image channels.
+        initialized: names of those that were reinitialized because the model ends differently.
         guess: what had to be assumed, if anything.
-        license: of the weights, as their source states it; None if it is not known.
+        license: of the weights, as their source states it; None if unknown.
     """
 
     weights: str
@@ -32,7 +32,7 @@ class WeightsOrigin:
         if self.adapted:
             parts.append(f"adapted: {', '.join(self.adapted)}")
         if self.initialized:
-            parts.append(f"drawn anew: {', '.join(self.initialized)}")
+            parts.append(f"reinitialized: {', '.join(self.initialized)}")
         if self.guess:
             parts.append(f"assumed: {self.guess}")
         return f"weights {self.weights} ({self.source}): {'; '.join(parts)}"

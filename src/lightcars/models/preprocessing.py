@@ -1,4 +1,4 @@
-"""How photographs become the tensors that certain weights were trained on. No torch."""
+"""Preprocessing: how images become the tensors that weights were trained on. No torch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lightcars.models.validation import require_int, require_one_of, require_pos
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """Stored beside weights, because the wrong one looks like broken weights.
+    """Preprocessing of a checkpoint, stored with it: the wrong one looks like broken weights.
 
     Attributes:
         resolution: pixels of the square that the model sees.
         mean, std: per channel, of pixel values in [0, 1]; one value each for grayscale.
-        resize: "squash" scales both sides to `shorter_side`, whatever the aspect ratio, as both theses do;
+        resize: "squash" scales both sides to `shorter_side`, ignoring the aspect ratio, as both theses do;
             "crop" scales the shorter side to it. Then the middle is cut out.
         crop_fraction: the part of the scaled image's side that is kept; 1 keeps all of it.
         interpolation: of the scaling.

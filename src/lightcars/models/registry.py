@@ -39,7 +39,7 @@ MODELS: Mapping[str, ModelEntry] = MappingProxyType(
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of the registered models that match a shell pattern.
+    """Return the names of the registered models that match a shell pattern.
 
     >>> list_models("ghostnet_1*")
     ['ghostnet_100', 'ghostnet_130']

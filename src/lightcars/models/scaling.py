@@ -20,7 +20,7 @@ class ScaleFactors(TypedDict):
 
 
 def round_channels(channels: float, divisor: int) -> int:
-    """The multiple of `divisor` nearest to `channels`, never more than 10 % below it.
+    """Return the multiple of `divisor` nearest to `channels`, never more than 10 % below it.
 
     The rule of the MobileNet, EfficientNet (divisor 8) and GhostNet (divisor 4) reference codes.
 
@@ -32,7 +32,7 @@ def round_channels(channels: float, divisor: int) -> int:
 
 
 def round_repeats(repeats: int, depth: float) -> int:
-    """`repeats` blocks scaled by `depth`, rounded up.
+    """Return `repeats` blocks scaled by `depth`, rounded up.
 
     >>> round_repeats(3, 1.1)
     4
@@ -41,7 +41,7 @@ def round_repeats(repeats: int, depth: float) -> int:
 
 
 def compound_scale(phi: float, *, base_resolution: int = 224) -> ScaleFactors:
-    """Width, depth and resolution for about 2**phi times the arithmetic of EfficientNet-B0.
+    """Return width, depth and resolution for about 2**phi times the arithmetic of EfficientNet-B0.
 
     depth 1.2**phi, width 1.1**phi, resolution 1.15**phi (EfficientNet paper, equation 3 and section 3.3).
     The published b1 to b7 do not follow it exactly and are registered with their own numbers.

@@ -1,4 +1,4 @@
-"""The torchvision transform that belongs to weights."""
+"""Torchvision transforms for a model's weights."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ import torch
 from PIL import Image
 
 from lightcars.errors import InputError
+from lightcars.models.images import plain_image
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.unwrapping import unwrap
 
 if TYPE_CHECKING:
     from torchvision.transforms import v2
 
+MAX_ASPECT_RATIO = 8
+"""Longer images are cropped before they are scaled."""
+
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def transforms_for(model: Any) -> v2.Transform:
-    """PIL image -> the normalized (C, H, W) tensor that the model's weights expect.
+    """Return the transform from an image to the normalized (C, H, W) tensor that the model's weights expect.
 
-    Size, crop, interpolation, mean and std are those of the weights: of the catalog or of the checkpoint's
-    own `config.json`.
+    Size, crop, interpolation, mean and std are those of the weights, from the catalog or the checkpoint's
+    `config.json`. The image is a PIL image, an array (H, W) or (H, W, C) of 8 or 16 bits, or a uint8 tensor
+    (C, H, W). PIL images are made upright by their EXIF orientation, transparent pixels white, and 16 bits
+    are scaled to 8, as `predict` does.
 
     Args:
         model: one with weights from `weights=` or `load`, or a `Preprocessing`.
@@ -41,7 +47,9 @@ def transforms_for(model: Any) -> v2.Transform:
 
     channels = len(preprocessing.mean)
     side, scaled = preprocessing.resolution, preprocessing.shorter_side
-    steps: list[Any] = [v2.Grayscale() if channels == 1 else v2.RGB()] if channels in (1, 3) else []
+    steps: list[Any] = []
+    if channels in (1, 3):
+        steps = [v2.Lambda(PlainImage(preprocessing)), v2.Grayscale() if channels == 1 else v2.RGB()]
     return v2.Compose(
         [
             *steps,
@@ -58,7 +66,7 @@ def transforms_for(model: Any) -> v2.Transform:
 
 
 def preprocessing_of(model: Any) -> Preprocessing:
-    """That of a model's weights, or the one that is given.
+    """Return the preprocessing of a model's weights, or the one that is given.
 
     Raises:
         InputError: the model's weights came without preprocessing, or are fresh.
@@ -74,29 +82,59 @@ def preprocessing_of(model: Any) -> Preprocessing:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainImage:
+    """PIL image or array -> PIL image as `predict` reads it; tensors pass unchanged."""
+
+    preprocessing: Preprocessing
+
+    def __call__(self, image: Any) -> Any:
+        if isinstance(image, torch.Tensor):
+            return image
+        plain = plain_image(image, len(self.preprocessing.mean))
+        return plain if self.preprocessing.resize == "squash" else shortened(plain)
+
+
+@dataclass(frozen=True, slots=True)
 class FitSquare:
     """PIL image of any size -> PIL image of resolution x resolution, as in `transforms_for`.
 
-    By Pillow alone: `import torchvision` would be half of the time to a first answer.
+    It needs Pillow only: `import torchvision` would be half of the time of a first prediction.
     """
 
     preprocessing: Preprocessing
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        wanted, (width, height) = self.preprocessing, image.size
-        side, scaled = wanted.resolution, wanted.shorter_side
+        wanted, side, scaled = (
+            self.preprocessing,
+            self.preprocessing.resolution,
+            self.preprocessing.shorter_side,
+        )
         if wanted.resize == "squash":
             size = (scaled, scaled)
-        elif width <= height:
-            size = (scaled, int(scaled * height / width))
         else:
-            size = (int(scaled * width / height), scaled)
+            image = shortened(image)
+            width, height = image.size
+            wide = width > height
+            size = (int(scaled * width / height), scaled) if wide else (scaled, int(scaled * height / width))
         if size != image.size:
             image = image.resize(size, RESAMPLING[wanted.interpolation])
         left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
         return image if size == (side, side) else image.crop((left, top, left + side, top + side))
 
 
+def shortened(image: Image.Image) -> Image.Image:
+    """Crop the ends of a very long image, which a center crop would drop anyway.
+
+    Scaled to a shorter side of 256 pixels, an image of 1 x 60,000 pixels would have four billion.
+    """
+    short, long = min(image.size), max(image.size)
+    if long <= MAX_ASPECT_RATIO * short:
+        return image
+    cut = (long - MAX_ASPECT_RATIO * short) // 2  # the same at both ends, so that the center stays
+    width, height = image.size
+    return image.crop((cut, 0, width - cut, height) if width > height else (0, cut, width, height - cut))
+
+
 def fit_square(preprocessing: Preprocessing) -> FitSquare:
-    """PIL image of any size -> PIL image of resolution x resolution."""
+    """Return the resizing and cropping of a PIL image to resolution x resolution."""
     return FitSquare(preprocessing)

@@ -1,4 +1,4 @@
-"""The model inside what torch wraps around it, and checks of what is found there."""
+"""Remove torch's wrappers from a model, and check what is inside."""
 
 from __future__ import annotations
 
@@ -37,9 +37,14 @@ def unwrap_model(model: object, refusal: str, error: type[LightcarsError]) -> Im
     return found
 
 
-def require_weights(model: ImageModel, error: type[LightcarsError]) -> None:
+def has_weights(model: nn.Module) -> bool:
+    """Return whether no tensor of the model is on the meta device."""
+    return not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
+
+
+def require_weights(model: nn.Module, error: type[LightcarsError]) -> None:
     """Raise `error` for a model on the meta device."""
-    if any(tensor.is_meta for tensor in model.state_dict().values()):
+    if not has_weights(model):
         raise error("the model has no weights (it is on the meta device); build it elsewhere.")
 
 

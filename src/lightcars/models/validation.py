@@ -18,13 +18,13 @@ MIN_RESOLUTION = 32
 
 
 def require_int(name: str, value: object, *, at_least: int) -> None:
-    """A ConfigError unless `value` is a whole number from `at_least` to `MAX_INT`."""
+    """Raise ConfigError unless `value` is a whole number from `at_least` to `MAX_INT`."""
     if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= MAX_INT:
         raise ConfigError(f"{name} must be a whole number of at least {at_least}, not {value!r}.")
 
 
 def require_positive(name: str, value: object, *, at_most: float = math.inf) -> None:
-    """A ConfigError unless `value` is a finite number above 0."""
+    """Raise ConfigError unless `value` is a finite number above 0."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and math.isfinite(value) and 0 < value <= at_most):  # type: ignore[arg-type, operator]
         limit = f" up to {at_most:g}" if math.isfinite(at_most) else ""
@@ -32,26 +32,26 @@ def require_positive(name: str, value: object, *, at_most: float = math.inf) -> 
 
 
 def require_probability(name: str, value: object) -> None:
-    """A ConfigError unless `value` is in [0, 1)."""
+    """Raise ConfigError unless `value` is in [0, 1)."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and 0 <= value < 1):  # type: ignore[operator]
         raise ConfigError(f"{name} must be a number from 0 up to, but not including, 1, not {value!r}.")
 
 
 def require_flag(name: str, value: object) -> None:
-    """A ConfigError unless `value` is True or False."""
+    """Raise ConfigError unless `value` is True or False."""
     if not isinstance(value, bool):
         raise ConfigError(f"{name} must be True or False, not {value!r}.")
 
 
 def require_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """A ConfigError unless `value` is one of `allowed`."""
+    """Raise ConfigError unless `value` is one of `allowed`."""
     if value not in allowed:
         raise ConfigError(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
 
 
 def change_config(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
-    """`config` with `changes`; a key that it does not have is an error with the nearest names."""
+    """Return `config` with `changes`; a key that it does not have is an error with the nearest names."""
     known = [field.name for field in fields(config)]
     for key in changes:
         if key not in known:
@@ -68,6 +68,6 @@ def has_setting(config: object, name: str) -> bool:
 
 
 def require_rows(name: str, rows: object, kind: type) -> None:
-    """A ConfigError unless `rows` is a tuple of `kind` with at least one in it."""
+    """Raise ConfigError unless `rows` is a tuple of `kind` with at least one in it."""
     if not isinstance(rows, tuple) or not rows or not all(isinstance(row, kind) for row in rows):
         raise ConfigError(f"{name} must be a tuple of at least one {kind.__name__}, not {rows!r}.")

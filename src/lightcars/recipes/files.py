@@ -1,30 +1,31 @@
-"""Recipes as YAML: those that ship, files of one's own, and changes on the command line. No torch."""
+"""Recipes as YAML: those that ship, your own files, and changes on the command line. No torch."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from lightcars.errors import ConfigError, MissingExtraError, did_you_mean
+from lightcars.recipes.aliases import new_path, warn_of, with_new_keys
+from lightcars.recipes.parsing import parse_yaml, shortened
 from lightcars.recipes.recipe import DistillationRecipe, ProgressiveRecipe, Recipe
 
 SUFFIXES = (".yaml", ".yml")
-_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
-"""Numbers such as 3e-4, which YAML 1.1 takes for text."""
+MAX_BYTES = 256 << 10
+"""Largest file that is read as a recipe."""
 
 
 def recipe_names() -> list[str]:
-    """Names of the recipes that ship, in the order of their numbers."""
+    """Return the names of the recipes that ship, in the order of their numbers."""
     names = [path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml")]
     return sorted(names, key=_natural)
 
 
 def recipe_text(name: str) -> str:
-    """The YAML of a recipe that ships.
+    """Return the YAML of a recipe that ships.
 
     Raises:
         ConfigError: there is none of that name.
@@ -37,42 +38,40 @@ def recipe_text(name: str) -> str:
 
 
 def load_recipe(name: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """A recipe that ships, by name, or one from a YAML file.
+    """Load a recipe that ships, by name, or one from a YAML file.
 
     Args:
         name: of the recipe, or the path of a file ending in .yaml.
         changes: "key=value", keys with dots ("optimizer.lr=3e-4"), values in YAML; they win.
 
     Raises:
-        ConfigError: no such recipe; an unknown key, a wrong type or an impossible value, with its line.
+        ConfigError: no such recipe; an unknown key, a wrong type or an invalid value, with its line.
     """
     path = Path(name)
     if path.suffix in SUFFIXES:
-        try:
-            text, origin = path.read_text(encoding="utf-8"), str(path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"the recipe {path} cannot be read ({error}).") from error
+        text, origin = _file_text(path), str(path)
     else:
         text, origin = recipe_text(str(name)), f"recipe {name}"
     return parse_recipe(text, origin, changes)
 
 
 def parse_recipe(text: str, origin: str, changes: Sequence[str] = ()) -> Recipe:
-    """A recipe from YAML; `origin` is named in errors. See `load_recipe`."""
-    content = _yaml(text, origin)
+    """Parse a recipe from YAML; `origin` is named in errors. See `load_recipe`."""
+    content, places = parse_yaml(text, origin)
     if not isinstance(content, dict):
         raise ConfigError(f"{origin} must hold names with values, not {type(content).__name__}.")
-    lines = _lines(text)
+    content = with_new_keys(content, origin)
+    lines = {new_path(path): f"line {line}" for path, line in places.items()}
     for change in changes:
         keys, value = _parse_change(change)
         _put(content, keys, value, change)
-        lines[tuple(keys)] = f"--set {change}"
+        lines[tuple(keys)] = f"--set {shortened(change, text=True)}"
     return _validated(content, origin, lines)
 
 
 def recipe_from(data: Mapping[str, Any], origin: str) -> Recipe:
-    """A recipe from plain data, as in `run.json`."""
-    return _validated(dict(data), origin, {})
+    """Return a recipe from plain data, as in `run.json`; old spellings of keys are fine there."""
+    return _validated(with_new_keys(data, origin, warn=False), origin, {})
 
 
 def _folder() -> Any:
@@ -84,54 +83,36 @@ def _natural(name: str) -> tuple[str, int]:
     return (stem, int(number)) if number.isdigit() else (name, 0)
 
 
-def _import(name: str) -> Any:
-    import importlib
-
+def _file_text(path: Path) -> str:
     try:
-        return importlib.import_module(name)
+        if path.exists() and not path.is_file():  # a pipe would wait for its writer
+            raise ConfigError(f"the recipe {path} is not a file.")
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"the recipe {path} has more than {MAX_BYTES >> 10} KiB; no recipe needs that.")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the recipe {path} cannot be read ({error}).") from error
+
+
+def _pydantic() -> Any:
+    try:
+        import pydantic
     except ImportError as error:
         raise MissingExtraError(
-            f"recipes need {name}, which is missing: pip install 'lightcars[cars]'"
+            "recipes need pydantic, which is missing: pip install 'lightcars[cars]'"
         ) from error
-
-
-def _yaml(text: str, origin: str) -> Any:
-    yaml = _import("yaml")
-    loader: Any = type("Loader", (yaml.SafeLoader,), {})
-    loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123456789"))
-    try:
-        return yaml.load(text, loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise ConfigError(f"{origin}{where}: no YAML ({reason}).") from error
-
-
-def _lines(text: str) -> dict[tuple[str | int, ...], str]:
-    """Where each key is: "line 3"."""
-    yaml = _import("yaml")
-    found: dict[tuple[str | int, ...], str] = {}
-
-    def walk(node: Any, path: tuple[str | int, ...]) -> None:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                found[*path, key.value] = f"line {key.start_mark.line + 1}"
-                walk(value, (*path, key.value))
-        elif isinstance(node, yaml.SequenceNode):
-            for position, value in enumerate(node.value):
-                found[*path, position] = f"line {value.start_mark.line + 1}"
-                walk(value, (*path, position))
-
-    walk(yaml.compose(text), ())
-    return found
+    return pydantic
 
 
 def _parse_change(change: str) -> tuple[list[str], Any]:
     key, equals, value = change.partition("=")
+    origin = f"--set {shortened(change, text=True)}"
     if not equals or not key:
-        raise ConfigError(f"--set {change}: write key=value, such as optimizer.lr=3e-4.")
-    return key.split("."), _yaml(value, f"--set {change}")
+        raise ConfigError(f"{origin}: write key=value, such as optimizer.lr=3e-4.")
+    path = key.split(".")
+    if new_path(path) != tuple(path):
+        warn_of(path, "--set")
+    return [str(part) for part in new_path(path)], parse_yaml(value, origin)[0]
 
 
 def _put(content: dict[str, Any], keys: Sequence[str], value: Any, change: str) -> None:
@@ -140,15 +121,17 @@ def _put(content: dict[str, Any], keys: Sequence[str], value: Any, change: str) 
         if inside is None:
             inside = content[key] = {}
         if not isinstance(inside, dict):
-            raise ConfigError(f"--set {change}: {key} has no settings of its own.")
+            raise ConfigError(f"--set {shortened(change, text=True)}: {key} has no settings of its own.")
         content = inside
     content[keys[-1]] = value
 
 
 def _validated(content: dict[str, Any], origin: str, lines: Mapping[tuple[str | int, ...], str]) -> Recipe:
-    pydantic = _import("pydantic")
+    pydantic = _pydantic()
     try:
-        recipe = pydantic.TypeAdapter(Recipe).validate_json(json.dumps(content, default=str))
+        recipe = pydantic.TypeAdapter(Recipe).validate_json(json.dumps(content))
+    except RecursionError as error:
+        raise ConfigError(f"{origin} is nested too deeply.") from error
     except pydantic.ValidationError as error:
         problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")  # misspelt first
         raise ConfigError(_explain(problems[0], origin, lines)) from error
@@ -157,7 +140,7 @@ def _validated(content: dict[str, Any], origin: str, lines: Mapping[tuple[str | 
 
 
 def _explain(problem: Mapping[str, Any], origin: str, lines: Mapping[tuple[str | int, ...], str]) -> str:
-    """One line: file, line, key, and what is wrong with it."""
+    """Return one line with file, line, key and problem."""
     place = tuple(problem["loc"])
     cause = problem.get("ctx", {}).get("error")
     text = str(cause) if isinstance(cause, ConfigError) else str(problem["msg"])
@@ -172,7 +155,7 @@ def _explain(problem: Mapping[str, Any], origin: str, lines: Mapping[tuple[str |
     elif problem["type"] == "missing":
         text = "it is missing."
     elif not isinstance(cause, ConfigError):
-        text = f"{text[0].lower()}{text[1:]}, not {problem['input']!r}."
+        text = f"{text[0].lower()}{text[1:]}, not {shortened(problem['input'])}."
     return f"{origin}{f', {where}' if where else ''}: {key}: {text}" if key else f"{origin}: {text}"
 
 

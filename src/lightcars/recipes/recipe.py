@@ -1,6 +1,6 @@
 """Everything that determines a fine-tune besides the data: model, training, augmentation. No torch.
 
-A recipe is plain data: a YAML file (`recipe_file.py`), and what `run.json` keeps. What torch, torchvision and
+A recipe is plain data: a YAML file (`files.py`), and what `run.json` keeps. What torch, torchvision and
 Lightning do is passed through under their own names.
 """
 
@@ -19,6 +19,8 @@ from lightcars.models.validation import (
     require_positive,
     require_probability,
 )
+from lightcars.recipes.aliases import takes_old_names
+from lightcars.recipes.growth import EpochResolutions
 from lightcars.recipes.sections import (
     DEFAULT_MODEL,
     NO_AUGMENTATION,
@@ -35,16 +37,17 @@ from lightcars.recipes.sections import (
     ScheduleRecipe,
     Step,
     require_not_negative,
-    resolution_at,
 )
 
 __all__ = [
     "ACCELERATORS",
     "AUTO",
+    "DECIDED",
     "DEFAULT_MODEL",
-    "MEASURED",
+    "FASTEST",
     "MEMORY_FORMATS",
     "NO_AUGMENTATION",
+    "OPEN",
     "OPTIMIZERS",
     "PRECISIONS",
     "SCHEDULES",
@@ -64,20 +67,24 @@ __all__ = [
 ]
 
 
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
 AUTO = "auto"
-"""What is settled before the run; what was chosen takes its place in the recipe that the run keeps."""
-Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+"""Chosen by what the machine has; the recipe that the run keeps names what was chosen."""
+FASTEST = "fastest"
+"""Chosen by a measurement before the run, which may have another outcome the next time."""
+OPEN = (AUTO, FASTEST)
+Precision = Literal["auto", "fastest", "32-true", "bf16-mixed", "16-mixed"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-MemoryFormat = Literal["auto", "channels_last", "contiguous"]
+MemoryFormat = Literal["auto", "fastest", "channels_last", "contiguous"]
 MEMORY_FORMATS: tuple[MemoryFormat, ...] = get_args(MemoryFormat)
 OnDevice = Literal["auto", True, False]
-MEASURED = ("precision", "memory_format", "photos_on_device")
-"""Settings that may be AUTO."""
+DECIDED = ("precision", "memory_format", "images_on_device")
+"""Settings that may be left open; they are decided before anything is built."""
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings in one mapping; those inside others as `outer.inner`."""
+    """Flatten nested settings into one mapping, with keys such as `outer.inner`."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
@@ -87,9 +94,10 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+@takes_old_names(photos_on_device="images_on_device")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How to fine-tune.
+    """A recipe for fine-tuning.
 
     Attributes:
         name: of the recipe.
@@ -97,44 +105,46 @@ class Recipe:
         model: what is trained.
         epochs: at most; early stopping may end before.
         resolution: pixels of the square; None is the model's own.
-        decode_resolution: pixels of the square in which training photographs are kept, for crops to be cut
-            from; None is `resolution`.
-        progressive: train on smaller photographs at first; None trains on `resolution` throughout. Validation
-            is at `resolution` in any case.
-        region: of training photographs: "whole" takes them as they are, "box" cuts them to the annotated
-            box, "masked" paints the rest white.
-        val_region: the same for the photographs that select and for those of the test split.
-        select_on: the split that chooses the best epoch. "test" is there to redo the theses, which did that;
-            its accuracies are too good, and every output says so.
-        mean, std: per channel, of pixel values in [0, 1]; None takes those of the weights that are started
-            from, else of Stanford Cars.
-        batch_size: photographs per batch and device.
+        decode_resolution: pixels of the square at which training images are kept to be cropped; None is
+            `resolution`.
+        progressive: train on smaller images at first; None trains on `resolution` throughout. Validation is
+            always at `resolution`.
+        region: of training images: "whole" uses them as they are, "box" crops them to the annotated box,
+            "masked" paints the rest white.
+        val_region: the same for the images of the selecting split and of the test split.
+        select_on: the split that selects the best epoch. "test" reproduces the theses, which did that; its
+            accuracies are too good, and every output says so.
+        mean, std: per channel, of pixel values in [0, 1]; None is those of the pretrained weights, else of
+            Stanford Cars.
+        batch_size: images per batch and device.
         accumulate: batches per optimizer step.
-        test: evaluate the best model on the test split once, when all is done.
+        test: evaluate the best model on the test split once, at the end.
         seed: of the weights, the order, the augmentation and the validation split.
         optimizer, schedule, augment: see there.
-        distillation: a teacher whose answers are learnt too; None for none.
-        label_smoothing: of the cross-entropy; the theses' 0.1.
-        ema_decay: an exponential moving average of the weights, updated each step, is what is validated and
-            kept; None for none.
-        clip_norm: largest norm of the gradient; None for any.
-        patience: early stopping after so many epochs without a lower validation loss; the GhostNet thesis's
-            15. None never stops early.
+        distillation: a teacher to learn from; None for none.
+        label_smoothing: of the training loss; the theses' 0.1.
+        ema_decay: decay of an exponential moving average of the weights, updated each step, which is what is
+            validated and saved; None for none.
+        clip_norm: gradient clipping by norm; None for none.
+        patience: epochs without a lower validation loss before early stopping; the GhostNet thesis's 15. None
+            never stops early.
         min_delta: how much lower the loss must be to count.
-        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them; "auto" is the faster one of
-            the first two on this machine, measured before the run.
-        memory_format: of the images, "channels_last" or "contiguous"; "auto" is the faster one, likewise.
-        photos_on_device: keep all photographs in the memory of the device that trains, and augment them there
-            in batches; "auto" does so on a CUDA device where they take little of its free memory and every
-            step of the augmentation can be done in batches.
+        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them. "auto" is "bf16-mixed" if
+            the CPU or GPU computes in bfloat16, else "32-true"; "fastest" is the faster one of both, measured
+            before the run.
+        memory_format: "channels_last" or "contiguous", of the images. "auto" is "channels_last"; "fastest" is
+            measured.
+        images_on_device: keep all images in the memory of the training device and augment them there in
+            batches. "auto" does so on a CUDA device if they take little of its memory and every step of the
+            augmentation can be done in batches.
         compile: train through `torch.compile`; validation is not compiled.
-        gradient_checkpointing: compute activations inside the blocks again in the backward pass: less
-            memory, about a third more time.
+        gradient_checkpointing: recompute activations inside the blocks in the backward pass: less memory,
+            about a third more time.
         accelerator: "auto", "cpu", "gpu", "cuda" or "mps".
         devices: how many of them on each machine.
         num_nodes: machines.
-        workers: processes that augment; 0 does it in the training process. None are needed, and none started,
-            where photographs are on the device.
+        workers: data loader processes; 0 augments in the training process. None are started if images are on
+            the device.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -166,10 +176,10 @@ class Recipe:
     min_delta: float = 0.0
     precision: Precision = "auto"
     memory_format: MemoryFormat = "auto"
-    photos_on_device: OnDevice = "auto"
+    images_on_device: OnDevice = "auto"
     compile: bool = False
     gradient_checkpointing: bool = False
-    accelerator: str = "auto"
+    accelerator: Accelerator = "auto"
     devices: int = 1
     num_nodes: int = 1
     workers: int = 0
@@ -194,8 +204,8 @@ class Recipe:
         require_not_negative("min_delta", self.min_delta)
         require_one_of("precision", self.precision, PRECISIONS)
         require_one_of("memory_format", self.memory_format, MEMORY_FORMATS)
-        if self.photos_on_device != AUTO and not isinstance(self.photos_on_device, bool):
-            raise ConfigError(f"photos_on_device must be auto, true or false, not {self.photos_on_device!r}.")
+        if self.images_on_device != AUTO and not isinstance(self.images_on_device, bool):
+            raise ConfigError(f"images_on_device must be auto, true or false, not {self.images_on_device!r}.")
         require_one_of("accelerator", self.accelerator, ACCELERATORS)
         self._check_sizes()
 
@@ -203,43 +213,43 @@ class Recipe:
         for name in ("resolution", "decode_resolution"):
             if getattr(self, name) is not None:
                 require_int(name, getattr(self, name), at_least=MIN_RESOLUTION)
-        cropped = any("RandomResizedCrop" in step for step in self.augment.photos)
+        cropped = any("RandomResizedCrop" in step for step in self.augment.images)
         if self.decode_resolution is not None and not cropped:
             raise ConfigError("decode_resolution needs a RandomResizedCrop that cuts to the resolution.")
         if self.resolution is not None:
             self.resolutions(self.resolution)
 
-    def resolutions(self, full: int) -> tuple[int, ...]:
-        """Pixels of the training photographs' square in each epoch; `full` where the recipe leaves it open.
+    def resolutions(self, full: int) -> EpochResolutions:
+        """Return the resolution of the training images in each epoch.
+
+        Args:
+            full: the model's own resolution, for a recipe that names none.
 
         Raises:
             ConfigError: it does not start below the full resolution.
         """
         growth, full = self.progressive, self.resolution or full
         if growth is None:
-            return (full,) * self.epochs
+            return EpochResolutions(self.epochs, full, full)
         if growth.start_resolution >= full:
             raise ConfigError(
                 f"progressive.start_resolution must be less than the resolution ({full}),"
                 f" not {growth.start_resolution}."
             )
         last = growth.full_from * (self.epochs - 1)
-        return tuple(
-            resolution_at(epoch, last, (growth.start_resolution, full), growth.multiple_of)
-            for epoch in range(self.epochs)
-        )
+        return EpochResolutions(self.epochs, growth.start_resolution, full, last, growth.multiple_of)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, for YAML and `run.json`."""
+        """Return plain data, for YAML and `run.json`."""
         return asdict(self)
 
     def settled_by(self, chosen: Recipe) -> Recipe:
-        """The recipe with what `chosen` has where this one leaves the choice to a measurement."""
-        taken = {name: getattr(chosen, name) for name in MEASURED if getattr(self, name) == AUTO}
+        """Return the recipe with the settings of `chosen` where this one leaves them open."""
+        taken = {name: getattr(chosen, name) for name in DECIDED if getattr(self, name) in OPEN}
         return replace(self, **taken)
 
     def differences(self, other: Recipe) -> list[str]:
-        """What `other` has otherwise: "optimizer.lr 0.001 -> 0.01"."""
+        """List the settings that differ in `other`: "optimizer.lr 0.001 -> 0.01"."""
         ours, theirs = flat(self.to_dict()), flat(other.to_dict())
         keys = [*ours, *(key for key in theirs if key not in ours)]
         return [

@@ -1,4 +1,4 @@
-"""Sections of a recipe: model, optimizer, schedule, augmentation, photographs that grow. No torch."""
+"""Sections of a recipe: model, optimizer, schedule, augmentation, progressive resolution. No torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from lightcars.errors import ConfigError, did_you_mean
 from lightcars.models.validation import MIN_RESOLUTION, require_int, require_one_of, require_positive
+from lightcars.recipes.aliases import takes_old_names
 
 DEFAULT_MODEL = "ghostnet_100"
 
@@ -16,7 +17,7 @@ OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 ScheduleName = Literal["cosine", "constant", "MultiStepLR", "ReduceLROnPlateau", "ExponentialLR"]
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 STEPWISE = ("cosine", "constant")
-PHOTO_STEPS = (
+IMAGE_STEPS = (
     "RandomHorizontalFlip",
     "RandomAffine",
     "ColorJitter",
@@ -36,18 +37,18 @@ Step = Mapping[str, Mapping[str, Any]]
 """One transform: its name in torchvision's v2 and its settings: `{"RandomRotation": {"degrees": 15}}`."""
 
 STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
-"""For pydantic: unknown keys and other types are errors."""
+"""Configuration for pydantic: unknown keys and other types are errors."""
 
 THESIS_STEPS: tuple[Step, ...] = (
     {"RandomHorizontalFlip": {"p": 0.5}},
     {"RandomAffine": {"degrees": 25, "translate": [0.1, 0.1], "scale": [0.9, 1.1], "shear": 8}},
     {"ColorJitter": {"brightness": 0.2, "contrast": 0.2, "saturation": 0.2, "hue": 0.1}},
 )
-"""Of the GhostNet thesis's best experiment, C-50."""
+"""The augmentation of the GhostNet thesis's best experiment, C-50."""
 
 
 def require_not_negative(name: str, value: object) -> None:
-    """Raises a ConfigError unless it is 0 or a positive number."""
+    """Raise a ConfigError unless it is 0 or a positive number."""
     if value != 0:
         require_positive(name, value)
 
@@ -72,14 +73,14 @@ def _require_steps(name: str, steps: tuple[Step, ...], allowed: tuple[str, ...])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecipe:
-    """What is trained.
+    """The model that is trained.
 
     Attributes:
         name: of a registered model.
-        weights: to start from, as for `create_model`, or those of a run folder; None starts from fresh ones.
-        settings: of the model that replace the registered ones (`img_channels`, `dropout`, ...).
-        freeze_epochs: so many first epochs train the classifier alone, the trunk's batch norms at rest;
-            None freezes the trunk throughout.
+        weights: pretrained weights, as for `create_model`, or a run folder; None initializes at random.
+        settings: of the model, in place of the registered ones (`img_channels`, `dropout`, ...).
+        freeze_epochs: first epochs in which only the classifier is trained; the backbone is frozen and its
+            batch norms are in evaluation mode. None freezes the backbone throughout.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -96,9 +97,10 @@ class ModelRecipe:
             require_int("freeze_epochs", self.freeze_epochs, at_least=0)
 
 
+@takes_old_names(trunk_lr_factor="backbone_lr_factor")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerRecipe:
-    """How weights are changed.
+    """The optimizer and its settings.
 
     Attributes:
         name: "AdamW", "Adam", "SGD" or "RMSprop" of `torch.optim`; "Muon" is torch's for the weights of 1x1
@@ -106,7 +108,7 @@ class OptimizerRecipe:
         lr: learning rate, at its peak.
         weight_decay: of all weights, or of convolutions and linear layers only.
         decay_norms: whether batch norms and biases decay too.
-        trunk_lr_factor: the trunk's learning rate as part of the classifier's.
+        backbone_lr_factor: the backbone's learning rate as a fraction of the classifier's.
         settings: more arguments of the optimizer (`momentum`, `betas`, ...).
     """
 
@@ -116,24 +118,24 @@ class OptimizerRecipe:
     lr: float = 1e-3
     weight_decay: float = 0.05
     decay_norms: bool = True
-    trunk_lr_factor: float = 1.0
+    backbone_lr_factor: float = 1.0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_one_of("name", self.name, OPTIMIZERS)
         require_positive("lr", self.lr, at_most=1e12)
         require_not_negative("weight_decay", self.weight_decay)
-        require_positive("trunk_lr_factor", self.trunk_lr_factor, at_most=1)
+        require_positive("backbone_lr_factor", self.backbone_lr_factor, at_most=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRecipe:
-    """How the learning rate changes.
+    """The learning rate schedule.
 
     Attributes:
         name: "cosine" falls to 0 over all steps, "constant" stays; "MultiStepLR", "ReduceLROnPlateau" (of the
             validation loss) and "ExponentialLR" are torch's, once an epoch.
-        warmup_epochs: the rate rises linearly over so many first epochs ("cosine" and "constant" only).
+        warmup_epochs: first epochs over which the rate rises linearly ("cosine" and "constant" only).
         settings: arguments of torch's scheduler (`milestones`, `gamma`, `patience`, ...).
     """
 
@@ -152,32 +154,33 @@ class ScheduleRecipe:
             raise ConfigError(f"settings are for torch's schedulers; {self.name} has none.")
 
 
+@takes_old_names(photos="images")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentRecipe:
-    """How training photographs are changed at random, in torchvision's own terms.
+    """Random augmentation of training images, in torchvision's own terms.
 
     Attributes:
-        photos: done to each photograph, one after the other. A `RandomResizedCrop` needs no size: it is the
-            recipe's resolution. A `ColorJitter` at the end is done in batches, which is quicker.
-        tensors: done to each photograph after normalization (`RandomErasing`).
-        batches: one of them, drawn anew for each batch, mixes its photographs (`MixUp`, `CutMix`).
+        images: applied to each image, one after the other. A `RandomResizedCrop` needs no size: it is the
+            recipe's resolution. A `ColorJitter` at the end is applied to batches, which is faster.
+        tensors: applied to each image after normalization (`RandomErasing`).
+        batches: one of them, chosen at random for each batch, mixes its images (`MixUp`, `CutMix`).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
 
-    photos: tuple[Step, ...] = THESIS_STEPS
+    images: tuple[Step, ...] = THESIS_STEPS
     tensors: tuple[Step, ...] = ()
     batches: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
-        _require_steps("photos", self.photos, PHOTO_STEPS)
+        _require_steps("images", self.images, IMAGE_STEPS)
         _require_steps("tensors", self.tensors, TENSOR_STEPS)
         _require_steps("batches", self.batches, BATCH_STEPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressiveRecipe:
-    """How training photographs grow over the epochs, in equal steps, up to the recipe's resolution.
+    """Resolution of training images that grows over the epochs, in equal steps, up to the recipe's.
 
     Attributes:
         start_resolution: pixels of the square in the first epoch.
@@ -204,9 +207,9 @@ class ProgressiveRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DistillationRecipe:
-    """A trained model whose answers are learnt beside the labels (Hinton et al., 2015).
+    """Distillation: a trained model whose outputs are learned besides the labels (Hinton et al., 2015).
 
-    The loss is (1 - weight) * cross-entropy + weight * temperature^2 * KL divergence of the softened answers.
+    The loss is (1 - weight) * cross-entropy + weight * temperature^2 * KL divergence of the softened outputs.
 
     Attributes:
         teacher: a run folder, a checkpoint folder, a tag of `list_weights()` or a repository on the Hub, of
@@ -226,19 +229,4 @@ class DistillationRecipe:
         require_positive("temperature", self.temperature)
 
 
-NO_AUGMENTATION = AugmentRecipe(photos=())
-
-
-def resolution_at(epoch: int, last: float, ends: tuple[int, int], multiple_of: int) -> int:
-    """Pixels of the training photographs' square in `epoch`, counted from 0.
-
-    It rises evenly from the first to the second of `ends`, which it has from epoch `last` on; before, it is
-    rounded down to a multiple.
-
-    >>> [resolution_at(epoch, 6, (64, 112), 16) for epoch in range(8)]
-    [64, 64, 80, 80, 96, 96, 112, 112]
-    """
-    start, full = ends
-    if epoch >= last:
-        return full
-    return int(start + (full - start) * epoch / last) // multiple_of * multiple_of
+NO_AUGMENTATION = AugmentRecipe(images=())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lightcars.plots import new_figure, write_figure
 from lightcars.runs.folder import Row
 from lightcars.runs.selection import shown_split
+from lightcars.text import one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -47,11 +48,16 @@ def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> N
     left.set_axis_off()
     guesses = list(reversed(prediction.guesses))
     bars.barh(range(len(guesses)), [guess.probability for guess in guesses], color=VAL_COLOR)
-    bars.set_yticks(range(len(guesses)), [guess.name for guess in guesses])
+    bars.set_yticks(range(len(guesses)), [_label(guess.name) for guess in guesses])
     bars.set_xlim(0, 1)
     bars.set_xlabel("probability")
     bars.spines[["top", "right"]].set_visible(False)
     write_figure(figure, path)
+
+
+def _label(name: str) -> str:
+    """Return a class name as matplotlib shows it unchanged: text between two $ would be a formula."""
+    return one_line(name).replace("$", r"\$")
 
 
 def draw_activation_map(seen: ExplainedImage, path: Path) -> None:
@@ -71,6 +77,5 @@ def draw_activation_map(seen: ExplainedImage, path: Path) -> None:
         interpolation="bilinear",
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
     )
-    name = seen.guess.name.replace("$", r"\$")
-    marked.set_title(f"{name} ({seen.guess.probability:.1%})", wrap=True)
+    marked.set_title(f"{_label(seen.guess.name)} ({seen.guess.probability:.1%})", wrap=True)
     write_figure(figure, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from lightcars.errors import DataError, LightcarsError, RunError
 from lightcars.evaluation.analysis import reliability
 from lightcars.evaluation.predictions import Predictions, predict_run, read_predictions, write_predictions
 from lightcars.models.build import build_skeleton
+from lightcars.runs.description import RunDescription
 from lightcars.runs.folder import Row, RunFolder, best_row
 from lightcars.runs.selection import note_on_choice
-from lightcars.weights.checkpoint import read_card, read_config
+from lightcars.weights.checkpoint import read_card
 
 CURVES = (
     "epoch",
@@ -98,7 +98,7 @@ class RunContent:
     """
 
     label: str
-    description: Mapping[str, Any]
+    description: RunDescription
     rows: tuple[Row, ...]
     metrics: RunMetrics
     predictions: Predictions | None
@@ -133,14 +133,14 @@ def read_run(path: Path, label: str, source: Source) -> RunContent:
     rows = _rows(run.table)
     finished = run.summary.is_file()
     notes = [] if finished else [_unfinished(rows, description)]
-    if description["recipe"].get("select_on") == "test":
+    if description.recipe.select_on == "test":
         notes.append(
             "The test split selected the epoch, as in the theses: what is called val here is that split,"
             " and its accuracies are too good."
         )
     predictions, found = _predictions(run, source, finished=finished, rows=rows)
-    if predictions is not None:  # older tables do not have it
-        chosen = description["recipe"].get("select_on", "val")
+    if predictions is not None:  # older tables do not say it
+        chosen = description.recipe.select_on
         predictions = replace(predictions, note=note_on_choice(chosen))
     image_root, gone = _image_root(description, source)
     metrics = _run_metrics(run, description, rows, predictions)
@@ -173,8 +173,8 @@ def _rows(path: Path) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _unfinished(rows: tuple[Row, ...], description: Mapping[str, Any]) -> str:
-    epochs = description["recipe"].get("epochs", "?")
+def _unfinished(rows: tuple[Row, ...], description: RunDescription) -> str:
+    epochs = description.recipe.epochs
     return f"The run is not finished: {len(rows)} of at most {epochs} epochs are done, and shown here."
 
 
@@ -192,7 +192,7 @@ def _predictions(
     predictions, broken = predict_run(
         run.path,
         source.data,
-        split=run.read()["recipe"].get("select_on", "val"),
+        split=run.read().recipe.select_on,
         device=source.device,
         progress=source.progress,
     )
@@ -201,29 +201,29 @@ def _predictions(
     return predictions, [f"Left out: {problem}" for problem in broken]
 
 
-def _image_root(description: Mapping[str, Any], source: Source) -> tuple[Path | None, list[str]]:
+def _image_root(description: RunDescription, source: Source) -> tuple[Path | None, list[str]]:
     if source.data is not None:
         if not source.data.is_dir():
             raise DataError(f"there is no folder {source.data}.")
         return source.data, []
-    root = Path(description["data"]["root"])
+    root = description.data.root
     if root.is_dir():
         return root, []
     return None, [f"The images are not in {root} any more, so only their names are shown (--data)."]
 
 
 def _run_metrics(
-    run: RunFolder, description: Mapping[str, Any], rows: tuple[Row, ...], predictions: Predictions | None
+    run: RunFolder, description: RunDescription, rows: tuple[Row, ...], predictions: Predictions | None
 ) -> RunMetrics:
     num_params, flops = _costs(run, description)
-    chosen = description["recipe"].get("select_on", "val")
+    chosen = description.recipe.select_on
     analysis: dict[str, Any] = {}
     if predictions is not None:
         analysis["num_images"] = len(predictions.labels)
         analysis["calibration_error_percent"] = 100.0 * reliability(predictions).error
     return RunMetrics(
         run=str(run.path),
-        model=str(description["model"]["name"]),
+        model=description.model.name,
         finished=run.summary.is_file(),
         selected_on=chosen,
         note=note_on_choice(chosen),
@@ -234,10 +234,10 @@ def _run_metrics(
     )
 
 
-def _costs(run: RunFolder, description: Mapping[str, Any]) -> tuple[int, int]:
+def _costs(run: RunFolder, description: RunDescription) -> tuple[int, int]:
     try:
-        config = read_config(description["model"])
-        resolution = description["recipe"]["resolution"] or config.resolution
+        config = description.model.config
+        resolution = description.recipe.resolution or config.resolution
         if run.best.is_dir():
             preprocessing = read_card(run.best).preprocessing
             resolution = preprocessing.resolution if preprocessing else resolution

@@ -90,13 +90,14 @@ def _settings(runs: Sequence[RunContent]) -> str:
 
 def _lines(run: RunContent) -> dict[str, str]:
     description = run.description
-    recipe = dict(description["recipe"])
+    content = description.to_dict()
+    recipe = content["recipe"]
     wanted = {
         "recipe.model": recipe.pop("model", {}),
         **recipe,
-        "weights to start from": description.get("weights") or "fresh",
-        "model": description["model"],
-        "data": description["data"],
+        "weights to start from": description.weights or "fresh",
+        "model": content["model"],
+        "data": content["data"],
     }
     return page.settings_as_text(wanted)
 

@@ -40,8 +40,8 @@ def single_page(run: RunContent) -> str:
 
 
 def _intro(run: RunContent) -> str:
-    metrics, data = run.metrics, run.description["data"]
-    text = f"Trained on {data['root']} ({data['num_classes']} classes)."
+    metrics, data = run.metrics, run.description.data
+    text = f"Trained on {data.root} ({data.num_classes} classes)."
     if metrics.best_epoch is not None:
         split = page.split_name(metrics.selected_on)
         text += f" The metrics are of the best epoch, on the {split} images."
@@ -80,7 +80,7 @@ def _curves(run: RunContent) -> str:
         ),
         line_chart("learning rate", [line("at the end of the epoch", "learning_rate", 1)]),
     ]
-    sizes = run.description.get("training_resolutions")
+    sizes = run.description.training_resolutions
     if sizes:
         steps = [(float(first), float(size)) for first, size in sizes.items()]
         ys = [max(size for first, size in steps if first <= epoch) for epoch in epochs]
@@ -187,12 +187,13 @@ def _calibration(predictions: Predictions) -> str:
 
 def _settings(run: RunContent) -> str:
     description = run.description
+    content = description.to_dict()
     wanted = {
-        "weights to start from": description.get("weights") or "fresh",
-        **description["recipe"],
-        "training_resolutions": description.get("training_resolutions", {}),
-        "data": description["data"],
-        **{f"version of {name}": value for name, value in description.get("versions", {}).items()},
+        "weights to start from": description.weights or "fresh",
+        **content["recipe"],
+        "training_resolutions": content.get("training_resolutions", {}),
+        "data": content["data"],
+        **{f"version of {name}": value for name, value in description.versions.items()},
     }
     rows = [[escape(name), escape(text)] for name, text in page.settings_as_text(wanted).items()]
     return page.section("Recipe and data", page.table(("setting", "value"), rows))

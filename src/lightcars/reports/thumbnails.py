@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from html import escape
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +34,18 @@ class Thumbnails:
     def _image(self, path: str) -> str:
         name = escape(path)
         try:
-            source = None if self.root is None else _thumbnail(self.root / path)
+            source = _thumbnail(self.root / path) if self.root is not None and _is_below(path) else None
         except DataError:
             source = None
         if source is None:
             return f'<div class="gone">{name}</div>'
         return f'<img src="{source}" alt="{name}" title="{name}">'
+
+
+def _is_below(path: str) -> bool:
+    """Return whether a path stays below the folder, so that a page embeds no other files."""
+    parts = PurePosixPath(path.replace("\\", "/"))
+    return not parts.is_absolute() and ".." not in parts.parts and PureWindowsPath(path).drive == ""
 
 
 def _thumbnail(path: Path) -> str:

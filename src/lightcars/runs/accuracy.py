@@ -1,4 +1,4 @@
-"""What a run says of how good its model is."""
+"""The accuracy that a run has recorded for its model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 
 from lightcars.benching.rows import Accuracy
 from lightcars.errors import RunError
+from lightcars.recipes.sections import require_not_negative
 from lightcars.runs.folder import RunFolder
 from lightcars.runs.selection import shown_split
 from lightcars.weights.checkpoint import read_card
 
 
 def recorded_accuracy(model: str | Path) -> Accuracy | None:
-    """Of the best model of a finished run; None where nothing tells.
+    """Return the accuracy of a finished run's best model; None if it is not known.
 
     Args:
         model: a run folder, or the folder `best` in one.
@@ -31,10 +32,10 @@ def recorded_accuracy(model: str | Path) -> Accuracy | None:
     preprocessing = read_card(run.best).preprocessing
     try:
         top1_percent = float(json.loads(run.summary.read_text(encoding="utf-8"))["val_top1_percent"])
-        data = Path(description["data"]["root"]).name
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{run.summary} or {run.description} cannot be read ({error!r}).") from error
+        require_not_negative("val_top1_percent", top1_percent)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"{run.summary} cannot be read ({error!r}).") from error
     if preprocessing is None:
         return None
-    split = shown_split(description["recipe"].get("select_on", "val"))
-    return Accuracy(top1_percent=top1_percent, data=f"{split} of {data}", resolution=preprocessing.resolution)
+    data = f"{shown_split(description.recipe.select_on)} of {description.data.root.name}"
+    return Accuracy(top1_percent=top1_percent, data=data, resolution=preprocessing.resolution)

@@ -1,11 +1,11 @@
 """The run folder: what is in it, and how it is claimed, read and resumed.
 
-run.json            model, recipe, data, versions: all that is needed to do it again
-metrics.csv         one row per epoch; with a column that says so if the test split chose the best
-metrics.json        the figures of the best epoch
+run.json            model, recipe, data, versions: everything needed to repeat the run
+metrics.csv         one row per epoch; with a note if the test split selected the best one
+metrics.json        the metrics of the best epoch
 curves.png          loss, accuracy and learning rate
-predictions.csv     what the best model says of each validation photograph
-report.html         all of it to look at
+predictions.csv     the best model's predictions for the validation images
+report.html         a page about the run
 best/  last/        checkpoints for `lightcars.load` (best on the validation split; after the last epoch)
 checkpoints/        Lightning's state, for resuming
 tensorboard/        event files, unless that tracker was left out
@@ -13,20 +13,17 @@ tensorboard/        event files, unless that tracker was left out
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
-from zipfile import is_zipfile
+from typing import TypeAlias
 
 from lightcars.errors import ConfigError, RunError
-from lightcars.files import write_text
-from lightcars.recipes.files import recipe_from
 from lightcars.recipes.recipe import Recipe
+from lightcars.runs.description import RunDescription, read_description, write_description
 
 Row: TypeAlias = dict[str, float]
-"""One epoch's figures, as in metrics.csv."""
+"""The metrics of one epoch, as in metrics.csv."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ class RunFolder:
 
     @property
     def initial(self) -> Path:
-        """Checkpoint of the weights that the run starts from, until it is done."""
+        """Checkpoint of the weights that the run starts from, with the list of its images; until it ends."""
         return self.path / "initial"
 
     @property
@@ -95,36 +92,42 @@ class RunFolder:
         """Lightning's checkpoint after the last whole epoch."""
         return self.checkpoints / "last.ckpt"
 
-    def read(self) -> dict[str, Any]:
-        """What run.json says."""
+    @property
+    def previous(self) -> Path:
+        """Lightning's checkpoint of the epoch before, until the run is finished."""
+        return self.checkpoints / "previous.ckpt"
+
+    def read(self) -> RunDescription:
+        """Read run.json.
+
+        Raises:
+            RunError: there is no run, or the file is damaged.
+        """
         if not self.description.is_file():
             raise RunError(f"{self.path} holds no run (no {self.description.name}).")
-        try:
-            content = json.loads(self.description.read_text(encoding="utf-8"))
-            recipe_from(content["recipe"], str(self.description))
-            list(content.get("trackers", ())), dict(content.get("tracker_runs", {}))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RunError(f"{self.description} cannot be read ({error}).") from error
-        assert isinstance(content, dict)
-        return content
+        return read_description(self.description)
+
+    def write(self, description: RunDescription) -> None:
+        """Write run.json."""
+        write_description(self.description, description)
 
 
 def selecting_split(model: Path) -> str | None:
-    """The split that chose the epoch of a run folder, or of a checkpoint in one; None for other models."""
+    """Return the split that selected the epoch of a run, or of a checkpoint in one; None for other models."""
     path = model.resolve()
     run = RunFolder(path)
     if not run.description.is_file() and path in (RunFolder(path.parent).best, RunFolder(path.parent).last):
         run = RunFolder(path.parent)
-    return str(run.read()["recipe"].get("select_on", "val")) if run.description.is_file() else None
+    return run.read().recipe.select_on if run.description.is_file() else None
 
 
 def best_row(rows: Sequence[Row]) -> Row:
-    """The epoch with the highest validation top-1; of equals, the one with the lower loss."""
+    """Return the epoch with the highest validation top-1; of equal ones, that with the lower loss."""
     return max(rows, key=lambda row: (row["val_top1_percent"], -row["val_loss"]))
 
 
 def check_free(path: Path) -> None:
-    """An error if something is in the folder already."""
+    """Raise a RunError if something is in the folder already."""
     if RunFolder(path).description.exists():
         raise RunError(f"{path} already holds a run; give another folder, or resume it (--resume).")
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -132,7 +135,7 @@ def check_free(path: Path) -> None:
 
 
 def claim(path: Path) -> RunFolder:
-    """A new run folder, or an error if something is in it."""
+    """Create a new run folder; a RunError if something is in it."""
     check_free(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -141,33 +144,19 @@ def claim(path: Path) -> RunFolder:
     return RunFolder(path)
 
 
-def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, dict[str, Any]]:
-    """A run to be resumed, with its description; a recipe other than its own is an error.
+def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, RunDescription]:
+    """Return a run to be resumed, with its description; a recipe other than its own is an error.
 
-    The number of workers may change: it has no influence on the figures. What the recipe leaves to a
-    measurement is what the run has.
+    The number of workers may change, as it has no influence on the result. What `recipe` leaves open
+    ("auto", "fastest") is what the run has.
     """
     run = RunFolder(path)
-    content = run.read()
-    stored = recipe_from(content["recipe"], str(run.description))
+    description = run.read()
+    stored = description.recipe
     asked = stored if recipe is None else replace(recipe.settled_by(stored), workers=stored.workers)
     changed = stored.differences(asked)
     if changed:
         raise ConfigError(
             f"{path} was started with another recipe ({', '.join(changed)}); resume it as it was."
         )
-    return run, content
-
-
-def check_resumable(run: RunFolder) -> None:
-    """An error if Lightning's checkpoint is there but not whole: a truncated archive has no directory."""
-    if run.resumable.exists() and not is_zipfile(run.resumable):
-        raise RunError(
-            f"{run.resumable} is damaged, so the run cannot go on; start anew in another folder"
-            f" ({run.best} holds the best model so far)."
-        )
-
-
-def describe(run: RunFolder, content: dict[str, Any]) -> None:
-    """Writes run.json."""
-    write_text(run.description, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return run, description

@@ -1,21 +1,21 @@
-"""What every output says of metrics on the split that selected the epoch."""
+"""The note that every output carries whose metrics are of the split that selected the epoch."""
 
 from __future__ import annotations
 
 CHOSEN_ON_TEST = "chosen on test: too good"
-"""What every output says of figures on the split that chose the epoch, where that is the test split."""
+"""The note on metrics of the test split, if that split selected the epoch."""
 
 
 def note_on(split: str | None, select_on: str | None) -> str | None:
-    """What the reader has to know about figures on `split` of a model whose epoch `select_on` chose."""
+    """Return the note on metrics of `split` for a model whose epoch was selected on `select_on`."""
     return CHOSEN_ON_TEST if split == select_on == "test" else None
 
 
 def note_on_choice(select_on: str | None) -> str | None:
-    """What the reader has to know about the figures of an epoch on the split that chose it."""
+    """Return the note on an epoch's metrics on the split that selected it."""
     return note_on(select_on, select_on)
 
 
 def shown_split(select_on: str) -> str:
-    """The split that chooses the epoch, as outputs name it: "val", or test with what that means."""
+    """Return the split that selects the epoch as outputs name it: "val", or test with the note."""
     return f"test ({CHOSEN_ON_TEST})" if select_on == "test" else select_on

@@ -1,4 +1,4 @@
-"""A trained model as `evaluate` and `predict` want it: from a run folder or a checkpoint folder."""
+"""A trained model for `evaluate` and `predict`, from a run, a checkpoint folder or published weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lightcars.weights.pretrained import load_pretrained
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model in evaluation mode with what belongs to its weights."""
+    """A model in evaluation mode, with its class names and preprocessing."""
 
     model: ImageModel
     classes: tuple[str, ...]
@@ -31,12 +31,12 @@ class TrainedModel:
     device: torch.device
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """(N, num_classes) logits -> probabilities of that shape, on the processor; calibrated if fitted."""
+        """Return the probabilities of (N, num_classes) logits, on the CPU, scaled by the temperature."""
         return (logits.cpu().double() / self.model.temperature).softmax(dim=1)
 
 
 def load_trained(weights: str | Path, device: str | torch.device | None = None) -> TrainedModel:
-    """The best model of a run folder, the model of a checkpoint folder, or published weights.
+    """Load the best model of a run folder, the model of a checkpoint folder, or published weights.
 
     Args:
         weights: a run of `finetune`, what `save` wrote, a tag of `list_weights()` such as "cars196" or
@@ -59,12 +59,12 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
 
 
 def holds_model(path: Path) -> bool:
-    """Whether it is a run folder or a checkpoint folder."""
+    """Tell whether a path is a run folder or a checkpoint folder."""
     return (path / CONFIG_FILE).is_file() or RunFolder(path).description.is_file()
 
 
 def load_model(weights: str | Path, device: torch.device) -> ImageModel:
-    """As `load_trained`, for those who can do without class names and preprocessing; in float32."""
+    """Load a model as `load_trained` does, in float32; class names and preprocessing may be missing."""
     path = Path(weights)
     entry = find_tag(str(weights))
     if entry is not None and not holds_model(path):
@@ -83,7 +83,7 @@ def load_model(weights: str | Path, device: torch.device) -> ImageModel:
 
 
 def _meant(text: str) -> str:
-    """What somebody who wrote `text` for weights may have wanted."""
+    """Return a hint for somebody who wrote `text` for weights."""
     if text in MODELS:
         return f" It is a model without weights; `lightcars weights {text}` lists those that it can have."
     tags = {entry.tag for entry in ENTRIES} | {entry.packaged for entry in ENTRIES if entry.packaged}
@@ -91,10 +91,11 @@ def _meant(text: str) -> str:
 
 
 def best_of_run(folder: Path) -> Path:
-    """The checkpoint folder of a run's best epoch.
+    """Return the checkpoint folder of a run's best epoch.
 
     Raises:
-        CheckpointError: it is no run folder, or the run has no finished epoch.
+        CheckpointError: the run has no finished epoch.
+        RunError: it is not a run folder.
     """
     run = RunFolder(folder)
     run.read()

@@ -1,4 +1,4 @@
-"""A teacher beside the model that is trained: its answers, softened, are part of the loss."""
+"""Distillation: the softened outputs of a teacher are part of the loss."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from lightcars.runs.trained import load_model
 
 
 def load_teacher(recipe: DistillationRecipe, classes: tuple[str, ...], img_channels: int) -> ImageModel:
-    """The teacher that a recipe names, on the processor.
+    """Load the teacher that a recipe names, on the CPU.
 
     Raises:
-        CheckpointError, DownloadError: there is none of that name.
+        CheckpointError, DownloadError: there is no model of that name.
         ConfigError: it is for other classes, does not name them, or takes other channels.
     """
     teacher = load_model(recipe.teacher, torch.device("cpu"))
@@ -45,10 +45,10 @@ def load_teacher(recipe: DistillationRecipe, classes: tuple[str, ...], img_chann
 
 @final
 class Teacher:
-    """What a teacher adds to the loss. It is no module: checkpoints, averages and DDP leave it alone."""
+    """The teacher's part of the loss. Not a module, so that checkpoints, EMA and DDP ignore it."""
 
     def __init__(self, model: ImageModel, recipe: DistillationRecipe, preprocessing: Preprocessing) -> None:
-        """`preprocessing`: of the images that it will be shown."""
+        """`preprocessing`: of the images that it will get."""
         self._model = model.eval().requires_grad_(False)
         self._recipe = recipe
         own = model.preprocessing or preprocessing
@@ -59,12 +59,12 @@ class Teacher:
         self._scale, self._shift = std / own_std, (mean - own_mean) / own_std
 
     def loss(self, images: Tensor, logits: Tensor, of_labels: Tensor) -> Tensor:
-        """The whole loss.
+        """Return the whole loss.
 
         Args:
             images: (N, C, H, W), as the model saw them.
-            logits: (N, num_classes) that it answered.
-            of_labels: its cross-entropy.
+            logits: (N, num_classes) of the trained model for them.
+            of_labels: cross-entropy of these logits.
         """
         weight, temperature = self._recipe.weight, self._recipe.temperature
         softened = F.log_softmax(self.logits(images).float() / temperature, dim=1)
@@ -74,9 +74,9 @@ class Teacher:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """(N, C, H, W), normalized for the model that is trained -> (N, num_classes)."""
+        """Return the teacher's (N, num_classes) for (N, C, H, W) normalized for the trained model."""
         if self._scale.device != images.device:
             self._model.to(images.device)
             self._scale, self._shift = self._scale.to(images.device), self._shift.to(images.device)
-        answers: Tensor = self._model(images * self._scale + self._shift)
-        return answers
+        logits: Tensor = self._model(images * self._scale + self._shift)
+        return logits

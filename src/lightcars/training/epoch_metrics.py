@@ -1,42 +1,47 @@
-"""Loss and accuracy over an epoch, of all photographs on all devices."""
+"""Loss and accuracy over an epoch, of all images on all devices."""
 
 from __future__ import annotations
 
-from typing import final
+from typing import cast, final
 
-import torch
-from lightning.pytorch.strategies import Strategy
-from torch import Tensor
+from torch import Tensor, nn
+from torchmetrics import Metric, SumMetric
+from torchmetrics.classification import MulticlassAccuracy
 
 
 @final
-class EpochMetrics:
-    """Sums over photographs, which the devices add up once, at the end of the epoch.
+class EpochMetrics(nn.Module):
+    """Mean loss and top-k accuracies, by torchmetrics.
 
-    So each photograph counts the same, however uneven the batches and the devices' parts are; a mean of
-    means would weigh them by their batches. A device without any photograph takes part too.
+    It counts images and adds the counts up over the devices, so each image weighs the same, however uneven
+    the batches and the devices' shares are. A device without any image takes part too.
     """
 
-    def __init__(self, *tops: int) -> None:
-        """`tops`: a photograph is right if its class is among so many likeliest ones."""
-        self.tops = tops
-        self._sums: Tensor | None = None
+    def __init__(self, num_classes: int, *tops: int) -> None:
+        """`tops`: an image is correct if its class is among so many most likely ones."""
+        super().__init__()
+        # torchmetrics' MeanMetric ignores weights where it may not drop losses that are not finite
+        self.loss, self.number = (SumMetric(nan_strategy="disable") for _ in range(2))
+        self.accuracies = nn.ModuleList(
+            MulticlassAccuracy(num_classes, min(top, num_classes), average="micro", validate_args=False)
+            for top in tops
+        )
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """One batch: its mean loss, (N, classes) logits, (N,) labels."""
-        number = torch.full_like(loss.detach(), len(labels), dtype=torch.float32)
-        sums = torch.stack([loss.detach() * number, *(self._right(logits, labels)), number])
-        self._sums = sums if self._sums is None else self._sums + sums
+        """Add one batch: its mean loss, (N, classes) logits, (N,) labels."""
+        self.loss.update(loss.detach() * len(labels))
+        self.number.update(len(labels))
+        for accuracy in self._accuracies:
+            accuracy.update(logits.detach(), labels)
 
-    def _right(self, logits: Tensor, labels: Tensor) -> list[Tensor]:
-        ranked = (logits.topk(min(top, logits.shape[1]), dim=1).indices for top in self.tops)
-        return [(best == labels[:, None]).any(dim=1).sum().float() for best in ranked]
+    def take(self) -> list[Tensor]:
+        """Return the mean loss and the accuracies in percent over every device's images, and start again."""
+        metrics: list[Metric] = [self.loss, self.number, *self._accuracies]
+        loss, number, *accuracies = (metric.compute() for metric in metrics)
+        for metric in metrics:
+            metric.reset()
+        return [loss / number, *(100 * accuracy for accuracy in accuracies)]
 
-    def take(self, strategy: Strategy) -> list[Tensor]:
-        """Mean loss and percentages right of every device's photographs; it begins anew then."""
-        sums = self._sums
-        if sums is None:
-            sums = torch.zeros(len(self.tops) + 2, device=strategy.root_device)
-        self._sums = None
-        loss, *right, number = strategy.reduce(sums, reduce_op="sum")
-        return [loss / number, *(count / number * 100 for count in right)]
+    @property
+    def _accuracies(self) -> list[MulticlassAccuracy]:
+        return cast(list[MulticlassAccuracy], list(self.accuracies))

@@ -5,30 +5,32 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightcars.augmentation.image import augmentation
 from lightcars.data.dataset import DecodedImages, decode
-from lightcars.errors import DataError, MissingExtraError
+from lightcars.errors import DataError, MissingExtraError, RunError
 from lightcars.evaluation.evaluate import evaluate
 from lightcars.evaluation.predictions import predict_images, write_predictions
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
 from lightcars.recipes.recipe import Recipe
 from lightcars.reports import draw_curves, report
-from lightcars.runs.folder import Row, best_row, claim, describe
+from lightcars.runs.folder import Row, RunFolder, best_row, claim
+from lightcars.runs.images import image_keys, write_list
+from lightcars.runs.lock import RunLock
 from lightcars.runs.selection import CHOSEN_ON_TEST, note_on_choice
+from lightcars.runs.state import remove_partial, restore_state
 from lightcars.runs.trained import load_trained
 from lightcars.training.callbacks.trackers import DEFAULT_TRACKERS, check_trackers
+from lightcars.training.decisions import decide, describe, unreadable
 from lightcars.training.distributed.processes import is_first_process
-from lightcars.training.job import TrainingJob, chosen_recipe, description, new_job, resumed_job
+from lightcars.training.job import TrainingJob, chosen_recipe, new_job, resumed_job
 from lightcars.training.malloc import memory_kept
-from lightcars.training.resident import place
-from lightcars.training.speed import device_of, settle
+from lightcars.training.speed import device_of
 from lightcars.weights.checkpoint import load, save
 
 if TYPE_CHECKING:
@@ -37,13 +39,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FinetuneResult:
-    """What a fine-tune gives.
+    """The result of a fine-tune.
 
     Attributes:
         model: of the best epoch, in evaluation mode.
-        metrics: `best_epoch`, `epochs`, the figures of the best epoch, and those on the test split if they
-            were asked for, as in `metrics.json`. `selected_on` is "test" where that split chose the epoch,
-            and `note` says what that makes of them.
+        metrics: `best_epoch`, `epochs`, the metrics of the best epoch, and those on the test split if they
+            were asked for, as in `metrics.json`. `selected_on` is "test" where that split selected the epoch;
+            then `note` warns of it.
         run: the run folder.
     """
 
@@ -63,31 +65,31 @@ def finetune(
     trackers: Sequence[str] | str | None = None,
     progress: bool = False,
 ) -> FinetuneResult:
-    """Trains a model on a folder of car photographs and writes a run folder.
+    """Fine-tune a model on a folder of images and write a run folder.
 
-    The best epoch is the one with the highest top-1 on the validation split; if the data have none, one is
-    cut from the training photographs (seeded, 12 % of each class). A test split is not looked at, unless
-    `test` asks for it once at the end, or the recipe redoes a thesis by selecting on it.
+    The best epoch is the one with the highest top-1 on the validation split; if the data have none, it is
+    split off from the training images (seeded, 12 % of each class). A test split is not used, unless `test`
+    asks for it once at the end, or the recipe reproduces a thesis that selected on it.
 
     Args:
         data: a folder in one of the layouts of `lightcars.data.layouts`.
-        model: a registered name, or a model to go on from, which is changed: it gets a new classifier unless
-            its number of classes is that of the data. None is the recipe's model, with its weights and
-            settings; those are not taken over by another model.
-        recipe: how: a `Recipe`, the name of one that ships, or a YAML file; None is `Recipe()`.
+        model: a registered name, or a model, which is trained in place: it gets a new classifier unless its
+            number of classes is that of the data. None is the recipe's model, with its weights and settings,
+            which another model does not take over.
+        recipe: a `Recipe`, the name of one that ships, or a YAML file; None is `Recipe()`.
         out: the run folder, new or empty; the default is `runs/<model>-<time>`.
-        resume: go on with the run in `out` after its last whole epoch; model and recipe are the run's own.
-            It ends with the same figures as a run that was not stopped. The number of workers may be another.
-        test: evaluate the best model on the test split when all is done, and write its figures down.
-        trackers: what is told beside metrics.csv: "tensorboard", "wandb", "mlflow"; ("none",) for nothing.
-            None is TensorBoard, or what the resumed run had. One that fails is left out with a warning.
-        progress: show bars.
+        resume: resume the run in `out` after its last whole epoch; model and recipe are the run's own. The
+            result is that of a run that was not stopped. The number of workers may differ.
+        test: evaluate the best model on the test split at the end, and add its metrics.
+        trackers: "tensorboard", "wandb", "mlflow", beside metrics.csv; ("none",) for none. None is
+            TensorBoard, or what the resumed run had. One that fails is left out with a warning.
+        progress: show progress bars.
 
     Raises:
-        DataError: photographs missing, or folders that are no known classes.
-        ConfigError, UnknownModelError: a setting or a name that cannot be.
-        RunError: the run folder is taken, cannot be written to, or is none; a tracker cannot start; a worker
-            process died.
+        DataError: missing images, or unknown classes; a resumed run has other images than before.
+        ConfigError, UnknownModelError: an invalid setting or name.
+        RunError: the run folder is taken, in use, damaged, or cannot be written to; a tracker cannot start; a
+            worker process died.
         MissingExtraError: a package is not installed.
         NonFiniteLossError: the loss became infinite or not a number; `best/` keeps the best model so far.
         KeyboardInterrupt: the user stopped it; `resume=True` goes on.
@@ -95,108 +97,140 @@ def finetune(
     _require_extra()
     named = None if trackers is None else check_trackers(trackers)
     chosen = chosen_recipe(recipe, model, test=test, required=not resume)
-    if resume:
-        job = resumed_job(data, chosen, out)
-    else:
-        assert chosen is not None
-        job = new_job(data, None if isinstance(model, str) else model, chosen, out)
-    if resume and job.run.summary.is_file():  # nothing left to do
-        return FinetuneResult(load(job.run.best), json.loads(job.run.summary.read_text()), job.run.path)
-    progress = progress and is_first_process()
-    if named is None:
-        before = job.run.read() if resume else {}
-        named = check_trackers(before.get("trackers", DEFAULT_TRACKERS))
-    photos = _photos(job, progress=progress)
-    _warn_of_broken(photos)
+    with RunLock() as lock:
+        if resume:
+            _lock_existing(lock, out)
+            job = resumed_job(data, chosen, out)
+        else:
+            assert chosen is not None
+            job = new_job(data, None if isinstance(model, str) else model, chosen, out)
+        if resume and job.run.summary.is_file():  # nothing left to do
+            return FinetuneResult(load(job.run.best), _finished_metrics(job.run), job.run.path)
+        if named is None:
+            named = check_trackers(job.before.trackers if job.before else DEFAULT_TRACKERS)
+        return _run(job, data, named, lock, progress=progress and is_first_process())
+
+
+def _lock_existing(lock: RunLock, out: str | Path | None) -> None:
+    """Lock the run folder that is to be resumed, and mend what a killed process has left in it."""
+    if out is None or not is_first_process() or not RunFolder(Path(out)).description.is_file():
+        return
+    run = RunFolder(Path(out))
+    lock.acquire(run.path)
+    remove_partial(run)
+    note = None if run.summary.is_file() else restore_state(run)
+    if note is not None:
+        warnings.warn(note, stacklevel=3)
+
+
+def _run(
+    job: TrainingJob, data: str | Path, trackers: Sequence[str], lock: RunLock, *, progress: bool
+) -> FinetuneResult:
+    """Decode the images, decide the job, train it, and write what is left to write."""
+    from lightcars.training.callbacks.tracking import closing  # lightning takes seconds to import
+    from lightcars.training.trainer import train
+
+    images = _images(job, progress=progress)
+    _check_readable(job, images)
     with memory_kept(device_of(job.recipe)):
-        job, rows = _trained(job, photos, named, resume=resume, progress=progress)
+        job = decide(job, images)
+        loggers = _begin(job, images, trackers, lock) if is_first_process() else {}
+        with closing(loggers):
+            rows = train(job, images["train"], images["val"], loggers=loggers, progress=progress)
     best = best_row(rows)
-    metrics: dict[str, Any] = {"epochs": len(rows), "best_epoch": int(best["epoch"]), **_figures(best)}
+    metrics: dict[str, Any] = {"epochs": len(rows), "best_epoch": int(best["epoch"]), **_metrics(best)}
     metrics |= {"selected_on": "test", "note": CHOSEN_ON_TEST} if job.recipe.select_on == "test" else {}
     if is_first_process():
         draw_curves(rows, job.run.curves, select_on=job.recipe.select_on)
-        _predict(job, photos["val"])
+        _predict(job, images["val"])
         metrics |= _tested(job, data) if job.recipe.test else {}
         write_text(job.run.summary, json.dumps(metrics, indent=2) + "\n")
         shutil.rmtree(job.run.initial, ignore_errors=True)
+        job.run.previous.unlink(missing_ok=True)
         report(job.run.path)
     return FinetuneResult(load(job.run.best), metrics, job.run.path)
 
 
-def _trained(
-    job: TrainingJob,
-    photos: dict[str, DecodedImages],
-    trackers: Sequence[str],
-    *,
-    resume: bool,
-    progress: bool,
-) -> tuple[TrainingJob, list[Row]]:
-    """Settles what is to be measured and trains; the job as it was run, and the rows of its table."""
-    from lightcars.training.callbacks.tracking import (  # lightning takes seconds to import
-        closing,
-        resume_trackers,
-    )
-    from lightcars.training.trainer import train
-
-    if is_first_process():  # the others ask it; see SameSpeed
-        job = _settled(job, photos)
-    loggers: Loggers = {}
-    if is_first_process():
-        loggers = resume_trackers(job, trackers) if resume else _begin(job, trackers)
-    with closing(loggers):
-        return job, train(job, photos["train"], photos["val"], loggers=loggers, progress=progress)
+def _finished_metrics(run: RunFolder) -> dict[str, Any]:
+    try:
+        metrics = json.loads(run.summary.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{run.summary} cannot be read ({error}).") from error
+    if not isinstance(metrics, dict):
+        raise RunError(f"{run.summary} cannot be read (it is not an object).")
+    return metrics
 
 
-def _photos(job: TrainingJob, *, progress: bool) -> dict[str, DecodedImages]:
-    """Training and validation photographs in memory; "val" is the split that selects."""
+def _images(job: TrainingJob, *, progress: bool) -> dict[str, DecodedImages]:
+    """Decode training and validation images into memory; "val" is the split that selects."""
     recipe = job.recipe
     side = recipe.decode_resolution or job.preprocessing.resolution
     larger = replace(job.preprocessing, resolution=side)
-    train, val = job.cars.split("train"), job.cars.split(recipe.select_on)
-    photos = {
+    train, val = job.records.split("train"), job.records.split(recipe.select_on)
+    images = {
         "train": decode(train, larger, region=recipe.region, name="train", progress=progress),
         "val": decode(
             val, job.preprocessing, region=recipe.val_region, name=recipe.select_on, progress=progress
         ),
     }
-    found, num_devices = len(photos["train"].labels), recipe.devices * recipe.num_nodes
+    found, num_devices = len(images["train"].labels), recipe.devices * recipe.num_nodes
     if found < num_devices:
-        raise DataError(f"{found} training photographs are too few for {num_devices} devices.")
-    return photos
+        raise DataError(f"{found} training images are too few for {num_devices} devices.")
+    return images
 
 
-def _settled(job: TrainingJob, photos: dict[str, DecodedImages]) -> TrainingJob:
-    """The job with nothing left to measure or to choose."""
-    side = job.preprocessing.resolution
-    recipe, speed = settle(job.recipe, job.network, side, len(photos["train"].labels))
-    steps = augmentation(recipe.augment, side, len(job.cars.classes)).image.steps
-    recipe, said = place(recipe, steps, sum(decoded.pixels.nbytes for decoded in photos.values()))
-    return replace(job, recipe=recipe, speed=speed, place=said)
+def _check_readable(job: TrainingJob, images: Mapping[str, DecodedImages]) -> None:
+    """Warn of images that cannot be read; a resumed run must have the same ones as before.
+
+    Raises:
+        DataError: an image cannot be read that could be when the run was started, or the other way round.
+    """
+    broken = {split: part.broken for split, part in images.items() if part.broken}
+    before = job.before
+    if before is not None and before.data.digests and unreadable(images) != before.data.unreadable:
+        first = next((problem for problems in broken.values() for problem in problems), "none")
+        raise DataError(
+            f"unreadable images: {unreadable(images) or 'none'}, when the run was started"
+            f" {dict(before.data.unreadable) or 'none'} (first: {first}); resume with the same images."
+        )
+    for split, problems in broken.items() if is_first_process() else ():
+        warnings.warn(
+            f"{len(problems)} images of {split} left out: {'; '.join(problems[:5])}",
+            stacklevel=4,
+        )
 
 
 def _tested(job: TrainingJob, data: str | Path) -> dict[str, float]:
-    figures = evaluate(
+    metrics = evaluate(
         job.run.best, data, split="test", region=job.recipe.val_region, device=_device(job.recipe)
     )
     return {
-        "test_top1_percent": figures.top1_percent,
-        "test_top5_percent": figures.top5_percent,
-        "test_loss": figures.loss,
+        "test_top1_percent": metrics.top1_percent,
+        "test_top5_percent": metrics.top5_percent,
+        "test_loss": metrics.loss,
     }
 
 
-def _begin(job: TrainingJob, trackers: Sequence[str]) -> Loggers:
-    from lightcars.training.callbacks.tracking import open_trackers
+def _begin(
+    job: TrainingJob, images: Mapping[str, DecodedImages], trackers: Sequence[str], lock: RunLock
+) -> Loggers:
+    """Open the trackers; a new run gets its folder, with its first weights and its description."""
+    from lightcars.training.callbacks.tracking import open_trackers, resume_trackers
 
-    made = not job.run.path.exists()
+    if job.before is not None:
+        return resume_trackers(job, job.before, trackers)
+    created = not job.run.path.exists()
     claim(job.run.path)
+    lock.acquire(job.run.path)
     try:
-        save(job.network, job.run.initial, classes=job.cars.classes, preprocessing=job.preprocessing)
+        save(job.network, job.run.initial, classes=job.records.classes, preprocessing=job.preprocessing)
+        write_list(job.run.initial, image_keys(job.records))
         loggers, runs = open_trackers(job, dict.fromkeys(trackers))
-        describe(job.run, {**description(job), "trackers": trackers, "tracker_runs": runs})
+        description = describe(job, images)
+        job.run.write(replace(description, trackers=tuple(trackers), tracker_runs=runs))
     except BaseException:  # Ctrl-C while a tracker waits for the network
         shutil.rmtree(job.run.path, ignore_errors=True)
-        if not made:
+        if not created:
             job.run.path.mkdir(exist_ok=True)
         raise
     return loggers
@@ -204,7 +238,7 @@ def _begin(job: TrainingJob, trackers: Sequence[str]) -> Loggers:
 
 def _predict(job: TrainingJob, val: DecodedImages) -> None:
     trained = load_trained(job.run.path, _device(job.recipe))
-    predictions = predict_images(trained, val, job.cars.root, job.recipe.batch_size)
+    predictions = predict_images(trained, val, job.records.root, job.recipe.batch_size)
     predictions = replace(predictions, note=note_on_choice(job.recipe.select_on))
     write_predictions(predictions, job.run.predictions)
 
@@ -213,7 +247,7 @@ def _device(recipe: Recipe) -> str | None:
     return "cpu" if recipe.accelerator == "cpu" else None
 
 
-def _figures(row: dict[str, float]) -> dict[str, float]:
+def _metrics(row: Row) -> dict[str, float]:
     return {name: value for name, value in row.items() if name.startswith(("train_", "val_"))}
 
 
@@ -223,12 +257,3 @@ def _require_extra() -> None:
     ]
     if missing:
         raise MissingExtraError(f"fine-tuning needs {', '.join(missing)}: pip install 'lightcars[cars]'")
-
-
-def _warn_of_broken(photos: dict[str, DecodedImages]) -> None:
-    for split, decoded in photos.items():
-        if decoded.broken and is_first_process():
-            warnings.warn(
-                f"{len(decoded.broken)} photographs of {split} left out: {'; '.join(decoded.broken[:5])}",
-                stacklevel=3,
-            )

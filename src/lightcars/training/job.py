@@ -1,16 +1,13 @@
-"""From what a caller asks for to a job: recipe, data, network and run folder, all checked."""
+"""Turn what a caller asks for into a job: recipe, data, network and run folder, all checked."""
 
 from __future__ import annotations
 
 import copy
 import os
-import platform
 import warnings
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,28 +21,30 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import find_model
 from lightcars.models.validation import change_config
-from lightcars.recipes.files import load_recipe, recipe_from
+from lightcars.recipes.files import load_recipe
 from lightcars.recipes.recipe import AUTO, ModelRecipe, Recipe
-from lightcars.runs.folder import RunFolder, check_free, check_resumable, reopen
+from lightcars.runs.description import RunDescription, TrainingSpeed
+from lightcars.runs.folder import RunFolder, check_free, reopen
+from lightcars.runs.images import check_same_images
 from lightcars.runs.trained import best_of_run
 from lightcars.training.distillation import load_teacher
 from lightcars.training.distributed.processes import (
+    check_decidable,
     check_processes,
     is_first_process,
     started_by_torchrun,
     with_started,
 )
 from lightcars.training.optim.optimizers import check_optimization
-from lightcars.training.speed import Speed, device_of
-from lightcars.version import __version__
-from lightcars.weights.checkpoint import describe_config, load, read_card
+from lightcars.training.speed import device_of
+from lightcars.weights.checkpoint import load, read_card
 from lightcars.weights.pretrained import load_pretrained
 
 
 def chosen_recipe(
     recipe: Recipe | str | Path | None, model: str | ImageModel | None, *, test: bool, required: bool
 ) -> Recipe | None:
-    """The recipe with what the other arguments change; None if nothing is said and none is required."""
+    """Return the recipe with the changes of the other arguments; None if nothing is given or required."""
     chosen = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
     if chosen is None and not required:
         if isinstance(model, str) or test:
@@ -59,7 +58,7 @@ def chosen_recipe(
 
 
 def for_model(recipe: Recipe, name: str) -> Recipe:
-    """The recipe for another model: its settings and weights were for the one that it names."""
+    """Return the recipe for another model, without the settings and weights of the one that it names."""
     if name == recipe.model.name:
         return recipe
     return replace(recipe, name=None, model=ModelRecipe(name=name, freeze_epochs=recipe.model.freeze_epochs))
@@ -68,31 +67,32 @@ def for_model(recipe: Recipe, name: str) -> Recipe:
 def new_job(
     data: str | Path, model: ImageModel | None, recipe: Recipe, out: str | Path | None
 ) -> TrainingJob:
-    """A run from its beginning; nothing is written yet.
+    """Prepare a new run; nothing is written yet.
 
     Raises:
-        ConfigError, DataError, DeviceError, UnknownModelError: something that cannot be.
+        ConfigError, DataError, DeviceError, UnknownModelError: an invalid setting, data set or name.
         RunError: the folder is taken.
     """
     _check_accelerator(recipe)
-    cars = _split(data, recipe)
-    _check_classes(cars)
-    for line in (*cars.notes, *cars.mismatches) if is_first_process() else ():
+    check_decidable(recipe)
+    records = _split(data, recipe)
+    _check_classes(records)
+    for line in (*records.notes, *records.mismatches) if is_first_process() else ():
         warnings.warn(line, stacklevel=4)
-    name, network = _network(model, recipe, len(cars.classes))
+    name, network = _network(model, recipe, len(records.classes))
     preprocessing = _preprocessing(network, recipe)
-    augmentation(recipe.augment, preprocessing.resolution, len(cars.classes))
+    augmentation(recipe.augment, preprocessing.resolution, len(records.classes))
     recipe.resolutions(preprocessing.resolution)
-    teacher = _teacher(recipe, cars, network)
+    teacher = _teacher(recipe, records, network)
     check_optimization(network, recipe)
     folder = default_folder(name) if out is None else Path(out)
     if is_first_process():
         check_free(folder)
-    return TrainingJob(name, network, recipe, preprocessing, cars, RunFolder(folder), teacher=teacher)
+    return TrainingJob(name, network, recipe, preprocessing, records, RunFolder(folder), teacher=teacher)
 
 
 def resumed_job(data: str | Path, recipe: Recipe | None, out: str | Path | None) -> TrainingJob:
-    """A run that goes on.
+    """Prepare to resume a run.
 
     Raises:
         ConfigError, DataError: other settings or data than it was started with.
@@ -101,58 +101,29 @@ def resumed_job(data: str | Path, recipe: Recipe | None, out: str | Path | None)
     if out is None:
         raise ConfigError("resuming needs the run folder (out).")
     run, before = reopen(Path(out), recipe)
-    check_resumable(run)
-    own = recipe_from(before["recipe"], str(run.description))
+    own = before.recipe
     check_processes(own)
-    if own.photos_on_device == AUTO:  # of a run that was begun before there was a choice
-        own = replace(own, photos_on_device=False)
-    recipe = own if recipe is None else replace(own, workers=recipe.workers)  # nothing is left to measure
+    if own.images_on_device == AUTO:  # of a run that was started before there was a choice
+        own = replace(own, images_on_device=False)
+    recipe = own if recipe is None else replace(own, workers=recipe.workers)  # nothing is left open
     _check_accelerator(recipe)
-    cars = _split(data, recipe)
+    records = _split(data, recipe)
     start = run.best if run.summary.is_file() else run.initial
     network = copy.deepcopy(load(start))  # in memory of its own, aligned as in a first run
-    counts = cars.num_images
-    then = before["data"]["num_images"]
-    if read_card(start).classes != cars.classes or then != counts:
-        raise DataError(f"{data} is not the data that {out} was started with ({counts}, then {then}).")
-    name = str(before["model"]["name"])
-    teacher = None if run.summary.is_file() else _teacher(recipe, cars, network)
-    return TrainingJob(name, network, recipe, _preprocessing(network, recipe), cars, run, teacher=teacher)
-
-
-def description(job: TrainingJob) -> dict[str, Any]:
-    """What `run.json` keeps: all that is needed to do it again."""
-    cars = job.cars
-    return {
-        "lightcars_version": __version__,
-        "model": {"name": job.name, **describe_config(job.network.config)},
-        "weights": None if job.network.origin is None else str(job.network.origin),
-        "recipe": job.recipe.to_dict(),
-        **_growth(job),
-        **({} if job.speed is None else {"training_speed": job.speed.to_dict()}),
-        "data": {
-            "root": str(cars.root.absolute()),
-            "layout": cars.layout,
-            "num_classes": len(cars.classes),
-            "num_images": cars.num_images,
-            "validation_seed": cars.validation_seed,
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("torch", "torchvision", "lightning")},
-        },
-        "machine": platform.machine(),
-    }
+    check_same_images(data, run, before.data, records, read_card(start).classes)
+    teacher = None if run.summary.is_file() else _teacher(recipe, records, network)
+    preprocessing = _preprocessing(network, recipe)
+    return TrainingJob(before.model.name, network, recipe, preprocessing, records, run, teacher, before)
 
 
 def _split(data: str | Path, recipe: Recipe) -> DatasetRecords:
-    """The data with a validation split; where test selects, as in the theses, all of train is trained on."""
-    cars = find_data(data)
-    cars = cars if recipe.select_on == "test" else with_validation(cars, recipe.seed)
+    """Return the data with a validation split; none is split off where test selects, as in the theses."""
+    records = find_data(data)
+    records = records if recipe.select_on == "test" else with_validation(records, recipe.seed)
     for split in ("test",) if recipe.test else ():
-        cars.split(split)
-    cars.split(recipe.select_on)
-    return cars
+        records.split(split)
+    records.split(recipe.select_on)
+    return records
 
 
 def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tuple[str, ImageModel]:
@@ -177,21 +148,21 @@ def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tupl
 
 
 def _to_train(model: ImageModel) -> ImageModel:
-    """Without what was fitted to the weights as they were."""
+    """Reset what was fitted to the weights as they were."""
     model.temperature, model.familiarity = 1.0, None
     return model
 
 
-def _teacher(recipe: Recipe, cars: DatasetRecords, network: ImageModel) -> ImageModel | None:
+def _teacher(recipe: Recipe, records: DatasetRecords, network: ImageModel) -> ImageModel | None:
     if recipe.distillation is None:
         return None
-    return load_teacher(recipe.distillation, cars.classes, network.config.img_channels)
+    return load_teacher(recipe.distillation, records.classes, network.config.img_channels)
 
 
 def _preprocessing(network: ImageModel, recipe: Recipe) -> Preprocessing:
     channels = network.config.img_channels
     if channels not in (1, 3):
-        raise ConfigError(f"photographs have 1 or 3 channels, the model takes {channels}.")
+        raise ConfigError(f"images have 1 or 3 channels, the model takes {channels}.")
     resolution = recipe.resolution or network.config.resolution
     mean: tuple[float, ...] = RGB_MEAN if channels == 3 else GRAY_MEAN
     std: tuple[float, ...] = RGB_STD if channels == 3 else GRAY_STD
@@ -204,28 +175,20 @@ def _preprocessing(network: ImageModel, recipe: Recipe) -> Preprocessing:
     return Preprocessing(resolution=resolution, mean=mean, std=std)
 
 
-def _growth(job: TrainingJob) -> dict[str, Any]:
-    """Where photographs grow: the first epoch of each size, and the size."""
-    if job.recipe.progressive is None:
-        return {}
-    sizes = job.recipe.resolutions(job.preprocessing.resolution)
-    return {"training_resolutions": {str(sizes.index(size) + 1): size for size in sorted(set(sizes))}}
-
-
-def _check_classes(cars: DatasetRecords) -> None:
-    missing = sorted(set(range(len(cars.classes))) - {sample.label for sample in cars.split("train")})
+def _check_classes(records: DatasetRecords) -> None:
+    missing = sorted(set(range(len(records.classes))) - {sample.label for sample in records.split("train")})
     if missing:
         raise DataError(
-            f"{cars.root} has training photographs of {len(cars.classes) - len(missing)} of"
-            f" {len(cars.classes)} classes (first missing: {cars.classes[missing[0]]}); the copy may be"
-            f" incomplete. To train on fewer classes, list them in {cars.root / CLASSES_FILE}, one a line."
+            f"{records.root} has training images of {len(records.classes) - len(missing)} of"
+            f" {len(records.classes)} classes (first missing: {records.classes[missing[0]]}); the copy may be"
+            f" incomplete. To train on fewer classes, list them in {records.root / CLASSES_FILE}, one a line."
         )
 
 
 def _check_accelerator(recipe: Recipe) -> None:
     gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     if recipe.precision == "16-mixed" and (recipe.accelerator == "cpu" or not gpu):
-        raise ConfigError("precision 16-mixed needs a GPU; on a processor take bf16-mixed or 32-true.")
+        raise ConfigError("precision 16-mixed needs a GPU; on a CPU take bf16-mixed or 32-true.")
     if recipe.precision == "bf16-mixed" and not computes_bf16(device_of(recipe)):
         raise ConfigError("this device does not compute in bf16; take precision auto or 32-true.")
     if recipe.accelerator == "mps" or (recipe.accelerator == "gpu" and torch.backends.mps.is_available()):
@@ -242,24 +205,35 @@ _DEFAULT_FOLDER = "LIGHTCARS_RUN_FOLDER"
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """A fine-tune ready to go.
+    """A fine-tune that is ready to run.
 
-    `speed` is what was measured to settle the recipe, if anything was; `place` says where photographs are.
+    Attributes:
+        name: of the model.
+        network: the model to be trained.
+        recipe: how.
+        preprocessing: what the model expects.
+        records: the data set.
+        run: the run folder.
+        teacher: for distillation.
+        before: what `run.json` says, if the run is resumed.
+        speed: what was measured to decide the recipe, if anything was.
+        place: where the images are, in a line.
     """
 
     name: str
     network: ImageModel
     recipe: Recipe
     preprocessing: Preprocessing
-    cars: DatasetRecords
+    records: DatasetRecords
     run: RunFolder
-    speed: Speed | None = None
-    place: str = ""
     teacher: ImageModel | None = None
+    before: RunDescription | None = None
+    speed: TrainingSpeed | None = None
+    place: str = ""
 
 
 def default_folder(model_name: str) -> Path:
-    """runs/<model>-<date>-<time>, in the current folder; the first process tells those that it starts."""
+    """Return runs/<model>-<date>-<time>, in the current folder; the first process tells those it starts."""
     if started_by_torchrun() or (not is_first_process() and _DEFAULT_FOLDER not in os.environ):
         raise ConfigError("with processes started from outside give the run folder (--out).")
     if not is_first_process():

@@ -18,10 +18,10 @@ from lightcars.training.resident import DeviceImages, DrawnOnly, Draws, together
 
 @final
 class ImageDataModule(L.LightningDataModule):
-    """Batches of augmented training photographs and of plain validation photographs.
+    """Batches of augmented training images and of validation images.
 
-    Where the recipe has them on the device, what is loaded is only which ones: they become a batch when
-    Lightning brings it to the device.
+    If the recipe keeps images on the device, only their indices are loaded; they become a batch when
+    Lightning moves it to the device.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ImageDataModule(L.LightningDataModule):
         self._on_device: tuple[DeviceImages, DeviceImages] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The next epoch: workers of a resumed run begin with it before the trainer knows it."""
+        """Save the next epoch: workers of a resumed run start with it before the trainer knows it."""
         assert self.trainer is not None
         return {"epoch": self.trainer.current_epoch + 1}
 
@@ -60,7 +60,7 @@ class ImageDataModule(L.LightningDataModule):
         sampler.set_epoch(self._epoch)
         whole: dict[str, Any] = {"sampler": sampler, "drop_last": len(sampler) >= self.recipe.batch_size}
         pinned = self.trainer.accelerator.__class__.__name__ == "CUDAAccelerator"
-        if self.recipe.photos_on_device is True:
+        if self.recipe.images_on_device is True:
             drawn = DrawnOnly(len(self.train_set))
             return DataLoader(drawn, self.recipe.batch_size, collate_fn=together, pin_memory=pinned, **whole)
         return DataLoader(
@@ -73,10 +73,10 @@ class ImageDataModule(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Each device's own part; an empty batch where it has none, since all devices meet at the end."""
+        """Load each device's own share; an empty batch if it has none, since all devices synchronize."""
         assert self.trainer is not None
         part = range(self.trainer.global_rank, len(self.val_set), self.trainer.world_size)
-        if self.recipe.photos_on_device is True:
+        if self.recipe.images_on_device is True:
             return DataLoader(
                 cast(Any, torch.tensor(part).long().split(self.recipe.batch_size)), batch_size=None
             )
@@ -87,18 +87,18 @@ class ImageDataModule(L.LightningDataModule):
         return DataLoader(Subset(self.val_set, part), self.recipe.batch_size)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Draws and positions -> the photographs themselves, on the device, augmented; others as they are."""
+        """Turn draws and positions into images on the device, augmented; other batches are moved."""
         if isinstance(batch, Draws):
-            pixels, labels = self._photos_on(device)[0].take(batch.positions)
+            pixels, labels = self._images_on(device)[0].take(batch.positions)
             if self._batched is not None:
                 pixels = self._batched(pixels, batch.seeds, batch.resolution)
             return pixels, labels
         if isinstance(batch, Tensor):
-            return self._photos_on(device)[1].take(batch)
+            return self._images_on(device)[1].take(batch)
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
-    def _photos_on(self, device: torch.device) -> tuple[DeviceImages, DeviceImages]:
-        """Training and validation photographs; brought there when they are first asked for."""
+    def _images_on(self, device: torch.device) -> tuple[DeviceImages, DeviceImages]:
+        """Return training and validation images; they are moved to the device at the first call."""
         if self._on_device is None:
             train, val = (DeviceImages(part.images, device) for part in (self.train_set, self.val_set))
             self._on_device = (train, val)

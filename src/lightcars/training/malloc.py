@@ -1,8 +1,7 @@
-"""While a processor trains, the memory of tensors that are gone stays with the process.
+"""Keep the memory of freed tensors in the process while a CPU trains.
 
-glibc gives large blocks back to the system at once and asks for new ones, which the system has to clear, page
-by page: measured, a fifth to a half of a training step of 64 photographs. The most memory held at once grows
-by what is fragmented.
+glibc returns large blocks to the system at once and asks for new ones, which the system has to clear page by
+page: measured, a fifth to a half of a training step of 64 images. Peak memory grows by the fragmentation.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 
 _NEVER, _NONE = -1, 0
 _USUAL = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 << 20, _TRIM_THRESHOLD: 64 << 20}
-"""What glibc sets out with, and what it adjusts its thresholds to in a process with large blocks."""
+"""Defaults of glibc, and what it adjusts its thresholds to in a process with large blocks."""
 
 
 @contextmanager
 def memory_kept(device: torch.device) -> Iterator[None]:
-    """Keeps freed memory for the next step, gives it back at the end; nothing on other devices or systems."""
+    """Keep freed memory for the next step and return it at the end; no effect on other devices or systems."""
     libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" and device.type == "cpu" else None
     if libc is None:
         yield

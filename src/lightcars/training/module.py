@@ -1,4 +1,4 @@
-"""The training step: model, loss, optimizer, schedule and average, for Lightning's loop."""
+"""The training step: model, loss, optimizer, schedule and EMA, for Lightning's loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lightcars.augmentation.image import augmentation
 from lightcars.data.pixels import normalize
 from lightcars.errors import NonFiniteLossError
 from lightcars.models.image_model import ImageModel
-from lightcars.models.memory_format import LAYOUTS
+from lightcars.models.memory_format import TORCH_MEMORY_FORMATS
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.recipe import STEPWISE, Recipe
 from lightcars.training.distillation import Teacher
@@ -25,7 +25,7 @@ from lightcars.training.optim.optimizers import averaged, make_epoch_schedule, m
 from lightcars.training.optim.schedule import learning_rate_factor
 
 CHECK_FINITE_EVERY = 20
-"""Steps between looks at the loss on an accelerator, where each look waits for it."""
+"""Steps between two checks of the loss on an accelerator, where each check waits for the device."""
 
 
 @final
@@ -44,7 +44,8 @@ class ClassifierModule(L.LightningModule):
         self.average = None if recipe.ema_decay is None else averaged(model, recipe.ema_decay)
         self.recipe = recipe
         self.preprocessing = preprocessing
-        self.train_metrics, self.val_metrics = EpochMetrics(1), EpochMetrics(1, 5)
+        self.train_metrics = EpochMetrics(model.config.num_classes, 1)
+        self.val_metrics = EpochMetrics(model.config.num_classes, 1, 5)
         self.augmentation = augmentation(recipe.augment, preprocessing.resolution, model.config.num_classes)
         self.teacher = None
         if recipe.distillation is not None:
@@ -61,14 +62,14 @@ class ClassifierModule(L.LightningModule):
 
     @property
     def kept(self) -> ImageModel:
-        """The model that is validated and saved: the average, if there is one."""
+        """The model that is validated and saved: the EMA, if there is one."""
         if self.average is None:
             return self.model
         assert isinstance(self.average.module, ImageModel)
         return self.average.module
 
     def on_train_batch_start(self, _batch: Any, batch_idx: int) -> None:
-        """Colors, dropout and drop path depend on seed, epoch and step alone: resumed runs repeat them."""
+        """Seed color jitter, dropout and drop path by epoch and step, so that resumed runs repeat them."""
         torch.manual_seed(hash((self.recipe.seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -95,15 +96,15 @@ class ClassifierModule(L.LightningModule):
         return images, labels
 
     def _laid_out(self, images: Tensor) -> Tensor:
-        return images.contiguous(memory_format=LAYOUTS[self.recipe.memory_format])
+        return images.contiguous(memory_format=TORCH_MEMORY_FORMATS[self.recipe.memory_format])
 
     def on_train_batch_end(self, _outputs: Any, _batch: Any, batch_idx: int) -> None:
-        """The average follows each optimizer step."""
+        """Update the EMA after each optimizer step."""
         stepped = (batch_idx + 1) % self.recipe.accumulate == 0 or self.trainer.is_last_batch
         if self.average is not None and stepped:
             self.average.update_parameters(self.model)
         if self.trainer.is_last_batch:
-            loss, top1 = self.train_metrics.take(self.trainer.strategy)
+            loss, top1 = self.train_metrics.take()
             self._log_metrics({"train_loss": loss, "train_top1_percent": top1})
 
     def on_validation_epoch_start(self) -> None:
@@ -112,14 +113,14 @@ class ClassifierModule(L.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _batch_idx: int) -> None:
         images, labels = batch
-        if not len(labels):  # a device without any
+        if not len(labels):  # a device without images
             return
         logits = self.kept.eval()(self._laid_out(normalize(images, self.preprocessing)))
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        loss = F.cross_entropy(logits, labels)  # without label smoothing, as `evaluate`
         self.val_metrics.add(loss, logits, labels)
 
     def on_validation_epoch_end(self) -> None:
-        loss, top1, top5 = self.val_metrics.take(self.trainer.strategy)
+        loss, top1, top5 = self.val_metrics.take()
         self._check_finite(loss, "validation")
         self._log_metrics({"val_loss": loss, "val_top1_percent": top1, "val_top5_percent": top5})
 
@@ -150,8 +151,8 @@ class ClassifierModule(L.LightningModule):
                 f" lower the learning rate (now {self.recipe.optimizer.lr:g}) or use precision 32-true."
             )
 
-    def _log_metrics(self, figures: dict[str, Tensor]) -> None:
-        """Figures of the whole epoch, the same on every device."""
-        for name, value in figures.items():
+    def _log_metrics(self, metrics: dict[str, Tensor]) -> None:
+        """Log metrics of the whole epoch, the same on every device."""
+        for name, value in metrics.items():
             shown = name == "val_top1_percent"
             self.log(name, value, on_step=False, on_epoch=True, prog_bar=shown, batch_size=1)

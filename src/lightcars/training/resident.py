@@ -1,4 +1,4 @@
-"""Photographs in the memory of the device that trains, and whether they should be there."""
+"""Images in the memory of the training device, and whether they should be there."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from lightcars.recipes.recipe import AUTO, Recipe, Step
 from lightcars.training.speed import device_of
 
 DEVICE_SHARE = 0.3
-"""Part of the device's free memory that photographs may take where nobody asked for it; training needs the
+"""Part of the device's memory that images may take unless they are asked to be there; training needs the
 rest."""
 
 
 class Draws(NamedTuple):
-    """Photographs of a batch: (N,) positions, (N,) seeds of their augmentation, the size that they get."""
+    """Images of a batch: (N,) positions, (N,) seeds of their augmentation, and their resolution."""
 
     positions: Tensor
     seeds: Tensor
@@ -32,7 +32,7 @@ class Draws(NamedTuple):
 
 @final
 class DrawnOnly(Dataset[Draw]):
-    """What the loader gives where the photographs are on the device already: the draws themselves."""
+    """Data set of the draws themselves, for images that are on the device already."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -45,28 +45,28 @@ class DrawnOnly(Dataset[Draw]):
 
 
 def together(draws: Sequence[Draw]) -> Draws:
-    """Draws as one batch; they have the same size, and a seed each."""
+    """Collate draws into one batch; they have the same resolution, and a seed each."""
     positions = torch.tensor([draw.position for draw in draws])
     return Draws(positions, torch.tensor([draw.seed for draw in draws]), draws[0].resolution)
 
 
 @final
 class DeviceImages:
-    """Decoded photographs and their labels on a device; on the processor they are not copied.
+    """Decoded images and their labels on a device; on the CPU they are not copied.
 
     Raises:
-        DeviceError: the device has not enough memory.
+        DeviceError: the device does not have enough memory.
     """
 
-    def __init__(self, photos: DecodedImages, device: torch.device) -> None:
+    def __init__(self, images: DecodedImages, device: torch.device) -> None:
         try:
-            self._pixels = torch.from_numpy(photos.pixels).to(device)
+            self._pixels = torch.from_numpy(images.pixels).to(device)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
-                f"the photographs ({_said(photos.pixels.nbytes)}) do not fit into the memory of {device};"
-                " set photos_on_device to false, or lower the resolution."
+                f"the images ({_as_text(images.pixels.nbytes)}) do not fit into the memory of {device};"
+                " set images_on_device to false, or lower the resolution."
             ) from error
-        self._labels = torch.from_numpy(photos.labels).to(device)
+        self._labels = torch.from_numpy(images.labels).to(device)
 
     def take(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """(N,) positions -> (N, C, H, W) of uint8, a copy, and (N,) labels."""
@@ -75,37 +75,40 @@ class DeviceImages:
 
 
 def place(recipe: Recipe, steps: Sequence[Step], size_bytes: int) -> tuple[Recipe, str]:
-    """The recipe with `photos_on_device` settled, and a line that says where photographs are and why.
+    """Return the recipe with `images_on_device` decided, and a line that says where images are and why.
+
+    The decision depends on what the machine has, not on what is free at the moment, so that all processes of
+    a run, and the next run, decide alike.
 
     Args:
         recipe: of the run.
-        steps: of its augmentation that are done to each photograph.
-        size_bytes: of all decoded photographs.
+        steps: of its augmentation that are applied to each image.
+        size_bytes: of all decoded images.
     """
     device = device_of(recipe)
-    alone = [name for step in steps for name in step if not in_batches(step)]
-    against = _against(device, alone, size_bytes) if recipe.photos_on_device == AUTO else None
-    chosen = against is None if recipe.photos_on_device == AUTO else bool(recipe.photos_on_device)
+    single = [name for step in steps for name in step if not in_batches(step)]
+    reason = _reason_against(device, single, size_bytes) if recipe.images_on_device == AUTO else None
+    chosen = reason is None if recipe.images_on_device == AUTO else bool(recipe.images_on_device)
     if chosen:
-        how = f"in batches, {', '.join(alone)} one by one" if alone else "in batches"
-        line = f"photographs: {_said(size_bytes)} in the memory of {device}, augmented there {how}"
+        how = f"in batches, {', '.join(single)} one by one" if single else "in batches"
+        line = f"images: {_as_text(size_bytes)} in the memory of {device}, augmented there {how}"
     else:
-        line = f"photographs: augmented by the processor, one by one{f' ({against})' if against else ''}"
-    return replace(recipe, photos_on_device=chosen), line
+        line = f"images: augmented by the CPU, one by one{f' ({reason})' if reason else ''}"
+    return replace(recipe, images_on_device=chosen), line
 
 
-def _against(device: torch.device, alone: Sequence[str], size_bytes: int) -> str | None:
-    """Why photographs should not be on the device; None if they should."""
+def _reason_against(device: torch.device, single: Sequence[str], size_bytes: int) -> str | None:
+    """Return why images should not be on the device; None if they should."""
     if device.type != "cuda":
-        return "there is no CUDA device" if device.type == "cpu" else f"not tried on {device.type}"
-    if alone:
-        return f"{', '.join(alone)} cannot be done in batches"
-    free, _ = torch.cuda.mem_get_info(device)
-    if size_bytes > DEVICE_SHARE * free:
-        return f"{_said(size_bytes)} are too much for {_said(free)} of free memory"
+        return "there is no CUDA device" if device.type == "cpu" else f"not supported on {device.type}"
+    if single:
+        return f"{', '.join(single)} cannot be done in batches"
+    total = torch.cuda.get_device_properties(device).total_memory
+    if size_bytes > DEVICE_SHARE * total:
+        return f"{_as_text(size_bytes)} are too much for {_as_text(total)} of memory"
     return None
 
 
-def _said(size_bytes: int) -> str:
+def _as_text(size_bytes: int) -> str:
     large = size_bytes >= 2**30
     return f"{size_bytes / 2**30:.1f} GiB" if large else f"{size_bytes / 2**20:.1f} MiB"

@@ -1,7 +1,8 @@
-"""Which precision and memory format train fastest here: a few steps of a copy of the model, before the run.
+"""Precision and memory format of a run: by what the machine has, or by a measurement where one is asked for.
 
-Each way takes its turn and its least time counts, because neighbours on the machine only ever add. Nothing of
-the run is touched: not the weights, not the batch norms' statistics, not the random numbers.
+The measurement trains a few steps of a copy of the model. All settings take turns and the least time of each
+counts, because other processes on the machine only ever add to it. Nothing of the run is touched: not the
+weights, not the statistics of the batch norms, not the random numbers.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -19,23 +20,24 @@ from torch import Tensor
 from lightcars.deploy.cpu import computes_bf16
 from lightcars.models.device import wait_for
 from lightcars.models.image_model import ImageModel
-from lightcars.models.memory_format import LAYOUTS
-from lightcars.recipes.recipe import AUTO, MemoryFormat, Precision, Recipe
+from lightcars.models.memory_format import TORCH_MEMORY_FORMATS
+from lightcars.recipes.recipe import AUTO, FASTEST, MemoryFormat, Precision, Recipe
+from lightcars.runs.description import TrainingSpeed
 
 ROUNDS = 3
 LONGEST_STEP_S = 0.4
-"""Of the measured step: the batch is halved until one step is as short."""
+"""The batch of the measured step is halved until the step is no longer than this."""
 FEWEST = 8
-"""Photographs, below which no batch is halved."""
+"""Images in the smallest batch."""
 
 DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 BF16_GAIN, CONTIGUOUS_GAIN = 1.1, 1.05
-"""How much faster they must be: bf16 computes more coarsely, and a choice should not hang on noise."""
+"""How much faster they must be: bf16 is less precise, and noise should not decide."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Setting:
     """A precision and a memory format."""
 
     precision: str
@@ -45,64 +47,35 @@ class Way:
         return f"{self.precision} {self.memory_format}"
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What was measured before a run.
-
-    Attributes:
-        chosen: the way that the run takes.
-        milliseconds: of forward and backward pass, least of all turns, by way.
-        batch, resolution: of the images.
-    """
-
-    chosen: str
-    milliseconds: Mapping[str, float]
-    batch: int
-    resolution: int
-
-    def __str__(self) -> str:
-        """One line for people."""
-        slowest = max(self.milliseconds, key=lambda way: self.milliseconds[way])
-        ours, theirs = self.milliseconds[self.chosen], self.milliseconds[slowest]
-        photographs = f"{self.batch} photographs of {self.resolution} px"
-        if slowest == self.chosen:
-            return f"training in {self.chosen}: {ours:.3g} ms for {photographs}, forward and backward"
-        return (
-            f"training in {self.chosen}: {theirs / ours:.2f}x the speed of {slowest} here"
-            f" ({theirs:.3g} -> {ours:.3g} ms for {photographs}, forward and backward)"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, for `run.json`."""
-        return asdict(self)
-
-
-def settle(
+def decide_speed(
     recipe: Recipe, network: ImageModel, resolution: int, num_images: int
-) -> tuple[Recipe, Speed | None]:
-    """The recipe with the fastest way in place of "auto", and what was measured; None without a choice.
+) -> tuple[Recipe, TrainingSpeed | None]:
+    """Return the recipe with precision and memory format decided, and what was measured for it, if anything.
+
+    "auto" is decided by what the machine has; "fastest" by a measurement.
 
     Args:
         recipe: of the run.
-        network: what is trained; it stays as it is, on its device.
+        network: the model to be trained; it stays as it is, on its device.
         resolution: pixels of the square at the end of the training.
-        num_images: photographs to train on, of which a batch may be short.
+        num_images: images to train on; a batch has no more.
     """
     device = device_of(recipe)
-    ways = possible_ways(recipe, device)
-    if len(ways) == 1:
-        return _with(recipe, ways[0]), None
+    settings = candidates(recipe, device)
+    if len(settings) == 1:
+        return _with(recipe, settings[0]), None
     batch = max(2, min(recipe.batch_size, num_images))
-    found, batch = measured(_twin(network, recipe, device), ways, batch, resolution)
-    if not found:  # out of memory in every way: so the training will say
-        return _with(recipe, ways[0]), None
+    found, batch = measured(_copy(network, recipe, device), settings, batch, resolution)
+    if not found:  # out of memory in every setting: training will say so
+        return _with(recipe, settings[0]), None
     chosen = fastest(found)
-    rounded = {str(way): float(f"{ms:.4g}") for way, ms in found.items()}
-    return _with(recipe, chosen), Speed(str(chosen), rounded, batch, resolution)
+    rounded = {str(setting): float(f"{ms:.4g}") for setting, ms in found.items()}
+    speed = TrainingSpeed(chosen=str(chosen), milliseconds=rounded, batch=batch, resolution=resolution)
+    return _with(recipe, chosen), speed
 
 
 def device_of(recipe: Recipe) -> torch.device:
-    """The first device on which the recipe trains."""
+    """Return the first device on which the recipe trains."""
     wanted = recipe.accelerator
     if wanted in (AUTO, "gpu", "cuda") and torch.cuda.is_available():
         return torch.device("cuda", 0)
@@ -111,68 +84,80 @@ def device_of(recipe: Recipe) -> torch.device:
     return torch.device("cpu")
 
 
-def possible_ways(recipe: Recipe, device: torch.device) -> list[Way]:
-    """The ways that the recipe leaves open here, what is preferred first; bf16 where the device has it."""
-    precisions, formats = [str(recipe.precision)], [str(recipe.memory_format)]
-    if recipe.precision == AUTO:
-        precisions = ["32-true", "bf16-mixed"] if computes_bf16(device) else ["32-true"]
-    if recipe.memory_format == AUTO:
-        formats = ["channels_last", "contiguous"]
-    return [Way(precision, layout) for precision in precisions for layout in formats]
+def candidates(recipe: Recipe, device: torch.device) -> list[Setting]:
+    """Return what the recipe may be run with on the device, the preferred setting first.
+
+    There are several only where the recipe asks for the fastest one.
+    """
+    bf16 = computes_bf16(device)
+    precisions: dict[str, list[str]] = {
+        AUTO: ["bf16-mixed" if bf16 else "32-true"],
+        FASTEST: ["32-true", "bf16-mixed"] if bf16 else ["32-true"],
+    }
+    formats: dict[str, list[str]] = {AUTO: ["channels_last"], FASTEST: ["channels_last", "contiguous"]}
+    return [
+        Setting(precision, memory_format)
+        for precision in precisions.get(recipe.precision, [recipe.precision])
+        for memory_format in formats.get(recipe.memory_format, [recipe.memory_format])
+    ]
 
 
-def fastest(milliseconds: Mapping[Way, float]) -> Way:
-    """The fastest way; contiguous, and bf16, only if it is clearly faster than without."""
+def fastest(milliseconds: Mapping[Setting, float]) -> Setting:
+    """Return the fastest setting; contiguous or bf16 only if it is clearly faster than without."""
 
-    def cost(way: Way) -> float:
-        dearer = BF16_GAIN if way.precision != "32-true" else 1.0
-        dearer *= CONTIGUOUS_GAIN if way.memory_format == "contiguous" else 1.0
-        return milliseconds[way] * dearer
+    def cost(setting: Setting) -> float:
+        penalty = BF16_GAIN if setting.precision != "32-true" else 1.0
+        penalty *= CONTIGUOUS_GAIN if setting.memory_format == "contiguous" else 1.0
+        return milliseconds[setting] * penalty
 
     return min(milliseconds, key=cost)
 
 
 def measured(
-    model: ImageModel, ways: Sequence[Way], batch: int, resolution: int
-) -> tuple[dict[Way, float], int]:
-    """Milliseconds of a step in each way, and the batch they are for; without ways that lack memory.
+    model: ImageModel, settings: Sequence[Setting], batch: int, resolution: int
+) -> tuple[dict[Setting, float], int]:
+    """Measure a training step in each setting.
 
     The batch is halved until a step is short. `model` is used up.
+
+    Returns:
+        Milliseconds of each setting, without those that run out of memory, and the batch they are for.
     """
     device = next(model.parameters()).device
-    found: dict[Way, float] = {}
+    found: dict[Setting, float] = {}
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         steps = _Steps(model, resolution)
         few = min(batch, FEWEST)
-        for _ in range(2):  # the first one prepares
-            seconds = steps.seconds(ways[0], few)
+        for _ in range(2):  # the first one is a warm-up
+            seconds = steps.seconds(settings[0], few)
         while batch // 2 >= few and seconds * batch / few > LONGEST_STEP_S:
             batch //= 2
         for turn in range(ROUNDS + 1):
-            for way in ways:
-                ms = 1000 * steps.seconds(way, batch)
+            for setting in settings:
+                ms = 1000 * steps.seconds(setting, batch)
                 if turn:
-                    found[way] = min(ms, found.get(way, ms))
+                    found[setting] = min(ms, found.get(setting, ms))
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    return {way: ms for way, ms in found.items() if ms < float("inf")}, batch
+    return {setting: ms for setting, ms in found.items() if ms < float("inf")}, batch
 
 
 class _Steps:
-    """Forward and backward passes on images that are ready."""
+    """Forward and backward passes on random images."""
 
     def __init__(self, model: ImageModel, resolution: int) -> None:
         self._model = model
         self._side = resolution
         self._device = next(model.parameters()).device
 
-    def seconds(self, way: Way, batch: int) -> float:
-        """Of one step; infinite if there is not enough memory."""
-        device, dtype, config = self._device, DTYPES[way.precision], self._model.config
+    def seconds(self, setting: Setting, batch: int) -> float:
+        """Time one step; infinite if there is not enough memory."""
+        device, dtype, config = self._device, DTYPES[setting.precision], self._model.config
         shape = (batch, config.img_channels, self._side, self._side)
         labels = torch.arange(batch, device=device) % config.num_classes
         try:
-            images = torch.randn(shape, device=device).contiguous(memory_format=LAYOUTS[way.memory_format])
+            images = torch.randn(shape, device=device)
+            images = images.contiguous(memory_format=TORCH_MEMORY_FORMATS[setting.memory_format])
             wait_for(device)
             start = time.perf_counter()
             with torch.autocast(device.type, dtype, enabled=dtype is not None):
@@ -186,17 +171,17 @@ class _Steps:
         return time.perf_counter() - start
 
 
-def _twin(network: ImageModel, recipe: Recipe, device: torch.device) -> ImageModel:
-    """A copy to be measured: eager, nothing frozen: that changes all ways alike."""
-    twin = copy.deepcopy(network).to(device).train()
+def _copy(network: ImageModel, recipe: Recipe, device: torch.device) -> ImageModel:
+    """Copy the model to be measured: eager, nothing frozen, as that changes all settings alike."""
+    model = copy.deepcopy(network).to(device).train()
     if recipe.gradient_checkpointing:
-        twin.gradient_checkpointing()
-    return twin
+        model.gradient_checkpointing()
+    return model
 
 
-def _with(recipe: Recipe, way: Way) -> Recipe:
+def _with(recipe: Recipe, setting: Setting) -> Recipe:
     return replace(
         recipe,
-        precision=cast(Precision, way.precision),
-        memory_format=cast(MemoryFormat, way.memory_format),
+        precision=cast(Precision, setting.precision),
+        memory_format=cast(MemoryFormat, setting.memory_format),
     )

@@ -9,27 +9,24 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, final
+from typing import Any, cast
 
 import lightning as L
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch._dynamo.exc import TorchDynamoException
 
 from lightcars.data.dataset import DecodedImages
 from lightcars.errors import DeviceError, LightcarsError, RunError
-from lightcars.files import replacing
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.folder import Row
-from lightcars.training.callbacks.agreement import SameDataCheck, SameSpeed
+from lightcars.training.callbacks.agreement import SameDataCheck
 from lightcars.training.callbacks.pace import Pace, Stopwatch
 from lightcars.training.callbacks.recording import EpochBar, EpochLines, RunRecorder
 from lightcars.training.callbacks.stopping import FrozenBackbone, ResumableEarlyStopping
 from lightcars.training.callbacks.tracking import Loggers, Tracking
 from lightcars.training.callbacks.workers import WorkerWatch
+from lightcars.training.checkpoints import AtomicCheckpoints
 from lightcars.training.distributed.ddp import (
     can_share_batch_norms,
     end_others,
@@ -42,22 +39,22 @@ from lightcars.training.module import ClassifierModule
 
 
 def train(
-    job: TrainingJob, photos: DecodedImages, val: DecodedImages, *, loggers: Loggers, progress: bool
+    job: TrainingJob, images: DecodedImages, val: DecodedImages, *, loggers: Loggers, progress: bool
 ) -> list[Row]:
-    """Runs or goes on with a job; the rows of its table, one per epoch.
+    """Train a job, or resume it; return the rows of its table, one per epoch.
 
     Raises:
-        NonFiniteLossError, RunError, KeyboardInterrupt: stopped before the end; what the last whole epoch
-            wrote is in the run folder.
+        NonFiniteLossError, RunError, KeyboardInterrupt: stopped before the end; the run folder has what
+            the last whole epoch wrote.
     """
     recipe = job.recipe
-    recorder = RunRecorder(job.run, job.cars.classes)
+    recorder = RunRecorder(job.run, job.records.classes)
     watch = WorkerWatch()
     stopwatch = Stopwatch()
     pace = Pace(stopwatch)
     callbacks: list[L.Callback] = [pace, recorder, Tracking(loggers, recorder), watch]
     if recipe.devices * recipe.num_nodes > 1:
-        callbacks += [SameDataCheck(job.run, photos, val), SameSpeed()]
+        callbacks.append(SameDataCheck(job.run, recipe, images, val))
     if recipe.patience is not None:
         callbacks.append(
             ResumableEarlyStopping("val_loss", patience=recipe.patience, min_delta=recipe.min_delta)
@@ -78,22 +75,12 @@ def train(
         )
     )
     module = ClassifierModule(job.network.train(), recipe, job.preprocessing, job.teacher)
-    loaders = ImageDataModule(recipe, photos, val, module.augmentation.image)
+    loaders = ImageDataModule(recipe, images, val, module.augmentation.image)
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
         trainer = _trainer(job, callbacks, stopwatch, bar=bar)
         _fit(trainer, module, loaders, resumable, watch)
     return recorder.rows
-
-
-@final
-class AtomicCheckpoints(TorchCheckpointIO):
-    """Lightning's checkpoints, written beside the one that they replace, whole or not at all."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        assert storage_options is None
-        with replacing(Path(path)) as temporary:
-            torch.save(checkpoint, temporary)
 
 
 def _trainer(job: TrainingJob, callbacks: list[L.Callback], stopwatch: Stopwatch, *, bar: bool) -> L.Trainer:
@@ -108,7 +95,7 @@ def _trainer(job: TrainingJob, callbacks: list[L.Callback], stopwatch: Stopwatch
             sync_batchnorm=can_share_batch_norms(recipe),
             accumulate_grad_batches=recipe.accumulate,
             gradient_clip_val=recipe.clip_norm,
-            precision="32-true" if recipe.precision == "auto" else recipe.precision,  # see SameSpeed
+            precision=cast(Any, recipe.precision),
             callbacks=callbacks,
             plugins=[AtomicCheckpoints()],
             profiler=stopwatch,
@@ -122,7 +109,7 @@ def _trainer(job: TrainingJob, callbacks: list[L.Callback], stopwatch: Stopwatch
     except MisconfigurationException as error:
         reason = str(error).strip().partition("\n")[0]
         raise DeviceError(
-            f"{recipe.devices} x {recipe.accelerator} are not to be had here ({reason})"
+            f"{recipe.devices} x {recipe.accelerator} are not available here ({reason})"
         ) from error
 
 
@@ -136,31 +123,31 @@ def _fit(
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, loaders, ckpt_path=resumable)
-    except SystemExit as stop:  # Lightning's answer to Ctrl-C
+    except SystemExit as stop:  # how Lightning ends after Ctrl-C
         raise KeyboardInterrupt from stop
     except Exception as error:
         end_others(trainer)
-        said = _said(error, trainer, module.recipe, watch)
-        if said is None:
+        explained = _explained(error, trainer, module.recipe, watch)
+        if explained is None:
             raise
-        raise said from error
+        raise explained from error
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
 
 
-def _said(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: WorkerWatch) -> RunError | None:
-    """What to say of an error that is not ours; None if it has to speak for itself."""
+def _explained(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: WorkerWatch) -> RunError | None:
+    """Return an error of one line for an error that is not ours; None if it is to be raised as it is."""
     if isinstance(error, LightcarsError):
         return None
     if watch.explains(error):
         return RunError(
-            "a worker process died, most often for want of memory; --resume goes on after the last whole"
+            "a worker process died, most often out of memory; --resume continues after the last whole"
             f" epoch, with fewer --workers (now {recipe.workers}) if it happens again."
         )
     if recipe.compile and isinstance(error, TorchDynamoException):
         reason = str(error).strip().partition("\n")[0]
-        return RunError(f"torch.compile failed ({reason}); start anew without compile.")
+        return RunError(f"torch.compile failed ({reason}); start again without compile.")
     if isinstance(error, OSError):
         return RunError(f"the run stopped: {error.strerror or error} ({error.filename or 'run folder'}).")
     return lost_process(trainer, error)
@@ -168,7 +155,7 @@ def _said(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: WorkerWat
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning without its tips and its advice on workers."""
+    """Silence Lightning's tips and its advice on workers."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -181,7 +168,8 @@ def _quiet() -> Iterator[None]:
                 ".*number of training batches.*",
                 ".*exists and is not empty.*",
                 "Grad strides do not match bucket view strides",  # channels_last; it costs a copy
-                ".*sync_dist=True.*",  # figures come reduced
+                ".*sync_dist=True.*",  # metrics come reduced
+                "The dirpath has changed",  # of a run folder that was moved; its last.ckpt moved with it
             ):
                 warnings.filterwarnings("ignore", message)
             yield

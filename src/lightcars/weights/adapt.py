@@ -1,4 +1,4 @@
-"""Weights into a model that is not quite the one that they were made for."""
+"""Adapt weights to a model with other image channels, width or classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLASSIFIER = "classifier.weight"
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A model with weights in it, and the names of tensors that were not taken as they were."""
+    """A model with its weights, and the names of the tensors that were changed."""
 
     model: ImageModel
     kept: int
@@ -30,7 +30,7 @@ class Fitted:
 
 
 def config_of(tensors: Mapping[str, Tensor], base: ModelConfig) -> ModelConfig:
-    """`base` with the ends that the tensors (under our names) have: inputs, width before, classes."""
+    """Return `base` with the image channels, width before the classifier and classes of the tensors."""
     seen: dict[str, Any] = {}
     if STEM in tensors and tensors[STEM].ndim == 4 and tensors[STEM].shape[1]:
         seen["img_channels"] = tensors[STEM].shape[1]
@@ -52,10 +52,10 @@ def fit(
     device: torch.device,
     dtype: torch.dtype | None = None,
 ) -> Fitted:
-    """Builds the model of `config` around the tensors, without ever having its weights twice.
+    """Build the model of `config` around the tensors, without a second copy of its weights.
 
-    Where `config` differs from `theirs`, the stem is adapted to its image channels, and layers that end
-    otherwise are drawn anew. Everything else must fit.
+    Where `config` differs from `theirs`, the stem is adapted to its image channels, and layers of
+    another width are reinitialized. Everything else must fit.
 
     Args:
         config: of the model that is wanted.
@@ -88,7 +88,7 @@ def fit(
 
 
 def fit_image_channels(weight: Tensor, img_channels: int) -> Tensor:
-    """The first convolution's weight (out, C, k, k) for another number of image channels.
+    """Return the first convolution's weight (out, C, k, k) for another number of image channels.
 
     One channel: the sum over C, so that a gray image repeated in C channels gives the same. More: repeated in
     turn and scaled by C / img_channels, so that the sum stays.
@@ -101,7 +101,7 @@ def fit_image_channels(weight: Tensor, img_channels: int) -> Tensor:
 
 
 def check_fits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], origin: str) -> None:
-    """A CheckpointError that lists what is missing, unexpected, mis-shaped or of another kind."""
+    """Raise CheckpointError with all that is missing, unexpected, mis-shaped or of another kind."""
     common = [(name, tensor, found[name]) for name, tensor in wanted.items() if name in found]
     misshaped = [f"{n} {tuple(f.shape)} for {tuple(w.shape)}" for n, w, f in common if f.shape != w.shape]
     kinds = [f"{n} of {f.dtype}" for n, w, f in common if f.is_floating_point() != w.is_floating_point()]

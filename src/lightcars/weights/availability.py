@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lightcars.weights.catalog import WeightsEntry
 from lightcars.weights.download import cached_path
 from lightcars.weights.hub import WEIGHTS_FILES, is_cached
@@ -17,3 +19,8 @@ def is_available(entry: WeightsEntry) -> bool:
     if entry.hub_id is not None:
         return is_cached(entry.hub_id, WEIGHTS_FILES[0], revision=entry.revision)
     return entry.url is not None and cached_path(entry.url) is not None
+
+
+def preferred(candidates: Sequence[WeightsEntry]) -> WeightsEntry:
+    """Return the first entry that needs no download; where all need one, the first."""
+    return next((entry for entry in candidates if is_available(entry)), candidates[0])

@@ -1,13 +1,13 @@
 """Every published checkpoint that is known here, in one table. No torch.
 
-Where the figures come from: timm's rows from its package (1.0.31: sizes, crop, means, license) and from
+Sources: timm's rows from its package (1.0.31: sizes, crop, means, license) and from
 `results/results-imagenet.csv` of its repository (commit 7479d451; accuracy at the size and crop of the row);
 torchvision's from its package (0.29.2, `torchvision.models.efficientnet`); lukemelas's from
 `efficientnet_pytorch` 0.7.1; Huawei's from `ghostnet_pytorch/` of its repository (readme, `validate.py`).
 EfficientNet-Lite's from the readme of Google's code (tensorflow/tpu, `models/official/efficientnet/lite`).
-What none of them states is None: lukemelas's table repeats the paper's figures, which are not those of its
+What none of them states is None: lukemelas's table repeats the paper's accuracies, which are not those of its
 files; torchvision states no license for weights, and Huawei's two license files disagree. Our own
-come with the package, with figures from `benchmarks/results/`.
+come with the package, with metrics from `benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class WeightsEntry:
 
     @property
     def pin(self) -> str:
-        """What keeps another file from taking its place, in a word; "unpinned" if nothing does."""
+        """What identifies the exact file: "sha256 ...", "commit ..." or "shipped"; else "unpinned"."""
         if self.packaged is not None:
             return "shipped"
         if self.sha256 is not None:
@@ -89,7 +89,7 @@ class WeightsEntry:
 
     @property
     def extra_data(self) -> bool:
-        """Whether it saw more than ImageNet-1k (JFT or ImageNet-12k)."""
+        """Whether it was trained on more than ImageNet-1k (JFT or ImageNet-12k)."""
         return "jft" in self.tag or "in12k" in self.tag
 
 
@@ -279,7 +279,7 @@ _CARS196 = WeightsEntry(
     top1_percent=84.61,
     top5_percent=97.0,
 )
-"""From `benchmarks/train_cars196.py`; its card lies beside it, its figures in that script's results."""
+"""From `scripts/train_cars196.py`; its card is beside it, its metrics in that script's results."""
 
 
 LITE_SIZES_MB: Mapping[str, float] = MappingProxyType({"lite0": 9.417, "lite1": 21.947, "lite2": 24.666})
@@ -402,7 +402,7 @@ ENTRIES: tuple[WeightsEntry, ...] = (
 
 
 def list_weights(model: str | None = None) -> list[WeightsEntry]:
-    """The published checkpoints of one registered model, or of all.
+    """Return the published checkpoints of one registered model, or of all.
 
     Raises:
         UnknownModelError: no such model.
@@ -417,7 +417,7 @@ def list_weights(model: str | None = None) -> list[WeightsEntry]:
 
 
 def find_weights(model: str, tag: str) -> WeightsEntry | None:
-    """Return the entry that `tag` means for `model`, or None if it is not a tag of the catalog.
+    """Return the entry that `tag` means for `model`, or None if the catalog has no such tag.
 
     A tag is whole ("timm/efficientnet_b0.ra_in1k"), or what tells it apart among the model's: "ra_in1k",
     "ra", "ns_jft", "adv"; a source ("torchvision", "timm", "lukemelas", "huawei") or "imagenet" is the entry
@@ -460,7 +460,7 @@ def _means_imagenet(entry: WeightsEntry, tag: str) -> bool:
 
 
 def unknown_weights(model: str, tag: str) -> UnknownWeightsError:
-    """The error for a tag that the model does not have, with those that it has."""
+    """Return the error for a tag that the model does not have, with those that it has."""
     entries = list_weights(model)
     if not entries:
         return UnknownWeightsError(

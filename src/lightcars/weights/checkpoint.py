@@ -1,4 +1,4 @@
-"""A model as a folder: `model.safetensors` (the tensors) and `config.json` (everything else)."""
+"""Checkpoints: a folder with `model.safetensors` (the tensors) and `config.json` (everything else)."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What `config.json` says.
+    """Content of `config.json`.
 
     Attributes:
         config: rebuilds the model.
         classes: names of the outputs in order, if known.
         preprocessing: what the weights expect, if known.
         temperature: what the logits are divided by for probabilities.
-        familiar: whether a file beside it tells what looks familiar.
+        familiar: whether a file beside it has the model's `Familiarity`.
+        license: of the weights, or of those that they were trained from; None if it is not known.
     """
 
     config: ModelConfig
@@ -48,6 +49,7 @@ class Card:
     preprocessing: Preprocessing | None = None
     temperature: float = 1.0
     familiar: bool = False
+    license: str | None = None
 
 
 def save(
@@ -57,7 +59,7 @@ def save(
     classes: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> Path:
-    """Writes `model.safetensors` and `config.json` into `folder`, each whole or not at all.
+    """Write `model.safetensors` and `config.json` into `folder`, each atomically.
 
     Args:
         model: one of this library's, on any device, also wrapped by `torch.compile`, DataParallel, DDP or
@@ -73,7 +75,7 @@ def save(
     """
     model = unwrap_model(model, "save takes a model of lightcars", CheckpointError)
     if model.fused:
-        raise CheckpointError("a fused model is no checkpoint; save the model that it was made from.")
+        raise CheckpointError("a fused model is not a checkpoint; save the model that it was made from.")
     require_plain_weights(model, CheckpointError)
     require_weights(model, CheckpointError)
     classes = model.classes if classes is None else classes
@@ -89,6 +91,8 @@ def save(
         "temperature": _temperature(model.temperature),
         "familiarity": model.familiarity is not None,
     }
+    if model.origin is not None and model.origin.license is not None:
+        card["license"] = model.origin.license
     target = Path(folder)
     write_tensors(target / WEIGHTS_FILE, model.state_dict())
     save_familiarity(model.familiarity, target)
@@ -97,17 +101,17 @@ def save(
 
 
 def load(
-    folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    folder: str | Path, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None
 ) -> ImageModel:
-    """The model that `save` wrote, in evaluation mode.
+    """Return the model that `save` wrote, in evaluation mode.
 
     Args:
         folder: holds `model.safetensors` and `config.json`.
-        device: where the tensors are loaded to.
+        device: where the tensors are loaded to; None is torch's default device.
         dtype: of all floating-point tensors; None leaves each as it was saved.
 
     Raises:
-        CheckpointError: a missing or broken file, or tensors that do not fit the config: all missing,
+        CheckpointError: a missing or corrupt file, or tensors that do not fit the config: all missing,
             unexpected and mis-shaped ones are listed.
     """
     target = resolve_device(device)
@@ -124,14 +128,16 @@ def load(
         dtype=dtype,
     )
     model = fitted.model
-    model.origin = WeightsOrigin(weights=str(folder), source="lightcars", kept=fitted.kept)
+    model.origin = WeightsOrigin(
+        weights=str(folder), source="lightcars", kept=fitted.kept, license=card.license
+    )
     model.preprocessing = card.preprocessing
     take_card(model, card, Path(folder))
     return model.eval()
 
 
 def take_card(model: ImageModel, card: Card, folder: Path) -> None:
-    """Tells a model what the folder of its weights says of its outputs."""
+    """Set what the folder of a model's weights says of its outputs."""
     model.classes, model.temperature = card.classes, card.temperature
     if card.familiar:
         device = next(model.parameters()).device
@@ -140,7 +146,7 @@ def take_card(model: ImageModel, card: Card, folder: Path) -> None:
 
 
 def read_card(folder: str | Path) -> Card:
-    """What the `config.json` in `folder` says, without reading the weights."""
+    """Read the `config.json` in `folder`, without the weights."""
     path = Path(folder) / CONFIG_FILE
     if not path.is_file():
         raise CheckpointError(f"{folder} holds no {CONFIG_FILE}; give a folder that lightcars.save wrote.")
@@ -155,6 +161,7 @@ def read_card(folder: str | Path) -> Card:
             preprocessing=_preprocessing(card.get("preprocessing")),
             temperature=_temperature(card.get("temperature", 1.0)),
             familiar=card.get("familiarity") is True,
+            license=_license(card.get("license")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, ConfigError) else str(error)
@@ -162,12 +169,12 @@ def read_card(folder: str | Path) -> Card:
 
 
 def describe_config(config: ModelConfig) -> dict[str, Any]:
-    """A model's config as plain data: its `family` and its `config`."""
+    """Return a model's config as plain data: its `family` and its `config`."""
     return {"family": family_of(config).name, "config": asdict(config)}
 
 
 def read_config(data: dict[str, Any]) -> ModelConfig:
-    """Back from `describe_config`.
+    """Return the config that `describe_config` described.
 
     Raises:
         ConfigError: an unknown family or setting, or a value of another type or out of range.
@@ -183,11 +190,17 @@ def _temperature(value: Any) -> float:
     return float(value)
 
 
+def _license(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError("license is not a text")
+    return value
+
+
 def _classes(names: list[str] | None, num_classes: int) -> tuple[str, ...] | None:
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError("classes are no list of names")
+        raise ConfigError("classes must be a list of names")
     if len(names) != num_classes:
         raise ConfigError(f"{len(names)} class names for {num_classes} outputs")
     return tuple(names)

@@ -1,4 +1,4 @@
-"""Weights from one library's file to another's."""
+"""Convert weights between libraries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, read_tensor
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was written: how many tensors, of which model (if it had to be known), with whose names."""
+    """Result of a conversion: number of tensors, the model if it was needed, and whose names they have."""
 
     tensors: int
     model: str | None
@@ -46,15 +46,15 @@ def convert_weights(
     model: str | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> Conversion:
-    """Reads weights from anywhere and writes them with the names of `to`, whole or not at all.
+    """Read weights from anywhere and write them atomically with the names of `to`.
 
     Args:
         source: a folder, a file, a tag of the catalog or a repository on the Hub.
         target: a folder for `to="lightcars"`, else a `.safetensors` or PyTorch file.
         to: "lightcars", "timm", "torchvision", "lukemelas", "huawei" or "thesis"; None keeps the names, and
             needs to know nothing of the model.
-        model: the registered model; None finds it out.
-        changes: settings of the model that its tensors do not tell (padding, batch norm eps).
+        model: the registered model; None identifies it.
+        changes: settings of the model that its tensors do not show (padding, batch norm eps).
 
     Raises:
         CheckpointError, UnknownWeightsError, DownloadError: weights that cannot be read or do not fit.

@@ -1,4 +1,4 @@
-"""A file from a plain address into the cache: resumed, checked, and whole or not there.
+"""Download a file from a URL into the cache: resumed, checked, and atomically.
 
 Files on the Hugging Face Hub go through `huggingface_hub` (see `hub.py`). For plain addresses there is
 `torch.hub`, which neither resumes nor retries nor keeps two processes apart; its folder is used, so that what
@@ -31,7 +31,7 @@ TRANSIENT = (408, 429, 500, 502, 503, 504)
 
 
 def download(url: str, *, sha256: str | None = None, progress: bool = True) -> Path:
-    """The file behind `url`, from the cache if it is there.
+    """Return the file at `url`, from the cache if it is there.
 
     It is written beside its place under another name and moved there when it is complete and, where `sha256`
     (the digest or its beginning) is given, right. An interrupted download goes on where it stopped. Several
@@ -69,14 +69,14 @@ def cached_path(url: str) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """Where torch.hub keeps checkpoints; TORCH_HOME moves it."""
+    """Return the folder where torch.hub keeps checkpoints; TORCH_HOME moves it."""
     import torch
 
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def file_name(url: str) -> str:
-    """The name that the file gets: the last part of the address, if that is a plain name."""
+    """Return the name of the file: the last part of the URL, if that is a plain name."""
     name = unquote(urlsplit(url).path.rpartition("/")[2])
     if not name or name.startswith(".") or any(mark in name for mark in "/\\:\0"):
         raise DownloadError(f"{url} does not end in a file name.")
@@ -107,7 +107,7 @@ def _fetch(url: str, target: Path, sha256: str | None, *, progress: bool) -> Non
 
 
 def _append(url: str, part: Path, *, progress: bool) -> None:
-    """Fetches what `part` still lacks."""
+    """Download what `part` still lacks."""
     have = part.stat().st_size if part.exists() else 0
     request = Request(url, headers={"User-Agent": "lightcars"})
     if have:
@@ -142,7 +142,7 @@ def _copy(
 
 
 def _read(response: HTTPResponse) -> bytes:
-    """Makes every fault of the connection a `ConnectionError`, so that none is taken for one of the disk."""
+    """Turn every error of the connection into a `ConnectionError`, to tell it from those of the disk."""
     try:
         return response.read(CHUNK_BYTES)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A model's `Familiarity` as a file beside its weights."""
+"""Save and load a model's `Familiarity` beside its weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lightcars.weights.hub import FAMILIARITY_FILE
 from lightcars.weights.tensors import read_tensors, write_tensors
 
 CENTERS = "centres"
-"""How the file spells `Familiarity.centers`."""
+"""Key of `Familiarity.centers` in the file."""
 
 
 def save_familiarity(familiarity: Familiarity | None, folder: Path) -> None:
-    """Writes the file, or removes one that is there for another model."""
+    """Write the file, or remove the one of another model."""
     path = folder / FAMILIARITY_FILE
     if familiarity is None:
         path.unlink(missing_ok=True)
@@ -31,10 +31,10 @@ def save_familiarity(familiarity: Familiarity | None, folder: Path) -> None:
 
 
 def load_familiarity(folder: Path, device: torch.device, num_features: int) -> Familiarity:
-    """What the file in `folder` says.
+    """Read the file in `folder`.
 
     Raises:
-        CheckpointError: it is missing or broken, or of a model with another number of features.
+        CheckpointError: it is missing or corrupt, or of a model with another number of features.
     """
     path = folder / FAMILIARITY_FILE
     tensors = read_tensors(path, device)

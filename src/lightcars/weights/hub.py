@@ -17,7 +17,7 @@ WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 CONFIG_FILE = "config.json"
 FAMILIARITY_FILE = "familiarity.safetensors"
 FAMILIAR = re.compile(rb'"familiarity": true')
-"""In a `config.json` of ours: that the file above lies beside it."""
+"""Marks a `config.json` of ours with the file above beside it."""
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
@@ -43,7 +43,7 @@ def hub_file(
     token: str | None = None,
     sha256: str | None = None,
 ) -> Path:
-    """One file of a repository, from the cache or fetched into it.
+    """Return one file of a repository, from the cache or downloaded into it.
 
     Where the server tells the file's SHA-256 (as the Hub does for weights), a fetched file is checked. It
     must also be `sha256` (the digest or its beginning), where that is given.
@@ -87,7 +87,7 @@ def is_cached(repository: str, file: str, *, revision: str | None = None) -> boo
 
 @contextmanager
 def explained(what: str, where: str, repository: str) -> Iterator[None]:
-    """The errors of `huggingface_hub` as a DownloadError of one line.
+    """Turn the errors of `huggingface_hub` into a DownloadError of one line.
 
     Args:
         what: is fetched.
@@ -122,7 +122,7 @@ def explained(what: str, where: str, repository: str) -> Iterator[None]:
 def hub_weights(
     repository: str, *, revision: str | None = None, token: str | None = None
 ) -> tuple[Path, Path | None]:
-    """The weights of a repository (safetensors if there are any) and its `config.json`, if it has one."""
+    """Return the weights of a repository (safetensors if available) and its `config.json`, if any."""
     config: Path | None
     try:
         config = hub_file(repository, CONFIG_FILE, revision=revision, token=token)
@@ -141,7 +141,7 @@ def hub_weights(
 
 
 def hub_errors() -> tuple[type[Exception], ...]:
-    """What `huggingface_hub` raises when the Hub, the way to it or the disk fails."""
+    """Return the exceptions that `huggingface_hub` raises when the Hub, the network or the disk fails."""
     # HTTPError is that of requests, httpx or httpx2, by release; hf_xet, which moves large files, raises
     # RuntimeError for what it has no other error for.
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
@@ -150,7 +150,7 @@ def hub_errors() -> tuple[type[Exception], ...]:
 
 
 def reason(error: BaseException) -> str:
-    """Why the Hub, or the way to it, failed, in one line that says what to do if that is known."""
+    """Return why the Hub or the network failed, in one line, with advice where there is any."""
     for answered in (error, error.__cause__):
         response = getattr(answered, "response", None)
         if response is not None:
@@ -167,7 +167,7 @@ def _first_line(text: str) -> str:
 
 
 def _announced_digest(path: Path) -> str | None:
-    """The cache links to a large file by its SHA-256, to a small one by its hash in git.
+    """Return the SHA-256 that the cache links to; small files are linked by their git hash.
 
     The link is followed once only: behind the name there may be another link, to a store of all repositories.
     """

@@ -1,4 +1,4 @@
-"""Which registered model some tensors belong to."""
+"""Identify the registered model of tensors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lightcars.weights.convert.translate import recognize, sources, to_lightcars
 
 
 def identify(tensors: Mapping[str, Tensor], origin: str) -> str:
-    """The name of the registered model whose tensors these are, whatever its classes and image channels.
+    """Return the name of the registered model of tensors, for any number of classes and image channels.
 
     Args:
         tensors: under the names of any known source.

@@ -1,4 +1,4 @@
-"""From what a user writes after `weights=` to a file, and what is known about it."""
+"""Resolve `weights=` to a file and what is known about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from lightcars.errors import CheckpointError, ConfigError, DownloadError
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.weights.availability import is_available
+from lightcars.weights.availability import preferred
 from lightcars.weights.catalog import (
     ENTRIES,
     IMAGENET_TAG,
@@ -71,7 +71,7 @@ class Located:
 
 
 def locate(weights: str | Path, model: str) -> Located:
-    """Finds the weights, downloading them if need be.
+    """Find the weights, downloading them if needed.
 
     Args:
         weights: a tag of the catalog, a folder, a file, or a repository on the Hub; in this order.
@@ -102,14 +102,14 @@ def locate(weights: str | Path, model: str) -> Located:
 
 
 def is_local_path(text: str) -> bool:
-    """Whether "runs/firts" is rather a misspelt path than a repository: its first part is a folder here."""
+    """Return whether "runs/firts" is a misspelt path rather than a repository: its first part is a folder."""
     return Path(text).parent != Path() and Path(text).parent.is_dir()
 
 
 def _from_candidates(candidates: Sequence[WeightsEntry], tag: str) -> Located:
     """Take the best entry that needs no download; where all need one, download the best."""
     best = candidates[0]
-    entry = next((candidate for candidate in candidates if is_available(candidate)), best)
+    entry = preferred(candidates)
     if entry is not best:
         warnings.warn(
             f"{tag}: taking {entry.tag}, which is on this machine; {best.tag} is better and would be"
@@ -139,7 +139,7 @@ def _from_catalog(entry: WeightsEntry) -> Located:
         path = download(entry.url, sha256=entry.sha256)
         if entry.sha256 is None and not looks_pickled(path):
             path.unlink()
-            raise DownloadError(f"{entry.url} gave something that is no PyTorch file; it was removed.")
+            raise DownloadError(f"{entry.url} gave something that is not a PyTorch file; it was removed.")
     return Located(
         path=path,
         origin=entry.tag,
@@ -152,7 +152,7 @@ def _from_catalog(entry: WeightsEntry) -> Located:
 
 
 def in_folder(folder: Path) -> Located:
-    """The weights in a folder, with what its `config.json` says."""
+    """Return the weights in a folder, with what its `config.json` says."""
     path = _weights_in(folder)
     config = folder / CONFIG_FILE
     return _with_config(path, str(folder), config if config.is_file() else None)
@@ -164,7 +164,7 @@ def _on_hub(repository: str, revision: str | None) -> Located:
 
 
 def _file(path: Path) -> Located:
-    """A file alone: a published one is known by its name, one in a folder of ours or timm's by the config."""
+    """Return a single file: a published one is known by its name, others by a `config.json` beside them."""
     entry = next((entry for entry in ENTRIES if entry.url and entry.url.endswith(f"/{path.name}")), None)
     if entry is not None:
         return Located(
@@ -238,7 +238,7 @@ def _is_imagenet(content: Mapping[str, Any]) -> bool:
 
 
 def timm_preprocessing(content: Mapping[str, Any]) -> Preprocessing:
-    """What a timm `config.json` says of the input, in both of its styles."""
+    """Return the preprocessing in a timm `config.json`, in both of its styles."""
     config = content.get("pretrained_cfg", content)
     crop_mode = config.get("crop_mode", "center")
     if crop_mode not in ("center", "squash"):

@@ -1,4 +1,4 @@
-"""A model with weights from anywhere: found, translated, fitted."""
+"""Load pretrained weights from anywhere into a registered model."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def load_pretrained(
     weights: str | Path,
     changes: Mapping[str, Any],
     *,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
 ) -> ImageModel:
-    """The registered model `name` with `weights`, changed as asked, in evaluation mode.
+    """Return the registered model `name` with `weights` and `changes`, in evaluation mode.
 
-    What `changes` does not say is the weights' own: number of classes, image channels, padding, batch norms.
+    What `changes` leaves out is the weights' own: number of classes, image channels, padding, batch norms.
 
     Args:
         name: of a registered model.
         weights: a tag, a repository on the Hub, a folder or a file; see `locate`.
         changes: settings of the model's config.
-        device: where the tensors are loaded to, directly.
-        dtype: of all floating-point tensors; None is float32.
+        device: where the tensors are loaded to, directly; None is torch's default device.
+        dtype: of all floating-point tensors; None is torch's default dtype.
 
     Raises:
         UnknownWeightsError, DownloadError: they cannot be found or fetched.
@@ -78,7 +78,7 @@ def load_pretrained(
         theirs=theirs,
         origin=located.origin,
         device=target,
-        dtype=dtype or torch.float32,
+        dtype=dtype or torch.get_default_dtype(),
     )
     return _finish(fitted, located, source, guess, theirs)
 
@@ -104,7 +104,7 @@ def _settings(
 
 
 def _check_structure(located: Located, wanted: ModelConfig, name: str) -> None:
-    """A folder of ours says what is in it, so that the error need not list every tensor."""
+    """Raise an error that names the difference, where a folder of ours says what is in it."""
     if located.card is None:
         return
     theirs = located.card.config
@@ -120,7 +120,7 @@ def _check_structure(located: Located, wanted: ModelConfig, name: str) -> None:
         shown = ", ".join(
             f"other {key}" if isinstance(value, tuple) else f"{key} {value}" for key, value in values.items()
         )
-        raise CheckpointError(f"{located.origin} holds a model with {shown}, which {name} has not; {advice}.")
+        raise CheckpointError(f"{located.origin} holds a model with {shown}, unlike {name}; {advice}.")
 
 
 def _guess(
@@ -132,13 +132,15 @@ def _guess(
     taken = (named or usual or options)[0]
     other = next(form for form in options if form is not taken)
     key = next(key for key in NUMERICS if taken.settings[key] != other.settings[key])
-    guess = f"{located.path.name} is taken for {taken.title}; if it is not, say {key}={other.settings[key]!r}"
+    guess = (
+        f"{located.path.name} is taken for {taken.title}; if it is not, give {key}={other.settings[key]!r}"
+    )
     warnings.warn(guess, stacklevel=6)
     return dict(taken.settings), guess
 
 
 def _own_ends(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The registered values of what the caller changes at the ends, for tensors that do not tell theirs."""
+    """Return the registered values of the ends that the caller changes, where tensors do not show theirs."""
     config = find_model(name).config
     return {key: getattr(config, key) for key in ENDS if key in changes and has_setting(config, key)}
 
@@ -146,7 +148,7 @@ def _own_ends(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
 def _finish(
     fitted: Fitted, located: Located, source: str, guess: str | None, theirs: ModelConfig
 ) -> ImageModel:
-    model = fitted.model
+    model, card = fitted.model, located.card
     model.origin = WeightsOrigin(
         weights=located.origin,
         source=source,
@@ -154,9 +156,8 @@ def _finish(
         adapted=fitted.adapted,
         initialized=fitted.initialized,
         guess=guess,
-        license=located.license,
+        license=located.license or (None if card is None else card.license),
     )
-    card = located.card
     preprocessing = card.preprocessing if card else located.preprocessing
     if preprocessing is not None:
         model.preprocessing = for_channels(preprocessing, model.config.img_channels)
@@ -169,7 +170,7 @@ def _finish(
 
 
 def for_channels(preprocessing: Preprocessing, img_channels: int) -> Preprocessing:
-    """The same for another number of channels: the average for one, repeated in turn for more."""
+    """Return the same for another number of channels: the average for one, repeated in turn for more."""
     before = len(preprocessing.mean)
     if img_channels == before:
         return preprocessing

@@ -1,4 +1,4 @@
-"""Tensors out of files, without running any code that is in them."""
+"""Read tensors from files without executing code in them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _INSIDE = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "mod
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 _MAX_NESTING = 4
 _AVERAGED = "n_averaged"
-"""What torch's `AveragedModel` (torchvision's EMA) keeps beside its `module.`."""
+"""The buffer of torch's `AveragedModel` (torchvision's EMA) beside its `module.`."""
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"
-"""How the files of `torch.save` begin: today's and those before PyTorch 1.6."""
+"""First bytes of `torch.save` files: today's and those before PyTorch 1.6."""
 
 
 def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
-    """The state dict in a `.safetensors` or PyTorch file, mapped into memory where the format allows it.
+    """Return the state dict in a `.safetensors` or PyTorch file, memory-mapped where the format allows it.
 
     State dicts inside a training checkpoint ("state_dict", "model", their averages first) are found, and
     the prefixes of DataParallel, `torch.compile` and Lightning are cut off.
@@ -43,13 +43,13 @@ def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
         return _without_prefix(_read_safetensors(path, device))
     if path.suffix not in PICKLED_SUFFIXES:
         raise CheckpointError(
-            f"{path} is no weights file; use {SAFE_SUFFIX} or one of {', '.join(PICKLED_SUFFIXES)}."
+            f"{path} is not a weights file; use {SAFE_SUFFIX} or one of {', '.join(PICKLED_SUFFIXES)}."
         )
     return _without_prefix(_state_dict(_read_pickled(path, device), path))
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes a `.safetensors` file, whole or not at all.
+    """Write a `.safetensors` file atomically.
 
     Raises:
         RunError: it cannot be written.
@@ -83,7 +83,9 @@ def _read_pickled(path: Path, device: torch.device) -> Any:
             return torch.load(path, map_location=device, weights_only=True, mmap=begin == _ZIP)
     except pickle.UnpicklingError as error:
         if "Unsupported operand" in str(error):
-            raise CheckpointError(f"{path} is no PyTorch file, or broken; copy or save it again.") from error
+            raise CheckpointError(
+                f"{path} is not a PyTorch file, or corrupt; copy or save it again."
+            ) from error
         raise CheckpointError(
             f"{path} holds more than tensors, and is refused because reading it could run foreign code; ask"
             " its author for a safetensors file."
@@ -95,7 +97,7 @@ def _read_pickled(path: Path, device: torch.device) -> Any:
 
 
 def looks_pickled(path: Path) -> bool:
-    """Whether a file begins as those of `torch.save` do."""
+    """Return whether a file begins like those of `torch.save`."""
     return _beginning(path).startswith((_ZIP, _PICKLE))
 
 
@@ -108,7 +110,7 @@ def _beginning(path: Path) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """The first sentence: torch's further ones give advice that does not hold here."""
+    """Return the first sentence; torch's further ones give advice that does not apply here."""
     text = str(error).strip().partition("\n")[0].partition(". ")[0].strip()
     return f"{type(error).__name__} {text}".strip() if not text or isinstance(error, KeyError) else text
 

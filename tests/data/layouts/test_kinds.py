@@ -59,7 +59,7 @@ def test_every_layout_is_found_and_nothing_drifts(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", READABLE)
-def test_a_missing_photograph_shifts_no_label_and_no_box(kind, tmp_path):
+def test_a_missing_image_shifts_no_label_and_no_box(kind, tmp_path):
     make, _, has_boxes = READABLE[kind]
     data = find_data(make(tmp_path))
     gone = data.split("train")[1].path
@@ -85,7 +85,7 @@ def test_folders_around_it_are_looked_through(kind, tmp_path):
 def test_two_folders_are_not_guessed_among(tmp_path):
     class_folders(tmp_path / "one")
     class_folders(tmp_path / "two")
-    assert "it holds one, two." in fails(tmp_path)
+    assert "it contains one, two." in fails(tmp_path)
 
 
 def test_the_counts_are_checked(tmp_path):
@@ -106,7 +106,7 @@ def test_the_official_counts_are_no_mismatch():
     )
 
 
-def test_classes_of_ones_own_have_no_official_counts(tmp_path):
+def test_classes_of_your_own_have_no_official_counts(tmp_path):
     put(tmp_path / "train" / "bus" / "1.jpg", b"")
     (tmp_path / "classes.txt").write_text("bus\n")
     assert find_data(tmp_path).mismatches == ()
@@ -115,24 +115,24 @@ def test_classes_of_ones_own_have_no_official_counts(tmp_path):
 # The original
 
 
-def test_photographs_without_labels_are_noted(tmp_path):
+def test_images_without_labels_are_noted(tmp_path):
     original(tmp_path)
     (tmp_path / "cars_test_annos_withlabels.mat").unlink()
     data = find_data(tmp_path)
     assert list(data.splits) == ["train"]
-    assert "3 images without labels, left out: cars_test_annos_withlabels.mat" in data.notes[0]
+    assert "3 images without labels, not used: cars_test_annos_withlabels.mat" in data.notes[0]
 
 
-def test_photographs_without_annotation_are_noted(tmp_path):
+def test_images_without_annotation_are_noted(tmp_path):
     put(original(tmp_path) / "cars_train" / "99999.jpg", b"")
-    assert "1 images without annotation, left out (first: 99999.jpg)" in find_data(tmp_path).notes[0]
+    assert "1 images without annotation, not used (first: 99999.jpg)" in find_data(tmp_path).notes[0]
 
 
 def test_cars_annos_does_not_belong_to_cars_train(tmp_path):
     combined(tmp_path)
     (tmp_path / "car_ims").rename(tmp_path / "cars_train")
     text = fails(tmp_path)
-    assert "cars_train_annos.mat is needed (cars_annos.mat is of car_ims/, with other numbers)" in text
+    assert "cars_train_annos.mat is needed (cars_annos.mat is for car_ims/, with other numbers)" in text
 
 
 @pytest.mark.parametrize("box", [(9, 1, 3, 4), (1, 5, 3, 4)])
@@ -144,7 +144,7 @@ def test_an_empty_box_names_its_annotation(tmp_path, box):
     assert f"cars_train_annos.mat, annotation 5 ({rows[4][-1]}): the box" in fails(tmp_path)
 
 
-def test_a_photograph_that_is_annotated_twice(tmp_path):
+def test_an_image_that_is_annotated_twice(tmp_path):
     original(tmp_path)
     rows = devkit_rows(TRAIN)
     write_mat(tmp_path / "devkit" / "cars_train_annos.mat", DEVKIT, [*rows, rows[0]])
@@ -207,7 +207,7 @@ def test_a_row_that_contradicts_the_folder(tmp_path):
         (lambda row: [*row[:3], "0.5", *row[4:]], "row 2: x2 is '0.5', not a whole number"),
         (lambda row: [*row[:3], "0", *row[4:]], "is empty"),
         (lambda row: [*row[:5], "197"], "row 2: class 197 is not one of 1 to 196"),
-        (lambda row: ["77777.jpg", *row[1:]], "77777.jpg, which is not there"),
+        (lambda row: ["77777.jpg", *row[1:]], "77777.jpg, which does not exist"),
         (lambda row: ["nan", "nan", *row[2:]], "x1 is 'nan'"),
     ],
 )
@@ -219,7 +219,7 @@ def test_broken_rows_are_named(tmp_path, change, words):
     assert words in text
 
 
-def test_a_photograph_named_twice_in_a_table(tmp_path):
+def test_an_image_named_twice_in_a_table(tmp_path):
     kaggle_folders(tmp_path)
     table = tmp_path / "anno_test.csv"
     lines = table.read_text().splitlines()
@@ -227,7 +227,7 @@ def test_a_photograph_named_twice_in_a_table(tmp_path):
     assert "anno_test.csv, row 4 names" in fails(tmp_path)
 
 
-def test_photographs_that_a_table_leaves_out_have_no_box(tmp_path):
+def test_images_that_a_table_leaves_out_have_no_box(tmp_path):
     kaggle_folders(tmp_path)
     table = tmp_path / "anno_train.csv"
     table.write_text("\n".join(table.read_text().splitlines()[1:]))
@@ -257,7 +257,7 @@ def test_a_table_that_is_no_text(tmp_path):
 
 def test_half_a_class_name_is_no_class(tmp_path):
     put(tmp_path / "train" / "Ram C" / "Something Else" / "1.jpg", b"")
-    assert "'Ram C' is none of the 196" in fails(tmp_path)
+    assert "'Ram C' is not one of the 196" in fails(tmp_path)
 
 
 def test_an_own_list_of_classes_comes_first(tmp_path):
@@ -294,7 +294,7 @@ def test_a_number_that_contradicts_the_name(tmp_path):
     thesis(tmp_path)
     edit_row(tmp_path / "train_labels.csv", 4, lambda row: [row[0], "3", *row[2:]])
     text = fails(tmp_path)
-    assert f"{tmp_path}/train_labels.csv, row 4 contradicts itself: class says Acura TL Sedan 2012" in text
+    assert f"{tmp_path}/train_labels.csv, row 4 contradicts itself: class is Acura TL Sedan 2012" in text
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_number_that_contradicts_the_name(tmp_path):
     [
         (lambda row: [row[0], "0", *row[2:]], "class 0 is not one of 1 to 196"),
         (lambda row: [row[0], "", *row[2:6], ""], "has no class"),
-        (lambda row: [*row[:6], "Trabant"], "'Trabant' is none of the 196"),
+        (lambda row: [*row[:6], "Trabant"], "'Trabant' is not one of the 196"),
         (lambda row: row[:4], "has 4 values where the head has 7"),
         (lambda row: [*row[:2], "", *row[3:]], "x1 is ''"),
         (lambda row: ["1.jpg", *row[1:]], "lacks 1 of 9 annotated images (first: 1.jpg)"),
@@ -334,7 +334,7 @@ def test_a_split_without_its_table_is_noted(tmp_path):
     (thesis(tmp_path) / "test_labels.csv").unlink()
     data = find_data(tmp_path)
     assert list(data.splits) == ["train"]
-    assert data.notes == (f"{tmp_path}/test is left out: test_labels.csv is not there",)
+    assert data.notes == (f"{tmp_path}/test is not used: test_labels.csv is missing",)
 
 
 # What has to be prepared
@@ -343,7 +343,8 @@ def test_a_split_without_its_table_is_noted(tmp_path):
 def test_parquet_files_say_what_to_do(tmp_path):
     text = fails(parquet(tmp_path))
     assert text == (
-        f"{tmp_path} holds parquet files; make class folders of them: lightcars data prepare {tmp_path} DST"
+        f"{tmp_path} contains parquet files; convert them to class folders: lightcars data prepare {tmp_path}"
+        " DST"
     )
 
 

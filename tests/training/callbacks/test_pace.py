@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightcars.training.callbacks import pace
-from lightcars.training.callbacks.pace import Pace, Stopwatch, Stretch, verdict
+from lightcars.training.callbacks.pace import Pace, Stopwatch, Stretch, throughput_line
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def test_an_epoch_ends_with_its_last_batch_and_the_run_is_all_of_them(clock):
     assert str(found.epoch) == "4 images/s"
 
 
-def test_the_verdict_says_what_most_of_the_time_goes_on():
-    assert verdict(Stretch(1000, 10.0, 1.0)) == (
-        "trained 100 images/s, 10 % of the time waiting for photographs: the step bounds it"
+def test_the_bottleneck_is_what_takes_most_of_the_time():
+    assert throughput_line(Stretch(1000, 10.0, 1.0)) == (
+        "trained at 100 images/s, 10 % of the time waiting for images: the training step is the bottleneck"
     )
-    assert verdict(Stretch(1000, 10.0, 6.0)).endswith(
-        "60 % of the time waiting for photographs: getting photographs bounds it"
+    assert throughput_line(Stretch(1000, 10.0, 6.0)).endswith(
+        "60 % of the time waiting for images: loading images is the bottleneck"
     )
-    assert verdict(Stretch()).startswith("trained 0 images/s")
+    assert throughput_line(Stretch()).startswith("trained at 0 images/s")

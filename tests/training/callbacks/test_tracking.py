@@ -46,7 +46,7 @@ def assert_as_finished(run, finished, table, same_weights) -> None:
 # TensorBoard
 
 
-def test_tensorboard_shows_the_figures_of_metrics_csv(finished, table):
+def test_tensorboard_shows_the_metrics_of_metrics_csv(finished, table):
     rows = table(finished.run)
     for name in set(COLUMNS) - {"seconds"}:
         points = curve(finished.run, name)
@@ -80,7 +80,7 @@ def test_the_training_loss_of_every_few_steps(drawn, tiny, tmp_path, monkeypatch
     assert [value for _, value in points] == pytest.approx([losses[step * accumulate - 1] for step in steps])
 
 
-def test_figures_of_the_split_that_chose_say_so(drawn_copy, tiny, tmp_path):
+def test_metrics_of_the_split_that_chose_say_so(drawn_copy, tiny, tmp_path):
     (drawn_copy / "val").rename(drawn_copy / "test")
     run = tmp_path / "run"
     tiny(drawn_copy, run, recipe=replace(TINY_RECIPE, epochs=1, select_on="test"))
@@ -276,11 +276,11 @@ def test_event_files_that_cannot_be_written_do_not_stop_the_run(
 ):
     folder = tmp_path / "run" / "tensorboard"
 
-    def spoil(_module) -> None:
+    def fill_with_nan(_module) -> None:
         shutil.rmtree(folder)
         folder.touch()
 
-    in_epoch(monkeypatch, 2, spoil)
+    in_epoch(monkeypatch, 2, fill_with_nan)
     printing = threading.excepthook
     with pytest.warns(
         UserWarning, match=r"^tracker tensorboard failed \(.*is left out.*metrics.csv"

@@ -1,6 +1,6 @@
 """Short runs for one process or several, which note what each process did.
 
-Each writes `<name>-<rank>.pt` beside its run folder: the rows, the weights after each epoch, the photographs
+Each writes `<name>-<rank>.pt` beside its run folder: the rows, the weights after each epoch, the images
 of each step, or the error.
 """
 
@@ -21,7 +21,6 @@ from lightcars.recipes.recipe import (
     OptimizerRecipe,
     ScheduleRecipe,
 )
-from lightcars.training import finetune as finetuning
 from lightcars.training import module
 from lightcars.training import trainer as training
 from lightcars.training.callbacks.recording import RunRecorder
@@ -32,7 +31,7 @@ from tests.training.tiny_settings import TINY_MODEL, TINY_RECIPE
 RANK, WORLD_SIZE = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))
 
 MOVED = AugmentRecipe(
-    photos=(
+    images=(
         {"RandomHorizontalFlip": {}},
         {"RandomAffine": {"degrees": 25, "translate": [0.1, 0.1], "shear": 8}},
     )
@@ -111,18 +110,18 @@ def opposite_losses(patch) -> None:
         epoch = 0
 
         def add(self, loss, logits, labels):
-            if len(self.tops) == 2:
+            if len(self.accuracies) == 2:
                 loss = torch.tensor(10.0 - self.epoch if RANK == 0 else 10.0 + 2 * self.epoch)
             super().add(loss, logits, labels)
 
-        def take(self, strategy):
+        def take(self):
             self.epoch += 1
-            return super().take(strategy)
+            return super().take()
 
     patch.setattr(module, "EpochMetrics", Opposite)
 
 
-def spoilt_in_the_last(patch) -> None:
+def not_finite_in_the_last(patch) -> None:
     """The loss of the last process alone is no number, in the second step."""
     loss = module.F.cross_entropy
     step = ClassifierModule.training_step
@@ -133,25 +132,6 @@ def spoilt_in_the_last(patch) -> None:
         return step(self, batch, batch_idx)
 
     patch.setattr(training.ClassifierModule, "training_step", training_step)
-
-
-def measured_by_the_first(patch) -> None:
-    """The first process finds bf16 and contiguous faster; no other one may measure."""
-
-    def settle(recipe, *_):
-        assert RANK == 0
-        return replace(recipe, precision="bf16-mixed", memory_format="contiguous"), None
-
-    patch.setattr(finetuning, "settle", settle)
-    step = ClassifierModule.training_step
-
-    def training_step(self, batch, batch_idx):
-        assert torch.is_autocast_enabled("cpu")
-        assert torch.get_autocast_dtype("cpu") is torch.bfloat16
-        assert self.recipe.memory_format == "contiguous"
-        return step(self, batch, batch_idx)
-
-    patch.setattr(ClassifierModule, "training_step", training_step)
 
 
 SCENARIOS = {
@@ -165,15 +145,16 @@ SCENARIOS = {
         replace(
             PLAIN,
             epochs=1,
-            augment=AugmentRecipe(photos=(), batches=({"MixUp": {"alpha": 1.0}}, {"CutMix": {"alpha": 1.0}})),
+            augment=AugmentRecipe(images=(), batches=({"MixUp": {"alpha": 1.0}}, {"CutMix": {"alpha": 1.0}})),
         ),
         [],
     ),
     "opposite": (replace(PLAIN, epochs=6, patience=2, schedule=PLATEAU), [opposite_losses]),
     "small": (replace(PLAIN, batch_size=64 // WORLD_SIZE, epochs=2), [norms_at_rest]),
     "one": (replace(PLAIN, epochs=1), [norms_at_rest]),
-    "spoilt": (PLAIN, [spoilt_in_the_last]),
-    "measured": (replace(PLAIN, precision="auto", memory_format="auto"), [measured_by_the_first]),
+    "not_finite": (PLAIN, [not_finite_in_the_last]),
+    "auto": (replace(PLAIN, epochs=1, precision="auto", memory_format="auto"), []),
+    "fastest": (replace(PLAIN, precision="fastest"), []),
     "apart": (replace(PLAIN, epochs=1), []),
 }
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,13 +22,17 @@ from torch import nn
 from lightcars import Recipe, evaluate, finetune, load
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data
+from lightcars.deploy.cpu import has_bf16
 from lightcars.errors import ConfigError, DataError, DeviceError
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.training import trainer as training
 from lightcars.training.callbacks.pace import Stopwatch
 from lightcars.training.distributed.ddp import end_others, strategy_for
 from lightcars.training.distributed.processes import (
+    check_decidable,
     check_processes,
+    hand_on,
+    handed_on,
     is_first_process,
     started_by_torchrun,
     with_started,
@@ -40,7 +45,7 @@ from tests.training.distributed.device_scenarios import play
 PATIENCE_S = 400
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {
-    **{name: os.environ[name] for name in os.environ if not name.startswith(("LIGHTCARS_RUN", "MASTER_"))},
+    **{name: os.environ[name] for name in os.environ if not name.startswith(("LIGHTCARS_", "MASTER_"))},
     "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
     "OMP_NUM_THREADS": "1",
 }
@@ -50,32 +55,36 @@ TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
 # Without other processes
 
 
-class Two:
-    """A strategy whose other device has the given sums."""
-
-    root_device = torch.device("cpu")
-
-    def __init__(self, other) -> None:
-        self.other = torch.tensor(other)
-
-    def reduce(self, tensor, reduce_op):
-        assert reduce_op == "sum"
-        return tensor + self.other
-
-
-def test_figures_are_of_all_photographs_not_means_of_means():
-    figures = EpochMetrics(1, 2)
+def test_metrics_are_of_all_images_not_means_of_means():
+    metrics = EpochMetrics(3, 1, 2)
     logits = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]])
-    figures.add(torch.tensor(2.0), logits, torch.tensor([0, 1, 2]))
-    figures.add(torch.tensor(6.0), logits[:1], torch.tensor([1]))
-    loss, top1, top2 = figures.take(Two([8.0, 1.0, 2.0, 4.0]))
-    assert (loss.item(), top1.item(), top2.item()) == ((6 + 6 + 8) / 8, 100 * 2 / 8, 100 * 5 / 8)
-    with_nothing = figures.take(Two([8.0, 1.0, 2.0, 4.0]))
-    assert [value.item() for value in with_nothing] == [2.0, 25.0, 50.0]
+    for _ in range(2):  # it starts again
+        metrics.add(torch.tensor(2.0), logits, torch.tensor([0, 1, 2]))
+        metrics.add(torch.tensor(6.0), logits[:1], torch.tensor([1]))
+        loss, top1, top2 = metrics.take()
+        assert (loss.item(), top1.item(), top2.item()) == ((6 + 6) / 4, 100 / 4, 100 * 3 / 4)
+
+
+@pytest.mark.parametrize("num_classes", [1, 3])
+def test_top_5_of_fewer_classes_are_all_of_them(num_classes):
+    metrics = EpochMetrics(num_classes, 1, 5)
+    metrics.add(torch.tensor(2.0), torch.rand(4, num_classes), torch.zeros(4, dtype=torch.int64))
+    assert metrics.take()[2].item() == 100
+
+
+def test_a_loss_that_is_not_finite_is_not_left_out():
+    metrics = EpochMetrics(3, 1)
+    for loss in (1.0, float("nan")):
+        metrics.add(torch.tensor(loss), torch.rand(2, 3), torch.tensor([0, 1]))
+    assert metrics.take()[0].isnan()
+
+
+def test_the_checkpoint_has_nothing_of_the_metrics():
+    assert EpochMetrics(3, 1, 5).state_dict() == {}
 
 
 @pytest.mark.parametrize(("number", "world_size"), [(24, 1), (24, 2), (23, 2), (5, 3), (1, 2), (2, 4)])
-def test_each_validation_photograph_is_judged_once(drawn, number, world_size):
+def test_each_validation_image_is_validated_once(drawn, number, world_size):
     samples = find_data(drawn).split("val")[:number]
     photos = decode(samples, Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.5,) * 3))
     loaders = ImageDataModule(Recipe(batch_size=4), photos, photos)
@@ -127,8 +136,8 @@ def test_processes_of_torchrun_need_a_common_run_folder(monkeypatch):
         default_folder("ghostnet_100")
 
 
-def test_more_devices_than_photographs(drawn, tiny, tmp_path):
-    with pytest.raises(DataError, match="48 training photographs are too few for 49 devices"):
+def test_more_devices_than_images(drawn, tiny, tmp_path):
+    with pytest.raises(DataError, match="48 training images are too few for 49 devices"):
         tiny(drawn, tmp_path / "run", recipe=Recipe(devices=49, resolution=32, accelerator="cpu"))
     assert not (tmp_path / "run").exists()
 
@@ -174,7 +183,7 @@ def test_a_process_that_ends_early_is_told_of(monkeypatch):
     assert killed == [(os.getpid(), signal.SIGKILL)]
     assert said == [
         "error: the run stopped: another of its processes is gone ([rank: 1] Child process with PID"
-        f" {child.pid} terminated with code 3); --resume goes on."
+        f" {child.pid} terminated with code 3); --resume continues."
     ]
 
 
@@ -208,9 +217,11 @@ def test_several_gpus_share_the_statistics_of_batch_norms(tmp_path, monkeypatch,
 
 
 def test_the_trainer_converts_every_batch_norm(tmp_path, monkeypatch):
-    """On two processors that are passed off as GPUs, since the conversion itself needs none."""
+    """On two CPUs that are passed off as GPUs, since the conversion itself needs none."""
     monkeypatch.setattr(training, "can_share_batch_norms", lambda _: True)
-    trainer = training._trainer(job_for(tmp_path, devices=2, accelerator="cpu"), [], Stopwatch(), bar=False)
+    trainer = training._trainer(
+        job_for(tmp_path, devices=2, accelerator="cpu", precision="32-true"), [], Stopwatch(), bar=False
+    )
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4)))
     converted = trainer.strategy._layer_sync.apply(model)
     assert [type(child) for child in converted.modules() if hasattr(child, "running_mean")] == [
@@ -218,7 +229,7 @@ def test_the_trainer_converts_every_batch_norm(tmp_path, monkeypatch):
     ]
 
 
-SYNC_ON_PROCESSOR = """
+SYNC_ON_CPU = """
 import torch
 torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
 try:
@@ -228,10 +239,10 @@ except ValueError as error:
 """
 
 
-def test_torch_still_cannot_share_batch_norms_on_processors():
+def test_torch_still_cannot_share_batch_norms_on_cpus():
     """When this fails, `can_share_batch_norms` may say yes there too."""
     ended = subprocess.run(
-        [sys.executable, "-c", SYNC_ON_PROCESSOR],
+        [sys.executable, "-c", SYNC_ON_CPU],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -244,7 +255,7 @@ def test_torch_still_cannot_share_batch_norms_on_processors():
 
 
 def only(source: Path, target: Path, number: int, split: str) -> Path:
-    """The same photographs, but so many of one split."""
+    """The same images, but so many of one split."""
     paths = sorted(path for path in source.rglob("*") if path.is_file())
     of_split = [path for path in paths if path.parent.parent.name == split]
     for path in (path for path in paths if path not in of_split[number:]):
@@ -256,13 +267,13 @@ def only(source: Path, target: Path, number: int, split: str) -> Path:
 
 @pytest.fixture(scope="module")
 def folders(drawn, tmp_path_factory) -> dict[str, str]:
-    """The data of each scenario; 47 and 17 photographs cannot be shared evenly, nor their 5 batches."""
+    """The data of each scenario; 47 and 17 images cannot be shared evenly, nor their 5 batches."""
     made = tmp_path_factory.mktemp("data")
     even = only(drawn, made / "even", 17, "val")
     uneven = str(only(even, made / "uneven", 47, "train"))
     one = str(only(drawn, made / "one", 1, "val"))
-    names = ("whole", "accumulated", "frozen", "thawed", "norms", "still", "mixed", "opposite", "spoilt")
-    usual = dict.fromkeys((*names, "measured"), uneven)
+    names = ("whole", "accumulated", "frozen", "thawed", "norms", "still", "mixed", "opposite", "not_finite")
+    usual = dict.fromkeys((*names, "auto", "fastest"), uneven)
     return {**usual, "small": str(even), "one": one, "apart": f"{uneven},{one}"}
 
 
@@ -307,20 +318,20 @@ def alone(folders, tmp_path, monkeypatch):
     return run
 
 
-def figures(notes: dict) -> list[dict[str, float]]:
+def metrics_of(notes: dict) -> list[dict[str, float]]:
     assert "error" not in notes, notes["error"]
     return [{name: row[name] for name in row if name != "seconds"} for row in notes["rows"]]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["whole", "accumulated", "frozen", "thawed", "small", "one"])
-def test_two_processes_have_the_figures_and_weights_of_one(two, alone, name):
+def test_two_processes_have_the_metrics_and_weights_of_one(two, alone, name):
     """Where batch norms rest, nothing is drawn for a whole batch, and the global batch is the same."""
     first, second = noted(two, name)
     expected = alone(name)
-    assert figures(first) == figures(second)
+    assert metrics_of(first) == metrics_of(second)
     assert len(first["rows"]) == len(expected["rows"])
-    for ours, theirs in zip(figures(first), figures(expected), strict=True):
+    for ours, theirs in zip(metrics_of(first), metrics_of(expected), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-4)
     for one, other, single in zip(first["epochs"], second["epochs"], expected["epochs"], strict=True):
         assert one.keys() == single.keys()
@@ -331,7 +342,7 @@ def test_two_processes_have_the_figures_and_weights_of_one(two, alone, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "batch"), [("whole", 8), ("small", 48)])
-def test_each_step_takes_the_same_photographs_augmented_alike(two, alone, name, batch):
+def test_each_step_takes_the_same_images_augmented_alike(two, alone, name, batch):
     both, expected = [notes["train"] for notes in noted(two, name)], alone(name)["train"]
     assert [len(part) for part in both] == [len(expected) // 2] * 2
     half = batch // 2
@@ -347,7 +358,7 @@ def test_what_is_frozen_for_a_while_is_no_reason_to_warn(two):
 
 
 @pytest.mark.slow
-def test_validation_photographs_are_shared_without_overlap(two):
+def test_validation_images_are_shared_without_overlap(two):
     first, second = noted(two, "frozen")
     for epoch in range(3):
         judged = first["val"][epoch * 9 :][:9] + second["val"][epoch * 8 :][:8]
@@ -368,7 +379,7 @@ def test_an_average_of_weights_is_the_same_on_both(two):
 
 
 @pytest.mark.slow
-def test_the_figures_are_what_evaluate_measures_with_what_was_saved(two, folders):
+def test_the_metrics_are_what_evaluate_measures_with_what_was_saved(two, folders):
     measured = evaluate(two / "norms", folders["norms"])
     metrics = noted(two, "norms")[0]["result"]
     assert measured.num_images == 17
@@ -378,7 +389,7 @@ def test_the_figures_are_what_evaluate_measures_with_what_was_saved(two, folders
 
 
 @pytest.mark.slow
-def test_batch_norms_learn_from_the_photographs_of_all_devices(two, alone):
+def test_batch_norms_learn_from_the_images_of_all_devices(two, alone):
     """Where weights stand still, the mean of the devices' first statistics is what one device finds."""
     first, expected = noted(two, "still")[0], alone("still")
     for ours, theirs in zip(first["epochs"], expected["epochs"], strict=True):
@@ -387,10 +398,10 @@ def test_batch_norms_learn_from_the_photographs_of_all_devices(two, alone):
 
 
 @pytest.mark.slow
-def test_early_stopping_and_the_plateau_go_by_all_photographs(two):
+def test_early_stopping_and_the_plateau_go_by_all_images(two):
     """The first process alone would never stop: it sees a loss that falls."""
     first, second = noted(two, "opposite")
-    assert figures(first) == figures(second)
+    assert metrics_of(first) == metrics_of(second)
     means = [10 + (2 * epoch * 8 - epoch * 9) / 17 for epoch in range(3)]
     assert [row["val_loss"] for row in first["rows"]] == pytest.approx(means)
     assert [row["learning_rate"] for row in first["rows"]] == pytest.approx([0.05, 0.05, 0.005])
@@ -399,29 +410,94 @@ def test_early_stopping_and_the_plateau_go_by_all_photographs(two):
 @pytest.mark.slow
 def test_mixed_batches_train_on_two_devices(two):
     first, second = noted(two, "mixed")
-    assert figures(first) == figures(second)
+    assert metrics_of(first) == metrics_of(second)
 
 
 @pytest.mark.slow
-def test_all_processes_take_what_the_first_one_measured(two):
-    first, second = noted(two, "measured")
-    assert figures(first) == figures(second)
-    assert len(first["rows"]) == 3
-    recipe = json.loads((two / "measured" / "run.json").read_text())["recipe"]
-    assert (recipe["precision"], recipe["memory_format"]) == ("bf16-mixed", "contiguous")
+def test_processes_that_start_at_once_decide_alike(two):
+    first, second = noted(two, "auto")
+    assert metrics_of(first) == metrics_of(second)
+    assert len(first["rows"]) == 1
+    kept = json.loads((two / "auto" / "run.json").read_text())["recipe"]
+    precision = "bf16-mixed" if has_bf16() else "32-true"
+    assert (kept["precision"], kept["memory_format"]) == (precision, "channels_last")
+
+
+@pytest.mark.slow
+def test_processes_that_start_at_once_cannot_measure(two):
+    for notes in noted(two, "fastest"):
+        assert notes["error"].startswith(
+            "ConfigError: precision fastest is measured by the process that starts"
+        )
+
+
+HANDED_ON = """
+import os, sys
+from dataclasses import replace
+from tests.training.distributed.device_scenarios import PLAIN
+from lightcars import finetune
+from lightcars.runs.description import TrainingSpeed
+from lightcars.training import decisions
+from lightcars.training.module import ClassifierModule
+
+def decide_speed(recipe, *_):
+    assert "LOCAL_RANK" not in os.environ, "measured by another process than the first one"
+    return replace(recipe, precision="bf16-mixed", memory_format="contiguous"), None
+
+def training_step(self, batch, batch_idx):
+    assert (self.recipe.precision, self.recipe.memory_format) == ("bf16-mixed", "contiguous")
+    assert self.trainer.precision == "bf16-mixed"
+    return step(self, batch, batch_idx)
+
+if __name__ == "__main__":
+    decisions.decide_speed = decide_speed
+    step, ClassifierModule.training_step = ClassifierModule.training_step, training_step
+    recipe = replace(PLAIN, epochs=1, devices=2, batch_size=4, precision="fastest", memory_format="fastest")
+    finetune(sys.argv[1], recipe=recipe, out=sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+def test_the_first_process_hands_on_what_it_measured(drawn, tmp_path, table, run_script):
+    run_script(HANDED_ON, drawn, tmp_path / "run")
+    assert len(table(tmp_path / "run")) == 1
+
+
+def test_decisions_reach_the_other_processes_of_the_same_run_alone(monkeypatch, tmp_path):
+    decisions = {"precision": "bf16-mixed", "images_on_device": True}
+    monkeypatch.setenv("LIGHTCARS_DECISIONS", "{}")
+    hand_on(tmp_path / "run", decisions)
+    assert handed_on(tmp_path / "run") is None, "the first process decides itself"
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert handed_on(tmp_path / "run") == decisions
+    assert handed_on(tmp_path / "other") is None
+
+
+@pytest.mark.parametrize("setting", ["precision", "memory_format"])
+def test_what_is_fastest_cannot_be_measured_by_each_process(monkeypatch, setting):
+    monkeypatch.delenv("LIGHTCARS_DECISIONS", raising=False)
+    several = Recipe(devices=2, **{setting: "fastest"})
+    check_decidable(several)
+    check_decidable(Recipe(**{setting: "fastest"}))
+    with pytest.raises(ConfigError, match=f"{setting} fastest is measured by the process that starts"):
+        check_decidable(replace(several, num_nodes=2))
+    of_torchrun(monkeypatch, 2, 2, rank=0)
+    with pytest.raises(ConfigError, match=f"name the {setting.replace('_', ' ')}, or leave it to auto"):
+        check_decidable(several)
+    check_decidable(Recipe(devices=2))
 
 
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_on_one_device_stops_both(two):
-    errors = [notes["error"] for notes in noted(two, "spoilt")]
+    errors = [notes["error"] for notes in noted(two, "not_finite")]
     assert errors[0] == errors[1]
     assert errors[0].startswith("NonFiniteLossError: the training loss became nan in epoch 1, step 2;")
 
 
 @pytest.mark.slow
-def test_machines_with_other_photographs_are_told_before_the_first_step(two):
+def test_machines_with_other_images_are_told_before_the_first_step(two):
     for notes in noted(two, "apart"):
-        assert notes["error"].startswith("DataError: the machines do not have the same photographs")
+        assert notes["error"].startswith("DataError: the machines do not have the same images")
         assert notes["train"] == []
 
 
@@ -537,7 +613,7 @@ def assert_one_run(ended, run: Path, table) -> None:
     assert ended.stdout.count("best epoch") == ended.stdout.count("run folder") == 1
     assert "Traceback" not in ended.stderr
     told = [line for line in ended.stderr.splitlines() if line]
-    begins = ["run folder", "photographs", "epoch 1/2", "epoch 2/2", "trained"]
+    begins = ["run folder", "images", "epoch 1/2", "epoch 2/2", "trained"]
     assert len(told) == len(begins), ended.stderr
     assert all(map(str.startswith, told, begins)), ended.stderr
     assert len(table(run)) == 2

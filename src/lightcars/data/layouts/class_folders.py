@@ -15,18 +15,13 @@ from pathlib import Path
 
 from lightcars.data.layouts.boxes import add_boxes, listed_classes
 from lightcars.data.layouts.folders import CLASSES_FILE, images, own_classes, subfolders, unnested
+from lightcars.data.layouts.splits import split_folders
+from lightcars.data.layouts.unused import unused_files
 from lightcars.data.records import DatasetRecords, Sample, Split
 from lightcars.data.stanford_cars import CLASS_NAMES, class_index
 from lightcars.errors import DataError
 
 NAME = "class folders"
-_SPLIT_FOLDERS: Mapping[str, Split] = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
 _NESTED = ("", "car_data", "car_data/car_data")
 
 
@@ -44,22 +39,22 @@ def read(root: Path) -> DatasetRecords:
     """
     home = _home(root) or root
     classes = own_classes(root) or own_classes(home) or listed_classes((home, root)) or CLASS_NAMES
-    splits: dict[Split, tuple[Sample, ...]] = {}
-    for name, split in _SPLIT_FOLDERS.items():
-        if (home / name).is_dir():
-            if split in splits:
-                raise DataError(f"{home} has more than one folder for {split}; remove {name}.")
-            splits[split] = tuple(_labeled(unnested(home / name), classes, root))
+    folders = split_folders(home)
+    splits: dict[Split, tuple[Sample, ...]] = {
+        split: tuple(_labeled(unnested(folder), classes, root)) for split, folder in folders.items()
+    }
     if "train" in splits:
         _check_train_covers(splits, classes, home)
     splits, notes = add_boxes(splits, home, root, classes)
+    used = {sample.path for samples in splits.values() for sample in samples}
+    notes += unused_files(root, used, folders.values())
     return DatasetRecords(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
 
 
 def _home(root: Path) -> Path | None:
     """Return the folder with the splits: `root`, or the one in it that a Kaggle archive unpacks to."""
     for inner in _NESTED:
-        if any((root / inner / name).is_dir() for name in _SPLIT_FOLDERS):
+        if (root / inner).is_dir() and split_folders(root / inner):
             return root / inner
     return None
 

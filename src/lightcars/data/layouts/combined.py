@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightcars.data.layouts.folders import check_present, known_classes, unannotated, unnested
-from lightcars.data.layouts.matlab import read_mat, sample_of
+from lightcars.data.layouts.matlab import MissingVariableError, read_mat, sample_of
 from lightcars.data.records import DatasetRecords, Sample, Split
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError
@@ -32,9 +32,7 @@ def read(root: Path) -> DatasetRecords:
     annotations, folder = _annotations(root), unnested(root / "car_ims")
     try:
         classes = known_classes(map(str, read_mat(annotations, "class_names")))
-    except DataError as error:
-        if not isinstance(error.__cause__, KeyError):
-            raise
+    except MissingVariableError:
         classes = CLASS_NAMES  # some copies contain only the annotations
     samples: dict[bool, list[Sample]] = {False: [], True: []}
     for number, row in enumerate(read_mat(annotations, "annotations"), 1):

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from lightcars.data.class_names import class_key, normalized
 from lightcars.data.records import Sample
-from lightcars.data.stanford_cars import CLASS_NAMES, class_key
+from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError
 from lightcars.models.images import is_image
 
@@ -43,15 +44,17 @@ def own_classes(root: Path) -> tuple[str, ...] | None:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-    names = [line.strip() for line in lines if line.strip()]
-    if not names or len({class_key(name) for name in names}) < len(names):
-        raise DataError(f"{path} must name each class once, one a line; letters and digits tell them apart.")
+    names = [normalized(line) for line in lines if line.strip()]
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if not names or twice:
+        reason = f"{twice[0]} is there twice" if twice else "it is empty"
+        raise DataError(f"{path} must list each class once, one a line; {reason}.")
     return tuple(names)
 
 
 def known_classes(names: Iterable[str]) -> tuple[str, ...]:
     """Return `CLASS_NAMES` if the names are those in that order, however spelled; else the names."""
-    listed = tuple(names)
+    listed = tuple(map(normalized, names))
     same = [class_key(name) for name in listed] == [class_key(name) for name in CLASS_NAMES]
     return CLASS_NAMES if same else listed
 

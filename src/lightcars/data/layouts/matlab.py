@@ -2,30 +2,62 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lightcars.data.layouts import mat_reader
 from lightcars.data.layouts.tables import checked_box
 from lightcars.data.records import Sample
 from lightcars.errors import DataError, MissingExtraError
+from lightcars.text import one_line
+
+TIMEOUT_S = 120.0
+"""Seconds after which reading a file is given up; those of Stanford Cars take one."""
 
 
-def read_mat(path: Path, key: str) -> Any:
-    """Read one variable of a .mat file, as an array of at least one dimension."""
-    try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ImportError as error:
-        raise MissingExtraError("reading .mat files needs scipy: pip install 'lightcars[cars]'") from error
-    import numpy as np
+class MissingVariableError(DataError):
+    """A .mat file does not have the variable."""
 
+
+def read_mat(path: Path, key: str) -> list[Any]:
+    """Read one variable of a .mat file, as a list; structures are dictionaries by field.
+
+    Raises:
+        DataError: the file is missing or corrupt.
+        MissingVariableError: it has no such variable.
+        MissingExtraError: scipy is not installed.
+    """
+    if find_spec("scipy") is None:
+        raise MissingExtraError("reading .mat files needs scipy: pip install 'lightcars[cars]'")
     if not path.is_file():
         raise DataError(f"{path} is missing; copy the devkit again.")
+    result = _in_a_process(path, key)
+    if "missing" in result:
+        raise MissingVariableError(f"{path} has no variable {key}; copy it again.")
+    if "error" in result:
+        raise DataError(
+            f"{path} cannot be read as the devkit's ({one_line(result['error'])}); copy it again."
+        )
+    value: list[Any] = result["value"]
+    return value
+
+
+def _in_a_process(path: Path, key: str) -> dict[str, Any]:
+    """Run `mat_reader`; a crash there is an error like any other."""
+    command = [sys.executable, "-P", mat_reader.__file__, os.fspath(path.absolute()), key]
     try:
-        content = loadmat(path, squeeze_me=True)
-        return np.atleast_1d(content[key])
-    except (ValueError, KeyError, TypeError, OSError, NotImplementedError, MatReadError) as error:
-        raise DataError(f"{path} cannot be read as the devkit's ({error}); copy it again.") from error
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
+        result: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return {"error": f"no end after {TIMEOUT_S:.0f} s"}
+    except ValueError:
+        return {"error": "the reader crashed"}
+    return result
 
 
 def sample_of(row: Any, path: Path, annotations: Path, number: int, num_classes: int) -> Sample:
@@ -42,7 +74,7 @@ def sample_of(row: Any, path: Path, annotations: Path, number: int, num_classes:
     try:
         label = int(row["class"])
         box = tuple(int(row[f"bbox_{edge}"]) for edge in ("x1", "y1", "x2", "y2"))
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
         raise DataError(f"{annotations} lacks the fields of the devkit ({error}).") from error
     if not 1 <= label <= num_classes:
         raise DataError(f"{annotations} gives {path.name} class {label} of {num_classes}.")

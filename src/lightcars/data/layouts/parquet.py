@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightcars.data.layouts.folders import known_classes
+from lightcars.data.layouts.splits import split_of
 from lightcars.data.records import Split
 from lightcars.data.stanford_cars import CLASS_NAMES, class_index
 from lightcars.errors import DataError, MissingExtraError
@@ -22,13 +23,6 @@ NAME = "parquet"
 BATCH_ROWS = 32
 _DEPTHS = ("*.parquet", "*/*.parquet", "*/*/*.parquet")
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")
-_SPLITS: Mapping[str, Split] = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
 _SUFFIXES = ((b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"), (b"BM", ".bmp"))
 
 
@@ -132,10 +126,11 @@ def _files(root: Path) -> tuple[dict[Split, tuple[Path, ...]], list[str]]:
     others: set[str] = set()
     for path in sorted(path for pattern in _DEPTHS for path in root.glob(pattern)):
         name = _split_name(path)
-        if name in _SPLITS:
-            found.setdefault(_SPLITS[name], []).append(path)
-        else:
+        split = split_of(name)
+        if split is None:
             others.add(name)
+        else:
+            found.setdefault(split, []).append(path)
     for paths in found.values():
         _check_all_there(paths)
     ordered: tuple[Split, ...] = ("train", "val", "test")

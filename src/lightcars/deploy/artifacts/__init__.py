@@ -1,1 +1,1 @@
-"""One file per format, each with `write`, `run` and `read_entries`."""
+"""One module per export format, each with `write`, `run` and `read_entries`."""

@@ -1,4 +1,4 @@
-"""ExecuTorch's .pte file for phones, with the operators of XNNPACK wherever it has them."""
+"""ExecuTorch's .pte file for phones, with XNNPACK's operators where available."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import cast
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from lightcars.deploy.conversion import conversion_errors
 from lightcars.deploy.description import Description
-from lightcars.deploy.engines import Engine, quietly, require
-from lightcars.deploy.graphs import refusals
+from lightcars.deploy.packages import InferenceFunction, quietly, require
 
 
 def write(program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> None:
-    """Converts and writes the program; `entries` become methods without arguments that return them."""
+    """Convert and write the program; `entries` become methods without arguments that return them."""
     exir = require("executorch.exir")
     xnnpack = require("executorch.backends.xnnpack.partition.xnnpack_partitioner")
-    # Java reads the texts as its modified UTF-8, in which ASCII is safe.
+    # Java reads modified UTF-8, which equals ASCII for ASCII.
     methods = {key: json.dumps(json.loads(text)) for key, text in entries.items()}
-    with refusals("ExecuTorch"), quietly():
+    with conversion_errors("ExecuTorch"), quietly():
         lowered = exir.to_edge_transform_and_lower(
             program, partitioner=[xnnpack.XnnpackPartitioner()], constant_methods=methods
         )
@@ -29,8 +29,8 @@ def write(program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> N
     path.write_bytes(content)
 
 
-def run(path: Path) -> Engine:
-    """The program in ExecuTorch's own runtime, on this machine's processor."""
+def run(path: Path) -> InferenceFunction:
+    """Load the program in ExecuTorch's own runtime, on this machine's CPU."""
     program = require("executorch.runtime").Runtime.get().load_program(path)
     method = program.load_method("forward")
 
@@ -41,7 +41,7 @@ def run(path: Path) -> Engine:
 
 
 def read_entries(path: Path) -> dict[str, str]:
-    """The metadata of an artifact."""
+    """Return the metadata of an artifact."""
     program = require("executorch.runtime").Runtime.get().load_program(path)
     names = [name for name in Description.__slots__ if name in program.method_names]
     return {name: cast(str, program.load_method(name).execute([])[0]) for name in names}

@@ -9,20 +9,20 @@ from typing import Any, cast
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from lightcars.deploy.engines import Engine, require
 from lightcars.deploy.graphs import INPUT, OUTPUT, program_to_onnx
+from lightcars.deploy.packages import InferenceFunction, require
 
 
 def write(program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> None:
-    """Converts, and writes the model with `entries` as its metadata."""
+    """Convert and write the model with `entries` as its metadata."""
     proto = program_to_onnx(program)
     for key, value in entries.items():
         proto.metadata_props.add(key=key, value=value)
     path.write_bytes(proto.SerializeToString())
 
 
-def run(path: Path) -> Engine:
-    """The model in ONNX Runtime, on the CPU."""
+def run(path: Path) -> InferenceFunction:
+    """Load the model in ONNX Runtime, on the CPU."""
     import torch
 
     session = _session(path)
@@ -34,7 +34,7 @@ def run(path: Path) -> Engine:
 
 
 def read_entries(path: Path) -> dict[str, str]:
-    """The metadata of an artifact."""
+    """Return the metadata of an artifact."""
     return cast(dict[str, str], _session(path).get_modelmeta().custom_metadata_map)
 
 

@@ -1,4 +1,4 @@
-"""OpenVINO: an .xml file with the graph and a .bin file with the weights, both needed."""
+"""OpenVINO: an .xml file with the graph and a .bin file with the weights; both are needed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from lightcars.deploy.engines import Engine, openvino_core, require
 from lightcars.deploy.graphs import OUTPUT, program_to_openvino
+from lightcars.deploy.packages import InferenceFunction, openvino_core, require
 
 SECTION = "lightcars"
-"""Of the model's `rt_info`, where the metadata is."""
+"""Section of the model's `rt_info` that holds the metadata."""
 
 
 def write(program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> None:
-    """Converts, and writes graph and weights, in float32; `entries` go into `rt_info`."""
+    """Convert and write graph and weights in float32; `entries` go into `rt_info`."""
     openvino = require("openvino")
     model = program_to_openvino(program)
     for key, value in entries.items():
@@ -24,8 +24,8 @@ def write(program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> N
     openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def run(path: Path) -> Engine:
-    """The model in OpenVINO, on the CPU, in float32 where the processor would rather take bfloat16."""
+def run(path: Path) -> InferenceFunction:
+    """Load the model in OpenVINO, on the CPU, in float32 even where bfloat16 is OpenVINO's default."""
     import torch
 
     compiled = openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -37,7 +37,7 @@ def run(path: Path) -> Engine:
 
 
 def read_entries(path: Path) -> dict[str, str]:
-    """The metadata of an artifact."""
+    """Return the metadata of an artifact."""
     model = openvino_core().read_model(path)
     if not model.has_rt_info(SECTION):
         return {}

@@ -1,4 +1,4 @@
-"""The engines that `optimize` chooses from, in one table; one file each. No torch."""
+"""The engines that `optimize` selects from, in one table; one module each. No torch."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
-from lightcars.deploy.engines import require
+from lightcars.deploy.packages import require
 
 if TYPE_CHECKING:
-    from lightcars.deploy.engines import Engine
+    from lightcars.deploy.packages import InferenceFunction
     from lightcars.deploy.source import Source
 
-Precision: TypeAlias = Literal["fp32", "bf16", "int8"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
+EnginePrecision: TypeAlias = Literal["fp32", "bf16", "int8"]
+ENGINE_PRECISIONS: tuple[EnginePrecision, ...] = ("fp32", "bf16", "int8")
 
 
 class Runner(Protocol):
-    """What each file here has."""
+    """Interface of the modules in this folder."""
 
-    def prepare(self, source: Source, precision: Precision, folder: Path) -> None:
-        """Converts, and writes what `start` needs into an empty folder."""
+    def prepare(self, source: Source, precision: EnginePrecision, folder: Path) -> None:
+        """Convert the model and write what `start` needs into an empty folder."""
 
-    def start(self, source: Source, precision: Precision, folder: Path) -> Engine:
-        """The engine, ready: (batch, img_channels, resolution, resolution) -> logits of their own memory."""
+    def start(self, source: Source, precision: EnginePrecision, folder: Path) -> InferenceFunction:
+        """Return the engine: (batch, C, resolution, resolution) -> logits, newly allocated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,41 +33,41 @@ class EngineEntry:
     """One engine.
 
     Attributes:
-        name: after `engine=`.
-        module: its file here.
-        packages: modules that converting needs, the engine's own first.
-        precisions: that it computes in.
-        on_gpu: whether it runs where a model on a GPU is.
-        any_batch: whether it takes any number of images, not only the one it was made for.
-        in_auto: whether `auto` measures it; one that compiles for a minute is only taken by name.
+        name: the value of `engine=`.
+        module: its module in this folder.
+        packages: modules that the conversion needs, the engine's own first.
+        precisions: those that it supports.
+        on_gpu: whether it supports models on a GPU.
+        any_batch: whether it accepts any batch size, not only the one it was compiled for.
+        in_auto: whether "auto" includes it; engines that compile for a minute are used only by name.
     """
 
     name: str
     module: str
     packages: tuple[str, ...]
-    precisions: tuple[Precision, ...] = ("fp32", "bf16")
+    precisions: tuple[EnginePrecision, ...] = ("fp32", "bf16")
     on_gpu: bool = False
     any_batch: bool = False
     in_auto: bool = True
 
     @property
     def runner(self) -> Runner:
-        """The code that runs it."""
+        """The module that runs it."""
         return cast(Runner, importlib.import_module(f"lightcars.deploy.runners.{self.module}"))
 
     def require(self) -> None:
-        """Raises MissingExtraError, with the line that installs it, where a package is missing."""
+        """Raise MissingExtraError, with the pip command, if a package is missing."""
         for package in self.packages:
             require(package)
 
     @property
     def versions(self) -> list[str | None]:
-        """Of its packages; None for one that is not installed."""
+        """Versions of its packages; None for those that are not installed."""
         return [installed_version(package) for package in self.packages]
 
 
 def installed_version(package: str) -> str | None:
-    """None if it is not installed."""
+    """Return the version of an installed package, else None."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -83,8 +83,8 @@ ENGINES = {
             name="onnxruntime",
             module="onnx_runtime",
             packages=("onnxruntime", "onnx", "onnxscript"),
-            precisions=("fp32",),  # it has no convolution in bf16 for processors
+            precisions=("fp32",),  # it has no bf16 convolutions on the CPU
         ),
-        EngineEntry(name="openvino", module="openvino", packages=("openvino",), precisions=PRECISIONS),
+        EngineEntry(name="openvino", module="openvino", packages=("openvino",), precisions=ENGINE_PRECISIONS),
     )
 }

@@ -1,30 +1,30 @@
-"""The model as it is, in PyTorch: what `bench` compares the engines with. `optimize` does not choose it."""
+"""The unmodified model in eager PyTorch: the baseline of `bench`. Not a candidate of `optimize`."""
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from lightcars.deploy.engines import Engine
-from lightcars.deploy.runners import Precision
+from lightcars.deploy.execution import use_threads, without_autocast
+from lightcars.deploy.packages import InferenceFunction
+from lightcars.deploy.runners import EnginePrecision
 from lightcars.deploy.runners.pytorch import DTYPES
-from lightcars.deploy.source import Source, own_precision, use_threads
+from lightcars.deploy.source import Source
 
 
-def prepare(source: Source, precision: Precision, folder: Path) -> None:
-    """Nothing."""
+def prepare(source: Source, precision: EnginePrecision, folder: Path) -> None:
+    """Do nothing."""
 
 
-def start(source: Source, precision: Precision, folder: Path) -> Engine:  # noqa: ARG001
-    """The model itself, or a copy in that precision."""
+def start(source: Source, precision: EnginePrecision, folder: Path) -> InferenceFunction:  # noqa: ARG001
+    """Return the model itself, or a copy in that precision."""
     dtype, threads, device = DTYPES[precision], source.threads, source.device
-    model = source.eager if dtype == torch.float32 else copy.deepcopy(source.eager).to(dtype)
+    model = source.in_precision(dtype)
 
     def call(images: Tensor) -> Tensor:
-        with torch.inference_mode(), own_precision(device), use_threads(threads):
+        with torch.inference_mode(), without_autocast(device), use_threads(threads):
             logits: Tensor = model(images.to(dtype))
         return logits.to(torch.float32, copy=True)
 

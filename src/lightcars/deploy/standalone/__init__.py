@@ -1,6 +1,6 @@
-"""A folder that predicts with onnxruntime, numpy and Pillow alone: what lies in it beside the model.
+"""The standalone folder, which predicts with onnxruntime, numpy and Pillow only: the files beside the model.
 
-`predict.py` is copied into it as it is; it imports nothing of lightcars. No torch.
+`predict.py` is copied into it unchanged; it does not import lightcars. No torch.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ NEEDS = ("numpy", "onnxruntime", "pillow")
 
 
 def check_describable(description: Description) -> None:
-    """The folder needs class names and preprocessing, of photographs.
+    """Check that class names and preprocessing are known, which the folder needs.
 
     Raises:
-        ExportError: the weights do not say them, or take other images than RGB and grayscale.
+        ExportError: they are unknown, or the input is neither RGB nor grayscale.
     """
     preprocessing = description.preprocessing
     if description.classes is None or preprocessing is None:
         raise ExportError(
-            "the weights do not say their class names and preprocessing, without which nobody can predict;"
-            " save them with both, or leave the standalone folder out."
+            "the standalone folder needs class names and preprocessing, and these weights have not both; save"
+            " them with both, or leave --standalone out."
         )
     if len(preprocessing.mean) not in (1, 3):
         raise ExportError(
-            f"the standalone folder reads photographs of 1 or 3 channels, not of {len(preprocessing.mean)}."
+            f"the standalone folder reads images with 1 or 3 channels, not {len(preprocessing.mean)}."
         )
 
 
 def write_companions(folder: Path, description: Description) -> None:
-    """Writes script, requirements and README beside the model in `folder`."""
+    """Write script, requirements and README beside the model in `folder`."""
     script = resources.files(__package__).joinpath(SCRIPT).read_text(encoding="utf-8")
-    needs = [f"{name}  # tried with {metadata.version(name)}" for name in NEEDS]
+    needs = [f"{name}  # tested with {metadata.version(name)}" for name in NEEDS]
     for name, text in (
         (SCRIPT, script),
         ("requirements.txt", "\n".join(needs) + "\n"),
@@ -54,21 +54,20 @@ def _readme(description: Description) -> str:
     side, channels = description.preprocessing.resolution, len(description.preprocessing.mean)
     return f"""# {description.model}, {len(description.classes)} classes
 
-Says what is on a photograph, with ONNX Runtime, numpy and Pillow; PyTorch is not needed.
+Classifies images with ONNX Runtime, numpy and Pillow; PyTorch is not needed.
 
     python -m pip install -r requirements.txt
-    python predict.py photo.jpg
+    python predict.py car.jpg
     python predict.py *.jpg --top 3 --json
 
 From Python, in this folder:
 
     from predict import Classifier
     classifier = Classifier("{MODEL_FILE}")
-    print(classifier.predict("photo.jpg", top=3))
+    print(classifier.predict("car.jpg", top=3))
 
-`{MODEL_FILE}` takes `images` (N, {channels}, {side}, {side}), normalized float32, and gives `logits`
-(N, {len(description.classes)}). Its metadata hold the class names, the preprocessing and the
-temperature that logits are divided by for probabilities (JSON). It does not warn of pictures that look like
-none of the classes.
-{license_line}Made by lightcars {description.lightcars_version}.
+`{MODEL_FILE}` takes `images` (N, {channels}, {side}, {side}), normalized float32, and returns `logits`
+(N, {len(description.classes)}). Its metadata (JSON) holds the class names, the preprocessing and the
+temperature, by which logits are divided before the softmax. There is no out-of-distribution detection.
+{license_line}Exported by lightcars {description.lightcars_version}.
 """

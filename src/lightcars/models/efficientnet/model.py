@@ -16,13 +16,12 @@ from typing import final
 from torch import nn
 
 from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv, SqueezeExcite
-from lightcars.layers.activation import SiLU
 from lightcars.models.efficientnet.config import Activation, EfficientNetConfig, MBConvBlock
 from lightcars.models.image_model import ImageModel
 
 ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
-    "silu": SiLU,
-    "relu6": partial(nn.ReLU6, inplace=True),
+    "silu": nn.SiLU,
+    "relu6": nn.ReLU6,
 }
 
 
@@ -64,7 +63,7 @@ def _block(block: MBConvBlock, squeeze_reduction: int, style: ConvStyle) -> MBCo
             SqueezeExcite,
             reduced_channels=max(1, block.in_channels // squeeze_reduction),
             activation=style.activation,
-            inplace=True,
+            initial=style.initial,
         )
     return MBConv(
         block.in_channels,

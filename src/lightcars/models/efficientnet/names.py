@@ -17,7 +17,7 @@ TENSORFLOW_EPS = Form(
     settings=MappingProxyType({"padding": "symmetric", "batch_norm_eps": 1e-3, "batch_norm_momentum": 0.01}),
 )
 TENSORFLOW_EPS_DEPTH = 2.2
-"""From b5 on torchvision's batch norms have TensorFlow's eps; its accuracies are with that."""
+"""Depth of b5: from there on torchvision's batch norms have TensorFlow's eps, as in its accuracies."""
 
 
 def _blocks(config: EfficientNetConfig) -> Iterator[tuple[str, int, int, bool]]:
@@ -82,7 +82,7 @@ def _lukemelas(config: EfficientNetConfig) -> Iterator[tuple[str, str]]:
 
 
 def _known(config: EfficientNetConfig) -> tuple[str, ...]:
-    """torchvision has no EfficientNet-Lite; a fork of lukemelas's package, efficientnet_lite_pytorch, has it."""
+    """torchvision has no EfficientNet-Lite; efficientnet_lite_pytorch has it with lukemelas's names."""
     is_lite = config.activation != "silu" or config.squeeze_reduction != 4 or config.fixed_ends
     return ("timm", "lukemelas") if is_lite else ("timm", "torchvision", "lukemelas")
 

@@ -145,7 +145,7 @@ class GhostNetConfig:
         return tuple(block.stride for block in self.blocks)
 
     def scaled_blocks(self) -> tuple[GhostBlock, ...]:
-        """The table with the channels of this width."""
+        """Return the table with the channels of this width."""
         return tuple(
             GhostBlock(
                 kernel_size=block.kernel_size,

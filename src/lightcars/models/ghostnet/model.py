@@ -2,7 +2,7 @@
 
 Paper: Han et al., "GhostNet: More Features from Cheap Operations", arXiv 1911.11907, table 1. Reference
 implementations: Huawei's for the official form (timm's is the same), the 2020 GhostNet thesis's for its.
-Deliberate difference: the official form starts from EfficientNet's initial weights, where Huawei's code
+Deliberate difference: the official form's initial weights keep the variance of a map, where Huawei's code
 takes PyTorch's defaults; the thesis form starts as the thesis's code does.
 """
 
@@ -11,9 +11,8 @@ from __future__ import annotations
 from functools import partial
 from typing import final
 
-from torch import Tensor, nn
+from torch import nn
 
-from lightcars.errors import InputError
 from lightcars.layers import (
     BlockSequence,
     ClampGate,
@@ -24,11 +23,9 @@ from lightcars.layers import (
     SqueezeExcite,
     initialize,
 )
-from lightcars.layers.initialization import Conv2d, Linear
+from lightcars.layers.initialization import conv2d, fan_in, kaiming_fan_out, linear
 from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.image_model import ImageModel
-
-STYLE = ConvStyle(activation=partial(nn.ReLU, inplace=True))
 
 
 @final
@@ -41,6 +38,7 @@ class GhostNet(ImageModel):
     config: GhostNetConfig
 
     def __init__(self, config: GhostNetConfig) -> None:
+        style = _style(config)
         blocks = config.scaled_blocks()
         inputs = [config.stem_channels, *(block.channels for block in blocks[:-1])]
         super().__init__(
@@ -50,7 +48,7 @@ class GhostNet(ImageModel):
                 config.stem_channels,
                 kernel_size=3,
                 stride=config.stem_stride,
-                style=STYLE,
+                style=style,
             ),
             blocks=BlockSequence(
                 *(
@@ -62,37 +60,23 @@ class GhostNet(ImageModel):
                         stride=block.stride,
                         squeeze_excite=partial(_squeeze, config) if block.squeeze else None,
                         drop_path=drop_path,
-                        style=STYLE,
+                        style=style,
                     )
                     for in_channels, block, drop_path in zip(inputs, blocks, config.drop_paths, strict=True)
                 )
             ),
-            head=ConvNormAct(blocks[-1].channels, config.feature_channels, style=STYLE),
+            head=ConvNormAct(blocks[-1].channels, config.feature_channels, style=style),
             pool=GlobalAveragePool(keepdim=config.form == "official"),
             neck=_neck(config),
         )
-        if config.form == "thesis":
-            self.reset_parameters()
 
     def initialize_layers(self, module: nn.Module) -> None:
-        initialize(module, per_group=self.config.form == "official")
+        initialize(module, initial=_style(self.config).initial)
 
 
-@final
-class VectorNorm(nn.BatchNorm1d):
-    """`nn.BatchNorm1d` whose error for a training batch of one says what to do. (N, C) -> the same.
-
-    Raises:
-        InputError: such a batch.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        if self.training and input.shape[0] == 1:
-            raise InputError(
-                "the thesis form of GhostNet cannot train on a batch of one image (its BatchNorm1d needs"
-                " two); use a larger batch, drop the last one, or call model.eval()."
-            )
-        return super().forward(input)
+def _style(config: GhostNetConfig) -> ConvStyle:
+    """Initial weights that keep the variance of a map, or those of the thesis's code."""
+    return ConvStyle(activation=nn.ReLU, initial=kaiming_fan_out if config.form == "thesis" else fan_in)
 
 
 def _squeeze(config: GhostNetConfig, channels: int) -> SqueezeExcite:
@@ -101,18 +85,18 @@ def _squeeze(config: GhostNetConfig, channels: int) -> SqueezeExcite:
         channels,
         reduced_channels=config.squeeze_channels(channels),
         form="linear" if thesis else "conv",
-        activation=partial(nn.ReLU, inplace=True),
+        activation=nn.ReLU,
         gate=ClampGate if thesis else nn.Hardsigmoid,
-        inplace=True,
+        initial=_style(config).initial,
     )
 
 
 def _neck(config: GhostNetConfig) -> nn.Sequential:
-    """From the pooled map to the vector before the classifier."""
+    """Return the layers from the pooled map to the vector before the classifier."""
     if config.form == "thesis":
         return nn.Sequential(
-            Linear(config.feature_channels, config.out_channels, bias=False),
-            VectorNorm(config.out_channels),
-            nn.ReLU(inplace=True),
+            linear(config.feature_channels, config.out_channels, bias=False),
+            nn.BatchNorm1d(config.out_channels),
+            nn.ReLU(),
         )
-    return nn.Sequential(Conv2d(config.feature_channels, config.out_channels, 1), nn.ReLU(inplace=True))
+    return nn.Sequential(conv2d(config.feature_channels, config.out_channels, initial=fan_in), nn.ReLU())

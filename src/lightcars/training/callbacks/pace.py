@@ -1,4 +1,4 @@
-"""How many photographs a run trains in a second, and what bounds it."""
+"""Training throughput of a run, and its bottleneck."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import lightning as L
 import torch
 from lightning.pytorch.profilers import Profiler
 
-BOUND_BY_PHOTOGRAPHS = 0.5
-"""Of the time: if steps wait longer than this, getting photographs is what a run spends most of it on."""
+BOUND_BY_LOADING = 0.5
+"""Share of the time: if steps wait longer than this, loading images is the bottleneck."""
 
 _WAITS = (".train_dataloader_next", ".batch_to_device")
-"""Ends of Lightning's names for what lies between two steps."""
+"""Ends of Lightning's names for the actions between two steps."""
 
 
 @final
 class Stopwatch(Profiler):
-    """Seconds that training steps wait for their batch; of all that Lightning tells a profiler only that."""
+    """Seconds that training steps wait for their batch, out of what Lightning tells a profiler."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,24 +36,24 @@ class Stopwatch(Profiler):
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Photographs trained, the seconds it took, and how many of these the steps waited for a batch."""
+    """Images trained, the seconds it took, and how many of these the steps waited for a batch."""
 
     images: int = 0
     seconds: float = 0.0
     waited: float = 0.0
 
     def and_then(self, other: Stretch) -> Stretch:
-        """Both together."""
+        """Return the sum of both."""
         return Stretch(self.images + other.images, self.seconds + other.seconds, self.waited + other.waited)
 
     def __str__(self) -> str:
-        """Photographs per second."""
+        """Images per second."""
         return f"{self.images / max(self.seconds, 1e-9):.4g} images/s"
 
 
 @final
 class Pace(L.Callback):
-    """Measures the training of each epoch, without its validation, and of the whole run since it was started.
+    """Measures the training throughput of each epoch and of the run since it was started, without validation.
 
     Attributes:
         epoch: the last one.
@@ -76,15 +76,15 @@ class Pace(L.Callback):
         self._images += len(batch[1]) * trainer.world_size
         if not trainer.is_last_batch:
             return
-        if pl_module.device.type != "cpu":  # it has yet to do what it was told
+        if pl_module.device.type != "cpu":  # its work is queued
             torch.accelerator.synchronize(pl_module.device)
         waited = self._stopwatch.seconds - self._waited_before
         self.epoch = Stretch(self._images, time.monotonic() - self._began, waited)
         self.run = self.run.and_then(self.epoch)
 
 
-def verdict(run: Stretch) -> str:
-    """How quickly a run trained, and what bounds it, in a line."""
+def throughput_line(run: Stretch) -> str:
+    """Return throughput and bottleneck of a run in a line."""
     share = run.waited / max(run.seconds, 1e-9)
-    bound = "getting photographs" if share > BOUND_BY_PHOTOGRAPHS else "the step"
-    return f"trained {run}, {100 * share:.0f} % of the time waiting for photographs: {bound} bounds it"
+    bound = "loading images" if share > BOUND_BY_LOADING else "the training step"
+    return f"trained at {run}, {100 * share:.0f} % of the time waiting for images: {bound} is the bottleneck"

@@ -1,4 +1,4 @@
-"""What is written after each epoch, and what is shown meanwhile."""
+"""Write a run's files after each epoch, and show its progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lightcars.files import write_text
 from lightcars.runs.folder import Row, RunFolder, best_row
 from lightcars.runs.selection import note_on_choice, shown_split
-from lightcars.training.callbacks.pace import Pace, verdict
+from lightcars.training.callbacks.pace import Pace, throughput_line
 from lightcars.weights.checkpoint import save
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ COLUMNS = (
 
 @final
 class RunRecorder(L.Callback):
-    """After each epoch: a row of metrics.csv, the checkpoint `last`, and `best` if it is.
+    """Writes a row of metrics.csv, the checkpoint `last`, and `best` if it is, after each epoch.
 
     The rows are part of Lightning's checkpoint, so a resumed run continues the table where it stopped.
     """
@@ -59,7 +59,7 @@ class RunRecorder(L.Callback):
         self._started = time.monotonic()
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """The rate that this step takes; at the end of an epoch it may be the next one's already."""
+        """Note the rate of this step; at the end of an epoch it may already be the next one's."""
         self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -82,13 +82,13 @@ class RunRecorder(L.Callback):
 
 
 def table_text(rows: Sequence[Row], select_on: str = "val") -> str:
-    """The rows as CSV; where the test split chooses the epoch, a last column says so."""
+    """Return the rows as CSV, with a last column for the note if the test split selects the epoch."""
     note = note_on_choice(select_on)
-    said = {"note": note} if note else {}
+    extra = {"note": note} if note else {}
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [*COLUMNS, *said], lineterminator="\n")
+    writer = csv.DictWriter(buffer, [*COLUMNS, *extra], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _rounded(name, row[name]) for name in COLUMNS} | said for row in rows)
+    writer.writerows({name: _rounded(name, row[name]) for name in COLUMNS} | extra for row in rows)
     return buffer.getvalue()
 
 
@@ -98,7 +98,7 @@ def _rounded(name: str, value: float) -> str:
 
 @final
 class EpochLines(L.Callback):
-    """Says on stderr where the run is and how it trains, and a line for each epoch that is done.
+    """Prints run folder and notes on stderr, a line after each epoch, and the throughput at the end.
 
     `notes` are lines for the beginning; empty ones are left out.
     """
@@ -122,28 +122,28 @@ class EpochLines(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, *_: Any) -> None:
         if trainer.is_global_zero and self.pace.run.images:
-            tqdm.write(verdict(self.pace.run), file=sys.stderr)
+            tqdm.write(throughput_line(self.pace.run), file=sys.stderr)
 
 
 @final
 class EpochBar(TQDMProgressBar):
-    """A bar for the epoch at hand; the validation has none of its own."""
+    """A progress bar for the current epoch; validation has none of its own."""
 
     def init_validation_tqdm(self) -> Tqdm:
         return Tqdm(disable=True)
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """The validation's figures by the name of their split."""
+        """Return the metrics, those of the validation by the name of their split."""
         split = shown_split(cast("ClassifierModule", pl_module).recipe.select_on)
-        figures = super().get_metrics(trainer, pl_module)
+        metrics = super().get_metrics(trainer, pl_module)
         return {
             f"{split}{name.removeprefix('val')}" if name.startswith("val_") else name: value
-            for name, value in figures.items()
+            for name, value in metrics.items()
         }
 
 
 def epoch_line(rows: Sequence[Row], epochs: int, select_on: str = "val", pace: str = "") -> str:
-    """What a person wants to know after an epoch, in one line; `pace` is that of its training."""
+    """Return the metrics of the last epoch in one line for people; `pace` is its throughput."""
     row = rows[-1]
     mark = "  best" if best_row(rows) is row else ""
     return (

@@ -1,4 +1,4 @@
-"""The trackers that a run can be told to, by name. No torch."""
+"""The trackers of a run, by name. No torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lightcars.errors import ConfigError, MissingExtraError, did_you_mean
 TRACKER_EXTRAS: Mapping[str, str | None] = MappingProxyType(
     {"csv": None, "tensorboard": "cars", "wandb": "wandb", "mlflow": "mlflow"}
 )
-"""Tracker -> the extra of lightcars that brings its package, which has the same name.
+"""Tracker -> the extra of lightcars that installs its package, which has the same name.
 
 csv is metrics.csv, which every run writes.
 """
@@ -21,7 +21,7 @@ DEFAULT_TRACKERS = ("csv", "tensorboard")
 
 
 def check_trackers(names: Sequence[str] | str) -> tuple[str, ...]:
-    """The trackers of these names (one may stand without a list), each once; "none" alone is none.
+    """Return the trackers of these names (a single one needs no list), each once; "none" alone is none.
 
     Raises:
         ConfigError: there is no such tracker, or "none" stands beside others.

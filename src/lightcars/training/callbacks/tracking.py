@@ -1,6 +1,6 @@
-"""Lightning's loggers beside a run: opened before it, told while it goes on, closed after it.
+"""Lightning's loggers of a run: opened before it, closed after it.
 
-The trainer itself has no logger: what a tracker does wrong must not stop the training.
+The trainer itself has no logger: a tracker that fails must not stop the training.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, final
 from uuid import uuid4
@@ -20,7 +21,7 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 
 from lightcars.errors import RunError
 from lightcars.recipes.recipe import flat
-from lightcars.runs.folder import describe
+from lightcars.runs.description import RunDescription
 from lightcars.training.callbacks.recording import RunRecorder
 from lightcars.training.callbacks.workers import is_dead_worker
 from lightcars.training.job import TrainingJob
@@ -32,21 +33,24 @@ STEPS_BETWEEN = 50
 """Optimizer steps between two values of the training loss."""
 
 PROJECT = "lightcars"
-"""The project or experiment in which runs are filed, unless the tracker's own variable names one."""
+"""Project or experiment of the runs, unless the tracker's own environment variable names one."""
 
 Loggers: TypeAlias = dict[str, Logger]
 """Tracker -> its logger; a tracker that fails is taken out."""
 
 
 def open_trackers(job: TrainingJob, ids: Mapping[str, str | None]) -> tuple[Loggers, dict[str, str]]:
-    """The loggers of a run, and under what each of them keeps it; those that have nothing yet get the recipe.
+    """Open the loggers of a run; new runs get the recipe.
 
     Args:
         job: the fine-tune, its run folder in place.
-        ids: tracker -> under what it keeps the run; None where it begins.
+        ids: tracker -> id of the run there; None for a new run.
+
+    Returns:
+        The loggers, and the id of the run in each of them.
 
     Raises:
-        RunError: a tracker cannot begin, or cannot go on with its run.
+        RunError: a tracker cannot start, or cannot continue its run.
     """
     loggers: Loggers = {}
     runs: dict[str, str] = {}
@@ -63,33 +67,32 @@ def open_trackers(job: TrainingJob, ids: Mapping[str, str | None]) -> tuple[Logg
     return loggers, runs
 
 
-def resume_trackers(job: TrainingJob, names: Sequence[str]) -> Loggers:
-    """The loggers for going on with a run, each in the run that it has; `run.json` remembers the choice."""
-    content = job.run.read()
-    before = content.get("tracker_runs", {})
-    loggers, runs = open_trackers(job, {name: before.get(name) for name in names})
-    now = {
-        "recipe": {**content["recipe"], "workers": job.recipe.workers},
-        "trackers": list(names),
-        "tracker_runs": {**before, **runs},
-    }
-    if {**content, **now} != content:
-        describe(job.run, {**content, **now})
+def resume_trackers(job: TrainingJob, before: RunDescription, names: Sequence[str]) -> Loggers:
+    """Open the loggers of a resumed run, each for the run that it has; `run.json` remembers the choice."""
+    loggers, runs = open_trackers(job, {name: before.tracker_runs.get(name) for name in names})
+    now = replace(
+        before,
+        recipe=replace(before.recipe, workers=job.recipe.workers),
+        trackers=tuple(names),
+        tracker_runs={**before.tracker_runs, **runs},
+    )
+    if now != before:
+        job.run.write(now)
     return loggers
 
 
 def close_trackers(loggers: Loggers, *, failed: bool) -> None:
-    """Ends what was opened; one that cannot is a warning."""
+    """Close the trackers; one that fails is a warning."""
     tell(loggers, lambda logger: logger.finalize("failed" if failed else "success"))
     wandb = loggers.get("wandb")
-    if wandb is not None:  # the next run of this process would go on in the same one
+    if wandb is not None:  # the next run of this process would continue in it
         tell({"wandb": wandb}, lambda logger: logger.experiment.finish(exit_code=int(failed)))
 
 
 def tell(loggers: Loggers, say: Callable[[Any], object]) -> None:
-    """Says something to each logger; one that fails is taken out, with a warning.
+    """Call each logger; one that fails is removed, with a warning.
 
-    The death of a worker process, which may be reported while a logger works, is no failure of the logger.
+    The death of a worker process, which may be reported while a logger works, is not a failure of the logger.
     """
     for name, logger in list(loggers.items()):
         try:
@@ -99,15 +102,15 @@ def tell(loggers: Loggers, say: Callable[[Any], object]) -> None:
                 raise
             del loggers[name]
             warnings.warn(
-                f"tracker {name} failed ({_reason(error)}) and is left out from here on; the run goes on,"
-                " its figures are in metrics.csv.",
+                f"tracker {name} failed ({_reason(error)}) and is left out from here on; the run continues,"
+                " its metrics are in metrics.csv.",
                 stacklevel=2,
             )
 
 
 @contextmanager
 def closing(loggers: Loggers) -> Iterator[None]:
-    """Closes the trackers at the end, whatever it is, and keeps TensorBoard's thread from printing."""
+    """Close the trackers at the end, also after an error, and keep TensorBoard's thread from printing."""
     usual = threading.excepthook
 
     def hook(caught: threading.ExceptHookArgs) -> None:
@@ -125,14 +128,14 @@ def closing(loggers: Loggers) -> Iterator[None]:
 
 
 def tracked_name(column: str, select_on: str) -> str:
-    """A column of metrics.csv as trackers have it: figures of the test split that chooses say so."""
+    """Return the name of a column of metrics.csv in trackers, with a note if the test split selects."""
     chosen = select_on == "test" and column.startswith("val_")
     return f"{column}_chosen_on_test" if chosen else column
 
 
 @final
 class Tracking(L.Callback):
-    """Tells the trackers each row of metrics.csv, and the training loss every few steps."""
+    """Logs each row of metrics.csv, and the training loss every few steps."""
 
     def __init__(self, loggers: Loggers, recorder: RunRecorder) -> None:
         self.loggers = loggers
@@ -159,16 +162,16 @@ class Tracking(L.Callback):
             row = {tracked_name(name, select_on): value for name, value in self.recorder.rows[-1].items()}
             self._log(row, trainer.global_step)
 
-    def _log(self, figures: Mapping[str, float], step: int) -> None:
+    def _log(self, metrics: Mapping[str, float], step: int) -> None:
         def say(logger: Logger) -> None:
-            logger.log_metrics(dict(figures), step)
+            logger.log_metrics(dict(metrics), step)
             logger.save()
 
         tell(self.loggers, say)
 
 
 def _tensorboard(job: TrainingJob, run_id: str | None) -> tuple[Logger, str]:
-    """Event files in the run folder; a resumed run voids what came after the state that it goes on from."""
+    """Open event files in the run folder; a resumed run purges what came after its state."""
     purge = None if run_id is None else _steps_done(job) + 1
     folder = job.run.tensorboard
     logger = TensorBoardLogger(
@@ -178,10 +181,10 @@ def _tensorboard(job: TrainingJob, run_id: str | None) -> tuple[Logger, str]:
     if run_id is None:
         from torch.utils.tensorboard.summary import hparams
 
-        figures = [tracked_name(name, job.recipe.select_on) for name in ("val_top1_percent", "val_loss")]
+        metrics = [tracked_name(name, job.recipe.select_on) for name in ("val_top1_percent", "val_loss")]
         settings = {key: _plain(value) for key, value in flat(job.recipe.to_dict()).items()}
         logger.log_hyperparams(settings)
-        for summary in hparams(settings, dict.fromkeys(figures)):
+        for summary in hparams(settings, dict.fromkeys(metrics)):
             writer.file_writer.add_summary(summary)
     logger.save()
     return logger, folder.name
@@ -224,7 +227,7 @@ _OPENERS: Mapping[str, Callable[[TrainingJob, str | None], tuple[Logger, str]]] 
 
 
 def _steps_done(job: TrainingJob) -> int:
-    """Optimizer steps in the state that the run goes on from."""
+    """Return the optimizer steps in the state that the run is resumed from."""
     if not job.run.resumable.is_file():
         return -1
     state = torch.load(job.run.resumable, map_location="cpu", mmap=True, weights_only=True)
@@ -236,7 +239,7 @@ def _plain(value: Any) -> str | int | float | None:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what went wrong first."""
+    """Return the first line of the first cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     line = str(error).strip().partition("\n")[0] or type(error).__name__

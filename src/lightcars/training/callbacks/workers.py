@@ -1,4 +1,4 @@
-"""The loader's worker processes that die: killed, or out of memory."""
+"""Data loader workers that die: killed, or out of memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import lightning as L
 
 
 def is_dead_worker(error: BaseException) -> bool:
-    """Whether this is torch's way to say that a process of a `DataLoader` died.
+    """Tell whether an error means that a process of a `DataLoader` died.
 
     torch raises it from a signal handler, so it can come from any line of the training process, and from
     inside another exception's handling.
@@ -25,9 +25,9 @@ def is_dead_worker(error: BaseException) -> bool:
 
 @final
 class WorkerWatch(L.Callback):
-    """Remembers the processes that the loaders start, to tell afterwards whether one of them died.
+    """Remembers the data loader processes, to tell afterwards whether one of them died.
 
-    Whoever dies while it hands over a batch is noticed first as a connection that breaks.
+    One that dies while it sends a batch is first noticed as a broken connection.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class WorkerWatch(L.Callback):
         self._workers |= set(active_children()) - self._others
 
     def explains(self, error: BaseException) -> bool:
-        """Whether the death of a worker is behind this error; if so, the others are ended too."""
+        """Tell whether the death of a worker caused this error; if so, end the others too."""
         if not is_dead_worker(error) and not (isinstance(error, OSError | EOFError) and self._one_died()):
             return False
         for worker in self._workers:
@@ -47,7 +47,7 @@ class WorkerWatch(L.Callback):
         return True
 
     def _one_died(self) -> bool:
-        """Whether one ended otherwise than by the loader."""
+        """Tell whether one was not ended by the data loader."""
         with suppress(RuntimeError):  # torch's handler, which says the same
             wait([worker.sentinel for worker in self._workers], timeout=1)
         return any(worker.exitcode not in (None, 0, -signal.SIGTERM) for worker in self._workers)

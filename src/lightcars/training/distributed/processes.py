@@ -2,31 +2,72 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from lightcars.errors import ConfigError
-from lightcars.recipes.recipe import Recipe
+from lightcars.recipes.recipe import AUTO, FASTEST, Recipe
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-"""Where torchrun, Lightning and Slurm tell a process its number."""
+"""Environment variables in which torchrun, Lightning and Slurm tell a process its rank."""
 
 _MEETING_POINTS = ("MASTER_ADDR", "SLURM_JOB_ID", "LSB_JOBID")
-"""Where torchrun, the user, Slurm and LSF tell machines how to find each other."""
+"""Environment variables by which machines find each other."""
+
+
+_DECISIONS = "LIGHTCARS_DECISIONS"
+"""Environment variable by which the first process tells those that it starts what it has decided."""
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that writes; with several devices each has one of its own."""
+    """Tell whether this is the process that writes; each device has a process of its own."""
     return not _rank_variables()
 
 
+def started_from_outside(recipe: Recipe) -> bool:
+    """Tell whether the processes of a run are started at once, by torchrun or Slurm, not by the first one.
+
+    Then the first one cannot hand on what it has decided.
+    """
+    several = recipe.devices * recipe.num_nodes > 1
+    return several and (recipe.num_nodes > 1 or any(name in os.environ for name in _RANKS))
+
+
+def hand_on(run: Path, decisions: Mapping[str, Any]) -> None:
+    """Tell the processes that this one starts what was decided for a run."""
+    os.environ[_DECISIONS] = json.dumps({"run": str(run), **decisions})
+
+
+def handed_on(run: Path) -> dict[str, Any] | None:
+    """Return what the first process has decided for a run; None in the first process itself."""
+    if is_first_process():
+        return None
+    decisions: dict[str, Any] = json.loads(os.environ.get(_DECISIONS, "{}"))
+    return decisions if decisions.pop("run", None) == str(run) else None
+
+
+def check_decidable(recipe: Recipe) -> None:
+    """Raise a ConfigError if each process would have to measure what is fastest, with its own outcome."""
+    measures = is_first_process() or _DECISIONS not in os.environ
+    for name in ("precision", "memory_format"):
+        if getattr(recipe, name) == FASTEST and measures and started_from_outside(recipe):
+            raise ConfigError(
+                f"{name} {FASTEST} is measured by the process that starts the others, but these were started"
+                f" from outside; name the {name.replace('_', ' ')}, or leave it to {AUTO}."
+            )
+
+
 def _rank_variables() -> list[str]:
-    """Where this process is told that it is not the first."""
+    """Return the variables that say that this process is not the first."""
     return [name for name in _RANKS if os.environ.get(name, "").strip("0").isdigit()]
 
 
 def started_by_torchrun() -> tuple[int, int] | None:
-    """Processes on each machine, and machines, if torchrun started them."""
+    """Return the number of processes on each machine, and of machines, if torchrun started them."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return None
     everywhere, here = int(os.environ["WORLD_SIZE"]), int(os.environ["LOCAL_WORLD_SIZE"])
@@ -34,10 +75,10 @@ def started_by_torchrun() -> tuple[int, int] | None:
 
 
 def with_started(recipe: Recipe) -> Recipe:
-    """The recipe for as many devices as torchrun started processes, if it says nothing else.
+    """Return the recipe for as many devices as torchrun started processes, if it names no number.
 
     Raises:
-        ConfigError: it says something else.
+        ConfigError: it names another number.
     """
     started = started_by_torchrun()
     if started is not None and (recipe.devices, recipe.num_nodes) == (1, 1):
@@ -47,7 +88,7 @@ def with_started(recipe: Recipe) -> Recipe:
 
 
 def check_processes(recipe: Recipe) -> None:
-    """Raises a ConfigError if other processes were started than the recipe needs, or they cannot meet."""
+    """Raise a ConfigError if the started processes do not fit the recipe, or cannot find each other."""
     started, wanted = started_by_torchrun(), (recipe.devices, recipe.num_nodes)
     if started is None and wanted == (1, 1) and _rank_variables():
         raise ConfigError(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 def is_matrix(parameter: Tensor) -> bool:
-    """Whether the weight is (out, in), or that with a 1x1 kernel; depthwise ones are (C, 1, ...)."""
+    """Tell whether a weight is (out, in), or that with a 1x1 kernel; depthwise ones are (C, 1, ...)."""
     return parameter.ndim >= 2 and parameter.shape[1] > 1 and parameter.shape[2:].numel() == 1
 
 

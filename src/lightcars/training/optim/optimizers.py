@@ -1,4 +1,4 @@
-"""A recipe's optimizer, learning rates and average of weights."""
+"""A recipe's optimizer, learning rates and EMA."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lightcars.training.optim.muon import MuonWithAdamW, is_matrix
 
 
 def parameter_groups(model: ImageModel, recipe: OptimizerRecipe) -> list[dict[str, Any]]:
-    """Trunk and classifier, with and without weight decay, as a recipe treats them; empty ones left out."""
+    """Group parameters by backbone and classifier, with and without weight decay; no empty groups."""
     groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        trunk = not name.startswith("classifier.")
-        rate = recipe.lr * (recipe.trunk_lr_factor if trunk else 1.0)
+        backbone = not name.startswith("classifier.")
+        rate = recipe.lr * (recipe.backbone_lr_factor if backbone else 1.0)
         decay = recipe.weight_decay if recipe.decay_norms or parameter.ndim > 1 else 0.0
-        matrix = recipe.name == "Muon" and trunk and is_matrix(parameter)
+        matrix = recipe.name == "Muon" and backbone and is_matrix(parameter)
         groups.setdefault((rate, decay, matrix), []).append(parameter)
     return [
         {"params": parameters, "lr": rate, "weight_decay": decay, "is_matrix": matrix}
@@ -31,7 +31,7 @@ def parameter_groups(model: ImageModel, recipe: OptimizerRecipe) -> list[dict[st
 
 
 def make_optimizer(model: ImageModel, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
-    """The optimizer of `torch.optim` that the recipe names; Muon goes with AdamW for what is no matrix.
+    """Make the optimizer that the recipe names; Muon comes with AdamW for what is not a matrix.
 
     Raises:
         ConfigError: settings that it does not take.
@@ -46,7 +46,7 @@ def make_optimizer(model: ImageModel, recipe: OptimizerRecipe) -> torch.optim.Op
 
 
 def make_epoch_schedule(optimizer: torch.optim.Optimizer, recipe: ScheduleRecipe) -> LRScheduler:
-    """torch's scheduler that the recipe names, which steps once an epoch.
+    """Make torch's scheduler that the recipe names, which steps once per epoch.
 
     Raises:
         ConfigError: settings that it does not take.
@@ -61,7 +61,7 @@ def make_epoch_schedule(optimizer: torch.optim.Optimizer, recipe: ScheduleRecipe
 
 
 def check_optimization(model: ImageModel, recipe: Recipe) -> None:
-    """Makes what training would make, and steps without gradients, so that mistakes show at once.
+    """Check optimizer and scheduler by making them and stepping without gradients.
 
     Raises:
         ConfigError: settings that torch's optimizer or scheduler does not take.
@@ -82,7 +82,7 @@ def check_optimization(model: ImageModel, recipe: Recipe) -> None:
 
 
 def averaged(model: ImageModel, decay: float) -> AveragedModel:
-    """A copy of the model that follows it, of `decay` old and the rest new; faster at the beginning."""
+    """Return an exponential moving average of the model, with a smaller decay at the beginning."""
 
     @torch.no_grad()
     def follow(average: Any, current: Any, number: Any) -> None:
@@ -94,7 +94,7 @@ def averaged(model: ImageModel, decay: float) -> AveragedModel:
                 old.copy_(new)
 
     average = AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
-    average.requires_grad_(False)  # several devices wait for every gradient that could come
+    average.requires_grad_(False)  # DDP waits for the gradient of every parameter that requires one
     return average
 
 

@@ -1,4 +1,4 @@
-"""What changes over a run: the learning rate by steps, the size of photographs by epochs. No torch."""
+"""The learning rate over the steps of a run. No torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def learning_rate_factor(step: int, total: int, warmup: int, schedule: str) -> float:
-    """What the peak rate is multiplied with at `step`, counted from 0.
+    """Return the factor of the peak learning rate at `step`, counted from 0.
 
     It rises linearly over `warmup` steps; then "cosine" falls to 0 at `total`, "constant" stays.
 

@@ -1,1 +1,1 @@
-"""Between our names of tensors and those of other libraries; the names are in `models/<family>/names.py`."""
+"""Translate names of tensors from and to other libraries, by each family's `names.py`."""

@@ -1,4 +1,4 @@
-"""Out of this library: a model's tensors for another one."""
+"""Export a model's tensors for another library."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from lightcars.weights.convert.translate import from_lightcars
 
 
 def state_dict_for(model: ImageModel, target: str) -> dict[str, Tensor]:
-    """The model's tensors under the names of another library, for its `load_state_dict`.
+    """Return the model's tensors under the names of another library, for its `load_state_dict`.
 
-    Padding and batch norms are not in a state dict: a model with TensorFlow's (`padding="same"`) belongs into
+    Padding and batch norms are not in a state dict: a model with TensorFlow's (`padding="same"`) belongs in
     timm's `tf_efficientnet_b*` or into EfficientNet-PyTorch, one with symmetric padding into timm's
     `efficientnet_b*` or torchvision.
 

@@ -1,4 +1,4 @@
-"""Between our names of tensors and those of other libraries."""
+"""Translate names of tensors between this library and others."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def layer_names(config: ModelConfig, source: str) -> dict[str, str]:
 
 
 def to_lightcars(tensors: Mapping[str, Tensor], config: ModelConfig, source: str) -> dict[str, Tensor]:
-    """The tensors under our names. Names that the source should not have stay as they are.
+    """Return the tensors under our names; names that the source should not have stay as they are.
 
     Batch norms without a counter, as in files of 2019 and older, get one at 0.
     """
@@ -95,7 +95,7 @@ def to_lightcars(tensors: Mapping[str, Tensor], config: ModelConfig, source: str
 
 
 def from_lightcars(tensors: Mapping[str, Tensor], config: ModelConfig, target: str) -> dict[str, Tensor]:
-    """Our tensors under the names of `target`.
+    """Return our tensors under the names of `target`.
 
     Raises:
         CheckpointError: `target` has no model of this kind, or a tensor has no name there.
@@ -107,6 +107,8 @@ def from_lightcars(tensors: Mapping[str, Tensor], config: ModelConfig, target: s
     for name, tensor in tensors.items():
         layer, _, kind = name.rpartition(".")
         if layer not in theirs:
-            raise CheckpointError(f"{name} is no tensor of this model's config, and has no name in {target}.")
+            raise CheckpointError(
+                f"{name} is not a tensor of this model's config and has no name in {target}."
+            )
         renamed[f"{theirs[layer]}.{kind}"] = tensor
     return renamed

@@ -1,0 +1,340 @@
+"""What every registered model promises to other makers' tools: tracers, counters, quantizers, hooks.
+
+The models are a quarter as wide and EfficientNets have fewer blocks, which leaves every kind of block in.
+"""
+
+import copy
+import importlib
+import multiprocessing
+import operator
+import pickle
+import warnings
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.optim.swa_utils import AveragedModel
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from lightcars.counters.flops import count_flops
+from lightcars.counters.params import count_params
+from lightcars.models.image_model import ImageModel
+from lightcars.models.registry import find_model, list_models
+from lightcars.zoo import create_model
+
+LARGE = [f"efficientnet_b{number}" for number in (4, 5, 6, 7)]
+every_model = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in list_models()]
+)
+SAME = [name for name in list_models() if hasattr(find_model(name).config, "padding")]
+CASES = [(name, {}) for name in list_models()] + [(name, {"padding": "same"}) for name in SAME]
+every_case = pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        pytest.param(
+            name, changes, marks=pytest.mark.slow if name in LARGE else (), id="-".join([name, *changes])
+        )
+        for name, changes in CASES
+    ],
+)
+
+
+def small(name: str, **changes) -> ImageModel:
+    """The registered model, narrow and with few blocks."""
+    config = find_model(name).config
+    if hasattr(config, "depth"):
+        changes = {"depth": 0.34, **changes}
+    return create_model(name, width=config.width / 4, **changes)
+
+
+EVERY = 11
+"""So many passes, each with hooks on every such module: all have one once, and neighbors without."""
+
+
+def images(*shape: int) -> Tensor:
+    return torch.randn(*shape)
+
+
+# Layers
+
+
+@every_model
+def test_layers_are_torchs_own_by_exact_type(name):
+    """What holds parameters or buffers; quantizers, counters and pruning look for nothing else."""
+    model = create_model(name, device="meta")
+    for path, module in model.named_modules():
+        tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+        if tensors:
+            assert type(module).__module__.startswith("torch.nn."), (path, type(module))
+    kinds = {type(module) for module in model.modules()}
+    assert {nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.Dropout} <= kinds
+    activations = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.ReLU | nn.ReLU6 | nn.SiLU | nn.Hardswish)
+    ]
+    assert activations
+    assert not any(module.inplace for module in activations)
+
+
+@pytest.mark.parametrize("grad", [False, True], ids=["inference", "with gradients"])
+@every_model
+def test_hooks_see_the_output_of_their_layer(name, grad):
+    """Nothing writes into a map that a hook keeps, whether the layers around it have hooks or not."""
+    model = small(name).eval()
+    x = images(1, 3, 32, 32)
+    modules = list(model.modules())
+    with torch.set_grad_enabled(grad):
+        for first in range(EVERY):
+            kept: list[tuple[Tensor, Tensor, str]] = []
+
+            def keep(module, inputs, output, kept=kept):
+                kept.extend((tensor, tensor.clone(), repr(module)) for tensor in (*inputs, output))
+
+            handles = [module.register_forward_hook(keep) for module in modules[first::EVERY]]
+            model(x)
+            for handle in handles:
+                handle.remove()
+            assert kept
+            for tensor, copied, shown in kept:
+                assert torch.equal(tensor, copied), shown
+
+
+@every_model
+@torch.no_grad()
+def test_hooks_change_no_output(name):
+    model = small(name).eval()
+    x = images(2, 3, 48, 40)
+    expected = model(x)
+    for module in model.modules():
+        module.register_forward_hook(lambda *_: None)
+    assert torch.equal(model(x), expected)
+
+
+@every_model
+@torch.no_grad()
+def test_fresh_logits_are_of_order_one(name):
+    """In evaluation mode, where fresh batch norms change nothing."""
+    for seed in range(3):
+        torch.manual_seed(seed)
+        largest = float(create_model(name).eval()(images(2, 3, 64, 64)).abs().max())
+        assert 0 < largest < 10
+
+
+# Tracers
+
+
+@every_case
+def test_torch_fx_traces_for_any_size(name, changes):
+    model = small(name, **changes).eval()
+    traced = torch.fx.symbolic_trace(model)
+    for shape in [(2, 3, 64, 48), (1, 3, 75, 61)]:
+        x = images(*shape)
+        assert torch.equal(traced(x), model(x))
+
+
+@every_model
+def test_torch_fx_traces_in_training_mode(name):
+    model = small(name, drop_path=0.3, dropout=0.3)
+    traced = torch.fx.symbolic_trace(model)
+    x = images(4, 3, 64, 64)
+    torch.manual_seed(1)
+    expected = model(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(traced(x), expected)
+
+
+@every_case
+def test_torchvisions_feature_extractor_gives_the_maps(name, changes):
+    model = small(name, **changes)
+    nodes = {f"blocks.{info.block}": str(info.stride) for info in model.feature_info}
+    extractor = create_feature_extractor(model, nodes).eval()
+    model.eval()
+    x = images(2, 3, 75, 61)
+    for found, expected in zip(extractor(x).values(), model.features(x), strict=True):
+        assert torch.equal(found, expected)
+    extractor.train()(images(2, 3, 64, 64))
+
+
+@every_case
+def test_jit_trace_equals_eager(name, changes):
+    """Also outside of `no_grad`, and without a warning of the tracer."""
+    model = small(name, **changes).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        traced = torch.jit.trace(model, images(2, 3, 64, 64))
+    for shape in [(2, 3, 64, 64), (1, 3, 75, 61)]:
+        x = images(*shape)
+        torch.testing.assert_close(traced(x), model(x))
+
+
+# Ambient settings
+
+
+@every_model
+def test_the_default_device_is_respected(name):
+    with torch.device("meta"):
+        inside = small(name)
+        inside.reset_classifier(3)
+    torch.set_default_device("meta")
+    try:
+        default, named = small(name), small(name, device="cpu")
+    finally:
+        torch.set_default_device(None)
+    for model, device in [(inside, "meta"), (default, "meta"), (named, "cpu"), (small(name), "cpu")]:
+        assert {tensor.device.type for tensor in model.state_dict().values()} == {device}
+
+
+@every_model
+def test_the_default_dtype_is_respected(name):
+    torch.set_default_dtype(torch.float64)
+    try:
+        model = small(name).eval()
+        model.reset_classifier(3)
+        y = model(images(1, 3, 48, 48))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float64}
+    assert y.dtype == torch.float64
+
+
+@every_model
+def test_fake_tensors(name):
+    with FakeTensorMode():
+        model = small(name, num_classes=7).eval()
+        assert model(torch.empty(2, 3, 64, 64)).shape == (2, 7)
+        model.train()(torch.empty(2, 3, 64, 64)).sum().backward()
+
+
+# Functions and copies
+
+
+@every_model
+def test_functional_call(name):
+    model, other = small(name).eval(), small(name).eval()
+    x = images(2, 3, 48, 40)
+    state = {**dict(other.named_parameters()), **dict(other.named_buffers())}
+    assert torch.equal(torch.func.functional_call(model, state, (x,)), other(x))
+
+
+@every_model
+def test_functional_call_in_training_has_gradients(name):
+    model = small(name, drop_path=0.0, dropout=0.0)
+    parameters = {key: tensor.detach().clone().requires_grad_() for key, tensor in model.named_parameters()}
+    x = images(4, 3, 64, 64)
+    torch.func.functional_call(copy.deepcopy(model), parameters, (x,)).square().mean().backward()
+    model(x).square().mean().backward()
+    for key, parameter in model.named_parameters():
+        torch.testing.assert_close(parameters[key].grad, parameter.grad)
+
+
+@every_model
+def test_the_average_of_weights(name):
+    model = small(name)
+    average = AveragedModel(model)
+    average.update_parameters(model)
+    x = images(2, 3, 48, 40)
+    assert torch.equal(average.eval()(x), model.eval()(x))
+
+
+def test_a_model_goes_to_a_spawned_process():
+    model = small(list_models()[-1]).eval().requires_grad_(False)
+    x = images(1, 3, 32, 32)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        content = pool.apply(operator.call, (pickle.loads(pickle.dumps(model)), x))
+    torch.testing.assert_close(content, model(x))
+
+
+# Quantizers, pruning and counters
+
+
+@every_model
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_dynamic_quantization_finds_the_layers(name):
+    from torch.ao.quantization import quantize_dynamic
+
+    model = small(name).eval()
+    linear = [path for path, module in model.named_modules() if type(module) is nn.Linear]
+    quantized = quantize_dynamic(model, {nn.Linear})
+    assert all("quantized" in type(quantized.get_submodule(path)).__module__ for path in linear)
+    x = images(1, 3, 48, 48)
+    torch.testing.assert_close(quantized(x), model(x), atol=0.05, rtol=0.05)
+
+
+@every_model
+def test_pruned_layers_are_used_in_training(name):
+    """Pruning attaches a hook that computes the weight at each call of its layer."""
+    from torch.nn.utils import prune
+
+    model = small(name)
+    for module in model.modules():
+        if type(module) is nn.Conv2d:
+            prune.random_unstructured(module, "weight", amount=0.5)
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if key.endswith("weight_orig"):
+                parameter.mul_(2)
+    calls = model(images(4, 3, 64, 64))
+    calls.sum().backward()
+    for module in model.modules():
+        if type(module) is nn.Conv2d:
+            assert torch.equal(module.weight, module.weight_orig * module.weight_mask)
+            assert module.weight_orig.grad is not None
+
+
+@every_model
+def test_thop_counts_the_same(name):
+    thop = pytest.importorskip("thop")
+    model = create_model(name).eval()
+    zero = {nn.BatchNorm2d: None, nn.BatchNorm1d: None, nn.AdaptiveAvgPool2d: None}
+    zero = dict.fromkeys(zero, lambda module, _x, _y: None)
+    macs, params = thop.profile(model, (images(1, 3, 64, 64),), custom_ops=zero, verbose=False)
+    assert macs == count_flops(create_model(name), 64)
+    assert params == count_params(create_model(name))
+
+
+@every_model
+def test_ptflops_finds_the_layers(name):
+    ptflops = pytest.importorskip("ptflops")
+    model = create_model(name).eval()
+    ignored = [type(module) for module in model.modules() if not isinstance(module, nn.Conv2d | nn.Linear)]
+    leaves = [kind for kind in ignored if kind.__module__.startswith("torch.nn.modules")]
+    macs, params = ptflops.get_model_complexity_info(
+        model,
+        (3, 64, 64),
+        as_strings=False,
+        print_per_layer_stat=False,
+        ignore_modules=[kind for kind in leaves if kind is not nn.Sequential],
+        backend="pytorch",
+    )
+    assert params == count_params(create_model(name))
+    assert macs == pytest.approx(count_flops(create_model(name), 64), rel=0.02)
+
+
+@every_model
+def test_torchinfo_finds_the_layers(name):
+    torchinfo = pytest.importorskip("torchinfo")
+    model = create_model(name).eval()
+    found = torchinfo.summary(model, (1, 3, 64, 64), verbose=0)
+    assert found.total_params == count_params(create_model(name))
+    layers = [entry for entry in found.summary_list if isinstance(entry.module, nn.Conv2d | nn.Linear)]
+    macs = sum(entry.macs for entry in layers)
+    assert macs == pytest.approx(count_flops(create_model(name), 64), rel=0.01)
+
+
+@every_model
+def test_pt2e_quantizes_the_convolutions(name):
+    quantizers = pytest.importorskip("torchao.quantization.pt2e.quantizer.x86_inductor_quantizer")
+    prepare = importlib.import_module("torchao.quantization.pt2e.quantize_pt2e")
+    model = small(name).eval()
+    x = (images(1, 3, 64, 64),)
+    quantizer = quantizers.X86InductorQuantizer()
+    quantizer.set_global(quantizers.get_default_x86_inductor_quantization_config())
+    prepared = prepare.prepare_pt2e(torch.export.export(model, x).module(), quantizer)
+    prepared(*x)
+    nodes = prepare.convert_pt2e(prepared).graph.nodes
+    quantized = [node for node in nodes if "quantize_per_tensor" in str(node.target)]
+    convolutions = [module for module in model.modules() if type(module) is nn.Conv2d]
+    assert len(quantized) >= len(convolutions)

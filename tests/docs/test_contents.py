@@ -1,0 +1,51 @@
+"""The documentation's contents: every page in one group, every public name and room in the API reference."""
+
+import re
+from pathlib import Path
+
+import lightcars
+
+DOCS = Path(__file__).parents[2] / "docs"
+GROUPS = (
+    "Start",
+    "Models and weights",
+    "Stanford Cars and training",
+    "Deployment and benchmarks",
+)
+TREE = re.compile(r"^```\{toctree\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def trees(page: str) -> list[str]:
+    return TREE.findall((DOCS / page).read_text())
+
+
+def entries(page: str) -> list[str]:
+    return [line for tree in trees(page) for line in tree.splitlines() if line and not line.startswith(":")]
+
+
+def test_the_contents_have_four_groups():
+    captions = [re.findall(r"^:caption: (.*)$", tree, re.MULTILINE) for tree in trees("index.md")]
+    assert captions == [[group] for group in GROUPS]
+
+
+def test_every_page_is_in_one_group():
+    pages = [path.stem for path in DOCS.glob("*.md") if path.stem != "index"]
+    assert sorted(entries("index.md")) == sorted([*pages, "api/index", "decisions/index"])
+
+
+def test_every_page_of_the_api_reference_is_listed():
+    pages = [path.stem for path in (DOCS / "api").glob("*.md") if path.stem != "index"]
+    assert sorted(entries("api/index.md")) == sorted(pages)
+
+
+def test_every_public_name_is_documented_by_its_public_path():
+    text = (DOCS / "api" / "public.md").read_text()
+    documented = re.findall(r"^\.\. auto(?:function|class):: lightcars\.(\w+)$", text, re.MULTILINE)
+    assert sorted(documented) == sorted(set(lightcars.__all__) - {"__version__"})
+
+
+def test_the_api_reference_names_modules_that_exist():
+    for page in (DOCS / "api").glob("*.md"):
+        for module in re.findall(r"^\.\. automodule:: (\S+)$", page.read_text(), re.MULTILINE):
+            path = DOCS.parent / "src" / module.replace(".", "/")
+            assert path.with_suffix(".py").is_file() or (path / "__init__.py").is_file(), module
