@@ -6,7 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from lightcars.tables import text_table
+
 OURS = "lightcars"
+
+table = text_table
 
 Rounds = list[list[float]]
 """One side's samples, round by round."""
@@ -89,15 +93,6 @@ def rounded(value: float) -> float:
 def spread(ratios: Mapping[str, float]) -> str:
     """Format `ratio`: the ratio and its extremes."""
     return f"{ratios['ratio']:.2f} [{ratios['low']:.2f} .. {ratios['high']:.2f}]"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Format a text table, columns two spaces apart."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
-    ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
 def comparison_row(label: Sequence[str], unit: str, compared: Mapping[str, Any]) -> list[list[str]]:

@@ -174,10 +174,8 @@ def test_hours_leave_out_interruptions():
 
 def test_the_search_still_knows_the_recipes_of_its_results(tmp_path):
     """Renamed keys must not make recorded runs those of another recipe."""
-    import cars_search
-
-    recorded = json.loads((cars_search.RESULTS / "cars_search.json").read_text())
+    recorded = json.loads((search.RESULTS / "cars_search.json").read_text())
     for name, found in recorded["results"].items():
         for run in found["runs"]:
-            recipe = cars_search.recipe_of(tmp_path, name, run["seed"], recorded["changes"])
-            assert cars_search.digest(recipe) == run["recipe"], (name, run["seed"])
+            recipe = search.recipe_of(tmp_path, name, run["seed"], recorded["changes"])
+            assert search.digest(recipe) == run["recipe"], (name, run["seed"])

@@ -115,7 +115,7 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
                 "tensorboard",
             ],
         ),
-        ("info", ["its own", "1000", "3"]),
+        ("info", ["the model's", "1000", "3"]),
         (
             "bench",
             [
@@ -123,8 +123,8 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
                 *("that of the weights", "as many as PyTorch takes", "cpu", "2.0"),
             ],
         ),
-        ("evaluate", ["cuda if it is there", "val", "64", "10"]),
-        ("predict", ["cuda if it is there", "5"]),
+        ("evaluate", ["cuda if available", "val", "64", "10"]),
+        ("predict", ["cuda if available", "5"]),
         (
             "report",
             [
@@ -133,7 +133,7 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
                 "cuda if available",
             ],
         ),
-        ("convert", ["those that they have", "found"]),
+        ("convert", ["those that they have", "identified"]),
         ("demo", [DEMO_EPOCHS, "runs/demo-<time>"]),
     ],
 )
@@ -274,8 +274,8 @@ def test_info_as_text_and_markdown(lightcars):
 def test_info_measures_latency_when_asked(lightcars, monkeypatch):
     measured = []
 
-    def latency(model, shape, *, macs, backward):
-        measured.append((model.training, next(model.parameters()).device.type, shape, macs, backward))
+    def latency(model, given, *, macs, backward):
+        measured.append((model.training, next(model.parameters()).device.type, given.shapes, macs, backward))
         return Latency(
             device="cpu",
             threads=1,
@@ -293,8 +293,8 @@ def test_info_measures_latency_when_asked(lightcars, monkeypatch):
     assert (shown.code, shown.err) == (0, "")
     assert "2 ms (20 calls on cpu, 1 threads)" in shown.out
     assert "1 G, 25 % of 4 G in large products" in shown.out
-    ((_, device, shape, macs, backward),) = measured
-    assert (device, shape, backward) == ("cpu", (1, 3, 96, 96), False)
+    ((_, device, shapes, macs, backward),) = measured
+    assert (device, shapes, backward) == ("cpu", ((1, 3, 96, 96),), False)
     content = json.loads(lightcars("info", "ghostnet_050", "--resolution", 96, "--latency", "--json").out)
     assert content["latency"]["p95_ms"] == 3.0
     assert content["flops"] == macs
@@ -335,7 +335,7 @@ def test_what_was_measured_is_said_in_a_line(lightcars, cars, tmp_path):
     )
     lines = shown.err.splitlines()
     assert lines[1].startswith("training in ")
-    assert lines[1].rstrip(")").endswith("8 images of 32 px, forward and backward")
+    assert lines[1].rstrip(")").endswith("of 32 px, forward and backward")
     recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
     assert f"training in {recipe['precision']} {recipe['memory_format']}: " in lines[1]
     assert (recipe["gradient_checkpointing"], recipe["compile"]) == (True, False)
@@ -533,7 +533,7 @@ def test_report_counts_what_runs_have_in_common(lightcars, finished, tmp_path):
     numbers = json.loads(lightcars(*arguments, "--json").out)["comparison"]
     assert numbers["right_in_every_run"] + numbers["wrong_in_every_run"] == numbers["num_images"] == 16
     assert numbers["right_in_one_run_only"] == [0, 0]
-    assert f"of 16 images every run gets {numbers['right_in_every_run']} right" in lightcars(*arguments).out
+    assert f"every run gets {numbers['right_in_every_run']} right" in lightcars(*arguments).out
 
 
 # Bad input
@@ -541,7 +541,7 @@ def test_report_counts_what_runs_have_in_common(lightcars, finished, tmp_path):
 
 def test_reports_that_cannot_be(lightcars, finished, tmp_path):
     assert "holds no run" in lightcars("report", tmp_path).error
-    assert "needs a file of its own (--out)" in lightcars("report", finished, tmp_path / "x").error
+    assert "needs a path for the page (--out)" in lightcars("report", finished, tmp_path / "x").error
     assert "is given twice" in lightcars("report", finished, finished, "--out", tmp_path / "x.html").error
     missing = lightcars("report", finished, "--data", tmp_path / "x", "--out", tmp_path / "x.html").error
     assert f"there is no folder {tmp_path / 'x'}" in missing
@@ -572,7 +572,7 @@ def test_no_model_matches(lightcars):
         (("--learning-rate", "1e38"), "lr must be a positive number up to 1e+12, not 1e+38."),
         (("--dropout", 1), "dropout must be a number from 0 up to, but not including, 1"),
         (("--width", -1), "width must be a positive number"),
-        (("--img-channels", 2), "images have 1 or 3 channels, the model takes 2."),
+        (("--img-channels", 2), "have 1 or 3 channels, the model takes 2."),
         (("--schedule", "step"), "schedule.name: input should be 'cosine', 'constant',"),
         (("--precision", "8"), "precision: input should be 'auto', '32-true',"),
         (("--seed", 10**20), "seed must be"),
@@ -624,7 +624,7 @@ def test_a_half_copied_folder(lightcars, cars, tmp_path):
     for split in ("train", "val"):
         shutil.rmtree(data / split / "Bus")
     error = lightcars("finetune", data, "--out", tmp_path / "run").error
-    assert "training images of 7 of 8 classes (first missing: Bus)" in error
+    assert "of 7 of 8 classes (first missing: Bus)" in error
     assert "list them in" in error
 
 
@@ -677,10 +677,10 @@ def test_bad_images(lightcars, cars, finished, tmp_path):
 def test_one_picture_for_one_image(lightcars, cars, finished, tmp_path):
     photos = [cars / "val" / "Bus" / f"000{i}.png" for i in range(2)]
     error = lightcars("predict", finished, *photos, "--picture", tmp_path / "picture.png").error
-    assert "--picture draws one image, not 2" in error
+    assert "--picture plots one image, not 2" in error
     assert not (tmp_path / "picture.png").exists()
     error = lightcars("predict", finished, *photos, "--cam", tmp_path / "cam.png").error
-    assert "--cam draws one image, not 2" in error
+    assert "--cam plots one image, not 2" in error
     both = ("--cam", tmp_path / "one.png", "--picture", tmp_path / "one.png")
     assert "cannot be both" in lightcars("predict", finished, photos[0], *both).error
     assert list(tmp_path.iterdir()) == []
@@ -695,12 +695,12 @@ def test_a_picture_never_takes_the_images_place(lightcars, cars, finished, tmp_p
     assert f"{option} would overwrite the image" in error
     assert photo.read_bytes() == before
     error = lightcars("predict", finished, photo, option, tmp_path / "drawn.jpg").error
-    assert "a picture is a PNG file and ends in .png" in error
+    assert "a plot is a PNG file; its name must end in .png" in error
     assert list(tmp_path.iterdir()) == [photo]
 
 
 def test_what_is_no_image(lightcars, finished):
-    assert "name is empty" in lightcars("predict", "").error
+    assert "image is empty" in lightcars("predict", "").error
     address = "https://example.org/car.jpg"
     assert f"download {address} first" in lightcars("predict", finished, address).error
 

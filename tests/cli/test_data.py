@@ -71,10 +71,10 @@ def test_inspect_names_what_is_wrong(lightcars, photos):
     shown = lightcars("data", "inspect", photos)
     assert shown.code == 0
     assert f"files that cannot be read (1):\n  {train}/0.png is empty" in shown.out
-    assert "LEAK: the same bytes in more than one split (1):" in shown.out
+    assert "LEAK: the same file in more than one split (1):" in shown.out
     assert f"train and val: train/{NAME}/2.png = val/{NAME}/3.png" in shown.out
     assert f"boxes outside of their image (1):\n  {train}/1.png: box 1, 1, 30, 10 in 20 x 10" in shown.out
-    assert "classes without an image in train (1):\n  A class without an image" in shown.out
+    assert "classes without images in train (1):\n  A class without an image" in shown.out
     assert f"classes with few images in train (1):\n  {NAME}: 3" in shown.out
 
 
@@ -88,7 +88,7 @@ def test_inspect_says_that_the_counts_are_others(lightcars, photos):
 def test_inspect_cuts_long_lists(lightcars, photos):
     (photos / "classes.txt").unlink()
     shown = lightcars("data", "inspect", photos)
-    assert "classes without an image in train (195):" in shown.out
+    assert "classes without images in train (195):" in shown.out
     assert "  and 185 more; --json lists all" in shown.out
 
 
@@ -155,7 +155,7 @@ def test_prepare_stopped_by_the_user(lightcars, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(preparation, "_link", stop)
     shown = lightcars("data", "prepare", photos, tmp_path / "new")
     assert (shown.code, shown.out) == (130, "")
-    assert shown.err.strip() == f"stopped; {tmp_path}/new was not made"
+    assert shown.err.strip() == f"stopped; {tmp_path}/new was not written"
     assert [path.name for path in tmp_path.iterdir()] == ["photos"]
 
 

@@ -21,7 +21,7 @@ def test_a_run(lightcars, finished):
     arguments = ("optimize", finished, "--engine", "torch", "--precision", "fp32", "--batch", 2)
     done = lightcars(*arguments)
     assert (done.code, done.err) == (0, "")
-    title, head, row, _, choice = done.out.splitlines()
+    title, head, _rule, row, _, choice = done.out.splitlines()
     assert title == f"{finished}, 2 x 32 px, 1 thread"
     assert head.split() == ["engine", "precision", "ms", "a", "batch", "difference", "eager", "error"]
     assert row.split()[:2] == ["torch", "fp32"]

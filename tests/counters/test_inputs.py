@@ -105,7 +105,9 @@ def test_latency_of_several_inputs():
 
 
 @pytest.mark.parametrize(
-    "inputs", [[], "8", 8, {8}, (0, 8), (-1, 8), ((3, 8), {4}), object(), ((3, 8), [])], ids=str
+    "inputs",
+    [[], "8", 8, {8}, (0, 8), (-1, 8), ((3, 8), {4}), object(), ((3, 8), [])],
+    ids=["nothing", "text", "number", "set", "zero", "negative", "set inside", "object", "nothing inside"],
 )
 def test_invalid_inputs(inputs):
     with pytest.raises(InputError, match=r"inputs must be|a shape in inputs must be"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightcars.data.class_names import class_key
+from lightcars.data.class_matching import class_key
 from lightcars.data.stanford_cars import CLASS_NAMES, class_index
 from lightcars.errors import DataError, LightcarsError
 

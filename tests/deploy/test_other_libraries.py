@@ -22,9 +22,9 @@ from lightcars import (
 )
 from lightcars.deploy import measuring
 from lightcars.deploy.classifier import describe
-from lightcars.deploy.folding import folded
 from lightcars.deploy.formats import FORMATS
 from lightcars.deploy.graphs import program_to_onnx, program_to_openvino, to_program
+from lightcars.deploy.other_libraries import folded
 from lightcars.deploy.source import Source
 from lightcars.errors import ConfigError, ExportError, FusionError, InputError, OptimizationError
 from tests.deploy.conftest import settle_norms

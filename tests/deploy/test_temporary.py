@@ -17,15 +17,14 @@ from lightcars.deploy.temporary import temporary_folder
 with temporary_folder() as folder:
     (folder / "part").write_text("half")
     print(folder, flush=True)
-    os.kill(os.getpid(), signal.SIGTERM)
-    for _ in range(10**9):
-        pass
+    {terminate}
 """
+TERMINATE = "os.kill(os.getpid(), signal.SIGTERM)"
 
 
-def run(tmp_path, before=""):
+def run(tmp_path, before="", terminate=TERMINATE):
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
-    code = CODE.format(before=before)
+    code = CODE.format(before=before, terminate=terminate)
     return subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
@@ -37,6 +36,14 @@ def test_sigterm_leaves_nothing_and_ends_the_process(tmp_path):
     assert str(tmp_path) in ended.stdout
     assert list(tmp_path.iterdir()) == []
     assert (ended.returncode, ended.stderr) == (-signal.SIGTERM, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM of this kind")
+def test_sigterm_ends_the_process_also_where_a_destructor_swallows_it(tmp_path):
+    destructor = f"type('Odd', (), {{'__del__': lambda _: {TERMINATE}}})()"
+    ended = run(tmp_path, terminate=destructor)
+    assert list(tmp_path.iterdir()) == []
+    assert ended.returncode == -signal.SIGTERM
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM of this kind")

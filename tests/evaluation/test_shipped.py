@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from lightcars import Preprocessing, count_params, evaluate, ghostnet, predict
-from lightcars.data.class_names import class_key
+from lightcars.data.class_matching import class_key
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data
 from lightcars.evaluation.analysis import reliability

@@ -153,7 +153,7 @@ def test_every_figure_is_the_runs_own(finished):
     for row in evaluated.per_class:
         assert f"{row.name} {row.num_images} {row.top1_percent:.2f} %" in words
     wrong = round(evaluated.num_images * (1 - evaluated.top1_percent / 100))
-    assert f"Of {wrong} mistakes" in words
+    assert f"of {wrong} mistakes" in words
 
 
 def test_the_calibration_error_is_said_with_what_it_means(finished):

@@ -43,7 +43,7 @@ from lightcars.recipes.recipe import (
 )
 from lightcars.training import finetune as finetuning
 from lightcars.training import trainer as training
-from lightcars.training.callbacks.recording import COLUMNS
+from lightcars.training.callbacks.metrics_csv import COLUMNS
 from lightcars.training.job import for_model
 from lightcars.training.optim.optimizers import parameter_groups
 from lightcars.weights.checkpoint import read_card

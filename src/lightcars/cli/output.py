@@ -72,7 +72,7 @@ def complete_recipe(incomplete: str) -> list[str]:
 
 def complete_tracker(incomplete: str) -> list[str]:
     """Complete names of trackers."""
-    from lightcars.training.callbacks.trackers import NO_TRACKER, TRACKER_EXTRAS
+    from lightcars.training.callbacks.tracker_names import NO_TRACKER, TRACKER_EXTRAS
 
     return [name for name in (*TRACKER_EXTRAS, NO_TRACKER) if name.startswith(incomplete)]
 

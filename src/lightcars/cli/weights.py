@@ -40,7 +40,7 @@ def list_published(
 ) -> None:
     """List the published weights that `weights=` takes by their tag.
 
-    Weights that a digest or a commit pins are always the same file; of unpinned ones the newest is taken.
+    Weights that are pinned by a digest or a commit are always the same file; of others the newest is taken.
     Accuracies are those published, at the resolution shown, on ImageNet-1k unless the tag names other data.
 
     Example: lightcars weights efficientnet_b0

@@ -17,7 +17,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from lightcars.data.archives import SUFFIXES, is_archive, unpack
-from lightcars.data.class_names import folder_name
+from lightcars.data.class_matching import folder_name
 from lightcars.data.hub import PREFIX, fetch_dataset
 from lightcars.data.layouts import CLASSES_FILE, Box, DatasetRecords, Split, find_data
 from lightcars.data.layouts import parquet as parquet_layout

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lightcars.data.class_names import find_class
+from lightcars.data.class_matching import find_class
 from lightcars.errors import DataError
 
 RGB_MEAN, RGB_STD = (0.4707, 0.4602, 0.4550), (0.2594, 0.2585, 0.2635)

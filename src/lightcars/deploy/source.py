@@ -18,8 +18,8 @@ from lightcars.deploy.calibration import Calibration
 from lightcars.deploy.calibration_images import CalibrationImages, load_calibration_images
 from lightcars.deploy.classifier import ClassifierInfo, describe
 from lightcars.deploy.execution import use_threads, without_autocast
-from lightcars.deploy.folding import folded
 from lightcars.deploy.fuse import fuse
+from lightcars.deploy.other_libraries import folded
 from lightcars.errors import OptimizationError
 from lightcars.models.image_model import ImageModel
 

@@ -37,15 +37,17 @@ def _unwinding_on_sigterm() -> Iterator[None]:
         yield
         return
 
+    terminated = threading.Event()
+
     def unwind(*_: object) -> NoReturn:
+        terminated.set()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
         raise _Terminated
 
     signal.signal(signal.SIGTERM, unwind)
     try:
         yield
-    except _Terminated:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if terminated.is_set():  # also if a destructor or a callback has swallowed the exception
+            os.kill(os.getpid(), signal.SIGTERM)

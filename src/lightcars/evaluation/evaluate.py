@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightcars.data.class_names import normalized
+from lightcars.data.class_matching import normalized
 from lightcars.data.dataset import ImageDataset, decode
 from lightcars.data.layouts import DatasetRecords, find_data, with_validation
 from lightcars.data.pixels import normalize

@@ -25,7 +25,7 @@ from lightcars.runs.lock import RunLock
 from lightcars.runs.selection import CHOSEN_ON_TEST, note_on_choice
 from lightcars.runs.state import remove_partial, restore_state
 from lightcars.runs.trained import load_trained
-from lightcars.training.callbacks.trackers import DEFAULT_TRACKERS, check_trackers
+from lightcars.training.callbacks.tracker_names import DEFAULT_TRACKERS, check_trackers
 from lightcars.training.decisions import decide, describe, unreadable
 from lightcars.training.distributed.processes import is_first_process
 from lightcars.training.job import TrainingJob, chosen_recipe, new_job, resumed_job
@@ -34,7 +34,7 @@ from lightcars.training.speed import device_of
 from lightcars.weights.checkpoint import load, save
 
 if TYPE_CHECKING:
-    from lightcars.training.callbacks.tracking import Loggers
+    from lightcars.training.callbacks.trackers import Loggers
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _run(
     job: TrainingJob, data: str | Path, trackers: Sequence[str], lock: RunLock, *, progress: bool
 ) -> FinetuneResult:
     """Decode the images, decide the job, train it, and write what is left to write."""
-    from lightcars.training.callbacks.tracking import closing  # lightning takes seconds to import
+    from lightcars.training.callbacks.trackers import closing  # lightning takes seconds to import
     from lightcars.training.trainer import train
 
     images = _images(job, progress=progress)
@@ -215,7 +215,7 @@ def _begin(
     job: TrainingJob, images: Mapping[str, DecodedImages], trackers: Sequence[str], lock: RunLock
 ) -> Loggers:
     """Open the trackers; a new run gets its folder, with its first weights and its description."""
-    from lightcars.training.callbacks.tracking import open_trackers, resume_trackers
+    from lightcars.training.callbacks.trackers import open_trackers, resume_trackers
 
     if job.before is not None:
         return resume_trackers(job, job.before, trackers)

@@ -21,10 +21,11 @@ from lightcars.errors import DeviceError, LightcarsError, RunError
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.folder import Row
 from lightcars.training.callbacks.agreement import SameDataCheck
+from lightcars.training.callbacks.metrics_csv import RunRecorder
 from lightcars.training.callbacks.pace import Pace, Stopwatch
-from lightcars.training.callbacks.recording import EpochBar, EpochLines, RunRecorder
+from lightcars.training.callbacks.progress import EpochBar, EpochLines
 from lightcars.training.callbacks.stopping import FrozenBackbone, ResumableEarlyStopping
-from lightcars.training.callbacks.tracking import Loggers, Tracking
+from lightcars.training.callbacks.trackers import Loggers, Tracking
 from lightcars.training.callbacks.workers import WorkerWatch
 from lightcars.training.checkpoints import AtomicCheckpoints
 from lightcars.training.distributed.ddp import (

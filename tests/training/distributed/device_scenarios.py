@@ -23,7 +23,7 @@ from lightcars.recipes.recipe import (
 )
 from lightcars.training import module
 from lightcars.training import trainer as training
-from lightcars.training.callbacks.recording import RunRecorder
+from lightcars.training.callbacks.metrics_csv import RunRecorder
 from lightcars.training.loaders import ImageDataModule
 from lightcars.training.module import ClassifierModule
 from tests.training.tiny_settings import TINY_MODEL, TINY_RECIPE

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lightcars.data.class_names import class_key, normalized
+from lightcars.data.class_matching import class_key, normalized
 from lightcars.data.records import Sample
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from lightcars.data.class_names import class_key, find_class, folder_name
+from lightcars.data.class_matching import class_key, find_class, folder_name
 from lightcars.errors import DataError
 
 HINDI = ("कार", "कोर", "किरा")  # they differ in vowel signs, which are combining marks

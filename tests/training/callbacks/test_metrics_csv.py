@@ -2,7 +2,8 @@
 
 import pytest
 
-from lightcars.training.callbacks.recording import COLUMNS, epoch_line, table_text
+from lightcars.training.callbacks.metrics_csv import COLUMNS, table_text
+from lightcars.training.callbacks.progress import epoch_line
 
 
 def row(epoch: int, top1: float) -> dict[str, float]:
