@@ -77,11 +77,7 @@ def run_and_images(arguments: list[str], weights: str | None = None) -> tuple[st
     from lightcars.runs.trained import holds_model
     from lightcars.weights.catalog import find_tag
 
-    if "" in arguments:
-        raise InputError("the name of an image is empty; is a shell variable unset?")
-    for argument in arguments:
-        if "://" in argument:
-            raise InputError(f"images are local files; download {argument} first.")
+    _check_names(arguments)
     paths = [Path(argument) for argument in arguments]
     if weights is not None:
         return _with_weights(arguments, weights)
@@ -100,6 +96,14 @@ def run_and_images(arguments: list[str], weights: str | None = None) -> tuple[st
     if not rest or first.exists() or first.suffix.lower() in IMAGE_SUFFIXES | MORE_SUFFIXES:
         return OWN_WEIGHTS, paths
     return arguments[0], rest
+
+
+def _check_names(arguments: list[str]) -> None:
+    if "" in arguments:
+        raise InputError("the name of an image is empty; is a shell variable unset?")
+    for argument in arguments:
+        if "://" in argument:
+            raise InputError(f"images are local files; download {argument} first.")
 
 
 def _with_weights(arguments: list[str], weights: str) -> tuple[str, list[Path]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from lightcars.data.class_names import class_key
+from lightcars.data.class_matching import class_key
 from lightcars.data.dataset import decode
 from lightcars.data.layouts.folders import images, subfolders
 from lightcars.data.records import Sample

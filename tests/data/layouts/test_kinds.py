@@ -257,6 +257,7 @@ def test_a_table_that_is_no_text(tmp_path):
 
 def test_half_a_class_name_is_no_class(tmp_path):
     put(tmp_path / "train" / "Ram C" / "Something Else" / "1.jpg", b"")
+    put(tmp_path / "train" / "Acura RL Sedan 2012" / "1.jpg", b"")
     assert "'Ram C' is not one of the 196" in fails(tmp_path)
 
 
