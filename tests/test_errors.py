@@ -14,7 +14,9 @@ def all_errors(kind: type = LightcarsError) -> list[type]:
 
 
 OURS = [
-    kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and kind.__module__ == errors.__name__ and not issubclass(kind, Warning)
 ]
 
 

@@ -55,7 +55,7 @@ def builder(side: str, model: str, num_classes: int = CLASSES) -> Callable[[], n
 def _dropout(model: str) -> float:
     from lightcars.models.efficientnet.config import VARIANTS
 
-    return VARIANTS[model.removeprefix("efficientnet_")].dropout
+    return VARIANTS[model.removeprefix("efficientnet_")].config.dropout
 
 
 def add_weights_option(options: argparse.ArgumentParser) -> None:

@@ -16,14 +16,13 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-import kornia.augmentation as K
 import torch
-from kornia.augmentation.auto import TrivialAugment
 from scipy.stats import ks_2samp
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
@@ -40,6 +39,16 @@ NUM_IMAGES, SIDE = 64, 128
 RESULTS = Path(__file__).parents[1] / "results" / "kornia_augmentation.json"
 JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
 Augment = Callable[[Tensor], Tensor]
+
+
+class _Kornia:
+    """kornia.augmentation, imported at first use: `--help` works without it (pip install kornia)."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module("kornia.augmentation"), name)
+
+
+K = _Kornia()
 
 
 def cases() -> Mapping[str, tuple[Augment, Augment]]:
@@ -71,7 +80,7 @@ def cases() -> Mapping[str, tuple[Augment, Augment]]:
                 K.ColorJitter(*JITTER.values(), p=1.0),
             ),
         ),
-        "TrivialAugment": (ours(trivial), theirs(TrivialAugment())),
+        "TrivialAugment": (ours(trivial), theirs(import_module("kornia.augmentation.auto").TrivialAugment())),
     }
 
 
@@ -144,7 +153,7 @@ def sampled_crops(number: int = 4096) -> dict[str, float]:
 def trivial_augment() -> dict[str, Any]:
     """What Kornia's and torchvision's TrivialAugment choose from, and for what."""
     table = v2.TrivialAugmentWide._AUGMENTATION_SPACE
-    module = TrivialAugment()
+    module = import_module("kornia.augmentation.auto").TrivialAugment()
     torch.manual_seed(0)
     images = torch.rand(NUM_IMAGES, 3, 32, 32)
     module(images)

@@ -50,6 +50,10 @@ class DataError(LightcarsError, ValueError):
     """A data folder, an annotation file or a photograph that cannot be used."""
 
 
+class MissingVariableError(DataError):
+    """A .mat file does not have a variable."""
+
+
 class RunError(LightcarsError, RuntimeError):
     """A run folder that cannot be written to, resumed or read."""
 

@@ -98,7 +98,7 @@ def test_training_steps_are_drawn_as_throughput(drawn):
 
 
 def test_plots_that_cannot_be_written(tmp_path, monkeypatch):
-    with pytest.raises(ConfigError, match=r"ends in \.png, not as speed\.jpg"):
+    with pytest.raises(ConfigError, match=r"must end in \.png, not speed\.jpg"):
         check_picture(tmp_path.with_name("speed.jpg").relative_to(tmp_path.parent))
     with pytest.raises(ConfigError, match="nothing could be measured"):
         result(row("ghost", "torch", None, problem="crashed")).draw(tmp_path / "a.png")

@@ -35,6 +35,7 @@ COMMANDS = (
     "info",
     "bench",
     "export",
+    "optimize",
     "finetune",
     "evaluate",
     "predict",
@@ -119,8 +120,8 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
         (
             "bench",
             [
-                *("those installed, but compile", "fp32, bf16 where the device has it", "1", "imagenet"),
-                *("that of the weights", "as many as PyTorch takes", "cpu", "2.0"),
+                *("all installed but compile", "fp32, and bf16 if supported", "1", "imagenet"),
+                *("that of the weights", "PyTorch's own number", "cpu", "2.0"),
             ],
         ),
         ("evaluate", ["cuda if available", "val", "64", "10"]),
@@ -574,7 +575,7 @@ def test_no_model_matches(lightcars):
         (("--width", -1), "width must be a positive number"),
         (("--img-channels", 2), "have 1 or 3 channels, the model takes 2."),
         (("--schedule", "step"), "schedule.name: input should be 'cosine', 'constant',"),
-        (("--precision", "8"), "precision: input should be 'auto', '32-true',"),
+        (("--precision", "8"), "precision: input should be 'auto', 'fastest', '32-true',"),
         (("--seed", 10**20), "seed must be"),
         (("--accelerator", "cpuu"), "cpuu"),
     ],

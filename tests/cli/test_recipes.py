@@ -29,7 +29,7 @@ def test_show_and_copy(lightcars, tmp_path):
     copy = tmp_path / "mine.yaml"
     assert lightcars("recipes", "copy", "c-50", copy).code == 0
     assert load_recipe(copy) == load_recipe("c-50")
-    assert "is there already" in lightcars("recipes", "copy", "c-50", copy).error
+    assert "already exists" in lightcars("recipes", "copy", "c-50", copy).error
     assert "there is no recipe 'c-5O'" in lightcars("recipes", "show", "c-5O").error
 
 

@@ -185,3 +185,12 @@ def test_bad_files_are_named(finished, tmp_path):
         explain(finished.run, tmp_path / "x.jpg")
     with pytest.raises(CheckpointError, match="there is no run or checkpoint folder"):
         explain(tmp_path / "nowhere", tmp_path / "x.jpg")
+
+
+def test_a_wrapped_model_is_unwrapped():
+    model, image = small("ghostnet_050"), torch.randn(3, 64, 64)
+    torch.testing.assert_close(
+        activation_map(torch.nn.DataParallel(model), image, 0), activation_map(model, image, 0)
+    )
+    with pytest.raises(InputError, match="activation_map takes a model of lightcars, not a Linear"):
+        activation_map(torch.nn.Linear(2, 2), image)

@@ -107,10 +107,11 @@ def without(*keys):
         (put([3], "trackers"), "trackers is not a text"),
         (put([], "tracker_runs"), "tracker_runs is not an object"),
         (put({"x": 1}, "versions"), "versions.x is not a text"),
-        (put({"one": 32}, "training_resolutions"), "invalid literal"),
+        (put({"one": 32}, "training_resolutions"), "'one' is not an epoch"),
         (put({}, "training_speed"), "there is no training_speed.chosen"),
         (put("another", "training_speed", "chosen"), "training_speed.milliseconds does not have 'another'"),
         (put(FORMAT + 1, "format"), "a newer lightcars wrote it"),
+        (put(-1, "format"), "a newer lightcars wrote it"),
         (put("1", "format"), "format is not a whole number"),
     ],
 )

@@ -404,7 +404,7 @@ def test_selecting_on_test_is_said_and_trains_on_all_of_train(drawn_copy, tiny, 
     (drawn_copy / "val").rename(drawn_copy / "test")
     result = tiny(drawn_copy, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=1, select_on="test"))
     assert result.metrics["selected_on"] == "test"
-    assert "The test split chose the epoch" in (tmp_path / "run" / "report.html").read_text()
+    assert "The test split selected the epoch" in (tmp_path / "run" / "report.html").read_text()
     content = json.loads((tmp_path / "run" / "run.json").read_text())
     assert content["recipe"]["select_on"] == "test"
     assert content["data"]["num_images"] == {"train": 48, "test": 24}

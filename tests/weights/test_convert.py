@@ -9,13 +9,15 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from lightcars.errors import CheckpointError
+from lightcars.errors import CheckpointError, ConfigError
 from lightcars.models.build import build_skeleton
 from lightcars.models.config import ModelConfig
 from lightcars.models.efficientnet.config import EfficientNetConfig, MBConvStage
 from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
 from lightcars.models.registry import MODELS
+from lightcars.models.tensor_names import NATIVE, TENSORFLOW
 from lightcars.models.validation import change_config
+from lightcars.weights.conversion import convert_weights
 from lightcars.weights.convert.export import state_dict_for
 from lightcars.weights.convert.translate import from_lightcars, recognize, sources, to_lightcars
 from lightcars.weights.identify import identify
@@ -543,3 +545,10 @@ def test_identified_models_can_be_built():
     model = efficientnet("b1", num_classes=3, device="meta")
     name = identify(model.state_dict(), "a file")
     assert create_model(name, num_classes=3, device="meta").state_dict().keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize("changes", [dict(TENSORFLOW.settings), dict(NATIVE.settings)])
+def test_a_family_of_one_form_takes_no_other(tmp_path, changes):
+    torch.save(state_dict_for(ghostnet(), "timm"), tmp_path / "ghostnet.pth")
+    with pytest.raises(ConfigError, match="ghostnet_100 has one form only .no padding, batch_norm_eps"):
+        convert_weights(str(tmp_path / "ghostnet.pth"), tmp_path / "out", to="lightcars", changes=changes)

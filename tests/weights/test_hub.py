@@ -798,7 +798,7 @@ def test_architecture_that_is_not_here(hub):
     config = json.dumps({**TIMM, "architecture": "resnet50"}).encode()
     put(hub, "owner/other", {SAFE: WEIGHTS, "config.json": config})
     text = message("owner/other", call=from_pretrained, kind=CheckpointError)
-    assert "'resnet50', which is not here" in text
+    assert "'resnet50', which this library does not have" in text
 
 
 def test_entries_of_the_catalog_are_fetched_at_their_revision(hub, monkeypatch):

@@ -529,7 +529,7 @@ def test_folder(name, tmp_path):
 def test_wrong_suffix(name, tmp_path):
     with (tmp_path / name).open("wb") as file:
         torch.save(some_tensors(), file)
-    assert_refused(tmp_path / name, r"is no weights file; use \.safetensors or one of \.pth, ")
+    assert_refused(tmp_path / name, r"is not a weights file; use \.safetensors or one of \.pth, ")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")

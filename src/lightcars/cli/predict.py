@@ -26,7 +26,7 @@ def predict(
         typer.Argument(
             metavar="[RUN] IMAGE",
             help="Images; before them a run folder of `lightcars finetune`, a checkpoint folder or"
-            " published weights [default: cars196, which ships with lightcars].",
+            " published weights \\[default: cars196, which ships with lightcars].",
             show_default=False,
         ),
     ],

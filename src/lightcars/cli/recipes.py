@@ -59,6 +59,6 @@ def copy(
 
     text = recipe_text(name)
     if target.exists():
-        raise RunError(f"{target} exists already; give another name.")
+        raise RunError(f"{target} already exists; give another name.")
     write_text(target, text)
     typer.echo(f"written: {target}; use it with --recipe {target}")

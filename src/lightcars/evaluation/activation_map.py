@@ -24,6 +24,7 @@ from lightcars.evaluation.predict import Guess
 from lightcars.models.image_model import ImageModel
 from lightcars.models.images import read_image, without_advice
 from lightcars.models.transforms import fit_square
+from lightcars.models.unwrapping import unwrap_model
 from lightcars.runs.trained import load_trained
 
 
@@ -46,6 +47,7 @@ def activation_map(model: ImageModel, image: Tensor, class_index: int | None = N
     Raises:
         InputError: the image has another shape, or the model has no such class.
     """
+    model = unwrap_model(model, "activation_map takes a model of lightcars", InputError)
     batch = image[None] if image.ndim == 3 else image
     if batch.ndim != 4 or len(batch) != 1:
         raise InputError(f"an activation map is of one image, (C, H, W), not of {tuple(image.shape)}.")

@@ -156,7 +156,7 @@ def read_description(path: Path) -> RunDescription:
 
 
 def _parsed(content: _Section, origin: str) -> RunDescription:
-    if content.take("format", int, 0) > FORMAT:
+    if not 0 <= content.take("format", int, 0) <= FORMAT:
         raise ConfigError(f"format {content.take('format', int)}; a newer lightcars wrote it")
     model = content.section("model")
     growth = content.table("training_resolutions", int)
@@ -168,13 +168,19 @@ def _parsed(content: _Section, origin: str) -> RunDescription:
         training_speed=_speed(content.section("training_speed"))
         if "training_speed" in content.items
         else None,
-        training_resolutions={int(epoch): size for epoch, size in growth.items()},
+        training_resolutions={_epoch(key): size for key, size in growth.items()},
         versions=content.table("versions", str),
         machine=content.take("machine", str, ""),
         trackers=content.texts("trackers", ("csv", "tensorboard")),
         tracker_runs=content.table("tracker_runs", str),
         lightcars_version=content.take("lightcars_version", str, ""),
     )
+
+
+def _epoch(key: str) -> int:
+    if not key.isascii() or not key.isdigit():
+        raise ConfigError(f"training_resolutions: {key!r} is not an epoch")
+    return int(key)
 
 
 def _data(data: _Section) -> DataDescription:

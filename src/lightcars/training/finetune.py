@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightcars.data.dataset import DecodedImages, decode
-from lightcars.errors import DataError, MissingExtraError, RunError
+from lightcars.errors import ConfigError, DataError, MissingExtraError, RunError
 from lightcars.evaluation.evaluate import evaluate
 from lightcars.evaluation.predictions import predict_images, write_predictions
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
+from lightcars.models.unwrapping import unwrap_model
 from lightcars.recipes.recipe import Recipe
 from lightcars.reports import draw_curves, report
 from lightcars.runs.folder import Row, RunFolder, best_row, claim
@@ -95,6 +96,8 @@ def finetune(
         KeyboardInterrupt: the user stopped it; `resume=True` goes on.
     """
     _require_extra()
+    if model is not None and not isinstance(model, str):
+        model = unwrap_model(model, "finetune trains a model of lightcars", ConfigError)
     named = None if trackers is None else check_trackers(trackers)
     chosen = chosen_recipe(recipe, model, test=test, required=not resume)
     with RunLock() as lock:

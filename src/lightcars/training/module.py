@@ -30,7 +30,10 @@ CHECK_FINITE_EVERY = 20
 
 @final
 class ClassifierModule(L.LightningModule):
-    """A model with its loss, optimizer and schedule. Batches are ((N, C, H, W) of uint8, (N,) labels)."""
+    """A model with its loss, optimizer and schedule. Batches are ((N, C, H, W) of uint8, (N,) labels).
+
+    The validation loss has no label smoothing, as that of `evaluate`, unless `val_label_smoothing` says so.
+    """
 
     def __init__(
         self,
@@ -38,9 +41,12 @@ class ClassifierModule(L.LightningModule):
         recipe: Recipe,
         preprocessing: Preprocessing,
         teacher: ImageModel | None = None,
+        *,
+        val_label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.model = model
+        self.val_label_smoothing = val_label_smoothing
         self.average = None if recipe.ema_decay is None else averaged(model, recipe.ema_decay)
         self.recipe = recipe
         self.preprocessing = preprocessing
@@ -116,7 +122,7 @@ class ClassifierModule(L.LightningModule):
         if not len(labels):  # a device without images
             return
         logits = self.kept.eval()(self._laid_out(normalize(images, self.preprocessing)))
-        loss = F.cross_entropy(logits, labels)  # without label smoothing, as `evaluate`
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.val_label_smoothing)
         self.val_metrics.add(loss, logits, labels)
 
     def on_validation_epoch_end(self) -> None:

@@ -75,13 +75,24 @@ def train(
             save_on_train_epoch_end=True,
         )
     )
-    module = ClassifierModule(job.network.train(), recipe, job.preprocessing, job.teacher)
+    module = ClassifierModule(
+        job.network.train(),
+        recipe,
+        job.preprocessing,
+        job.teacher,
+        val_label_smoothing=recipe.label_smoothing if _began_with_smoothing(job) else 0.0,
+    )
     loaders = ImageDataModule(recipe, images, val, module.augmentation.image)
     resumable = str(job.run.resumable) if job.run.resumable.exists() else None
     with _quiet():
         trainer = _trainer(job, callbacks, stopwatch, bar=bar)
         _fit(trainer, module, loaders, resumable, watch)
     return recorder.rows
+
+
+def _began_with_smoothing(job: TrainingJob) -> bool:
+    """Return whether an earlier version began the run: its validation losses have label smoothing."""
+    return job.before is not None and not job.before.data.digests
 
 
 def _trainer(job: TrainingJob, callbacks: list[L.Callback], stopwatch: Stopwatch, *, bar: bool) -> L.Trainer:

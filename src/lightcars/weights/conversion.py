@@ -16,8 +16,9 @@ from lightcars.files import replacing
 from lightcars.models.config import NUMERICS, ModelConfig
 from lightcars.models.families import family_of
 from lightcars.models.image_model import ImageModel
-from lightcars.models.registry import MODELS
+from lightcars.models.registry import MODELS, find_model
 from lightcars.models.tensor_names import Form
+from lightcars.models.validation import has_setting
 from lightcars.weights.adapt import fit
 from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import save, take_card
@@ -116,6 +117,11 @@ def _model(
         take_card(fitted.model, located.card, located.path.parent)
         return None, fitted.model.eval()
     name = model or identify(read_tensors(located.path, torch.device("cpu")), located.origin)
+    missing = [key for key in changes or () if not has_setting(find_model(name).config, key)]
+    if missing:
+        raise ConfigError(
+            f"{name} has one form only (no {', '.join(missing)}); leave out --tensorflow and --native."
+        )
     tag = find_tag(source)
     return name, load_pretrained(
         name, tag.tag if tag and not Path(source).exists() else located.path, changes

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lightcars.data.layouts import mat_reader, matlab
-from lightcars.data.layouts.matlab import MissingVariableError, read_mat
-from lightcars.errors import DataError
+from lightcars.data.layouts.matlab import read_mat
+from lightcars.errors import DataError, MissingVariableError
 
 
 @pytest.fixture

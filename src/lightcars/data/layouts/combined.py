@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightcars.data.layouts.folders import check_present, known_classes, unannotated, unnested
-from lightcars.data.layouts.matlab import MissingVariableError, read_mat, sample_of
+from lightcars.data.layouts.matlab import read_mat, sample_of
 from lightcars.data.records import DatasetRecords, Sample, Split
 from lightcars.data.stanford_cars import CLASS_NAMES
-from lightcars.errors import DataError
+from lightcars.errors import DataError, MissingVariableError
 
 NAME = "car_ims with cars_annos.mat"
 ANNOTATIONS = "cars_annos.mat"

@@ -13,15 +13,11 @@ from typing import Any
 from lightcars.data.layouts import mat_reader
 from lightcars.data.layouts.tables import checked_box
 from lightcars.data.records import Sample
-from lightcars.errors import DataError, MissingExtraError
+from lightcars.errors import DataError, MissingExtraError, MissingVariableError
 from lightcars.text import one_line
 
 TIMEOUT_S = 120.0
 """Seconds after which reading a file is given up; those of Stanford Cars take one."""
-
-
-class MissingVariableError(DataError):
-    """A .mat file does not have the variable."""
 
 
 def read_mat(path: Path, key: str) -> list[Any]:

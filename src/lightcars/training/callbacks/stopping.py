@@ -16,6 +16,11 @@ from lightcars.training.module import ClassifierModule
 class ResumableEarlyStopping(EarlyStopping):
     """Lightning's early stopping; a resumed run that had stopped stays stopped."""
 
+    @property
+    def state_key(self) -> str:
+        """The key of its state in checkpoints, by the class's earlier name, so that old runs resume."""
+        return super().state_key.replace(type(self).__name__, "StopsEarly", 1)
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if self.wait_count >= self.patience:
