@@ -550,5 +550,5 @@ def test_identified_models_can_be_built():
 @pytest.mark.parametrize("changes", [dict(TENSORFLOW.settings), dict(NATIVE.settings)])
 def test_a_family_of_one_form_takes_no_other(tmp_path, changes):
     torch.save(state_dict_for(ghostnet(), "timm"), tmp_path / "ghostnet.pth")
-    with pytest.raises(ConfigError, match="ghostnet_100 has one form only .no padding, batch_norm_eps"):
+    with pytest.raises(ConfigError, match=r"ghostnet_100 has one form only .no padding, batch_norm_eps"):
         convert_weights(str(tmp_path / "ghostnet.pth"), tmp_path / "out", to="lightcars", changes=changes)
