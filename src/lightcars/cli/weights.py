@@ -26,7 +26,11 @@ class _ListByDefault(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_ListByDefault, help="List published weights (`lightcars weights MODEL`), or verify them."
+    cls=_ListByDefault,
+    help="List published weights by their tag, which `weights=` takes, or verify them: load, check their"
+    " digest, classify labeled images. Both print JSON with --json. `lightcars weights MODEL` lists those of"
+    " one model."
+    "\n\nExample: lightcars weights efficientnet_b0, or lightcars weights verify efficientnet_lite0",
 )
 
 

@@ -24,7 +24,7 @@ from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS, find_model
 from lightcars.models.tensor_names import Form
 
-Source = Literal["lightcars", "timm", "torchvision", "lukemelas", "huawei"]
+Source = Literal["lightcars", "google", "timm", "torchvision", "lukemelas", "huawei"]
 
 UNPINNED = "unpinned"
 
@@ -42,7 +42,7 @@ class WeightsEntry:
     Attributes:
         tag: its name here, `source/name`.
         model: the registered model that it fits.
-        source: whose names its tensors have.
+        source: who published it.
         preprocessing: what it expects of its input.
         settings: of the model, where they differ from the registered ones (padding, batch norms).
         num_classes: outputs.
@@ -282,7 +282,7 @@ _CARS196 = WeightsEntry(
 """From `scripts/train_cars196.py`; its card is beside it, its metrics in that script's results."""
 
 
-LITE_SIZES_MB: Mapping[str, float] = MappingProxyType({"lite0": 9.417, "lite1": 21.947, "lite2": 24.666})
+LITE_SIZES_MB: Mapping[str, float] = MappingProxyType({"lite0": 9.587, "lite1": 21.947, "lite2": 24.666})
 
 
 def _lite(
@@ -292,7 +292,7 @@ def _lite(
     return WeightsEntry(
         tag=f"google/efficientnet_{variant}.in1k",
         model=f"efficientnet_{variant}",
-        source="lukemelas" if file else "lightcars",
+        source="google",
         preprocessing=Preprocessing(
             resolution=resolution,
             mean=HALF,
