@@ -4,10 +4,12 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import lightcars as library
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.weights.imagenet import imagenet_classes
 
 SMALL = {"width": 0.1, "out_channels": 16}
 
@@ -187,3 +189,43 @@ def test_predict_with_published_weights(lightcars, cars, tmp_path):
 def test_predict_with_weights_of_nothing(lightcars, cars):
     photo = cars / "val" / "Bus" / "0000.png"
     assert "no run or checkpoint folder" in lightcars("predict", "nowhere", photo).error
+
+
+# ImageNet weights that ship
+
+
+def test_verify(lightcars, tmp_path):
+    Image.new("RGB", (32, 32)).save(tmp_path / "n02012849_crane.png")
+    shown = lightcars("weights", "verify", "efficientnet_lite0", "--data", tmp_path)
+    assert "google/efficientnet_lite0.in1k: loaded, shipped" in shown.out
+    assert "1 images: top-1 " in shown.out
+    assert "published top-1: 75.1 % on ImageNet-1k" in shown.out
+    found = json.loads(lightcars("weights", "verify", "efficientnet_lite0", "--json").out)
+    assert (found["num_images"], found["top1_percent"]) == (0, None)
+    assert "no such" not in lightcars("weights", "list", "efficientnet_lite0").out
+
+
+def test_predict_with_imagenet_weights(lightcars, tmp_path):
+    image = tmp_path / "gray.png"
+    Image.new("RGB", (32, 32), "gray").save(image)
+    (alone,) = json.loads(lightcars("predict", image, "--weights", "imagenet", "--json").out)
+    (named,) = json.loads(
+        lightcars("predict", "efficientnet_lite0", image, "--weights", "imagenet", "--json").out
+    )
+    assert alone == named
+    assert len(alone["guesses"]) == 5
+    assert {guess["name"] for guess in alone["guesses"]} <= set(imagenet_classes())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["efficientnet_lite0", "IMAGE"], "say which weights efficientnet_lite0 gets: --weights imagenet"),
+        (["efficientnet_lite0", "--weights", "imagenet"], "name images too"),
+        (["efficientnet_lite0", "IMAGE", "--weights", "imagnet"], "has no weights 'imagnet'"),
+    ],
+)
+def test_weights_that_predict_cannot_use(lightcars, tmp_path, arguments, message):
+    image = tmp_path / "gray.png"
+    Image.new("RGB", (32, 32)).save(image)
+    assert message in lightcars("predict", *(image if word == "IMAGE" else word for word in arguments)).error

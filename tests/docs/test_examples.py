@@ -50,7 +50,8 @@ def test_every_command_line_example_names_known_commands_and_options():
     for line in lines:
         words = line.split("#")[0].split()
         command = commands[words[1]]
-        command = getattr(command, "commands", {words[2]: command})[words[2]] if len(words) > 2 else command
+        inner = getattr(command, "commands", {})
+        command = inner.get(words[2] if len(words) > 2 else "", inner.get("list", command))
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known, line
 

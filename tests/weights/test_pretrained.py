@@ -14,8 +14,10 @@ import lightcars
 from lightcars import create_model, ghostnet
 from lightcars.errors import CheckpointError, ConfigError, DownloadError, UnknownWeightsError
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.weights import availability
 from lightcars.weights import locate as locating
 from lightcars.weights.adapt import fit_image_channels
+from lightcars.weights.catalog import list_weights
 
 SMALL = {"width": 0.25}
 PREPROCESSING = Preprocessing(resolution=64, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
@@ -435,3 +437,43 @@ def test_a_page_in_place_of_a_file_without_a_digest_is_removed(tmp_path, monkeyp
     with pytest.raises(DownloadError, match="not a PyTorch file; it was removed"):
         ghostnet(weights="huawei")
     assert not page.exists()
+
+
+# Weights that are on this machine already
+
+
+def test_what_is_here_is_taken_before_a_download(monkeypatch):
+    here, best = "torchvision/efficientnet_b1.imagenet1k_v1", "timm/efficientnet_b1.ra4_e3600_r240_in1k"
+    monkeypatch.setattr(availability, "is_available", lambda entry: entry.tag == here)
+    monkeypatch.setattr(locating, "_from_catalog", lambda entry: entry)
+    with pytest.warns(UserWarning, match=f"taking {here}, which is on this machine; {best} is better"):
+        assert locating.locate("imagenet", "efficientnet_b1").tag == here
+    monkeypatch.setattr(availability, "is_available", lambda entry: False)
+    assert locating.locate("imagenet", "efficientnet_b1").tag == best
+
+
+def test_a_failed_download_names_what_ships(monkeypatch):
+    def offline(*_, **__):
+        raise DownloadError("no connection.")
+
+    monkeypatch.setattr(availability, "is_available", lambda entry: False)
+    monkeypatch.setattr(locating, "_from_catalog", offline)
+    with pytest.raises(DownloadError, match="Without a download, efficientnet_lite0 has ImageNet weights"):
+        create_model("efficientnet_b0", weights="imagenet")
+    with pytest.raises(DownloadError, match=r"^no connection\.$"):
+        create_model("efficientnet_b0", weights="timm")
+
+
+def test_availability_by_place(monkeypatch, tmp_path):
+    (lite1,) = list_weights("efficientnet_lite1")
+    monkeypatch.setattr(availability, "installed_path", lambda package, file: None)
+    assert not availability.is_available(lite1)
+    monkeypatch.setattr(availability, "installed_path", lambda package, file: tmp_path / file)
+    assert availability.is_available(lite1)
+    (v1, _) = [entry for entry in list_weights("efficientnet_b1") if entry.source == "torchvision"]
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert not availability.is_available(v1)
+    target = tmp_path / "hub" / "checkpoints" / v1.url.rpartition("/")[2]
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"weights")
+    assert availability.is_available(v1)

@@ -23,7 +23,7 @@ from lightcars.cli.output import complain_in_one_line, print_whatever_the_encodi
 from lightcars.cli.predict import predict
 from lightcars.cli.recipes import app as recipes
 from lightcars.cli.report import report
-from lightcars.cli.weights import weights
+from lightcars.cli.weights import app as weights
 from lightcars.errors import LightcarsError
 from lightcars.training.distributed.processes import is_first_process
 from lightcars.version import __version__
@@ -64,7 +64,7 @@ app.command()(evaluate)
 app.command()(predict)
 app.add_typer(recipes, name="recipes")
 app.command()(report)
-app.command()(weights)
+app.add_typer(weights, name="weights")
 app.command()(convert)
 app.command()(export)
 app.command()(optimize)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lightcars.cli.loading import is_registered
 from lightcars.cli.output import print_json, print_line, print_table
 from lightcars.errors import InputError
 
@@ -29,6 +30,13 @@ def predict(
             show_default=False,
         ),
     ],
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="A tag of `lightcars weights` or a folder, in place of RUN: imagenet for the 1,000"
+            " classes of ImageNet; or for a name from `lightcars list` that is given as RUN."
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Number of classes to show.")] = 5,
     picture: Annotated[
         Path | None, typer.Option(help="Plot the image with its prediction to this PNG (one image).")
@@ -45,9 +53,10 @@ def predict(
     Without RUN the classes are the 196 cars of Stanford Cars (1991 to 2012); the car should fill the image.
     These weights are for non-commercial research, as are the photographs that they were trained on.
 
-    Example: lightcars predict car.jpg, or lightcars predict runs/first *.jpg --top 3
+    Example: lightcars predict car.jpg, or lightcars predict runs/first *.jpg --top 3,
+    or lightcars predict cat.jpg --weights imagenet
     """
-    run, images = run_and_images(arguments)
+    run, images = run_and_images(arguments, weights)
     predictions = predict_all(run, images, top=top, picture=picture, cam=cam, device=device)
     if as_json:
         print_json(predictions_as_plain(predictions))
@@ -55,8 +64,10 @@ def predict(
         print_predictions(predictions)
 
 
-def run_and_images(arguments: list[str]) -> tuple[str, list[Path]]:
+def run_and_images(arguments: list[str], weights: str | None = None) -> tuple[str, list[Path]]:
     """Split the arguments into the model and the images.
+
+    `weights` takes the place of the model; after a registered name it is a tag of that model.
 
     Raises:
         InputError: there are no images, or an argument cannot be one.
@@ -66,12 +77,12 @@ def run_and_images(arguments: list[str]) -> tuple[str, list[Path]]:
     from lightcars.runs.trained import holds_model
     from lightcars.weights.catalog import find_tag
 
-    if "" in arguments:
-        raise InputError("the name of an image is empty; is a shell variable unset?")
-    for argument in arguments:
-        if "://" in argument:
-            raise InputError(f"images are local files; download {argument} first.")
+    _check_names(arguments)
     paths = [Path(argument) for argument in arguments]
+    if weights is not None:
+        return _with_weights(arguments, weights)
+    if is_registered(arguments[0]):
+        raise InputError(f"say which weights {arguments[0]} gets: --weights imagenet, or another tag.")
     runs = [holds_model(path) or find_tag(str(path)) is not None for path in paths]
     first, rest = paths[0], paths[1:]
     if runs[0]:
@@ -85,6 +96,32 @@ def run_and_images(arguments: list[str]) -> tuple[str, list[Path]]:
     if not rest or first.exists() or first.suffix.lower() in IMAGE_SUFFIXES | MORE_SUFFIXES:
         return OWN_WEIGHTS, paths
     return arguments[0], rest
+
+
+def _check_names(arguments: list[str]) -> None:
+    if "" in arguments:
+        raise InputError("the name of an image is empty; is a shell variable unset?")
+    for argument in arguments:
+        if "://" in argument:
+            raise InputError(f"images are local files; download {argument} first.")
+
+
+def _with_weights(arguments: list[str], weights: str) -> tuple[str, list[Path]]:
+    from lightcars.runs.trained import holds_model
+    from lightcars.weights.availability import preferred
+    from lightcars.weights.catalog import find_candidates, unknown_weights
+
+    first, rest = arguments[0], arguments[1:]
+    if holds_model(Path(first)):
+        raise InputError(f"{first} has its own weights; leave out --weights, or {first}.")
+    if not is_registered(first):
+        return weights, [Path(argument) for argument in arguments]
+    candidates = find_candidates(first, weights)
+    if not candidates:
+        raise unknown_weights(first, weights)
+    if not rest:
+        raise InputError(f"name images too: lightcars predict {first} IMAGE... --weights {weights}")
+    return preferred(candidates).tag, [Path(argument) for argument in rest]
 
 
 def predict_all(

@@ -4,16 +4,38 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from lightcars.cli.output import complete_model, print_table
+from lightcars.cli.output import complain, complete_model, print_table
 
 UNKNOWN = "unknown"
 
 
-def weights(
+class _ListByDefault(TyperGroup):
+    """`lightcars weights MODEL` is `lightcars weights list MODEL`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
+
+app = typer.Typer(
+    cls=_ListByDefault,
+    help="List published weights by their tag, which `weights=` takes, or verify them: load, check their"
+    " digest, classify labeled images. Both print JSON with --json. `lightcars weights MODEL` lists those of"
+    " one model."
+    "\n\nExample: lightcars weights efficientnet_b0, or lightcars weights verify efficientnet_lite0",
+)
+
+
+@app.command(name="list")
+def list_published(
     model: Annotated[
         str | None,
         typer.Argument(help="Name from `lightcars list`; all if left out.", autocompletion=complete_model),
@@ -49,6 +71,41 @@ def weights(
         [row(entry) for entry in entries],
         right=("top-1", "input", "size"),
     )
+
+
+@app.command()
+def verify(
+    model: Annotated[str, typer.Argument(help="Name from `lightcars list`.", autocompletion=complete_model)],
+    weights: Annotated[str, typer.Option(help="Tag of `lightcars weights MODEL`.")] = "imagenet",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images whose subfolders or names tell the classes; classify them too."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Load published weights, verify their digest, and classify labeled images.
+
+    Labels come from the images' subfolders or file names: class names, or WordNet IDs for ImageNet.
+
+    Example: lightcars weights verify efficientnet_lite0 --data imagenet1000
+    """
+    from lightcars.evaluation.weights_check import check_weights
+
+    found = check_weights(model, weights, data=data, progress=True)
+    for problem in found.broken:
+        complain(f"warning: skipped: {problem}")
+    if as_json:
+        typer.echo(found.to_json())
+        return
+    typer.echo(f"{found.tag}: loaded, {found.pinned_by}")
+    published = found.published_top1_percent
+    stated = "unknown" if published is None else f"{published:.1f} % on {found.published_data}"
+    if found.top1_percent is not None:
+        typer.echo(
+            f"{found.num_images} images: top-1 {found.top1_percent:.1f} % ({found.num_right} right),"
+            f" top-5 {found.top5_percent:.1f} %"
+        )
+    typer.echo(f"published top-1: {stated}")
 
 
 def _plain(entry: Any) -> dict[str, Any]:

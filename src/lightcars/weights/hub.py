@@ -78,6 +78,13 @@ def hub_file(
     return path
 
 
+def is_cached(repository: str, file: str, *, revision: str | None = None) -> bool:
+    """Return whether a file of a repository is in the Hub's cache on this machine."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(repository, file, revision=revision), str)
+
+
 @contextmanager
 def explained(what: str, where: str, repository: str) -> Iterator[None]:
     """Turn the errors of `huggingface_hub` into a DownloadError of one line.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lightcars.errors import CheckpointError, ConfigError, DownloadError
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.weights.availability import preferred
 from lightcars.weights.catalog import (
     ENTRIES,
+    IMAGENET_TAG,
     WeightsEntry,
+    find_candidates,
     find_tag,
-    find_weights,
     from_timm,
     unknown_weights,
 )
@@ -29,6 +32,7 @@ from lightcars.weights.hub import (
     split_hub_id,
 )
 from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
+from lightcars.weights.installed import installed_file
 from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, looks_pickled
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -80,9 +84,9 @@ def locate(weights: str | Path, model: str) -> Located:
     """
     text = str(weights)
     if isinstance(weights, str):
-        entry = find_weights(model, weights)
-        if entry is not None:
-            return _from_catalog(entry)
+        candidates = find_candidates(model, weights)
+        if candidates:
+            return _from_candidates(candidates, weights)
     path = Path(weights).expanduser()
     if path.is_dir():
         return in_folder(path)
@@ -102,10 +106,33 @@ def is_local_path(text: str) -> bool:
     return Path(text).parent != Path() and Path(text).parent.is_dir()
 
 
+def _from_candidates(candidates: Sequence[WeightsEntry], tag: str) -> Located:
+    """Take the best entry that needs no download; where all need one, download the best."""
+    best = candidates[0]
+    entry = preferred(candidates)
+    if entry is not best:
+        warnings.warn(
+            f"{tag}: taking {entry.tag}, which is on this machine; {best.tag} is better and would be"
+            f" downloaded (weights={best.tag!r}).",
+            stacklevel=5,
+        )
+    try:
+        return _from_catalog(entry)
+    except DownloadError as error:
+        offline = find_tag(IMAGENET_TAG)
+        if tag != IMAGENET_TAG or offline is None:
+            raise
+        raise DownloadError(
+            f"{error} Without a download, {offline.model} has ImageNet weights: they come with lightcars."
+        ) from error
+
+
 def _from_catalog(entry: WeightsEntry) -> Located:
     if entry.packaged is not None:
         return replace(in_folder(SHIPPED / entry.packaged), origin=entry.tag, license=entry.license)
-    if entry.hub_id is not None:
+    if entry.package is not None:
+        path = installed_file(entry.package, str(entry.file), sha256=str(entry.sha256))
+    elif entry.hub_id is not None:
         path = hub_file(entry.hub_id, WEIGHTS_FILE, revision=entry.revision, sha256=entry.sha256)
     else:
         assert entry.url is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lightcars.data.layouts import LAYOUTS, DatasetRecords, Sample, find_data
+from lightcars.data.layouts import LAYOUTS, DatasetRecords, Sample, find_data, with_validation
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError
 from tests.data.made_copies import (
@@ -257,6 +257,7 @@ def test_a_table_that_is_no_text(tmp_path):
 
 def test_half_a_class_name_is_no_class(tmp_path):
     put(tmp_path / "train" / "Ram C" / "Something Else" / "1.jpg", b"")
+    put(tmp_path / "train" / "Acura RL Sedan 2012" / "1.jpg", b"")
     assert "'Ram C' is not one of the 196" in fails(tmp_path)
 
 
@@ -352,3 +353,54 @@ def test_an_archive_says_what_to_do(tmp_path):
     put(tmp_path / "cars.zip", b"")
     assert f"lightcars data prepare {tmp_path}/cars.zip DST" in fails(tmp_path / "cars.zip")
     assert f"lightcars data prepare {tmp_path} DST" in fails(tmp_path)
+
+
+# Custom classes, without a list
+
+
+@pytest.mark.parametrize("split", ["train", "Training_Set"])
+def test_custom_class_folders_are_their_own_classes(tmp_path, split):
+    for name in ("van", "Bus", "truck 2"):
+        put(tmp_path / split / name / "1.jpg", b"")
+    data = find_data(tmp_path)
+    assert data.classes == ("Bus", "truck 2", "van")
+    assert [sample.label for sample in data.split("train")] == [0, 1, 2]
+
+
+def test_class_folders_alone_are_the_training_split(tmp_path):
+    for name in ("van", "bus"):
+        for number in range(10):
+            put(tmp_path / name / f"{number}.jpg", b"")
+    put(tmp_path / "stray.jpg", b"")
+    data = find_data(tmp_path)
+    assert (data.layout, data.classes, data.num_images) == (
+        "class folders without splits",
+        ("bus", "van"),
+        {"train": 20},
+    )
+    assert any("stray.jpg" in note for note in data.notes)
+    split = with_validation(data, seed=0)
+    assert split.num_images == {"train": 18, "val": 2}
+    assert split == with_validation(data, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["train/van"], "van is the only class folder in .*train; at least two"),
+        (["train/van", "train/Van"], "differ in case alone: Van, van"),
+        (["train/van", "train/bus", "val/car"], "train lacks 1 classes that val has .first: car"),
+    ],
+)
+def test_custom_class_folders_that_cannot_be_used(tmp_path, names, message):
+    for name in names:
+        put(tmp_path / name / "1.jpg", b"")
+    with pytest.raises(DataError, match=message):
+        find_data(tmp_path)
+
+
+def test_custom_class_folders_without_images(tmp_path):
+    put(tmp_path / "train" / "van" / "1.jpg", b"")
+    (tmp_path / "train" / "bus").mkdir()
+    with pytest.raises(DataError, match="bus contains no images"):
+        find_data(tmp_path)

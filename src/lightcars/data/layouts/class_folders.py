@@ -1,16 +1,21 @@
 """Class folders: a folder for each split, in it a folder for each class.
 
     train/<class>/*.jpg, and val/ or test/ beside it
-    classes.txt                   custom classes, one a line
+    <class>/*.jpg                 class folders alone: all of them are `train`
+    classes.txt                   optional: the classes in the order of their labels, one a line
     annotations.csv               boxes, as `lightcars data prepare` writes them
     anno_train.csv, names.csv     boxes, as in a copy on Kaggle, with car_data/car_data/{train,test}/
 
-A "/" in a class may be another character in its folder's name, or a nested folder ("Ram C/V Cargo ...").
+Without a list of classes, folders named after the cars of Stanford Cars have that data set's classes; any
+other folders are the classes themselves, in alphabetical order. A "/" in a class may be another character in
+its folder's name, or a nested folder ("Ram C/V Cargo ...").
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lightcars.data.layouts.boxes import add_boxes, listed_classes
@@ -19,15 +24,32 @@ from lightcars.data.layouts.splits import split_folders
 from lightcars.data.layouts.unused import unused_files
 from lightcars.data.records import DatasetRecords, Sample, Split
 from lightcars.data.stanford_cars import CLASS_NAMES, class_index
-from lightcars.errors import DataError
+from lightcars.errors import DataError, did_you_mean
 
 NAME = "class folders"
+FOLDERS_ALONE = "class folders without splits"
 _NESTED = ("", "car_data", "car_data/car_data")
 
 
 def recognizes(root: Path) -> bool:
     """Return whether `root` has this layout."""
     return _home(root) is not None
+
+
+def recognizes_folders_alone(root: Path) -> bool:
+    """Return whether `root` has at least two folders of images, and no splits."""
+    if _home(root) is not None or root.name.startswith("."):
+        return False
+    return sum(bool(images(folder)) for folder in subfolders(root)) > 1
+
+
+def read_folders_alone(root: Path) -> DatasetRecords:
+    """Read class folders without splits: all images are `train`.
+
+    Raises:
+        DataError: as `read`.
+    """
+    return replace(_read(root, root, {"train": root}), layout=FOLDERS_ALONE)
 
 
 def read(root: Path) -> DatasetRecords:
@@ -38,8 +60,12 @@ def read(root: Path) -> DatasetRecords:
             folders.
     """
     home = _home(root) or root
-    classes = own_classes(root) or own_classes(home) or listed_classes((home, root)) or CLASS_NAMES
-    folders = split_folders(home)
+    return _read(root, home, split_folders(home))
+
+
+def _read(root: Path, home: Path, folders: Mapping[Split, Path]) -> DatasetRecords:
+    listed = own_classes(root) or own_classes(home) or listed_classes((home, root))
+    classes = listed or _classes_of(unnested(folder) for folder in folders.values())
     splits: dict[Split, tuple[Sample, ...]] = {
         split: tuple(_labeled(unnested(folder), classes, root)) for split, folder in folders.items()
     }
@@ -49,6 +75,36 @@ def read(root: Path) -> DatasetRecords:
     used = {sample.path for samples in splits.values() for sample in samples}
     notes += unused_files(root, used, folders.values())
     return DatasetRecords(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
+
+
+def _classes_of(folders: Iterable[Path]) -> tuple[str, ...]:
+    """Return the classes that the names of class folders stand for: Stanford Cars', or their own.
+
+    Raises:
+        DataError: there is only one, or two names differ in case alone.
+    """
+    names = {folder.name: folder for parent in folders for folder in subfolders(parent)}
+    if 2 * sum(map(_is_stanford_car, names)) >= len(names):
+        return CLASS_NAMES
+    first = next(iter(names.values()))
+    if len(names) == 1:
+        raise DataError(f"{first} is the only class folder in {first.parent}; at least two are needed.")
+    alike = Counter(name.casefold() for name in names)
+    twice = [name for name in names if alike[name.casefold()] > 1]
+    if twice:
+        raise DataError(
+            f"class folders differ in case alone: {', '.join(sorted(twice))}; rename or merge them."
+        )
+    return tuple(sorted(names))
+
+
+def _is_stanford_car(name: str) -> bool:
+    """Return whether a name is a class of Stanford Cars, or a misspelled one."""
+    try:
+        class_index(name)
+    except DataError:
+        return bool(did_you_mean(name, CLASS_NAMES))
+    return True
 
 
 def _home(root: Path) -> Path | None:

@@ -34,6 +34,9 @@ LAYOUTS: dict[str, Layout] = {
     thesis.NAME: Layout(thesis.recognizes, thesis.read),
     class_folders.NAME: Layout(class_folders.recognizes, class_folders.read),
     parquet.NAME: Layout(parquet.recognizes, parquet.read),
+    class_folders.FOLDERS_ALONE: Layout(
+        class_folders.recognizes_folders_alone, class_folders.read_folders_alone
+    ),
 }
 """The layouts, in the order in which they are tried."""
 
@@ -76,9 +79,9 @@ def _unknown(folder: Path) -> str:
     held = sorted(entry.name for entry in folder.iterdir())
     shown = ", ".join(held[:6]) + (", ..." if len(held) > 6 else "")
     return (
-        f"{folder} has neither class folders (train/, val/ or test/) nor cars_train/ with devkit/, car_ims/"
-        f" with cars_annos.mat, train_labels.csv or *.parquet; it contains {shown or 'nothing'}."
-        + _advice(folder)
+        f"{folder} has neither class folders (in train/, val/ or test/, or alone) nor cars_train/ with"
+        f" devkit/, car_ims/ with cars_annos.mat, train_labels.csv or *.parquet; it contains"
+        f" {shown or 'nothing'}." + _advice(folder)
     )
 
 

@@ -77,9 +77,9 @@ def _lukemelas(config: EfficientNetConfig) -> Iterator[tuple[str, str]]:
 
 
 def _known(config: EfficientNetConfig) -> tuple[str, ...]:
-    """torchvision and lukemelas's package have no EfficientNet-Lite."""
+    """torchvision has no EfficientNet-Lite; efficientnet_lite_pytorch has it with lukemelas's names."""
     is_lite = config.activation != "silu" or config.squeeze_reduction != 4 or config.fixed_ends
-    return ("timm",) if is_lite else ("timm", "torchvision", "lukemelas")
+    return ("timm", "lukemelas") if is_lite else ("timm", "torchvision", "lukemelas")
 
 
 def _torchvision_forms(config: EfficientNetConfig) -> tuple[Form, ...]:
