@@ -9,7 +9,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from lightcars.errors import CheckpointError, DownloadError
-from lightcars.weights.download import file_digest
+from lightcars.files import file_digest
 
 
 def installed_path(package: str, file: str) -> Path | None:
