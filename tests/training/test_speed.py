@@ -259,8 +259,8 @@ def test_images_have_the_memory_format(drawn, tiny, tmp_path, monkeypatch, memor
     seen = []
     make = ClassifierModule.__init__
 
-    def made(self, *arguments):
-        make(self, *arguments)
+    def made(self, *arguments, **settings):
+        make(self, *arguments, **settings)
         self.model.stem.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
 
     monkeypatch.setattr(ClassifierModule, "__init__", made)

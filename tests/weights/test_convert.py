@@ -355,7 +355,7 @@ def test_what_is_given_is_left_as_it_was(source):
 
 def test_sources():
     assert sources(MODELS["efficientnet_b7"].config) == ("lightcars", "timm", "torchvision", "lukemelas")
-    assert sources(MODELS["efficientnet_lite0"].config) == ("lightcars", "timm")
+    assert sources(MODELS["efficientnet_lite0"].config) == ("lightcars", "timm", "lukemelas")
     assert sources(MODELS["ghostnet_130"].config) == ("lightcars", "timm", "huawei")
     assert sources(MODELS["ghostnet_thesis"].config) == ("lightcars", "thesis")
 

@@ -808,5 +808,5 @@ def test_entries_of_the_catalog_are_fetched_at_their_revision(hub, monkeypatch):
     pinned = replace(entry, revision=repository.commit({SAFE: WEIGHTS}))
     repository.commit({SAFE: b"newer"})
     for row, content in ((pinned, WEIGHTS), (replace(entry, revision=None), b"newer")):
-        monkeypatch.setattr("lightcars.weights.locate.find_weights", lambda model, name, row=row: row)
+        monkeypatch.setattr("lightcars.weights.locate.find_candidates", lambda model, name, row=row: [row])
         assert locate(entry.tag, entry.model).path.read_bytes() == content

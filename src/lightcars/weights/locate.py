@@ -94,7 +94,7 @@ def locate(weights: str | Path, model: str) -> Located:
         return _file(path)
     hub_id = split_hub_id(text) if isinstance(weights, str) else None
     other = find_tag(text)
-    if other is not None:
+    if other is not None and text != IMAGENET_TAG:
         raise CheckpointError(f"{other.tag} is for {other.model}, not for {model}.")
     if hub_id is None or path.suffix in (SAFE_SUFFIX, *PICKLED_SUFFIXES) or is_local_path(text):
         raise unknown_weights(model, text)
