@@ -711,6 +711,7 @@ def test_what_is_no_image(lightcars, finished):
     [
         ("cars197", "Did you mean cars196?"),
         ("Cars196", "Did you mean cars196?"),
+        ("imagnet", "Did you mean imagenet?"),
     ],
 )
 def test_misspelt_weights(lightcars, cars, weights, advice):

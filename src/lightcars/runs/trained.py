@@ -15,7 +15,7 @@ from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS
 from lightcars.runs.folder import RunFolder
 from lightcars.sharing import from_pretrained
-from lightcars.weights.catalog import ENTRIES, find_tag
+from lightcars.weights.catalog import ENTRIES, IMAGENET_TAG, find_tag
 from lightcars.weights.hub import CONFIG_FILE, split_hub_id
 from lightcars.weights.locate import is_local_path
 from lightcars.weights.pretrained import load_pretrained
@@ -85,7 +85,7 @@ def _meant(text: str) -> str:
     if text in MODELS:
         return f" It is a model without weights; `lightcars weights {text}` lists those that it can have."
     tags = {entry.tag for entry in ENTRIES} | {entry.packaged for entry in ENTRIES if entry.packaged}
-    return did_you_mean(text.rstrip("/"), tags)
+    return did_you_mean(text.rstrip("/"), tags | {IMAGENET_TAG})
 
 
 def best_of_run(folder: Path) -> Path:
