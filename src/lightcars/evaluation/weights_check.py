@@ -77,7 +77,7 @@ def check_weights(
     Raises:
         UnknownModelError, UnknownWeightsError, DownloadError: they are unknown or cannot be fetched.
         CheckpointError: the file is not the published one, or has no class names.
-        DataError: no image of the folder tells its class.
+        DataError: there is no image, or one that does not tell its class.
     """
     network = load_pretrained(model, weights, {})
     entry = find_tag("" if network.origin is None else network.origin.weights)
