@@ -41,6 +41,14 @@ def test_torchvision_efficientnet(variant, randomize_norms):
     assert_same_logits(create_model(f"efficientnet_{variant}", **constants), theirs)
 
 
+@pytest.mark.parametrize("variant", ["s", pytest.param("l", marks=pytest.mark.slow)])
+def test_torchvision_efficientnetv2(variant, randomize_norms):
+    import torchvision
+
+    theirs = randomize_norms(torchvision.models.get_model(f"efficientnet_v2_{variant}", weights=None))
+    assert_same_logits(create_model(f"efficientnetv2_{variant}", batch_norm_eps=1e-3), theirs)
+
+
 @pytest.mark.parametrize(
     ("name", "theirs", "changes"),
     [
@@ -57,7 +65,10 @@ def test_torchvision_efficientnet(variant, randomize_norms):
         ("ghostnet_100", "ghostnet_100", {}),
         ("ghostnet_050", "ghostnet_050", {}),
         ("ghostnet_130", "ghostnet_130", {"num_classes": 10, "img_channels": 1}),
+        ("efficientnetv2_b0", "tf_efficientnetv2_b0", {"padding": "same", "batch_norm_eps": 1e-3}),
+        ("efficientnetv2_b3", "tf_efficientnetv2_b3", {"padding": "same", "batch_norm_eps": 1e-3}),
         pytest.param("efficientnet_b4", "efficientnet_b4", {}, marks=pytest.mark.slow),
+        pytest.param("efficientnetv2_m", "efficientnetv2_m", {}, marks=pytest.mark.slow),
     ],
 )
 def test_timm(name, theirs, changes, randomize_norms):

@@ -71,8 +71,8 @@ Form = Literal["official", "thesis"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GhostNetConfig:
-    """Everything that determines a GhostNet.
+class GhostTableConfig:
+    """Settings that GhostNet and its successors share: a table of bottlenecks at some width.
 
     Attributes:
         width: multiplier of the channels of stem and blocks (not of `out_channels`).
@@ -82,11 +82,6 @@ class GhostNetConfig:
         out_channels: width before the classifier.
         dropout: before the classifier.
         drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
-        form: "official" is Huawei's and timm's: squeeze by 1x1 convolutions with a hard sigmoid and a
-            width rounded to 4; a head of pooling, 1x1 convolution with bias and ReLU. "thesis" is the first
-            release's, used by the 2020 thesis: squeeze by linear layers, a quarter wide, clamped to
-            [0, 1]; a head of linear layer without bias, BatchNorm1d and ReLU. Their weights do not fit
-            each other.
         blocks: the table at width 1.
     """
 
@@ -97,7 +92,6 @@ class GhostNetConfig:
     out_channels: int = 1280
     dropout: float = 0.2
     drop_path: float = 0.0
-    form: Form = "official"
     blocks: tuple[GhostBlock, ...] = BASE_BLOCKS
 
     def __post_init__(self) -> None:
@@ -108,7 +102,6 @@ class GhostNetConfig:
         require_int("out_channels", self.out_channels, at_least=1)
         require_probability("dropout", self.dropout)
         require_probability("drop_path", self.drop_path)
-        require_one_of("form", self.form, ("official", "thesis"))
         require_rows("blocks", self.blocks, GhostBlock)
 
     def _scaled(self, channels: int) -> int:
@@ -164,10 +157,35 @@ class GhostNetConfig:
         return tuple(self.drop_path * position / total for position in range(total))
 
     def squeeze_channels(self, channels: int) -> int:
+        """Hidden width of the squeeze over `channels` channels."""
+        return round_channels(channels / SQUEEZE_REDUCTION, CHANNEL_DIVISOR)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GhostNetConfig(GhostTableConfig):
+    """Everything that determines a GhostNet.
+
+    Attributes:
+        form: "official" is Huawei's and timm's: squeeze by 1x1 convolutions with a hard sigmoid and a
+            width rounded to 4; a head of pooling, 1x1 convolution with bias and ReLU. "thesis" is the first
+            release's, used by the 2020 thesis: squeeze by linear layers, a quarter wide, clamped to
+            [0, 1]; a head of linear layer without bias, BatchNorm1d and ReLU. Their weights do not fit
+            each other.
+        width, resolution, num_classes, img_channels, out_channels, dropout, drop_path, blocks: as in
+            `GhostTableConfig`.
+    """
+
+    form: Form = "official"
+
+    def __post_init__(self) -> None:
+        GhostTableConfig.__post_init__(self)
+        require_one_of("form", self.form, ("official", "thesis"))
+
+    def squeeze_channels(self, channels: int) -> int:
         """Hidden width of the squeeze over `channels` channels in this form."""
         if self.form == "thesis":
             return channels // SQUEEZE_REDUCTION
-        return round_channels(channels / SQUEEZE_REDUCTION, CHANNEL_DIVISOR)
+        return GhostTableConfig.squeeze_channels(self, channels)
 
 
 class GhostNetChanges(CommonChanges, total=False):
