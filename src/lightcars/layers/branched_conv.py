@@ -7,12 +7,11 @@ Sources: Ding et al., "RepVGG", arXiv 2101.03697; the branches are those of RepG
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import final
+from typing import cast, final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lightcars.layers.conv_act import ConvAct
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
@@ -65,11 +64,15 @@ class BranchedConv(nn.Module):
 
     def reset_gains(self) -> None:
         """Set the weights of the batch norms so that the sum has the variance of one branch."""
-        norms = [*(conv.norm for conv in self.convs), self.skip]
-        norms.append(None if self.scale is None else self.scale.norm)
-        present = [norm for norm in norms if norm is not None]
-        for norm in present:
-            nn.init.constant_(norm.weight, len(present) ** -0.5)
+        norms = [unit.norm for unit in self._units()]
+        norms += [] if self.skip is None else [self.skip]
+        for norm in norms:
+            nn.init.constant_(norm.weight, len(norms) ** -0.5)
+
+    def _units(self) -> list[ConvNormAct]:
+        """Return the branches with a convolution."""
+        units = [*self.convs, *([] if self.scale is None else [self.scale])]
+        return cast(list[ConvNormAct], units)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.convs[0](x)
@@ -85,17 +88,14 @@ class BranchedConv(nn.Module):
     @torch.no_grad()
     def merged(self) -> ConvAct:
         """Return one convolution that does the same in evaluation mode."""
-        first = self.convs[0].conv
+        units = self._units()
+        first = units[0].conv
         side = first.kernel_size[0]
-        folded = [_folded(conv) for conv in self.convs]
-        if self.scale is not None:
-            folded.append(_folded(self.scale))
-        weight = sum((_padded(kernel, side) for kernel, _ in folded), torch.zeros_like(first.weight))
-        bias = sum((bias for _, bias in folded), torch.zeros_like(first.weight[:, 0, 0, 0]))
+        folded = [_folded(unit.conv.weight, unit.norm) for unit in units]
         if self.skip is not None:
-            gain = self.skip.weight * torch.rsqrt(self.skip.running_var + self.skip.eps)
-            weight = weight + _identity_kernel(first) * gain[:, None, None, None]
-            bias = bias + self.skip.bias - self.skip.running_mean * gain
+            folded.append(_folded(_identity_kernel(first), self.skip))
+        weight = torch.stack([_padded(kernel, side) for kernel, _ in folded]).sum(0)
+        bias = torch.stack([bias for _, bias in folded]).sum(0)
         single = merged_unit(
             first.in_channels,
             first.out_channels,
@@ -106,7 +106,7 @@ class BranchedConv(nn.Module):
         )
         single.to(device=weight.device, dtype=weight.dtype).train(self.training)
         single.conv.weight.copy_(weight)
-        single.conv.bias.copy_(bias)
+        cast(Tensor, single.conv.bias).copy_(bias)
         return single
 
 
@@ -131,10 +131,11 @@ def merged_unit(
     )
 
 
-def _folded(unit: ConvNormAct) -> tuple[Tensor, Tensor]:
+def _folded(kernel: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Return kernel and bias of a convolution with its batch norm."""
-    conv = fuse_conv_bn_eval(unit.conv.eval(), unit.norm.eval())
-    return conv.weight, conv.bias
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    gain = norm.weight * torch.rsqrt(variance + norm.eps)
+    return kernel * gain[:, None, None, None], norm.bias - mean * gain
 
 
 def _padded(kernel: Tensor, side: int) -> Tensor:

@@ -7,63 +7,11 @@ form under the second only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from lightcars.models.ghostnet.config import GhostNetConfig, GhostTableConfig
+from lightcars.models.ghost_names import ghost_module, has_shortcut, official_layers
+from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.tensor_names import Source, TensorNames, conv_unit
-
-
-def _stages(config: GhostTableConfig) -> list[tuple[int, int]]:
-    """Stage and position in it of every block: a strided block is a stage of its own."""
-    positions: list[tuple[int, int]] = []
-    before = 0
-    for stride in config.block_strides:
-        if not positions:
-            positions.append((0, 0))
-        elif stride > 1 or before > 1:
-            positions.append((positions[-1][0] + 1, 0))
-        else:
-            positions.append((positions[-1][0], positions[-1][1] + 1))
-        before = stride
-    return positions
-
-
-def ghost_module(ours: str, theirs: str) -> Iterator[tuple[str, str]]:
-    """Yield the two convolutions of a ghost module."""
-    yield from conv_unit(f"{ours}.primary", f"{theirs}.primary_conv.0", f"{theirs}.primary_conv.1")
-    yield from conv_unit(f"{ours}.cheap", f"{theirs}.cheap_operation.0", f"{theirs}.cheap_operation.1")
-
-
-def _has_shortcut(config: GhostTableConfig, position: int) -> bool:
-    channels = (config.stem_channels, *config.block_channels)
-    return config.block_strides[position] > 1 or channels[position] != channels[position + 1]
-
-
-def official_layers(
-    config: GhostTableConfig, inside: Callable[[int, str, str], Iterator[tuple[str, str]]]
-) -> Iterator[tuple[str, str]]:
-    """Yield the layers of a network in the official form.
-
-    Args:
-        config: its table.
-        inside: position, our prefix, their prefix -> the layers of a bottleneck's ghost modules and of its
-            depthwise convolution.
-    """
-    yield from conv_unit("stem", "conv_stem", "bn1")
-    stages = _stages(config)
-    for position, (stage, repeat) in enumerate(stages):
-        ours, theirs = f"blocks.{position}", f"blocks.{stage}.{repeat}"
-        yield from inside(position, ours, theirs)
-        if config.blocks[position].squeeze:
-            yield f"{ours}.squeeze_excite.reduce", f"{theirs}.se.conv_reduce"
-            yield f"{ours}.squeeze_excite.expand", f"{theirs}.se.conv_expand"
-        if _has_shortcut(config, position):
-            yield from conv_unit(f"{ours}.shortcut.0", f"{theirs}.shortcut.0", f"{theirs}.shortcut.1")
-            yield from conv_unit(f"{ours}.shortcut.1", f"{theirs}.shortcut.2", f"{theirs}.shortcut.3")
-    last = stages[-1][0] + 1
-    yield from conv_unit("head", f"blocks.{last}.0.conv", f"blocks.{last}.0.bn1")
-    yield "neck.0", "conv_head"
-    yield "classifier", "classifier"
 
 
 def _official(config: GhostNetConfig) -> Iterator[tuple[str, str]]:
@@ -87,7 +35,7 @@ def _thesis(config: GhostNetConfig) -> Iterator[tuple[str, str]]:
             yield f"{ours}.squeeze_excite.reduce", f"{theirs}.conv.2.fc.0"
             yield f"{ours}.squeeze_excite.expand", f"{theirs}.conv.2.fc.2"
         yield from ghost_module(f"{ours}.project", f"{theirs}.conv.3")
-        if _has_shortcut(config, position):
+        if has_shortcut(config, position):
             yield from conv_unit(f"{ours}.shortcut.0", f"{theirs}.shortcut.0.0", f"{theirs}.shortcut.0.1")
             yield from conv_unit(f"{ours}.shortcut.1", f"{theirs}.shortcut.1", f"{theirs}.shortcut.2")
     yield from conv_unit("head", "squeeze.0", "squeeze.1")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from lightcars.models.config import Variant
-from lightcars.models.ghostnet.config import GhostTableConfig
+from lightcars.models.ghost_config import GhostTableConfig
 from lightcars.models.validation import require_int
 
 

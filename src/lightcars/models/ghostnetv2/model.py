@@ -14,7 +14,7 @@ from torch import nn
 
 from lightcars.layers import AttentiveGhostModule, GhostBottleneck, GhostParts, initialize
 from lightcars.layers.initialization import fan_in
-from lightcars.models.ghostnet.model import official_parts
+from lightcars.models.ghost_parts import official_parts
 from lightcars.models.ghostnetv2.config import GhostNetV2Config
 from lightcars.models.image_model import ImageModel
 

@@ -8,19 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lightcars.models.ghostnet.names import ghost_module, official_layers
+from lightcars.models.ghost_names import attention, ghost_module, official_layers
 from lightcars.models.ghostnetv2.config import GhostNetV2Config
 from lightcars.models.tensor_names import Source, TensorNames, conv_unit
-
-
-def attention(ours: str, theirs: str) -> Iterator[tuple[str, str]]:
-    """Yield the three convolutions of the attention."""
-    for index in range(3):
-        yield from conv_unit(
-            f"{ours}.attention.{index}",
-            f"{theirs}.short_conv.{2 * index}",
-            f"{theirs}.short_conv.{2 * index + 1}",
-        )
 
 
 def _layers(config: GhostNetV2Config) -> Iterator[tuple[str, str]]:

@@ -23,7 +23,7 @@ from lightcars.layers import (
 )
 from lightcars.layers.branched_conv import merged_unit
 from lightcars.layers.initialization import fan_in
-from lightcars.models.ghostnet.model import official_parts
+from lightcars.models.ghost_parts import official_parts
 from lightcars.models.ghostnetv3.config import GhostNetV3Config
 from lightcars.models.image_model import ImageModel
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lightcars.models.ghostnet.names import official_layers
-from lightcars.models.ghostnetv2.names import attention
+from lightcars.models.ghost_names import attention, official_layers
 from lightcars.models.ghostnetv3.config import GhostNetV3Config
 from lightcars.models.tensor_names import Source, TensorNames, conv_unit
 

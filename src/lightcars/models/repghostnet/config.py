@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from lightcars.models.config import Variant
-from lightcars.models.ghostnet.config import BASE_BLOCKS as GHOST_BLOCKS
-from lightcars.models.ghostnet.config import CHANNEL_DIVISOR, GhostBlock, GhostTableConfig
+from lightcars.models.ghost_config import BASE_BLOCKS as GHOST_BLOCKS
+from lightcars.models.ghost_config import CHANNEL_DIVISOR, GhostBlock, GhostTableConfig
 from lightcars.models.scaling import round_channels
 from lightcars.models.validation import require_flag
 

@@ -15,7 +15,7 @@ from torch import nn
 from lightcars.layers import BranchedConv, ConvNormAct, ConvStyle, GhostBottleneck, GhostParts, initialize
 from lightcars.layers.branched_conv import merged_unit
 from lightcars.layers.initialization import fan_in
-from lightcars.models.ghostnet.model import official_parts
+from lightcars.models.ghost_parts import official_parts
 from lightcars.models.image_model import ImageModel
 from lightcars.models.repghostnet.config import RepGhostNetConfig
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lightcars.models.ghostnet.names import official_layers
+from lightcars.models.ghost_names import official_layers
 from lightcars.models.repghostnet.config import RepGhostNetConfig
 from lightcars.models.tensor_names import Source, TensorNames, conv_unit
 
