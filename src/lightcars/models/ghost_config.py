@@ -61,6 +61,8 @@ BASE_BLOCKS = (
 )
 BASE_STEM_CHANNELS = 16
 SQUEEZE_REDUCTION = 4
+ATTENTION_MIN_RESOLUTION = 97
+"""From here on the last map, of stride 32, has four rows and columns, and half as many have two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

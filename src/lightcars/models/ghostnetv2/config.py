@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from lightcars.models.config import Variant
-from lightcars.models.ghost_config import GhostTableConfig
+from lightcars.models.ghost_config import ATTENTION_MIN_RESOLUTION, GhostTableConfig
 from lightcars.models.validation import require_int
 
 
@@ -30,6 +30,11 @@ class GhostNetV2Config(GhostTableConfig):
     def __post_init__(self) -> None:
         GhostTableConfig.__post_init__(self)
         require_int("attention_from", self.attention_from, at_least=0)
+
+    @property
+    def min_dynamic_resolution(self) -> int:
+        """Smallest side of an exported graph of any size: there, no halved map has a side of one pixel."""
+        return ATTENTION_MIN_RESOLUTION
 
 
 VARIANTS: Mapping[str, Variant[GhostNetV2Config]] = MappingProxyType(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from lightcars.models.config import Variant
-from lightcars.models.ghost_config import GhostTableConfig
+from lightcars.models.ghost_config import ATTENTION_MIN_RESOLUTION, GhostTableConfig
 from lightcars.models.validation import require_flag, require_int
 
 
@@ -36,6 +36,11 @@ class GhostNetV3Config(GhostTableConfig):
         require_int("attention_from", self.attention_from, at_least=0)
         require_int("branches", self.branches, at_least=1)
         require_flag("reparameterized", self.reparameterized)
+
+    @property
+    def min_dynamic_resolution(self) -> int:
+        """Smallest side of an exported graph of any size: there, no halved map has a side of one pixel."""
+        return ATTENTION_MIN_RESOLUTION
 
 
 VARIANTS: Mapping[str, Variant[GhostNetV3Config]] = MappingProxyType(
