@@ -19,8 +19,10 @@ from PIL import Image
 from typer.main import get_command
 
 import lightcars as library
+from lightcars.benching.choosing import SORT_KEYS
 from lightcars.cli import demo as demonstration
 from lightcars.cli.finetune import finetune
+from lightcars.cli.list_models import SortKey
 from lightcars.cli.main import app
 from lightcars.cli.recipe_options import KEYS, choices_of, field_of
 from lightcars.counters.latency import Latency
@@ -227,6 +229,10 @@ def test_list_as_json(lightcars):
         "licenses": ["Apache", "apache-2.0"],
         "latency_ms": None,
     }
+
+
+def test_every_sort_key_is_an_option():
+    assert {key.value for key in SortKey} == set(SORT_KEYS)
 
 
 def test_list_filters_and_sorts(lightcars):

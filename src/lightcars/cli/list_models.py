@@ -18,7 +18,16 @@ from lightcars.models.families import FAMILIES
 
 UNITS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 UNKNOWN = "-"
-SortKey = StrEnum("SortKey", {key: key for key in SORT_KEYS})
+
+
+class SortKey(StrEnum):
+    """The keys of `SORT_KEYS`."""
+
+    NAME = "name"
+    PARAMS = "params"
+    FLOPS = "flops"
+    ACCURACY = "accuracy"
+    LATENCY = "latency"
 
 
 def _complete_family(incomplete: str) -> list[str]:
