@@ -124,7 +124,9 @@ def finetune(
     """
     given = {name: value for name, value in locals().items() if value is not None}
     if not resume and not names_a_recipe(given, settings or []):
-        recipe = _default_recipe(data)
+        from lightcars.training.default_recipe import default_recipe
+
+        recipe = default_recipe(data)
     chosen = recipe_from_options(given, recipe, settings or [], out if resume else None)
     result = start(data, chosen, out=out, resume=resume, trackers=trackers or None)
     if not is_first_process():
@@ -133,16 +135,6 @@ def finetune(
         typer.echo(json.dumps(as_plain(result), indent=2))
     else:
         say(result)
-
-
-def _default_recipe(data: Path) -> str | None:
-    """Return the name of the recipe for the images, and say it; None for `Recipe()`."""
-    from lightcars.training.default_recipe import default_recipe
-
-    name = default_recipe(data)
-    if name is not None and is_first_process():
-        complain(f"recipe: {name} (no --recipe, --model or --weights is given)")
-    return name
 
 
 def start(
