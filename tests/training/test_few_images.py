@@ -82,6 +82,14 @@ def test_options_that_name_a_recipe(given, settings, named):
     assert names_a_recipe(given, settings) == named
 
 
+def test_the_recipe_is_said_once_the_images_are_read(drawn, tmp_path, capsys):
+    recipe = load_recipe(FEW_IMAGES, ["epochs=1", "resolution=32", "decode_resolution=null"])
+    finetune(drawn, recipe=recipe, out=tmp_path / "run", trackers="none", progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("run folder")
+    assert lines[1] == "recipe few-images: efficientnet_lite0, weights google/efficientnet_lite0.in1k"
+
+
 def statistics(model: nn.Module) -> list[torch.Tensor]:
     """Running means of all batch norms."""
     return [layer.running_mean.clone() for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]

@@ -231,6 +231,16 @@ class TrainingJob:
     speed: TrainingSpeed | None = None
     place: str = ""
 
+    @property
+    def named_recipe(self) -> str:
+        """The recipe with its model and weights, in a line; "" if it has no name."""
+        if self.recipe.name is None:
+            return ""
+        origin = self.network.origin
+        weights = self.recipe.model.weights if self.before or origin is None else origin.weights
+        start = "random weights" if weights is None else f"weights {weights}"
+        return f"recipe {self.recipe.name}: {self.name}, {start}"
+
 
 def default_folder(model_name: str) -> Path:
     """Return runs/<model>-<date>-<time>, in the current folder; the first process tells those it starts."""

@@ -67,7 +67,7 @@ def train(
         callbacks.append(FrozenBatchNorms())
     bar = progress and sys.stderr.isatty()
     if progress:
-        callbacks.append(EpochLines(recorder, pace, (str(job.speed or ""), job.place)))
+        callbacks.append(EpochLines(recorder, pace, (job.named_recipe, str(job.speed or ""), job.place)))
     if bar:
         callbacks.append(EpochBar())
     callbacks.append(
