@@ -6,7 +6,7 @@ import json
 import pytest
 from PIL import Image
 
-from benchmarks.tables import cars, plots, speed
+from benchmarks.tables import cars, imagenet, plots, speed
 from tests.benchmarks.synthetic_records import synthetic_records
 
 
@@ -198,8 +198,17 @@ def test_corruptions_are_a_row_each():
     assert rows(text) == [["blurred", "80.0 %", "2.0 %", "1.5 %"]]
 
 
+def test_precisions_are_two_rows_of_each_model():
+    counts = {"eager": {"all": 90, "others": 70}, "int8": {"all": 88, "others": 69}}
+    row = {"images": 100, "others": 80, "right": counts, "engines": {"int8": "openvino"}}
+    text = imagenet.precisions({"imagenet_precisions": {**RECORD, "results": {"lite": row}}})
+    assert rows(text) == [["`lite`, all 100", "90", "88"], ["`lite`, the other 80", "70", "69"]]
+    assert "Engines: `lite`: int8 by openvino.\n" in text
+    assert "2026-01-02: a CPU" in text
+
+
 def test_without_a_search_there_is_neither_table_nor_plot(tmp_path):
-    for table in (cars.search, cars.shipped, cars.answers, cars.corrupted):
+    for table in (cars.search, cars.shipped, cars.answers, cars.corrupted, imagenet.precisions):
         assert table({}).startswith("Not measured yet: run `python -m ")
     cars.draw_curves({}, tmp_path / "search.png")
     assert not (tmp_path / "search.png").exists()

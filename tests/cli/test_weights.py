@@ -37,7 +37,8 @@ def test_weights_of_one_model(lightcars):
     assert len(lines) == 4
     row = ["timm/ghostnet_100.in1k", "74.0", "%", "224", "px", "unknown", "apache-2.0", "sha256", "8efbcf55"]
     assert lines[2].split() == row
-    assert lines[3].split()[-1] == "unpinned"
+    assert lines[3].split()[-2:] == ["sha256", "965143b0"]
+    assert lightcars("weights", "repghostnet_050").out.splitlines()[-1].split()[-1] == "unpinned"
     assert "no published weights of ghostnet_050" in lightcars("weights", "ghostnet_050").out
     assert "Did you mean ghostnet_1" in lightcars("weights", "ghostnet_10").error
 

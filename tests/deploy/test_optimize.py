@@ -275,6 +275,7 @@ def test_another_top_class_is_dropped_within_the_tolerance(classifier, install, 
     install(Fake(swap))
     monkeypatch.setitem(verification.TOLERANCES, "bf16", 10.0)
     monkeypatch.setattr(verification, "TIE", 0.0)
+    monkeypatch.setitem(verification.TRAINED_LIMITS, "bf16", 0.0)
     with pytest.raises(OptimizationError, match="fake bf16: it predicts another class"):
         optimize(classifier, engine="fake", precision="bf16")
 

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from lightcars.deploy.cpu import has_bf16
 from lightcars.deploy.reference import EagerError, Reference
 from lightcars.deploy.runners import ENGINES, EngineEntry
 from lightcars.deploy.source import Source
-from lightcars.deploy.verification import TOLERANCES, UNTRAINED_LIMIT, limit_of, verify
+from lightcars.deploy.verification import TIE, TOLERANCES, UNTRAINED_LIMIT, limit_of, tie_of, verify
 from lightcars.errors import ExportError, OptimizationError
 
 needs_bf16 = pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
@@ -96,6 +97,27 @@ def test_limits_of_a_trained_model_are_eager_pytorchs_own_error_in_bf16():
     assert limit_of("fp32", lite, untrained=False) == 1e-4
     chaotic = EagerError(precision_difference=0.5, perturbation_difference=0.2)
     assert limit_of("bf16", chaotic, untrained=False) == 0.05
+
+
+def test_classes_nearer_than_eager_pytorchs_error_may_change_places():
+    assert tie_of("bf16", None) == TIE
+    lite = EagerError(precision_difference=0.03, perturbation_difference=0.04)
+    assert tie_of("bf16", lite) == 0.04
+    assert tie_of("fp32", lite) == TIE
+    assert tie_of("bf16", EagerError(precision_difference=0.5, perturbation_difference=0.2)) == 0.05
+
+
+@pytest.mark.parametrize(("margin", "problem"), [(0.03, None), (0.045, "it predicts another class")])
+def test_another_class_counts_beyond_eager_pytorchs_error(fresh, monkeypatch, margin, problem):
+    """An engine of a trained model moves its two best classes past each other."""
+    source = Source(model=fresh, batch=1, resolution=64, threads=1)
+    reference = Reference.of(source)
+    lite = EagerError(precision_difference=0.03, perturbation_difference=0.04)
+    monkeypatch.setattr(Reference, "eager_error", lambda *_: lite)
+    logits = torch.tensor([[1.0, 1.0 - margin, *[0.0] * 48]])
+    near = replace(reference, batches=reference.batches[:1], expected=(logits,))
+    moved = logits + 0.51 * margin * torch.tensor([[-1.0, 1.0, *[0.0] * 48]])
+    assert verify(lambda _: moved, "bf16", source, near).problem == problem
 
 
 WRONG = {

@@ -51,7 +51,8 @@ def assert_same(ours: torch.Tensor, theirs: torch.Tensor) -> None:
 
 @each("torchvision")
 def test_torchvision(entry, image):
-    weights = get_model_weights(entry.model)[entry.tag.partition(".")[2].upper()]
+    name, _, version = entry.tag.removeprefix("torchvision/").partition(".")
+    weights = get_model_weights(name)[version.upper()]
     assert_same(transforms_for(entry.preprocessing)(image), weights.transforms()(image))
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.imagenet.precisions import CALIBRATION_IMAGES, measured
 from lightcars import efficientnet
+from lightcars.deploy.cpu import has_bf16
 from lightcars.evaluation.weights_check import check_weights
 from lightcars.weights.imagenet import imagenet_classes, imagenet_ids
 from tests.conftest import ROOT
@@ -50,3 +52,19 @@ def test_images_named_right(thousand, size, right):
     found = check_weights(f"efficientnet_{size}", data=thousand)
     assert found.num_images == 1000
     assert abs(found.num_right - right) <= 1
+
+
+@pytest.mark.slow
+def test_lite0_keeps_its_accuracy_in_each_precision(thousand, tmp_path, monkeypatch):
+    """Within 3 images of 842 in fp32, 5 in bf16, 10 in int8; the 800 not calibrated on lose no more."""
+    pytest.importorskip("openvino")
+    pytest.importorskip("nncf")
+    if not has_bf16():
+        pytest.skip("this CPU has no bf16")
+    monkeypatch.setenv("LIGHTCARS_CACHE", str(tmp_path))
+    found = measured("efficientnet_lite0", thousand, CALIBRATION_IMAGES)
+    assert (found["images"], found["others"]) == (1000, 800)
+    right = found["right"]
+    for precision, images in {"eager": 3, "fp32": 3, "bf16": 5, "int8": 10}.items():
+        assert abs(right[precision]["all"] - 842) <= images, precision
+        assert abs(right[precision]["others"] - right["eager"]["others"]) <= images, precision

@@ -21,7 +21,8 @@ use algorithms of their own, in bf16 the rounding of every layer prevails."""
 UNTRAINED_LIMIT = 0.9
 """Never more than that: logits that are all 0 differ by 1."""
 TIE = 2**-8
-"""Fraction of the largest logit, the precision of bfloat16: classes nearer than that count as equal."""
+"""Fraction of the largest logit, the precision of bfloat16: classes nearer than that count as equal, as do in
+bf16 those that are nearer than eager PyTorch's own error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ def verify(
     problem = None
     if not difference <= limit:  # also if it is NaN
         problem = f"outputs differ by {difference:.1e} of the largest logit, the limit is {limit:.0e}"
-    elif not source.untrained and not reference.same_classes(engine, TIE):
+    elif not source.untrained and not reference.same_classes(engine, tie_of(precision, error)):
         problem = "it predicts another class"
     return Verification(difference=difference, eager_error=error, limit=limit, problem=problem)
 
@@ -79,6 +80,13 @@ def limit_of(precision: EnginePrecision, error: EagerError | None, *, untrained:
     if untrained:
         return max(usual, min(UNTRAINED_LIMIT, UNTRAINED_FACTORS[precision] * error.largest))
     return max(usual, min(TRAINED_LIMITS[precision], error.largest))
+
+
+def tie_of(precision: EnginePrecision, error: EagerError | None) -> float:
+    """Return how near two classes of a trained model are whose order may change, as a fraction of the largest
+    logit: the larger a batch, the likelier one of its images has two such classes.
+    """
+    return TIE if error is None else max(TIE, min(TRAINED_LIMITS[precision], error.largest))
 
 
 def _verify_int8(engine: InferenceFunction, source: Source, difference: float) -> Verification:

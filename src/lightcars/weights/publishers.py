@@ -12,6 +12,7 @@ from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS
 from lightcars.models.tensor_names import Form
 from lightcars.weights.entry import WeightsEntry
+from lightcars.weights.pins import HUB_REVISIONS, HUB_SHA256
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -61,7 +62,9 @@ def timm_entry(
     *,
     half: bool = False,
     resize: Literal["squash", "crop"] = "crop",
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic",
     num_classes: int = 1000,
+    license: str = "apache-2.0",
 ) -> WeightsEntry:
     """Return timm's entry: a repository on the Hub; half: pixel values normalized to [-1, 1]."""
     name = f"{architecture}.{tag}"
@@ -76,14 +79,14 @@ def timm_entry(
             std=HALF if half else IMAGENET_STD,
             resize=resize,
             crop_fraction=crop,
-            interpolation="bicubic",
+            interpolation=interpolation,
         ),
         settings=settings,
         num_classes=num_classes,
         hub_id=f"timm/{name}",
         revision=HUB_REVISIONS.get(name),
         sha256=HUB_SHA256.get(name),
-        license="apache-2.0",
+        license=license,
         top1_percent=top1_percent,
         top5_percent=top5_percent,
     )
@@ -99,23 +102,29 @@ def torchvision_entry(
     top1_percent: float,
     top5_percent: float,
     *,
+    name: str | None = None,
     bilinear: bool = False,
+    half: bool = False,
 ) -> WeightsEntry:
-    """Return torchvision's entry: a file whose name ends in the beginning of its digest."""
+    """Return torchvision's entry: a file whose name ends in the beginning of its digest.
+
+    `name` is torchvision's of the model, where it is not the registered one.
+    """
+    name = name or model
     return WeightsEntry(
-        tag=f"torchvision/{model}.imagenet1k_{version}",
+        tag=f"torchvision/{name}.imagenet1k_{version}",
         model=model,
         source="torchvision",
         preprocessing=Preprocessing(
             resolution=resolution,
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
+            mean=HALF if half else IMAGENET_MEAN,
+            std=HALF if half else IMAGENET_STD,
             resize="crop",
             crop_fraction=resolution / resized,
             interpolation="bilinear" if bilinear else "bicubic",
         ),
         settings=_settings(model, "torchvision"),
-        url=f"https://download.pytorch.org/models/{model}{suffix}.pth",
+        url=f"https://download.pytorch.org/models/{name}{suffix}.pth",
         sha256=_digest_in(suffix),
         size_mb=round(size_mib * 2**20 / 10**6, 3),
         top1_percent=top1_percent,
@@ -150,33 +159,6 @@ def _digest_in(file: str) -> str:
     """torch.hub's custom: the digest's beginning after the last dash of the name."""
     return file.rpartition("-")[2].partition(".")[0]
 
-
-HUB_REVISIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "efficientnet_b0.ra4_e3600_r224_in1k": "1efd3beedccfd00f9de56a5875041a709f3058e2",
-        "efficientnet_b3.ra2_in1k": "707c9b711f7f114b4c1601d566a4aaf9fdba4a49",
-        "tf_efficientnet_b0.in1k": "a06a8843478759a4040a6ff0c538cc6e38537384",
-        "tf_efficientnet_b1.aa_in1k": "8e7b8d9bad29023ec0caba06cd176fa53de49416",
-        "tf_efficientnet_b2.aa_in1k": "99149aafd9bb256a0178f14ca9ab24deec5eb2a8",
-        "tf_efficientnet_b2.in1k": "3e01dbe00212e5f9f8713cf7b27d717adc1ae5dc",
-        "ghostnet_100.in1k": "700dcdf6314c1b68f170e6ba1ee85ee94e5b37b5",
-    }
-)
-"""Commits with `model.safetensors`, where a page of the Hub that shows the whole hash could be read."""
-
-HUB_SHA256: Mapping[str, str] = MappingProxyType(
-    {
-        "efficientnet_b3.ra2_in1k": "279d2a53898aa89dab43fd6bd7df9f706aea4cb9cf916223988bbcb8e5850469",
-        "tf_efficientnet_b0.aa_in1k": "bc97e48e1360ee9d9c9d8a39ad2fb9b85ad150eb89d6fc69cd0f08301b5e0b3e",
-        "tf_efficientnet_b0.ap_in1k": "07f60b4aa1a82bb743812f5c53cc5e56ec9c8d770ecdc11fdb52df67a2e4269d",
-        "tf_efficientnet_b1.aa_in1k": "44df4f85e844442fe761fb0ce92a9e4b96b2ec5d209e9169956fe033da180145",
-        "tf_efficientnet_b2.aa_in1k": "08d7bd5d858873cb1a829f51c01811c75117665b1de91c215acbcf836a23a5c9",
-        "tf_efficientnet_b2.in1k": "7baae812d58f483b6c3ada0e445b93c40740776a5d007bf0fdbf8a4adfa5f348",
-        "tf_efficientnet_b2.ns_jft_in1k": "d441728dab04096ffe5ba9fd85d9d7b7d988b0457273e683f9aba17d8e9c58c3",
-        "ghostnet_100.in1k": "8efbcf55d97872c828768b096d4ebebc51f8b7e29623fd3b3933d78cc230e2e2",
-    }
-)
-"""Of `model.safetensors`, where a page of the Hub that shows it could be read."""
 
 LITE_SIZES_MB: Mapping[str, float] = MappingProxyType({"lite0": 9.587, "lite1": 21.947, "lite2": 24.666})
 
