@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lightcars.cli.output import complete_model
+from lightcars.cli.output import complete_model, print_json
 from lightcars.errors import ConfigError
 
 
@@ -55,8 +54,6 @@ def convert(
         changes = dict((TENSORFLOW if tensorflow else NATIVE).settings)
     done = convert_weights(source, target, to=to, model=model, changes=changes)
     if as_json:
-        typer.echo(
-            json.dumps({"target": str(target), "tensors": done.tensors, "model": done.model, "to": done.to})
-        )
+        print_json({"target": str(target), "tensors": done.tensors, "model": done.model, "to": done.to})
     else:
         typer.echo(f"{done.tensors} tensors of {done.model or source} with the names of {done.to}: {target}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
-from lightcars.cli.output import print_table
+from lightcars.cli.output import print_json, print_table
 from lightcars.errors import UnknownModelError
 from lightcars.models.registry import MODELS
 from lightcars.models.registry import list_models as matching
@@ -25,7 +24,7 @@ def list_models(
     if not names:
         raise UnknownModelError(f"no model matches {pattern!r}; `lightcars list` shows all.")
     if as_json:
-        typer.echo(json.dumps([_entry(name) for name in names], indent=2))
+        print_json([_entry(name) for name in names])
         return
     rows = [
         (

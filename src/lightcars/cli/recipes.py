@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lightcars.cli.output import complete_recipe, print_table
+from lightcars.cli.output import complete_recipe, print_json, print_table
 from lightcars.errors import RunError
 from lightcars.files import write_text
 
@@ -33,7 +32,7 @@ def recipes(
 
     found = {name: load_recipe(name) for name in recipe_names()}
     if as_json:
-        typer.echo(json.dumps({name: recipe.to_dict() for name, recipe in found.items()}, indent=2))
+        print_json({name: recipe.to_dict() for name, recipe in found.items()})
         return
     rows = [(name, recipe.model.name, recipe.source or "") for name, recipe in found.items()]
     print_table(("recipe", "model", "source"), rows)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightcars.cli.output import complain
+from lightcars.cli.output import complain, print_json
 from lightcars.runs.selection import shown_split
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def report(
     if as_json:
         content = {"report": str(done.path), **asdict(done)}
         del content["path"]
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
         return
     _say(done)
 

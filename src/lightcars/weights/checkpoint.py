@@ -21,6 +21,7 @@ from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.unwrapping import require_plain_weights, require_weights, unwrap_model
 from lightcars.models.validation import require_positive
+from lightcars.text import json_text
 from lightcars.version import __version__
 from lightcars.weights.adapt import fit
 from lightcars.weights.familiarity import load_familiarity, save_familiarity
@@ -96,7 +97,7 @@ def save(
     target = Path(folder)
     write_tensors(target / WEIGHTS_FILE, model.state_dict())
     save_familiarity(model.familiarity, target)
-    write_text(target / CONFIG_FILE, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    write_text(target / CONFIG_FILE, json_text(card) + "\n")
     return target
 
 

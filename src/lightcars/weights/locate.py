@@ -33,7 +33,8 @@ from lightcars.weights.hub import (
 )
 from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
 from lightcars.weights.installed import installed_file
-from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, looks_pickled
+from lightcars.weights.pytorch_files import looks_pickled
+from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX
 
 SHIPPED = Path(__file__).parent / "shipped"
 """Holds a folder, as `save` writes it, for each shipped checkpoint."""
