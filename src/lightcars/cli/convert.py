@@ -9,6 +9,7 @@ import typer
 
 from lightcars.cli.output import complete_model, print_json
 from lightcars.errors import ConfigError
+from lightcars.outputs import FORCE_HELP
 
 
 def convert(
@@ -36,6 +37,7 @@ def convert(
             help="For timm's names, which do not show it: SAME padding and eps 1e-3, or symmetric and 1e-5.",
         ),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Turn weights of one library into those of another, or a .pth file into safetensors.
@@ -52,7 +54,7 @@ def convert(
         if to is None:
             raise ConfigError("--tensorflow and --native say how to read the weights for --to; give it too.")
         changes = dict((TENSORFLOW if tensorflow else NATIVE).settings)
-    done = convert_weights(source, target, to=to, model=model, changes=changes)
+    done = convert_weights(source, target, to=to, model=model, changes=changes, force=force)
     if as_json:
         print_json({"target": str(target), "tensors": done.tensors, "model": done.model, "to": done.to})
     else:

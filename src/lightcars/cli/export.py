@@ -12,6 +12,7 @@ from lightcars.cli.loading import MODEL_HELP, WEIGHTS_HELP, load_source
 from lightcars.cli.output import complain, complete_model, print_json
 from lightcars.deploy.formats import FORMATS, find_format
 from lightcars.errors import ConfigError
+from lightcars.outputs import FORCE_HELP
 
 if TYPE_CHECKING:
     from lightcars.deploy.export import Exported
@@ -41,7 +42,7 @@ def export(
             help="Also write a folder that predicts with onnxruntime, numpy and Pillow only.",
         ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
+    force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Export a model to another format, and verify that its outputs match PyTorch's.

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from lightcars.cli.output import complete_recipe, print_json, print_table
-from lightcars.errors import RunError
 from lightcars.files import write_text
+from lightcars.outputs import FORCE_HELP, check_output_file
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -52,12 +52,12 @@ def show(
 def copy(
     name: Annotated[str, typer.Argument(help="Name of the recipe.", autocompletion=complete_recipe)],
     target: Annotated[Path, typer.Argument(help="YAML file to write, for editing.")],
+    force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
 ) -> None:
     """Copy a recipe into a file of your own."""
     from lightcars.recipes.files import recipe_text
 
     text = recipe_text(name)
-    if target.exists():
-        raise RunError(f"{target} already exists; give another name.")
+    check_output_file(target, suffixes=(".yaml", ".yml"), force=force)
     write_text(target, text)
     typer.echo(f"written: {target}; use it with --recipe {target}")
