@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lightcars import evaluate, ghostnet, predict, save
+from lightcars import evaluate, from_pretrained, ghostnet, predict, save
 from lightcars.data.layouts import find_data
 from lightcars.data.pixels import normalize, to_pixels
-from lightcars.errors import CheckpointError, DataError, InputError
+from lightcars.errors import CheckpointError, DataError, DownloadError, InputError
 from lightcars.evaluation.activation_map import explain
 from lightcars.models.images import read_image
 from lightcars.models.preprocessing import Preprocessing
@@ -120,3 +120,13 @@ def test_no_result_comes_from_outputs_that_are_not_finite(diverged, drawn, photo
     ):
         with pytest.raises(CheckpointError, match="outputs are NaN or infinite"):
             use()
+
+
+@pytest.mark.parametrize("name", ["runs/first", "checkpoints/best", "Runs/first", "runs/a/b", "./first"])
+def test_a_path_that_does_not_exist_never_asks_the_hub(name, drawn, photo, monkeypatch):
+    monkeypatch.setattr("lightcars.sharing.hub_weights", pytest.fail)
+    for use in (lambda: evaluate(name, drawn), lambda: predict(name, photo)):
+        with pytest.raises(CheckpointError, match="there is no run or checkpoint folder"):
+            use()
+    with pytest.raises(DownloadError, match="is neither a folder nor a repository"):
+        from_pretrained(name)
