@@ -106,8 +106,8 @@ def locate(weights: str | Path, model: str) -> Located:
 def is_local_path(text: str) -> bool:
     """Return whether "runs/firts" is a misspelt path rather than a repository.
 
-    Its first part is a folder here, or has the name of one that holds runs; such an owner on the Hub needs the
-    prefix "hf-hub:".
+    Its first part is a folder here, or has the name of one that holds runs; such an owner on the Hub needs
+    the prefix "hf-hub:".
     """
     parent = Path(text).parent
     return parent != Path() and (parent.is_dir() or parent.name.lower() in _RUN_FOLDERS)
