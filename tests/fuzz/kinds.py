@@ -144,7 +144,7 @@ def read_parquet(path: Path) -> object:
     from lightcars.data.layouts.parquet import encoded_images, open_parquet
 
     data = open_parquet(path.parent)
-    return [[image for image in encoded_images(data, split)] for split in data.files]
+    return [list(encoded_images(data, split)) for split in data.files]
 
 
 def archive_seeds(folder: Path) -> dict[str, bytes]:

@@ -1,7 +1,9 @@
-"""Feed damaged files to everything that reads files: `python -m tests.fuzz.run --inputs 10000 [KIND ...]`.
+"""Feed damaged files to everything that reads files.
 
-Each kind runs in a process of its own, with limits of memory and time. Every input must end in a result or in
-one of the library's errors. Prints a line for each kind and each bad input; the exit code is 1 if there is one.
+    python -m tests.fuzz.run --inputs 10000 [KIND ...]
+
+Each kind runs in a process of its own, with limits of memory and time. Every input must end in a result or
+in one of the library's errors. Prints a line for each kind and each bad input; exits with 1 if there is one.
 """
 
 from __future__ import annotations
@@ -50,16 +52,18 @@ def main() -> int:
         start = time.monotonic()
         outcomes[name] = outcome = fuzz(name, arguments.inputs, arguments.seed)
         took = time.monotonic() - start
-        print(
-            f"{name}: {outcome['accepted']} accepted, {outcome['refused']} refused, {len(outcome['bad'])} bad"
-            f" ({took:.0f} s)",
-            flush=True,
-        )
+        counts = f"{outcome['accepted']} accepted, {outcome['refused']} refused, {len(outcome['bad'])} bad"
+        _say(f"{name}: {counts} ({took:.0f} s)")
         for bad in outcome["bad"]:
-            print(f"  {bad}", flush=True)
+            _say(f"  {bad}")
     if arguments.json:
         arguments.json.write_text(json.dumps(outcomes))
     return int(any(outcome["bad"] for outcome in outcomes.values()))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def fuzz(name: str, inputs: int, seed: int) -> dict:
