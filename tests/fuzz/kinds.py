@@ -379,7 +379,7 @@ def read_pth(path: Path) -> object:
     import torch
 
     found = read_weights(path)
-    expected = torch.load(path, weights_only=True, mmap=False)
+    expected = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
     assert isinstance(found, dict)
     assert found.keys() == expected.keys()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items()), "wrong weights"

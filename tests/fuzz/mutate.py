@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -105,15 +106,15 @@ def mutate_json(content: bytes, random: Random) -> bytes:
 
 def _changed(data: Any, random: Random) -> Any:
     if random.random() < 0.2 or not isinstance(data, dict | list) or not data:
-        return random.choice(VALUES)
+        return deepcopy(random.choice(VALUES))
     key = random.choice(list(data)) if isinstance(data, dict) else random.randrange(len(data))
     action = random.random()
     if action < 0.1:
         del data[key]
     elif action < 0.15 and isinstance(data, dict):
-        data[random.choice(("x", "", "format", "a" * 3000))] = random.choice(VALUES)
+        data[random.choice(("x", "", "format", "a" * 3000))] = deepcopy(random.choice(VALUES))
     elif action < 0.2 and isinstance(data, list):
-        data += [data[key]] * random.choice((1, 5, 1000))
+        data += [deepcopy(data[key])] * random.choice((1, 5, 1000))
     else:
         data[key] = _changed(data[key], random)
     return data

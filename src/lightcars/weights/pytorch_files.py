@@ -79,6 +79,8 @@ def _stored_records(path: Path) -> list[int] | None:
     """
     with zipfile.ZipFile(path) as archive:
         records = archive.infolist()
+        for record in records:
+            archive.open(record).close()  # compares the two headers of each record
     unpacked, size = sum(record.file_size for record in records), path.stat().st_size
     if unpacked > _MAX_EXPANSION * size:
         raise CheckpointError(
