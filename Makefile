@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 
 # Branch coverage of src/lightcars; `fail_under` in pyproject.toml is the gate.
 COVERAGE ?= --cov --cov-report=term
 
-.PHONY: help demo test test-all check docs clean
+.PHONY: help demo test test-all fuzz check docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ test: $(VENV)/installed-dev  ## set up and run the quick tests, with the coverag
 
 test-all: $(VENV)/installed-dev  ## the slow tests too
 	$(PYTEST)
+
+fuzz: $(VENV)/installed-dev  ## 10,000 damaged files of each kind; INPUTS, KINDS and SEED change that
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --inputs $(or $(INPUTS),10000) --seed $(or $(SEED),0) $(KINDS)
 
 check: $(VENV)/installed-dev  ## lint, types, import contracts, docs, wheel
 	$(BIN)/ruff check .

@@ -149,6 +149,7 @@ def _explained(archive: Path) -> Iterator[None]:
         EOFError,
         NotImplementedError,
         ValueError,  # headers of tar with numbers that are not numbers; UnicodeError is one too
+        IndexError,  # a zip entry without a name
         OverflowError,
         MemoryError,
         RuntimeError,
