@@ -9,6 +9,7 @@ import typer
 
 from lightcars.cli.output import complete_model, print_json
 from lightcars.errors import ConfigError
+from lightcars.models.families import source_names
 from lightcars.outputs import FORCE_HELP
 
 
@@ -22,7 +23,7 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Whose names: lightcars, timm, torchvision, lukemelas, huawei or thesis"
+            help=f"Whose names: lightcars, {', '.join(source_names())}"
             " \\[default: those that they have; only the file format changes]."
         ),
     ] = None,
