@@ -246,6 +246,14 @@ def test_every_key_that_does_not_fit_is_listed(folder):
     assert "\n" not in message
 
 
+def test_a_missing_classifier_is_listed_and_not_sampled(folder):
+    path = folder / "model.safetensors"
+    tensors = {name: tensor for name, tensor in load_file(path).items() if not name.startswith("classifier.")}
+    save_file(tensors, path)
+    with pytest.raises(CheckpointError, match=r"missing: classifier\.weight, classifier\.bias\."):
+        load(folder)
+
+
 def test_file_without_tensors(folder):
     edit_tensors(folder, dict.clear)
     with pytest.raises(CheckpointError, match=r"missing: stem\.conv\.weight, "):
