@@ -528,9 +528,7 @@ def test_unknown_sizes_are_an_error(config, quick):
 def test_incomplete_models_are_not_identified(edit, quick):
     tensors = dict(skeleton(MODELS["ghostnet_100"].config))
     edit(tensors)
-    with pytest.raises(
-        CheckpointError, match=r"fits none of the registered|has no names that are known"
-    ):
+    with pytest.raises(CheckpointError, match=r"fits none of the registered|has no names that are known"):
         identify(tensors, "a file")
 
 

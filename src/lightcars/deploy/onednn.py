@@ -37,7 +37,7 @@ _POST_OPS: dict[type, PostOp] = {
 
 
 def _post_op(act: nn.Module | None) -> PostOp | None:
-    return next((_POST_OPS[kind] for kind in type(act).__mro__ if kind in _POST_OPS), None)
+    return _POST_OPS.get(type(act))
 
 
 def _operator(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightcars.errors import InputError
 from lightcars.layers import BlockSequence, GlobalAveragePool, initialize
@@ -146,7 +147,7 @@ class ImageModel(nn.Module):
                 f"this model takes images of shape (N, {wanted}, H, W), not {shape}; convert"
                 " them, or build the model with the right img_channels."
             )
-        if self.training and shape[0] == 1 and max(shape[2:]) <= 32:
+        if self.training and shape[0] == 1 and max(shape[2:]) <= 32 and _normalizes_batches(self):
             raise InputError(
                 "a batch norm cannot train on one image of 32 pixels, whose last map is one value; use a"
                 " larger batch or image, or call model.eval()."
@@ -154,9 +155,14 @@ class ImageModel(nn.Module):
 
     def _check_batch(self, x: Tensor) -> None:
         """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""
-        norms = [layer for layer in self.neck.children() if isinstance(layer, nn.BatchNorm1d)]
-        if any(norm.training for norm in norms) and (shape_of(x) or (0,))[0] == 1:
+        if (shape_of(x) or (0,))[0] == 1 and _normalizes_batches(self.neck):
             raise InputError(
                 "this model cannot train on a batch of one image (the BatchNorm1d of its neck needs two);"
                 " use a larger batch, drop the last one, or call model.eval()."
             )
+
+
+def _normalizes_batches(module: nn.Module) -> bool:
+    """Return whether a batch norm in it computes statistics of its input, as a frozen one does not."""
+    norms = (layer for layer in module.modules() if isinstance(layer, _BatchNorm))
+    return any(norm.training or norm.running_mean is None for norm in norms)
