@@ -112,7 +112,7 @@ class FusedModel(ImageModel):
         """Only `train(False)`, which is `eval()`, is possible."""
         return _refuse("train") if mode else super().train(False)
 
-    def reset_classifier(self, num_classes: int) -> None:
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:  # noqa: ARG002
         """Raise FusionError: not supported for fused models."""
         _refuse(f"take a new classifier of {num_classes} classes")
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightcars.compatibility import is_tracing
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
 from lightcars.layers.conv_norm_act import same_padding
 
@@ -67,7 +68,7 @@ def suits(x: Tensor) -> bool:
         and x.is_cpu
         and x.dtype == torch.float32
         and not x.requires_grad
-        and torch._C._get_tracing_state() is None
+        and not is_tracing()
     )
 
 
