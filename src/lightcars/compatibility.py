@@ -52,3 +52,10 @@ def has_forward_gradients() -> bool:
     """Return whether forward-mode gradients are computed."""
     level: int = getattr(forward_ad, "_current_level", -1)
     return level >= 0
+
+
+COMPILES_CHECKPOINTS = torch.__version__ >= "2.9"
+"""Whether a compiled graph with gradient checkpointing updates the statistics of batch norms once.
+
+torch 2.7 updates them twice; a compiled model keeps its activations there, which costs memory only.
+"""
