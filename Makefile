@@ -11,7 +11,7 @@ COVERAGE ?= --cov --cov-report=term
 # The environment of the lowest versions, and the tests of it that take a minute; docs/versions.md.
 OLDEST       := .venv-oldest
 OLDEST_QUICK := tests/test_compatibility.py tests/layers tests/models/test_build.py tests/models/test_alterations.py \
-	tests/counters/test_flops.py tests/weights/test_checkpoint.py tests/contracts/test_ecosystem.py
+	tests/counters/test_flops.py tests/weights/test_checkpoint.py tests/weights/test_hub.py tests/contracts/test_ecosystem.py
 OLDEST_ROOMS := tests/test_compatibility.py tests/layers tests/models tests/counters tests/weights tests/contracts
 
 .PHONY: help demo test test-all test-oldest test-oldest-quick check docs clean

@@ -82,3 +82,13 @@ def test_without_compiled_checkpoints_activations_are_kept(monkeypatch):
     y = torch.compile(blocks, backend="eager", fullgraph=True)(torch.randn(2, 4, 9, 9))
     assert y.shape == (2, 4, 9, 9)
     assert called == []
+
+
+def test_the_default_device_without_torchs_word_on_it(monkeypatch):
+    def fails() -> None:
+        raise AttributeError("'NoneType' object has no attribute 'device'")
+
+    monkeypatch.setattr(torch, "get_default_device", fails)
+    assert compatibility.default_device() == torch.device("cpu")
+    with torch.device("meta"):
+        assert compatibility.default_device() == torch.device("meta")

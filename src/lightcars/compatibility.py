@@ -59,3 +59,11 @@ COMPILES_CHECKPOINTS = torch.__version__ >= "2.9"
 
 torch 2.7 updates them twice; a compiled model keeps its activations there, which costs memory only.
 """
+
+
+def default_device() -> torch.device:
+    """Return torch's default device. torch 2.6 fails to say it once `set_default_device(None)` was called."""
+    try:
+        return torch.get_default_device()
+    except AttributeError:
+        return torch.empty(0).device

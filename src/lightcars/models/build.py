@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 
+from lightcars.compatibility import default_device
 from lightcars.errors import DeviceError
 from lightcars.models.config import ModelConfig
 from lightcars.models.families import family_of
@@ -16,7 +17,7 @@ from lightcars.models.image_model import ImageModel
 def resolve_device(device: str | torch.device | None) -> torch.device:
     """Return the device, checked to be available; None is torch's default device."""
     if device is None:
-        return torch.get_default_device()
+        return default_device()
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
@@ -68,7 +69,7 @@ def build_model(config: ModelConfig, *, device: str | torch.device | None = None
 
 def _build_on(device: torch.device, config: ModelConfig) -> ImageModel:
     kind = cast(Any, family_of(config).model_class())
-    already = device == torch.get_default_device()
+    already = device == default_device()
     with nullcontext() if already else device:  # the context intercepts every call of torch
         model: ImageModel = kind(config)
     return model
