@@ -24,10 +24,6 @@ from lightcars.weights.catalog import find_tag
 __all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
 
 
-class ModelChanges(EfficientNetChanges, GhostNetChanges, total=False):
-    """Keyword arguments of `create_model`: the settings of all families, of which each has its own."""
-
-
 @overload
 def create_model(
     name: str,
@@ -36,7 +32,7 @@ def create_model(
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     features_only: Literal[False] = False,
-    **changes: Unpack[ModelChanges],
+    **changes: Any,
 ) -> ImageModel: ...
 
 
@@ -50,7 +46,7 @@ def create_model(
     features_only: Literal[True],
     out_indices: Iterable[int] | None = None,
     output_stride: int = 32,
-    **changes: Unpack[ModelChanges],
+    **changes: Any,
 ) -> Backbone: ...
 
 
@@ -63,7 +59,7 @@ def create_model(
     features_only: bool = False,
     out_indices: Iterable[int] | None = None,
     output_stride: int = 32,
-    **changes: Unpack[ModelChanges],
+    **changes: Any,
 ) -> ImageModel | Backbone:
     """Create a registered model, in training mode with new weights or in evaluation mode with given ones.
 
@@ -71,7 +67,7 @@ def create_model(
         name: one of `list_models()`.
         weights: a tag of `list_weights(name)` ("imagenet", "torchvision", "ns_jft", ...), a repository on
             the Hugging Face Hub ("owner/name", "owner/name@revision"), a folder, or a `.safetensors` or
-            PyTorch file of lightcars, timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis.
+            PyTorch file of lightcars or of a library that `lightcars convert --help` lists.
         device: where the weights are initialized or loaded to, directly; None is torch's default device.
         dtype: of its floating-point tensors; None is torch's default dtype.
         features_only: return a `Backbone`, whose forward returns maps, without head and classifier.
@@ -91,12 +87,11 @@ def create_model(
     >>> create_model("ghostnet_100", num_classes=196, img_channels=1).config.img_channels
     1
     """
-    settings = cast(dict[str, Any], changes)
     if not features_only:
         if out_indices is not None or output_stride != OUTPUT_STRIDES[-1]:
             raise ConfigError("out_indices and output_stride are for features_only=True.")
-        return _make(name, weights, device, dtype, settings)
-    model = _make(name, weights, device, dtype, {"num_classes": 0, **settings})
+        return _make(name, weights, device, dtype, changes)
+    model = _make(name, weights, device, dtype, {"num_classes": 0, **changes})
     return Backbone(
         model.stem, model.blocks, model.feature_info, out_indices=out_indices, output_stride=output_stride
     ).train(model.training)

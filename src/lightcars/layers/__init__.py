@@ -1,9 +1,14 @@
 """Building blocks of models; they depend on torch only."""
 
 from lightcars.layers.block_sequence import BlockSequence
+from lightcars.layers.branched_conv import BranchedConv
+from lightcars.layers.composite import Composite
+from lightcars.layers.conv_act import ConvAct
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
-from lightcars.layers.ghost import GhostBottleneck, GhostModule
+from lightcars.layers.fused_mbconv import FusedMBConv
+from lightcars.layers.ghost import GhostBottleneck, GhostModule, GhostParts
+from lightcars.layers.ghost_attention import AttentiveGhostModule
 from lightcars.layers.initialization import initialize
 from lightcars.layers.mbconv import MBConv
 from lightcars.layers.pooling import GlobalAveragePool
@@ -11,13 +16,19 @@ from lightcars.layers.residual import Residual
 from lightcars.layers.squeeze_excite import ClampGate, SqueezeExcite
 
 __all__ = [
+    "AttentiveGhostModule",
     "BlockSequence",
+    "BranchedConv",
     "ClampGate",
+    "Composite",
+    "ConvAct",
     "ConvNormAct",
     "ConvStyle",
     "DropPath",
+    "FusedMBConv",
     "GhostBottleneck",
     "GhostModule",
+    "GhostParts",
     "GlobalAveragePool",
     "MBConv",
     "Residual",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightcars.errors import CheckpointError
 from lightcars.models.config import ModelConfig
+from lightcars.models.families import source_names
 from lightcars.weights.adapt import CLASSIFIER, config_of
 from lightcars.weights.convert.translate import (
     OUR_STEM,
@@ -67,8 +68,8 @@ def find_model(tensors: Mapping[str, Tensor], origin: str) -> Found:
     if not prefixes:
         few = ", ".join(list(tensors)[:3])
         raise CheckpointError(
-            f"{origin} has no names that are known here (first: {few}); it must come from lightcars,"
-            " timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis."
+            f"{origin} has no names that are known here (first: {few}); it must come from lightcars or"
+            f" one of {', '.join(source_names())}."
         )
     best = min(map(_rank, prefixes))
     chosen = [prefix for prefix in prefixes if _rank(prefix) == best]
