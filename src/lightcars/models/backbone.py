@@ -106,10 +106,10 @@ def _dilate_path(layers: Iterable[nn.Module], dilation: int) -> int:
 
 
 def _set_dilation(unit: ConvNormAct, dilation: int) -> None:
-    conv, size = unit.conv, unit.conv.kernel_size[0]
-    if size % 2 == 0:
-        raise ConfigError(f"output_stride needs odd kernels, and this model has one of {size} pixels.")
+    conv = unit.conv
+    if any(size % 2 == 0 for size in conv.kernel_size):
+        raise ConfigError(f"output_stride needs odd kernels, and this model has one of {conv.kernel_size}.")
     conv.stride = (1, 1)
-    conv.dilation = (dilation, dilation) if size > 1 else (1, 1)
-    conv.padding = (dilation * (size // 2),) * 2 if size > 1 else (0, 0)
+    conv.dilation = (dilation, dilation) if max(conv.kernel_size) > 1 else (1, 1)
+    conv.padding = tuple(dilation * (size // 2) for size in conv.kernel_size)
     unit.pads_same = False  # at stride 1 with an odd kernel SAME padding is symmetric
