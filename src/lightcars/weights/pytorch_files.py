@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -13,9 +12,8 @@ import torch
 from torch import Tensor
 
 from lightcars.errors import CheckpointError
+from lightcars.weights.pickles import ZIP, is_pickled, load_pickled
 
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80\x02"
-"""First bytes of `torch.save` files: today's and those before PyTorch 1.6."""
 _MAX_EXPANSION = 20
 """How many times its size a compressed archive may unpack to; `torch.save` does not compress."""
 _RECORDS = "/data/"
@@ -30,13 +28,15 @@ def read_pytorch_file(path: Path, device: torch.device) -> Any:
             a pickle of more than tensors, which is never executed.
     """
     begin = _beginning(path)
-    if not begin.startswith((_ZIP, _PICKLE)):
+    if not is_pickled(begin):
         raise CheckpointError(f"{path} is not what torch.save writes; copy or download it again.")
     try:
-        records = _stored_records(path) if begin == _ZIP else None
-        content = _load(path, device, mapped=records is not None)
+        records = _stored_records(path) if begin == ZIP else None
+        content = load_pickled(path, device, begin, mapped=records is not None)
         if records is not None and _storage_sizes(content) != records:
-            content = _load(path, device, mapped=False)  # which compares each record with its tensor
+            content = load_pickled(
+                path, device, begin, mapped=False
+            )  # which compares each record with its tensor
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
@@ -57,18 +57,13 @@ def read_pytorch_file(path: Path, device: torch.device) -> Any:
 
 def looks_pickled(path: Path) -> bool:
     """Return whether a file begins like those of `torch.save`."""
-    return _beginning(path).startswith((_ZIP, _PICKLE))
+    return is_pickled(_beginning(path))
 
 
 def reason(error: Exception) -> str:
     """Return the first sentence; torch's further ones give advice that does not apply here."""
     text = str(error).strip().partition("\n")[0].partition(". ")[0].strip()
     return f"{type(error).__name__} {text}".strip() if not text or isinstance(error, KeyError) else text
-
-
-def _load(path: Path, device: torch.device, *, mapped: bool) -> Any:
-    with torch.serialization.safe_globals([argparse.Namespace]):  # values by name, as scripts save them
-        return torch.load(path, map_location=device, weights_only=True, mmap=mapped)
 
 
 def _stored_records(path: Path) -> list[int] | None:
@@ -112,6 +107,6 @@ def _tensors(content: Any, seen: set[int]) -> Iterator[Tensor]:
 def _beginning(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(len(_ZIP))
+            return file.read(len(ZIP))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error

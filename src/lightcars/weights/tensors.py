@@ -16,8 +16,11 @@ from lightcars.weights.pytorch_files import read_pytorch_file, reason
 
 SAFE_SUFFIX = ".safetensors"
 PICKLED_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
-_INSIDE = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "_orig_mod.", "model.")
+_AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "params_ema", "ema")
+_INSIDE = (*_AVERAGES, "state_dict", "model_state_dict", "model", "module", "net", "params")
+_PREFIXES = ("module.", "model.", "net.")
+_WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+"""Parts of names that `torch.compile`, FSDP and gradient checkpointing insert, at any depth."""
 _MAX_NESTING = 4
 _AVERAGED = "n_averaged"
 """The buffer of torch's `AveragedModel` (torchvision's EMA) beside its `module.`."""
@@ -26,8 +29,8 @@ _AVERAGED = "n_averaged"
 def read_tensors(path: Path, device: torch.device) -> dict[str, Tensor]:
     """Return the state dict in a `.safetensors` or PyTorch file, memory-mapped where the format allows it.
 
-    State dicts inside a training checkpoint ("state_dict", "model", their averages first) are found, and
-    the prefixes of DataParallel, `torch.compile` and Lightning are cut off.
+    State dicts inside a training checkpoint ("state_dict", "model", "net", their averages first) are found,
+    and the prefixes of DataParallel, `torch.compile` and Lightning are cut off where all tensors have them.
 
     Raises:
         CheckpointError: missing, empty, truncated, of another format, or a pickle of more than tensors,
@@ -77,23 +80,38 @@ def _read_safetensors(path: Path, device: torch.device) -> dict[str, Tensor]:
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    for _ in range(_MAX_NESTING):  # a pickled dictionary may hold itself
-        if not isinstance(content, Mapping):
-            break
-        if content and all(isinstance(value, Tensor) for value in content.values()):
-            return {str(name): tensor for name, tensor in content.items()}
-        inside = next((name for name in _INSIDE if isinstance(content.get(name), Mapping)), None)
-        if inside is None:
-            break
-        content = content[inside]
-    raise CheckpointError(
-        f"{path} holds no state dict; looked for tensors by name, also in {', '.join(_INSIDE)}."
-    )
+    found = _state_dict_inside(content, _MAX_NESTING)
+    if found is None:
+        raise CheckpointError(
+            f"{path} holds no state dict; looked for tensors by name, also in {', '.join(_INSIDE)}."
+        )
+    return found
+
+
+def _state_dict_inside(content: Any, depth: int) -> dict[str, Tensor] | None:
+    """Return the first tensors by name; a pickled dictionary may hold itself, hence `depth`."""
+    if not isinstance(content, Mapping) or not content or not depth:
+        return None
+    if all(isinstance(value, Tensor) for value in content.values()):
+        return {str(name): tensor for name, tensor in content.items()}
+    inside = (_state_dict_inside(content[key], depth - 1) for key in _INSIDE if key in content)
+    return next((found for found in inside if found), None)
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    tensors = _without_wrappers(tensors)
     for prefix in _PREFIXES:
         names = [name for name in tensors if name != _AVERAGED]
         if names and all(name.startswith(prefix) for name in names):
             return _without_prefix({name.removeprefix(prefix): tensors[name] for name in names})
     return tensors
+
+
+def _without_wrappers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors as they are named without wrappers, unless two would get one name."""
+    plain = {}
+    for name, tensor in tensors.items():
+        for wrapper in _WRAPPERS:
+            name = name.replace(wrapper, "")  # noqa: PLW2901
+        plain[name] = tensor
+    return plain if len(plain) == len(tensors) else tensors
