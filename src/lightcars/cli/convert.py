@@ -22,7 +22,8 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Whose names: lightcars, timm, torchvision, lukemelas, huawei or thesis"
+            help="Whose names: lightcars, timm, torchvision, lukemelas, huawei, thesis, pingolh (HarDNet),"
+            " luuuyi or pytorchcv (SqueezeNext)"
             " \\[default: those that they have; only the file format changes]."
         ),
     ] = None,

@@ -1,26 +1,40 @@
 """Building blocks of models; they depend on torch only."""
 
 from lightcars.layers.block_sequence import BlockSequence
+from lightcars.layers.composite import Composite
+from lightcars.layers.conv_act import ConvAct
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
+from lightcars.layers.fire import Fire
 from lightcars.layers.ghost import GhostBottleneck, GhostModule
+from lightcars.layers.harmonic_dense import HarmonicDenseBlock
 from lightcars.layers.initialization import initialize
 from lightcars.layers.mbconv import MBConv
-from lightcars.layers.pooling import GlobalAveragePool
+from lightcars.layers.pooling import CeilMaxPool, GlobalAveragePool
 from lightcars.layers.residual import Residual
+from lightcars.layers.shuffle import ShuffleUnit, ShuffleV2Unit
 from lightcars.layers.squeeze_excite import ClampGate, SqueezeExcite
+from lightcars.layers.squeezenext import SqueezeNextBlock
 
 __all__ = [
     "BlockSequence",
+    "CeilMaxPool",
     "ClampGate",
+    "Composite",
+    "ConvAct",
     "ConvNormAct",
     "ConvStyle",
     "DropPath",
+    "Fire",
     "GhostBottleneck",
     "GhostModule",
     "GlobalAveragePool",
+    "HarmonicDenseBlock",
     "MBConv",
     "Residual",
+    "ShuffleUnit",
+    "ShuffleV2Unit",
     "SqueezeExcite",
+    "SqueezeNextBlock",
     "initialize",
 ]

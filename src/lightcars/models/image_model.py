@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightcars.errors import InputError
 from lightcars.layers import BlockSequence, GlobalAveragePool, initialize
@@ -11,10 +13,10 @@ from lightcars.layers.eager import shape_of
 from lightcars.layers.initialization import linear
 from lightcars.models.config import ModelConfig
 from lightcars.models.familiarity import Familiarity
-from lightcars.models.features import FeatureMap, feature_maps
+from lightcars.models.features import FeatureMap, feature_maps, map_side
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.validation import change_config
+from lightcars.models.validation import MIN_RESOLUTION, change_config
 
 
 class ImageModel(nn.Module):
@@ -29,7 +31,8 @@ class ImageModel(nn.Module):
         head: from there to the last map, (N, feature_channels, h, w); None for nothing.
         pool: from the last map to a vector; None for global average pooling.
         neck: from the pooled vector to that before the classifier, (N, head_channels); None for nothing.
-        classifier: None for a new linear layer, or the identity if the config has no classes.
+        classifier: None for a new linear layer, or the identity if the config has no classes. A convolution
+            takes the last map; its outputs pass a ReLU and are averaged.
 
     Attributes:
         config, stem, blocks, head, pool, neck, dropout, classifier: as above.
@@ -77,6 +80,12 @@ class ImageModel(nn.Module):
         return feature_maps(config.block_channels, config.block_strides, stem_stride=config.stem_stride)
 
     @property
+    def min_dynamic_resolution(self) -> int:
+        """Smallest height and width of a graph that is exported for any of them."""
+        least: int = getattr(self.config, "min_dynamic_resolution", MIN_RESOLUTION + 1)
+        return least
+
+    @property
     def last_part(self) -> str:
         """Name of the part whose output the classifier takes: the neck if it has weights, else the head."""
         return "neck" if list(self.neck.parameters()) else "head"
@@ -84,7 +93,8 @@ class ImageModel(nn.Module):
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last map of images.
 
-        (N, img_channels, H, W) -> (N, feature_channels, ceil(H / 32), ceil(W / 32)).
+        (N, img_channels, H, W) -> (N, feature_channels, h, w), in most families ceil(H / 32) by
+        ceil(W / 32).
         """
         self._check(x)
         y: Tensor = self.head(self.blocks(self.stem(x)))
@@ -93,6 +103,8 @@ class ImageModel(nn.Module):
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """Return (N, num_classes) logits for the last map, or the (N, head_channels) vector before them."""
         self._check_batch(x)
+        if isinstance(self.classifier, nn.Conv2d) and not pre_logits:
+            return self.pool(F.relu(self.classifier(self.dropout(x)))).flatten(1)  # type: ignore[no-any-return]
         vector: Tensor = self.neck(self.pool(x)).flatten(1)
         y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
         return y
@@ -146,11 +158,16 @@ class ImageModel(nn.Module):
                 f"this model takes images of shape (N, {wanted}, H, W), not {shape}; convert"
                 " them, or build the model with the right img_channels."
             )
-        if self.training and shape[0] == 1 and max(shape[2:]) <= 32:
+        if self.training and shape[0] == 1 and self._ends_in_one_value(max(shape[2:])):
             raise InputError(
-                "a batch norm cannot train on one image of 32 pixels, whose last map is one value; use a"
-                " larger batch or image, or call model.eval()."
+                f"a batch norm cannot train on one image of {max(shape[2:])} pixels, whose last map is one"
+                " value; use a larger batch or image, or call model.eval()."
             )
+
+    def _ends_in_one_value(self, side: int) -> bool:
+        """Return whether a batch norm sees one value per channel of an image no larger than `side`."""
+        is_one = map_side(self.config, side, self.feature_info[-1]) == 1
+        return is_one and any(isinstance(module, _BatchNorm) for module in self.modules())
 
     def _check_batch(self, x: Tensor) -> None:
         """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""
