@@ -30,7 +30,15 @@ def test_what_ships():
     efficientnets = [f"efficientnet_b{number}" for number in range(8)]
     efficientnets += [f"efficientnet_lite{number}" for number in range(5)]
     ghostnets = ["ghostnet_050", "ghostnet_100", "ghostnet_130", "ghostnet_thesis"]
-    assert lightcars.list_models() == [*efficientnets, *ghostnets]
+    others = [f"shufflenetv2_{width}" for width in ("050", "100", "150", "200")]
+    others += [
+        "squeezenet_1_0",
+        "squeezenet_1_1",
+        *(f"hardnet_{size}" for size in ("39ds", "68ds", "68", "85")),
+    ]
+    others += [f"squeezenext_{size}" for size in ("100", "100v5", "200", "200v5")]
+    others += [f"shufflenetv1_g{groups}" for groups in (1, 2, 3, 4, 8)]
+    assert lightcars.list_models() == [*efficientnets, *ghostnets, *others]
 
 
 @pytest.mark.parametrize(
