@@ -66,7 +66,7 @@ def with_statistics(model: ImageModel) -> ImageModel:
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     for norm in norms:
-        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        norm.weight.detach().mul_(torch.empty_like(norm.weight).uniform_(0.5, 1.5))
         nn.init.uniform_(norm.bias, -0.5, 0.5)
     settled(model)
     for norm in norms:
