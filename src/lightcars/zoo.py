@@ -22,17 +22,13 @@ from lightcars.weights.catalog import find_tag
 __all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
 
 
-class ModelChanges(EfficientNetChanges, GhostNetChanges, total=False):
-    """Keyword arguments of `create_model`: the settings of all families, of which each has its own."""
-
-
 def create_model(
     name: str,
     *,
     weights: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
-    **changes: Unpack[ModelChanges],
+    **changes: Any,
 ) -> ImageModel:
     """Create a registered model, in training mode with new weights or in evaluation mode with given ones.
 
@@ -40,7 +36,7 @@ def create_model(
         name: one of `list_models()`.
         weights: a tag of `list_weights(name)` ("imagenet", "torchvision", "ns_jft", ...), a repository on
             the Hugging Face Hub ("owner/name", "owner/name@revision"), a folder, or a `.safetensors` or
-            PyTorch file of lightcars, timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis.
+            PyTorch file of lightcars or of a library that `lightcars convert --help` lists.
         device: where the weights are initialized or loaded to, directly; None is torch's default device.
         dtype: of its floating-point tensors; None is torch's default dtype.
         changes: settings that replace the registered ones: `num_classes`, `img_channels`, `dropout`,
@@ -57,7 +53,7 @@ def create_model(
     >>> create_model("ghostnet_100", num_classes=196, img_channels=1).config.img_channels
     1
     """
-    return _make(name, weights, device, dtype, cast(dict[str, Any], changes))
+    return _make(name, weights, device, dtype, changes)
 
 
 def efficientnet(

@@ -27,24 +27,27 @@ def test_every_model_names_its_paper(name):
 
 
 def test_what_ships():
-    efficientnets = [f"efficientnet_b{number}" for number in range(8)]
-    efficientnets += [f"efficientnet_lite{number}" for number in range(5)]
-    ghostnets = ["ghostnet_050", "ghostnet_100", "ghostnet_130", "ghostnet_thesis"]
-    others = [f"shufflenetv2_{width}" for width in ("050", "100", "150", "200")]
-    others += [
-        "squeezenet_1_0",
-        "squeezenet_1_1",
-        *(f"hardnet_{size}" for size in ("39ds", "68ds", "68", "85")),
-    ]
-    others += [f"squeezenext_{size}" for size in ("100", "100v5", "200", "200v5")]
-    others += [f"shufflenetv1_g{groups}" for groups in (1, 2, 3, 4, 8)]
-    assert lightcars.list_models() == [*efficientnets, *ghostnets, *others]
+    variants = {
+        "efficientnet": "b0 b1 b2 b3 b4 b5 b6 b7 b8 l2 lite0 lite1 lite2 lite3 lite4",
+        "ghostnet": "050 100 130 thesis",
+        "efficientnetv2": "b0 b1 b2 b3 s m l",
+        "ghostnetv2": "100 130 160",
+        "ghostnetv3": "050 100 130 160",
+        "repghostnet": "050 058 080 100 111 130 150 200",
+        "shufflenetv2": "050 100 150 200",
+        "squeezenet": "1_0 1_1",
+        "hardnet": "39ds 68ds 68 85",
+        "squeezenext": "100 100v5 200 200v5",
+        "shufflenetv1": "g1 g2 g3 g4 g8",
+    }
+    expected = [f"{family}_{variant}" for family, names in variants.items() for variant in names.split()]
+    assert lightcars.list_models() == expected
 
 
 @pytest.mark.parametrize(
     ("pattern", "names"),
     [
-        ("*b0", ["efficientnet_b0"]),
+        ("*t_b0", ["efficientnet_b0"]),
         ("ghostnet_[01]?0", ["ghostnet_050", "ghostnet_100", "ghostnet_130"]),
         ("GHOSTNET*", []),
         ("resnet*", []),
@@ -97,7 +100,7 @@ def test_unknown_name_is_answered_with_near_ones(name, near):
 @pytest.mark.parametrize(
     ("build", "variant", "near"),
     [
-        (lightcars.efficientnet, "b8", "b7"),
+        (lightcars.efficientnet, "b9", "b8"),
         (lightcars.efficientnet, "efficientnet_b0", "b0"),
         (lightcars.ghostnet, "10", "100"),
         (lightcars.ghostnet, "theses", "thesis"),

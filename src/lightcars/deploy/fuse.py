@@ -16,6 +16,7 @@ from lightcars.deploy.onednn import can_prepare, kernel, suits
 from lightcars.errors import FusionError
 from lightcars.layers import (
     BlockSequence,
+    BranchedConv,
     Composite,
     ConvAct,
     ConvNormAct,
@@ -198,6 +199,11 @@ def _(unit: ConvNormAct) -> FusedConv:
 @_fused.register
 def _(unit: ConvAct) -> FusedConv:
     return FusedConv(unit.conv, None if isinstance(unit.act, nn.Identity) else unit.act)
+
+
+@_fused.register
+def _(unit: BranchedConv) -> FusedConv:
+    return cast(FusedConv, _fused(unit.merged()))
 
 
 @_fused.register

@@ -21,6 +21,7 @@ class ConvAct(nn.Module):
         kernel_size: side of the square kernel.
         stride: of the convolution.
         padding: zeros on every side; 0 makes the map smaller by kernel_size - 1 at stride 1.
+        groups: `in_channels` for a depthwise convolution.
         style: activation and initial weights.
     """
 
@@ -32,11 +33,18 @@ class ConvAct(nn.Module):
         kernel_size: int = 1,
         stride: int = 1,
         padding: int = 0,
+        groups: int = 1,
         style: ConvStyle = ConvStyle(),
     ) -> None:
         super().__init__()
         self.conv = conv2d(
-            in_channels, out_channels, kernel_size, stride=stride, padding=padding, initial=style.initial
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            groups=groups,
+            initial=style.initial,
         )
         self.act = style.activation()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from torch import nn
 
@@ -50,6 +50,14 @@ def linear_depthwise(conv: nn.Conv2d) -> None:
 def _uniform(conv: nn.Conv2d, *, variance: float) -> None:
     bound = math.sqrt(3 * variance)
     nn.init.uniform_(conv.weight, -bound, bound)
+
+
+@runtime_checkable
+class HasGains(Protocol):
+    """A block whose batch norms do not start as the identity."""
+
+    def reset_gains(self) -> None:
+        """Set the initial weights of its batch norms."""
 
 
 def conv2d(
@@ -130,3 +138,6 @@ def initialize(module: nn.Module, *, initial: InitialWeights = fan_out) -> None:
             _fill_linear(layer)
         elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
             layer.reset_parameters()
+    for layer in module.modules():
+        if isinstance(layer, HasGains):
+            layer.reset_gains()

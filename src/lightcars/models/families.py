@@ -16,12 +16,24 @@ from lightcars.models.config import ModelConfig, Variant
 from lightcars.models.efficientnet.config import VARIANTS as EFFICIENTNETS
 from lightcars.models.efficientnet.config import EfficientNetConfig
 from lightcars.models.efficientnet.names import NAMES as EFFICIENTNET_NAMES
+from lightcars.models.efficientnetv2.config import VARIANTS as EFFICIENTNETS_V2
+from lightcars.models.efficientnetv2.config import EfficientNetV2Config
+from lightcars.models.efficientnetv2.names import NAMES as EFFICIENTNETV2_NAMES
 from lightcars.models.ghostnet.config import VARIANTS as GHOSTNETS
 from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.ghostnet.names import NAMES as GHOSTNET_NAMES
+from lightcars.models.ghostnetv2.config import VARIANTS as GHOSTNETS_V2
+from lightcars.models.ghostnetv2.config import GhostNetV2Config
+from lightcars.models.ghostnetv2.names import NAMES as GHOSTNETV2_NAMES
+from lightcars.models.ghostnetv3.config import VARIANTS as GHOSTNETS_V3
+from lightcars.models.ghostnetv3.config import GhostNetV3Config
+from lightcars.models.ghostnetv3.names import NAMES as GHOSTNETV3_NAMES
 from lightcars.models.hardnet.config import VARIANTS as HARDNETS
 from lightcars.models.hardnet.config import HarDNetConfig
 from lightcars.models.hardnet.names import NAMES as HARDNET_NAMES
+from lightcars.models.repghostnet.config import VARIANTS as REPGHOSTNETS
+from lightcars.models.repghostnet.config import RepGhostNetConfig
+from lightcars.models.repghostnet.names import NAMES as REPGHOSTNET_NAMES
 from lightcars.models.shufflenetv1.config import VARIANTS as SHUFFLENETS_V1
 from lightcars.models.shufflenetv1.config import ShuffleNetV1Config
 from lightcars.models.shufflenetv2.config import VARIANTS as SHUFFLENETS_V2
@@ -92,6 +104,42 @@ _ROWS = (
         names=GHOSTNET_NAMES,
     ),
     Family(
+        name="efficientnetv2",
+        model="EfficientNetV2",
+        config=EfficientNetV2Config,
+        variants=EFFICIENTNETS_V2,
+        default="s",
+        paper="arXiv 2104.00298",
+        names=EFFICIENTNETV2_NAMES,
+    ),
+    Family(
+        name="ghostnetv2",
+        model="GhostNetV2",
+        config=GhostNetV2Config,
+        variants=GHOSTNETS_V2,
+        default="100",
+        paper="arXiv 2211.12905",
+        names=GHOSTNETV2_NAMES,
+    ),
+    Family(
+        name="ghostnetv3",
+        model="GhostNetV3",
+        config=GhostNetV3Config,
+        variants=GHOSTNETS_V3,
+        default="100",
+        paper="arXiv 2404.11202",
+        names=GHOSTNETV3_NAMES,
+    ),
+    Family(
+        name="repghostnet",
+        model="RepGhostNet",
+        config=RepGhostNetConfig,
+        variants=REPGHOSTNETS,
+        default="100",
+        paper="arXiv 2211.06088",
+        names=REPGHOSTNET_NAMES,
+    ),
+    Family(
         name="shufflenetv2",
         model="ShuffleNetV2",
         config=ShuffleNetV2Config,
@@ -150,3 +198,13 @@ def family_of(config: ModelConfig) -> Family:
         if type(config) is family.config:
             return family
     raise ConfigError(f"{type(config).__name__} is not the config of a model family.")
+
+
+def source_names() -> tuple[str, ...]:
+    """Return the libraries whose names of tensors are known, of any family.
+
+    >>> "timm" in source_names()
+    True
+    """
+    named = (name for family in _ROWS if family.names is not None for name in family.names.sources)
+    return tuple(dict.fromkeys(named))
