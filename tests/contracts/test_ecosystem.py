@@ -21,7 +21,15 @@ from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
 from lightcars.errors import CheckpointError
 from lightcars.weights.checkpoint import load, save
-from tests.contracts.models import every_kind, every_model, every_variant, full, images, quick
+from tests.contracts.models import (
+    dropping,
+    every_kind,
+    every_model,
+    every_variant,
+    full,
+    images,
+    quick,
+)
 
 EVERY = 11
 """So many passes, each with hooks on every such module: all have one once, and neighbors without."""
@@ -39,7 +47,8 @@ def test_layers_are_torchs_own_by_exact_type(variant):
         if tensors:
             assert type(module).__module__.startswith("torch.nn."), (path, type(module))
     kinds = {type(module) for module in model.modules()}
-    assert {nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.Dropout} <= kinds
+    assert {nn.Conv2d, nn.Dropout, type(model.classifier)} <= kinds
+    assert type(model.classifier) in {nn.Linear, nn.Conv2d}
     activations = [
         module
         for module in model.modules()
@@ -107,7 +116,7 @@ def test_torch_fx_traces_for_any_size(variant):
 
 @every_model
 def test_torch_fx_traces_in_training_mode(variant):
-    model = quick(variant, drop_path=0.3, dropout=0.3)
+    model = quick(variant, **dropping(variant, 0.3))
     traced = torch.fx.symbolic_trace(model)
     x = images(4, 3, 64, 64)
     torch.manual_seed(1)
@@ -192,7 +201,7 @@ def test_functional_call(variant):
 
 @every_model
 def test_functional_call_in_training_has_gradients(variant):
-    model = quick(variant, drop_path=0.0, dropout=0.0)
+    model = quick(variant, **dropping(variant, 0.0))
     parameters = {key: tensor.detach().clone().requires_grad_() for key, tensor in model.named_parameters()}
     x = images(4, 3, 64, 64)
     torch.func.functional_call(copy.deepcopy(model), parameters, (x,)).square().mean().backward()

@@ -100,10 +100,16 @@ def torchvision_entry(
     top5_percent: float,
     *,
     bilinear: bool = False,
+    architecture: str | None = None,
+    file: str | None = None,
 ) -> WeightsEntry:
-    """Return torchvision's entry: a file whose name ends in the beginning of its digest."""
+    """Return torchvision's entry: a file whose name ends in the beginning of its digest.
+
+    `architecture` is its name of the model, `file` the beginning of the file's name, if not ours.
+    """
+    name = architecture or model
     return WeightsEntry(
-        tag=f"torchvision/{model}.imagenet1k_{version}",
+        tag=f"torchvision/{name}.imagenet1k_{version}",
         model=model,
         source="torchvision",
         preprocessing=Preprocessing(
@@ -115,7 +121,7 @@ def torchvision_entry(
             interpolation="bilinear" if bilinear else "bicubic",
         ),
         settings=_settings(model, "torchvision"),
-        url=f"https://download.pytorch.org/models/{model}{suffix}.pth",
+        url=f"https://download.pytorch.org/models/{file or name}{suffix}.pth",
         sha256=_digest_in(suffix),
         size_mb=round(size_mib * 2**20 / 10**6, 3),
         top1_percent=top1_percent,
