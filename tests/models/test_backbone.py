@@ -14,11 +14,13 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FeaturePyramidNetwork
 
 import lightcars
-from lightcars import create_model, list_models, save
+from lightcars import create_model, save
 from lightcars.errors import ConfigError
-from lightcars.layers import ConvNormAct
+from lightcars.layers import ConvNormAct, Residual
 from lightcars.models.backbone import Backbone
+from lightcars.models.features import map_side
 from lightcars.models.registry import find_model
+from tests.contracts.models import every_model, quick
 
 
 def small(name: str, **changes):
@@ -28,14 +30,15 @@ def small(name: str, **changes):
     return create_model(name, width=config.width / 4, **changes)
 
 
-every_model = pytest.mark.parametrize("name", list_models())
-each_family = pytest.mark.parametrize("name", ["efficientnet_lite0", "ghostnet_100", "efficientnet_b0"])
+each_family = pytest.mark.parametrize(
+    "name", ["efficientnet_lite0", "ghostnet_100", "efficientnet_b0", "efficientnetv2_b0", "repghostnet_100"]
+)
 
 
 @every_model
 @torch.no_grad()
-def test_maps_are_those_of_the_model(name):
-    model = small(name).eval()
+def test_maps_are_those_of_the_model(variant):
+    model = quick(variant).eval()
     backbone = model.backbone()
     x = torch.randn(2, 3, 75, 61)
     for ours, expected in zip(backbone(x), model.features(x), strict=True):
@@ -46,23 +49,34 @@ def test_maps_are_those_of_the_model(name):
 
 
 @every_model
-def test_every_parameter_has_a_gradient(name):
+def test_every_parameter_has_a_gradient(variant):
     """Which DistributedDataParallel asks for; the model's own features leave its head without."""
     for indices in [None, (0, 2), (-3, -1)]:
-        backbone = small(name, features_only=True, out_indices=indices)
+        backbone = quick(variant, features_only=True, out_indices=indices)
         sum(y.square().mean() for y in backbone(torch.randn(2, 3, 64, 64))).backward()
         assert all(parameter.grad is not None for parameter in backbone.parameters())
 
 
 @every_model
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
-def test_info_describes_the_maps(name, output_stride):
-    with torch.device("meta"):
-        backbone = small(name, features_only=True, out_indices=(1, 3, 4), output_stride=output_stride)
-    maps = backbone(torch.empty(1, 3, 96, 64, device="meta"))
-    for y, info in zip(maps, backbone.feature_info, strict=True):
-        assert y.shape == (1, info.channels, 96 // info.stride, 64 // info.stride)
-    assert [info.stride for info in backbone.feature_info] == [4, min(16, output_stride), output_stride]
+def test_info_describes_the_maps(variant, output_stride):
+    """A family whose blocks cannot be dilated says so."""
+    model = quick(variant, device="meta").eval()
+    own = model.feature_info[-1].stride
+    dilates = all(isinstance(block, Residual) for block in model.blocks)
+    if output_stride < own and not dilates:
+        with pytest.raises(ConfigError, match=f"cannot be dilated; leave output_stride at {own}"):
+            model.backbone(output_stride=output_stride)
+        return
+    backbone = model.backbone(output_stride=output_stride)
+    maps = backbone(torch.empty(1, 3, 192, 128, device="meta"))
+    for y, info, before in zip(maps, backbone.feature_info, model.feature_info, strict=True):
+        assert y.shape[:2] == (1, info.channels)
+        assert info.stride == min(before.stride, output_stride)
+        if dilates:
+            assert y.shape[2:] == (192 // info.stride, 128 // info.stride)
+        else:
+            assert y.shape[2:] == tuple(map_side(model.config, side, info) for side in (192, 128))
 
 
 def without_squeeze(backbone: nn.Module) -> nn.Module:

@@ -33,7 +33,8 @@ class Backbone(nn.Module):
         feature_info: channels and stride of each map that is returned.
 
     Raises:
-        ConfigError: an index or stride that does not exist, or an even kernel, which cannot be dilated.
+        ConfigError: an index or stride that does not exist, an even kernel, or blocks that are neither
+            inverted residuals nor ghost bottlenecks, which cannot be dilated.
     """
 
     def __init__(
@@ -89,7 +90,11 @@ def _dilate(blocks: BlockSequence, maps: Sequence[FeatureMap], output_stride: in
     first = next((info.block + 1 for info in maps if info.stride == output_stride), len(blocks))
     dilation = 1
     for block in list(blocks)[first:]:
-        assert isinstance(block, Residual)
+        if not isinstance(block, Residual):
+            raise ConfigError(
+                f"blocks of the kind {type(block).__name__} cannot be dilated; leave output_stride at"
+                f" {maps[-1].stride}."
+            )
         paths = (block.branch, () if block.shortcut is None else (block.shortcut,))
         dilation = max(_dilate_path(path, dilation) for path in paths)
 
