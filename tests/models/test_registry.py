@@ -30,7 +30,8 @@ def test_what_ships():
     efficientnets = [f"efficientnet_b{number}" for number in range(8)]
     efficientnets += [f"efficientnet_lite{number}" for number in range(5)]
     ghostnets = ["ghostnet_050", "ghostnet_100", "ghostnet_130", "ghostnet_thesis"]
-    assert lightcars.list_models() == [*efficientnets, *ghostnets]
+    mobilenets = ["mobilenetv1_100", "mobilenetv2_100"]
+    assert lightcars.list_models() == [*efficientnets, *ghostnets, *mobilenets]
 
 
 @pytest.mark.parametrize(

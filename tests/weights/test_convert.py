@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from lightcars.errors import CheckpointError, ConfigError
 from lightcars.models.build import build_skeleton
 from lightcars.models.config import ModelConfig
-from lightcars.models.efficientnet.config import EfficientNetConfig, MBConvStage
+from lightcars.models.efficientnet.config import EfficientNetConfig
 from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
+from lightcars.models.mbconv_stages import MBConvStage
 from lightcars.models.registry import MODELS
 from lightcars.models.tensor_names import NATIVE, TENSORFLOW
 from lightcars.models.validation import change_config
@@ -533,7 +534,7 @@ def test_incomplete_models_are_not_identified(edit, quick):
 
 
 def test_foreign_models_are_not_identified(quick):
-    for name in ("resnet18", "mobilenet_v2", "mobilenet_v3_small"):
+    for name in ("resnet18", "alexnet", "resnext50_32x4d"):
         with META:
             tensors = torchvision_model(name).state_dict()
         with pytest.raises(CheckpointError, match=r"^a file fits none"):

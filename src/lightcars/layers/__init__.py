@@ -2,6 +2,7 @@
 
 from lightcars.layers.block_sequence import BlockSequence
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
+from lightcars.layers.depthwise_separable import DepthwiseSeparable
 from lightcars.layers.drop_path import DropPath
 from lightcars.layers.ghost import GhostBottleneck, GhostModule
 from lightcars.layers.initialization import initialize
@@ -15,6 +16,7 @@ __all__ = [
     "ClampGate",
     "ConvNormAct",
     "ConvStyle",
+    "DepthwiseSeparable",
     "DropPath",
     "GhostBottleneck",
     "GhostModule",

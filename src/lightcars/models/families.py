@@ -19,6 +19,12 @@ from lightcars.models.efficientnet.names import NAMES as EFFICIENTNET_NAMES
 from lightcars.models.ghostnet.config import VARIANTS as GHOSTNETS
 from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.ghostnet.names import NAMES as GHOSTNET_NAMES
+from lightcars.models.mobilenetv1.config import VARIANTS as MOBILENETS_V1
+from lightcars.models.mobilenetv1.config import MobileNetV1Config
+from lightcars.models.mobilenetv1.names import NAMES as MOBILENETV1_NAMES
+from lightcars.models.mobilenetv2.config import VARIANTS as MOBILENETS_V2
+from lightcars.models.mobilenetv2.config import MobileNetV2Config
+from lightcars.models.mobilenetv2.names import NAMES as MOBILENETV2_NAMES
 from lightcars.models.tensor_names import TensorNames
 
 if TYPE_CHECKING:
@@ -76,6 +82,24 @@ _ROWS = (
         default="100",
         paper="arXiv 1911.11907",
         names=GHOSTNET_NAMES,
+    ),
+    Family(
+        name="mobilenetv1",
+        model="MobileNetV1",
+        config=MobileNetV1Config,
+        variants=MOBILENETS_V1,
+        default="100",
+        paper="arXiv 1704.04861",
+        names=MOBILENETV1_NAMES,
+    ),
+    Family(
+        name="mobilenetv2",
+        model="MobileNetV2",
+        config=MobileNetV2Config,
+        variants=MOBILENETS_V2,
+        default="100",
+        paper="arXiv 1801.04381",
+        names=MOBILENETV2_NAMES,
     ),
 )
 

@@ -13,11 +13,9 @@ from typing import Literal
 from lightcars.models.config import CommonChanges, Variant
 from lightcars.models.scaling import round_channels
 from lightcars.models.validation import (
-    MIN_RESOLUTION,
+    require_common,
     require_int,
     require_one_of,
-    require_positive,
-    require_probability,
     require_rows,
 )
 
@@ -101,13 +99,7 @@ class GhostNetConfig:
     blocks: tuple[GhostBlock, ...] = BASE_BLOCKS
 
     def __post_init__(self) -> None:
-        require_positive("width", self.width, at_most=20)
-        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
-        require_int("num_classes", self.num_classes, at_least=0)
-        require_int("img_channels", self.img_channels, at_least=1)
-        require_int("out_channels", self.out_channels, at_least=1)
-        require_probability("dropout", self.dropout)
-        require_probability("drop_path", self.drop_path)
+        require_common(self)
         require_one_of("form", self.form, ("official", "thesis"))
         require_rows("blocks", self.blocks, GhostBlock)
 
