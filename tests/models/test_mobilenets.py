@@ -8,9 +8,10 @@ from lightcars.errors import ConfigError
 from lightcars.models.mbconv_stages import MBConvStage
 from lightcars.models.mobilenetv1.config import MobileNetV1Block, MobileNetV1Config
 from lightcars.models.mobilenetv2.config import BASE_STAGES, MobileNetV2Config
+from lightcars.models.mobilenetv3.config import LARGE_BLOCKS, MobileNetV3Block, MobileNetV3Config
 from lightcars.zoo import create_model
 
-KINDS = [MobileNetV1Config, MobileNetV2Config]
+KINDS = [MobileNetV1Config, MobileNetV2Config, MobileNetV3Config]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -32,6 +33,11 @@ def test_invalid_common_setting_is_refused(kind, name, value):
         (MobileNetV2Config, "stages", ("mbconv",)),
         (MobileNetV2Config, "out_channels", 0),
         (MobileNetV2Config, "drop_path", 1.0),
+        (MobileNetV3Config, "blocks", (MobileNetV1Block(channels=8),)),
+        (MobileNetV3Config, "out_channels", None),
+        (MobileNetV3Config, "padding", "valid"),
+        (MobileNetV3Config, "batch_norm_eps", 0.0),
+        (MobileNetV3Config, "batch_norm_momentum", 2.0),
     ],
 )
 def test_invalid_setting_is_refused(kind, name, value):
@@ -68,6 +74,29 @@ def test_the_head_of_mobilenetv2_grows_only(width, channels):
 def test_drop_path_of_mobilenetv2_grows_linearly():
     blocks = MobileNetV2Config(drop_path=0.17).blocks()
     assert [block.drop_path for block in blocks] == pytest.approx([0.01 * n for n in range(17)])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("kernel_size", 0), ("hidden_channels", 1.5), ("squeeze", 1), ("activation", "silu"), ("stride", None)],
+)
+def test_invalid_block_of_mobilenetv3_is_refused(name, value):
+    with pytest.raises(ConfigError, match=f"^{name} must be .*{value!r}"):
+        replace(LARGE_BLOCKS[0], **{name: value})
+
+
+def test_width_scales_mobilenetv3():
+    config = MobileNetV3Config(width=0.5)
+    block: MobileNetV3Block = config.scaled_blocks()[-1]
+    assert (config.stem_channels, block.hidden_channels, block.channels) == (8, 480, 80)
+    assert (config.feature_channels, config.head_channels) == (480, 1280)
+
+
+def test_squeeze_excite_of_mobilenetv3_is_a_quarter_of_the_hidden_channels():
+    """Rounded to a multiple of 8, and not more than a tenth below it."""
+    model = create_model("mobilenetv3_large_100", device="meta")
+    assert model.blocks[3].squeeze_excite.reduce.weight.shape == (24, 72, 1, 1)
+    assert model.blocks[4].squeeze_excite.reduce.weight.shape == (32, 120, 1, 1)
 
 
 def test_a_table_of_ones_own():

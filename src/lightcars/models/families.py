@@ -25,6 +25,9 @@ from lightcars.models.mobilenetv1.names import NAMES as MOBILENETV1_NAMES
 from lightcars.models.mobilenetv2.config import VARIANTS as MOBILENETS_V2
 from lightcars.models.mobilenetv2.config import MobileNetV2Config
 from lightcars.models.mobilenetv2.names import NAMES as MOBILENETV2_NAMES
+from lightcars.models.mobilenetv3.config import VARIANTS as MOBILENETS_V3
+from lightcars.models.mobilenetv3.config import MobileNetV3Config
+from lightcars.models.mobilenetv3.names import NAMES as MOBILENETV3_NAMES
 from lightcars.models.tensor_names import TensorNames
 
 if TYPE_CHECKING:
@@ -100,6 +103,15 @@ _ROWS = (
         default="100",
         paper="arXiv 1801.04381",
         names=MOBILENETV2_NAMES,
+    ),
+    Family(
+        name="mobilenetv3",
+        model="MobileNetV3",
+        config=MobileNetV3Config,
+        variants=MOBILENETS_V3,
+        default="large_100",
+        paper="arXiv 1905.02244",
+        names=MOBILENETV3_NAMES,
     ),
 )
 

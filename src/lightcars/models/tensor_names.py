@@ -110,11 +110,13 @@ class Source(Generic[ConfigT]):
         layers: config -> our name of each layer that has tensors, and its name there.
         forms: config -> the numerics that the library has for such a model; more than one if the names do
             not tell which.
+        linears: our 1x1 convolutions that are linear layers there.
     """
 
     sign: str
     layers: Callable[[ConfigT], Iterable[tuple[str, str]]]
     forms: Callable[[ConfigT], tuple[Form, ...]] = plain_form
+    linears: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import final
 
 from torch import nn
 
-from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, DepthwiseSeparable
+from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, DepthwiseSeparable, initialize
 from lightcars.layers.initialization import relu_fan_in
 from lightcars.models.image_model import ImageModel
 from lightcars.models.mobilenetv1.config import MobileNetV1Config
@@ -47,3 +47,6 @@ class MobileNetV1(ImageModel):
                 )
             ),
         )
+
+    def initialize_layers(self, module: nn.Module) -> None:
+        initialize(module, initial=relu_fan_in)
