@@ -1,6 +1,6 @@
 """What every registered model promises to other makers' tools: tracers, counters, quantizers, hooks.
 
-The models are a quarter as wide and EfficientNets have fewer blocks, which leaves every kind of block in.
+The models are a quarter as wide and, where the family scales its depth, have fewer blocks.
 """
 
 import copy
@@ -19,52 +19,19 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
-from lightcars.models.image_model import ImageModel
-from lightcars.models.registry import find_model, list_models
-from lightcars.zoo import create_model
-
-QUICK = ("efficientnet_b0", "efficientnet_lite0")
-"""Sizes of EfficientNet that are tested quickly; the others, of the same layers, are marked slow."""
-LARGE = [name for name in list_models("efficientnet_*") if name not in QUICK]
-every_model = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in list_models()]
-)
-SAME = [name for name in list_models() if hasattr(find_model(name).config, "padding")]
-CASES = [(name, {}) for name in list_models()] + [(name, {"padding": "same"}) for name in SAME]
-every_case = pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        pytest.param(
-            name, changes, marks=pytest.mark.slow if name in LARGE else (), id="-".join([name, *changes])
-        )
-        for name, changes in CASES
-    ],
-)
-
-
-def small(name: str, **changes) -> ImageModel:
-    """The registered model, narrow and with few blocks."""
-    config = find_model(name).config
-    if hasattr(config, "depth"):
-        changes = {"depth": 0.34, **changes}
-    return create_model(name, width=config.width / 4, **changes)
-
+from tests.contracts.models import KINDS, every_model, every_variant, full, images, quick
 
 EVERY = 11
 """So many passes, each with hooks on every such module: all have one once, and neighbors without."""
-
-
-def images(*shape: int) -> Tensor:
-    return torch.randn(*shape)
 
 
 # Layers
 
 
 @every_model
-def test_layers_are_torchs_own_by_exact_type(name):
+def test_layers_are_torchs_own_by_exact_type(variant):
     """What holds parameters or buffers; quantizers, counters and pruning look for nothing else."""
-    model = create_model(name, device="meta")
+    model = full(variant, device="meta")
     for path, module in model.named_modules():
         tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
         if tensors:
@@ -82,9 +49,9 @@ def test_layers_are_torchs_own_by_exact_type(name):
 
 @pytest.mark.parametrize("grad", [False, True], ids=["inference", "with gradients"])
 @every_model
-def test_hooks_see_the_output_of_their_layer(name, grad):
+def test_hooks_see_the_output_of_their_layer(variant, grad):
     """Nothing writes into a map that a hook keeps, whether the layers around it have hooks or not."""
-    model = small(name).eval()
+    model = quick(variant).eval()
     x = images(1, 3, 32, 32)
     modules = list(model.modules())
     with torch.set_grad_enabled(grad):
@@ -105,8 +72,8 @@ def test_hooks_see_the_output_of_their_layer(name, grad):
 
 @every_model
 @torch.no_grad()
-def test_hooks_change_no_output(name):
-    model = small(name).eval()
+def test_hooks_change_no_output(variant):
+    model = quick(variant).eval()
     x = images(2, 3, 48, 40)
     expected = model(x)
     for module in model.modules():
@@ -116,20 +83,20 @@ def test_hooks_change_no_output(name):
 
 @every_model
 @torch.no_grad()
-def test_fresh_logits_are_of_order_one(name):
+def test_fresh_logits_are_of_order_one(variant):
     """In evaluation mode, where fresh batch norms change nothing."""
     for seed in range(3):
         torch.manual_seed(seed)
-        largest = float(create_model(name).eval()(images(2, 3, 64, 64)).abs().max())
+        largest = float(full(variant).eval()(images(2, 3, 64, 64)).abs().max())
         assert 0 < largest < 10
 
 
 # Tracers
 
 
-@every_case
-def test_torch_fx_traces_for_any_size(name, changes):
-    model = small(name, **changes).eval()
+@every_variant
+def test_torch_fx_traces_for_any_size(variant):
+    model = quick(variant).eval()
     traced = torch.fx.symbolic_trace(model)
     for shape in [(2, 3, 64, 48), (1, 3, 75, 61)]:
         x = images(*shape)
@@ -137,8 +104,8 @@ def test_torch_fx_traces_for_any_size(name, changes):
 
 
 @every_model
-def test_torch_fx_traces_in_training_mode(name):
-    model = small(name, drop_path=0.3, dropout=0.3)
+def test_torch_fx_traces_in_training_mode(variant):
+    model = quick(variant, drop_path=0.3, dropout=0.3)
     traced = torch.fx.symbolic_trace(model)
     x = images(4, 3, 64, 64)
     torch.manual_seed(1)
@@ -147,9 +114,9 @@ def test_torch_fx_traces_in_training_mode(name):
     torch.testing.assert_close(traced(x), expected)
 
 
-@every_case
-def test_torchvisions_feature_extractor_gives_the_maps(name, changes):
-    model = small(name, **changes)
+@every_variant
+def test_torchvisions_feature_extractor_gives_the_maps(variant):
+    model = quick(variant)
     nodes = {f"blocks.{info.block}": str(info.stride) for info in model.feature_info}
     extractor = create_feature_extractor(model, nodes).eval()
     model.eval()
@@ -159,10 +126,10 @@ def test_torchvisions_feature_extractor_gives_the_maps(name, changes):
     extractor.train()(images(2, 3, 64, 64))
 
 
-@every_case
-def test_jit_trace_equals_eager(name, changes):
+@every_variant
+def test_jit_trace_equals_eager(variant):
     """Also outside of `no_grad`, and without a warning of the tracer."""
-    model = small(name, **changes).eval()
+    model = quick(variant).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
@@ -176,24 +143,24 @@ def test_jit_trace_equals_eager(name, changes):
 
 
 @every_model
-def test_the_default_device_is_respected(name):
+def test_the_default_device_is_respected(variant):
     with torch.device("meta"):
-        inside = small(name)
+        inside = quick(variant)
         inside.reset_classifier(3)
     torch.set_default_device("meta")
     try:
-        default, named = small(name), small(name, device="cpu")
+        default, named = quick(variant), quick(variant, device="cpu")
     finally:
         torch.set_default_device(None)
-    for model, device in [(inside, "meta"), (default, "meta"), (named, "cpu"), (small(name), "cpu")]:
+    for model, device in [(inside, "meta"), (default, "meta"), (named, "cpu"), (quick(variant), "cpu")]:
         assert {tensor.device.type for tensor in model.state_dict().values()} == {device}
 
 
 @every_model
-def test_the_default_dtype_is_respected(name):
+def test_the_default_dtype_is_respected(variant):
     torch.set_default_dtype(torch.float64)
     try:
-        model = small(name).eval()
+        model = quick(variant).eval()
         model.reset_classifier(3)
         y = model(images(1, 3, 48, 48))
     finally:
@@ -203,9 +170,9 @@ def test_the_default_dtype_is_respected(name):
 
 
 @every_model
-def test_fake_tensors(name):
+def test_fake_tensors(variant):
     with FakeTensorMode():
-        model = small(name, num_classes=7).eval()
+        model = quick(variant, num_classes=7).eval()
         assert model(torch.empty(2, 3, 64, 64)).shape == (2, 7)
         model.train()(torch.empty(2, 3, 64, 64)).sum().backward()
 
@@ -214,16 +181,16 @@ def test_fake_tensors(name):
 
 
 @every_model
-def test_functional_call(name):
-    model, other = small(name).eval(), small(name).eval()
+def test_functional_call(variant):
+    model, other = quick(variant).eval(), quick(variant).eval()
     x = images(2, 3, 48, 40)
     state = {**dict(other.named_parameters()), **dict(other.named_buffers())}
     assert torch.equal(torch.func.functional_call(model, state, (x,)), other(x))
 
 
 @every_model
-def test_functional_call_in_training_has_gradients(name):
-    model = small(name, drop_path=0.0, dropout=0.0)
+def test_functional_call_in_training_has_gradients(variant):
+    model = quick(variant, drop_path=0.0, dropout=0.0)
     parameters = {key: tensor.detach().clone().requires_grad_() for key, tensor in model.named_parameters()}
     x = images(4, 3, 64, 64)
     torch.func.functional_call(copy.deepcopy(model), parameters, (x,)).square().mean().backward()
@@ -233,8 +200,8 @@ def test_functional_call_in_training_has_gradients(name):
 
 
 @every_model
-def test_the_average_of_weights(name):
-    model = small(name)
+def test_the_average_of_weights(variant):
+    model = quick(variant)
     average = AveragedModel(model)
     average.update_parameters(model)
     x = images(2, 3, 48, 40)
@@ -242,7 +209,7 @@ def test_the_average_of_weights(name):
 
 
 def test_a_model_goes_to_a_spawned_process():
-    model = small(list_models()[-1]).eval().requires_grad_(False)
+    model = quick(KINDS[-1]).eval().requires_grad_(False)
     x = images(1, 3, 32, 32)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         content = pool.apply(operator.call, (pickle.loads(pickle.dumps(model)), x))
@@ -254,10 +221,10 @@ def test_a_model_goes_to_a_spawned_process():
 
 @every_model
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-def test_dynamic_quantization_finds_the_layers(name):
+def test_dynamic_quantization_finds_the_layers(variant):
     from torch.ao.quantization import quantize_dynamic
 
-    model = small(name).eval()
+    model = quick(variant).eval()
     linear = [path for path, module in model.named_modules() if type(module) is nn.Linear]
     quantized = quantize_dynamic(model, {nn.Linear})
     assert all("quantized" in type(quantized.get_submodule(path)).__module__ for path in linear)
@@ -266,11 +233,11 @@ def test_dynamic_quantization_finds_the_layers(name):
 
 
 @every_model
-def test_pruned_layers_are_used_in_training(name):
+def test_pruned_layers_are_used_in_training(variant):
     """Pruning attaches a hook that computes the weight at each call of its layer."""
     from torch.nn.utils import prune
 
-    model = small(name)
+    model = quick(variant)
     for module in model.modules():
         if type(module) is nn.Conv2d:
             prune.random_unstructured(module, "weight", amount=0.5)
@@ -287,20 +254,20 @@ def test_pruned_layers_are_used_in_training(name):
 
 
 @every_model
-def test_thop_counts_the_same(name):
+def test_thop_counts_the_same(variant):
     thop = pytest.importorskip("thop")
-    model = create_model(name).eval()
+    model = full(variant).eval()
     zero = {nn.BatchNorm2d: None, nn.BatchNorm1d: None, nn.AdaptiveAvgPool2d: None}
     zero = dict.fromkeys(zero, lambda module, _x, _y: None)
     macs, params = thop.profile(model, (images(1, 3, 64, 64),), custom_ops=zero, verbose=False)
-    assert macs == count_flops(create_model(name), 64)
-    assert params == count_params(create_model(name))
+    assert macs == count_flops(full(variant), 64)
+    assert params == count_params(full(variant))
 
 
 @every_model
-def test_ptflops_finds_the_layers(name):
+def test_ptflops_finds_the_layers(variant):
     ptflops = pytest.importorskip("ptflops")
-    model = create_model(name).eval()
+    model = full(variant).eval()
     ignored = [type(module) for module in model.modules() if not isinstance(module, nn.Conv2d | nn.Linear)]
     leaves = [kind for kind in ignored if kind.__module__.startswith("torch.nn.modules")]
     macs, params = ptflops.get_model_complexity_info(
@@ -311,26 +278,26 @@ def test_ptflops_finds_the_layers(name):
         ignore_modules=[kind for kind in leaves if kind is not nn.Sequential],
         backend="pytorch",
     )
-    assert params == count_params(create_model(name))
-    assert macs == pytest.approx(count_flops(create_model(name), 64), rel=0.02)
+    assert params == count_params(full(variant))
+    assert macs == pytest.approx(count_flops(full(variant), 64), rel=0.02)
 
 
 @every_model
-def test_torchinfo_finds_the_layers(name):
+def test_torchinfo_finds_the_layers(variant):
     torchinfo = pytest.importorskip("torchinfo")
-    model = create_model(name).eval()
+    model = full(variant).eval()
     found = torchinfo.summary(model, (1, 3, 64, 64), verbose=0)
-    assert found.total_params == count_params(create_model(name))
+    assert found.total_params == count_params(full(variant))
     layers = [entry for entry in found.summary_list if isinstance(entry.module, nn.Conv2d | nn.Linear)]
     macs = sum(entry.macs for entry in layers)
-    assert macs == pytest.approx(count_flops(create_model(name), 64), rel=0.01)
+    assert macs == pytest.approx(count_flops(full(variant), 64), rel=0.01)
 
 
 @every_model
-def test_pt2e_quantizes_the_convolutions(name):
+def test_pt2e_quantizes_the_convolutions(variant):
     quantizers = pytest.importorskip("torchao.quantization.pt2e.quantizer.x86_inductor_quantizer")
     prepare = importlib.import_module("torchao.quantization.pt2e.quantize_pt2e")
-    model = small(name).eval()
+    model = quick(variant).eval()
     x = (images(1, 3, 64, 64),)
     quantizer = quantizers.X86InductorQuantizer()
     quantizer.set_global(quantizers.get_default_x86_inductor_quantization_config())

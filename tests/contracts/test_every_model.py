@@ -1,14 +1,12 @@
 """What every registered model promises, in one body of tests that runs over all of them.
 
-Most tests take the model a quarter as wide and, where the family scales its depth, with fewer blocks, which
-leaves every kind of block in; shapes and memory are tested at full size. Compiling and exporting are quick
-for one model of each kind; tests marked slow do them for all, at full size. No family is named here.
+Most tests take the model a quarter as wide and, where the family scales its depth, with fewer blocks; shapes
+and memory are tested at full size. `tests/contracts/models.py` says which models take part quickly.
 """
 
 import copy
 import math
 import pickle
-from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -29,65 +27,32 @@ from lightcars.layers import gradients as own_gradients
 from lightcars.models.build import build_model
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import MODELS
-from lightcars.models.validation import has_setting
 from lightcars.weights.checkpoint import load, save
-from lightcars.zoo import create_model
+from tests.contracts.models import (
+    FIRST_OF_FAMILIES,
+    KINDS,
+    all_at_once,
+    every_kind,
+    every_model,
+    every_variant,
+    full,
+    images,
+    quick,
+)
 
 SIZES = [(32, 32), (33, 47), (75, 61)]
-SAME = [name for name, entry in MODELS.items() if getattr(entry.config, "padding", None) == "symmetric"]
-VARIANTS = {name: {} for name in MODELS} | {f"{name}-same": {"padding": "same"} for name in SAME}
-"""Test id -> what is changed in the registered config; the id up to the dash is the registered name."""
-
-
-def kind(variant: str) -> tuple[object, ...]:
-    """Equal for variants that differ in size only."""
-    config = replace(MODELS[variant.partition("-")[0]].config, **VARIANTS[variant])
-    sizes = {"width", "depth", "resolution", "dropout"}
-    settings = [field.name for field in fields(config) if field.name not in sizes]
-    return type(config), *(getattr(config, name) for name in settings)
-
-
-KINDS = list({kind(variant): variant for variant in reversed(VARIANTS)}.values())
-
-FIRST = next(iter(KINDS))
-LARGE_AGAIN = [f"{name}-same" for name in SAME if MODELS[name].flops > 4e9]
-
-every_variant = pytest.mark.parametrize(
-    "variant", [pytest.param(v, marks=pytest.mark.slow if v in LARGE_AGAIN else ()) for v in VARIANTS]
-)
-every_model = pytest.mark.parametrize("variant", MODELS)
-every_kind = pytest.mark.parametrize("variant", KINDS)
 needs_onednn = pytest.mark.skipif(not onednn.AVAILABLE, reason="this torch has no oneDNN")
-
-
-def full(variant: str, **changes) -> ImageModel:
-    """The registered model as it ships."""
-    return create_model(variant.partition("-")[0], **VARIANTS[variant], **changes)
-
-
-def quick(variant: str, **changes) -> ImageModel:
-    """The same, narrow and with few blocks."""
-    config = MODELS[variant.partition("-")[0]].config
-    if has_setting(config, "width"):
-        changes = {"width": config.width / 4, **changes}
-    if has_setting(config, "depth"):
-        changes = {"depth": 0.34, **changes}
-    return full(variant, **changes)
-
-
-def images(*shape: int) -> Tensor:
-    return torch.randn(*shape)
 
 
 def settled(model: ImageModel) -> ImageModel:
     """In evaluation mode with a batch's own statistics, so that no map vanishes or explodes."""
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
-    momentum = norms[0].momentum
+    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
     with torch.no_grad():
         model.train()(images(4, model.config.img_channels, 64, 64))
-    for norm in norms:
+    for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return model.eval()
 
@@ -115,19 +80,24 @@ def gradients(model: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
 
+@all_at_once
+def test_has_the_registered_number_of_parameters(variant):
+    model = full(variant, device="meta")
+    name = variant.partition("-")[0]
+    assert sum(parameter.numel() for parameter in model.parameters()) == MODELS[name].num_params
+
+
 @every_variant
 def test_builds_ready_to_train(variant):
     model = full(variant)
-    name = variant.partition("-")[0]
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert {tensor.device.type for tensor in model.state_dict().values()} == {"cpu"}
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
-    assert sum(parameter.numel() for parameter in model.parameters()) == MODELS[name].num_params
 
 
-@every_variant
+@all_at_once
 def test_config_rebuilds_the_model(variant):
     model = quick(variant, num_classes=7, device="meta")
     again = build_model(pickle.loads(pickle.dumps(model.config)), device="meta")
@@ -228,7 +198,7 @@ def test_reset_classifier(variant):
     assert model(x).shape == (2, 3)
 
 
-@every_model
+@all_at_once
 def test_reset_classifier_stays_on_the_models_device(variant):
     model = quick(variant, device="meta")
     model.reset_classifier(3)
@@ -340,7 +310,8 @@ def exported_equals_eager(model: ImageModel, folder: Path, *, resolution: int | 
 
 
 @pytest.mark.parametrize(
-    "variant", [pytest.param(v, marks=pytest.mark.slow if f"{v}-same" in KINDS else ()) for v in KINDS]
+    "variant",
+    [pytest.param(v, marks=() if v in FIRST_OF_FAMILIES[:2] else pytest.mark.slow) for v in KINDS],
 )
 def test_exported_equals_eager(variant, tmp_path):
     exported_equals_eager(settled(quick(variant)), tmp_path, resolution=None)
@@ -389,9 +360,7 @@ def test_optimized_for_every_engine_equals_eager(variant, engine):
     optimized_equals_eager(settled(quick(variant)), engine)
 
 
-@pytest.mark.parametrize(
-    "variant", [FIRST, *(pytest.param(v, marks=pytest.mark.slow) for v in KINDS if v != FIRST)]
-)
+@pytest.mark.parametrize("variant", [KINDS[0], *(pytest.param(v, marks=pytest.mark.slow) for v in KINDS[1:])])
 def test_training_compiles_without_a_break(variant):
     model = quick(variant, num_classes=5)
     for module in model.modules():
@@ -518,7 +487,7 @@ def test_channels_last_and_low_precision(variant):
     assert error < 0.4  # of unrelated logits it is about 1.4
 
 
-@every_model
+@all_at_once
 def test_names_of_the_parts_are_the_same_in_all_families(variant):
     model = quick(variant, device="meta")
     children = [name for name, _ in model.named_children()]
