@@ -30,7 +30,15 @@ def test_what_ships():
     efficientnets = [f"efficientnet_b{number}" for number in range(8)]
     efficientnets += [f"efficientnet_lite{number}" for number in range(5)]
     ghostnets = ["ghostnet_050", "ghostnet_100", "ghostnet_130", "ghostnet_thesis"]
-    mobilenets = ["mobilenetv1_100", "mobilenetv2_100", "mobilenetv3_small_100", "mobilenetv3_large_100"]
+    mobilenets = [
+        "mobilenetv1_100",
+        "mobilenetv2_100",
+        "mobilenetv3_small_100",
+        "mobilenetv3_large_100",
+        "mobilenetv4_conv_small",
+        "mobilenetv4_conv_medium",
+        "mnasnet_100",
+    ]
     assert lightcars.list_models() == [*efficientnets, *ghostnets, *mobilenets]
 
 

@@ -4,12 +4,14 @@ from lightcars.layers.block_sequence import BlockSequence
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.depthwise_separable import DepthwiseSeparable
 from lightcars.layers.drop_path import DropPath
+from lightcars.layers.fused_mbconv import FusedMBConv
 from lightcars.layers.ghost import GhostBottleneck, GhostModule
 from lightcars.layers.initialization import initialize
 from lightcars.layers.mbconv import MBConv
 from lightcars.layers.pooling import GlobalAveragePool
 from lightcars.layers.residual import Residual
 from lightcars.layers.squeeze_excite import ClampGate, SqueezeExcite
+from lightcars.layers.universal_inverted_bottleneck import UniversalInvertedBottleneck
 
 __all__ = [
     "BlockSequence",
@@ -18,11 +20,13 @@ __all__ = [
     "ConvStyle",
     "DepthwiseSeparable",
     "DropPath",
+    "FusedMBConv",
     "GhostBottleneck",
     "GhostModule",
     "GlobalAveragePool",
     "MBConv",
     "Residual",
     "SqueezeExcite",
+    "UniversalInvertedBottleneck",
     "initialize",
 ]

@@ -19,6 +19,9 @@ from lightcars.models.efficientnet.names import NAMES as EFFICIENTNET_NAMES
 from lightcars.models.ghostnet.config import VARIANTS as GHOSTNETS
 from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.ghostnet.names import NAMES as GHOSTNET_NAMES
+from lightcars.models.mnasnet.config import VARIANTS as MNASNETS
+from lightcars.models.mnasnet.config import MNASNetConfig
+from lightcars.models.mnasnet.names import NAMES as MNASNET_NAMES
 from lightcars.models.mobilenetv1.config import VARIANTS as MOBILENETS_V1
 from lightcars.models.mobilenetv1.config import MobileNetV1Config
 from lightcars.models.mobilenetv1.names import NAMES as MOBILENETV1_NAMES
@@ -28,6 +31,9 @@ from lightcars.models.mobilenetv2.names import NAMES as MOBILENETV2_NAMES
 from lightcars.models.mobilenetv3.config import VARIANTS as MOBILENETS_V3
 from lightcars.models.mobilenetv3.config import MobileNetV3Config
 from lightcars.models.mobilenetv3.names import NAMES as MOBILENETV3_NAMES
+from lightcars.models.mobilenetv4.config import VARIANTS as MOBILENETS_V4
+from lightcars.models.mobilenetv4.config import MobileNetV4Config
+from lightcars.models.mobilenetv4.names import NAMES as MOBILENETV4_NAMES
 from lightcars.models.tensor_names import TensorNames
 
 if TYPE_CHECKING:
@@ -112,6 +118,24 @@ _ROWS = (
         default="large_100",
         paper="arXiv 1905.02244",
         names=MOBILENETV3_NAMES,
+    ),
+    Family(
+        name="mobilenetv4",
+        model="MobileNetV4",
+        config=MobileNetV4Config,
+        variants=MOBILENETS_V4,
+        default="conv_small",
+        paper="arXiv 2404.10518",
+        names=MOBILENETV4_NAMES,
+    ),
+    Family(
+        name="mnasnet",
+        model="MNASNet",
+        config=MNASNetConfig,
+        variants=MNASNETS,
+        default="100",
+        paper="arXiv 1807.11626",
+        names=MNASNET_NAMES,
     ),
 )
 

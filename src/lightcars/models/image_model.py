@@ -154,9 +154,10 @@ class ImageModel(nn.Module):
 
     def _check_batch(self, x: Tensor) -> None:
         """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""
-        norms = [layer for layer in self.neck.children() if isinstance(layer, nn.BatchNorm1d)]
+        kinds = nn.BatchNorm1d | nn.BatchNorm2d
+        norms = [layer for layer in self.neck.children() if isinstance(layer, kinds)]
         if any(norm.training for norm in norms) and (shape_of(x) or (0,))[0] == 1:
             raise InputError(
-                "this model cannot train on a batch of one image (the BatchNorm1d of its neck needs two);"
+                "this model cannot train on a batch of one image (the batch norm of its neck needs two);"
                 " use a larger batch, drop the last one, or call model.eval()."
             )

@@ -94,7 +94,7 @@ def stage_positions(blocks: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     positions: list[tuple[int, int]] = []
     before = 0
     for channels, stride in blocks:
-        starts = channels != before or stride > 1
+        starts = not positions or channels != before or stride > 1
         last = positions[-1] if positions else (-1, 0)
         positions.append((last[0] + 1, 0) if starts else (last[0], last[1] + 1))
         before = channels

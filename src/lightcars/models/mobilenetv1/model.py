@@ -2,7 +2,8 @@
 
 Paper: Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
 arXiv 1704.04861, table 1. Reference implementation: the authors' TensorFlow code, whose ReLU6 it has.
-Deliberate differences: symmetric padding and PyTorch's BatchNorm constants, as in timm's weights.
+Deliberate differences: symmetric padding and PyTorch's BatchNorm constants, as in timm's weights; initial
+weights by He's rule.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 Paper: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv 1801.04381, table 2 and
 section 4. Reference implementation: the authors' TensorFlow code.
-Deliberate differences: symmetric padding and PyTorch's BatchNorm constants, as in torchvision and timm; the
-initial weights keep the size of a map.
+Deliberate differences: symmetric padding and PyTorch's BatchNorm constants, as in torchvision and timm.
 """
 
 from __future__ import annotations
