@@ -2,7 +2,7 @@
 
 Sources: timm's rows from its package (1.0.31: sizes, crop, means, license) and from
 `results/results-imagenet.csv` of its repository (commit 7479d451; accuracy at the size and crop of the row);
-torchvision's from its package (0.29.2, `torchvision.models.efficientnet`); lukemelas's from
+torchvision's from its package (0.29.2, `torchvision.models`); lukemelas's from
 `efficientnet_pytorch` 0.7.1; Huawei's from `ghostnet_pytorch/` of its repository (readme, `validate.py`).
 EfficientNet-Lite's from the readme of Google's code (tensorflow/tpu, `models/official/efficientnet/lite`).
 What none of them states is None: lukemelas's table repeats the paper's accuracies, which are not those of its
@@ -34,6 +34,7 @@ IMAGENET, CARS = "ImageNet-1k", "Stanford Cars, val, which selected the epoch"
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
 @takes_old_names(licence="license")
@@ -91,8 +92,8 @@ class WeightsEntry:
 
     @property
     def extra_data(self) -> bool:
-        """Whether it was trained on more than ImageNet-1k (JFT or ImageNet-12k)."""
-        return "jft" in self.tag or "in12k" in self.tag
+        """Whether it was trained on more than ImageNet-1k (JFT, ImageNet-12k or ImageNet-21k)."""
+        return any(name in self.tag for name in ("jft", "in12k", "in21k"))
 
 
 def from_timm(architecture: str) -> tuple[str, Mapping[str, Any]]:
@@ -138,22 +139,27 @@ def _timm(
     top5_percent: float | None,
     *,
     half: bool = False,
+    plain: bool = False,
+    bilinear: bool = False,
     resize: Literal["squash", "crop"] = "crop",
     num_classes: int = 1000,
 ) -> WeightsEntry:
+    """Return timm's entry; pixel values are normalized to [-1, 1] if `half`, left in [0, 1] if `plain`."""
     name = f"{architecture}.{tag}"
     model, settings = from_timm(architecture)
+    imagenet = (IMAGENET_MEAN, IMAGENET_STD)
+    mean, std = (HALF, HALF) if half else (ZERO, ONE) if plain else imagenet
     return WeightsEntry(
         tag=f"timm/{name}",
         model=model,
         source="timm",
         preprocessing=Preprocessing(
             resolution=resolution,
-            mean=HALF if half else IMAGENET_MEAN,
-            std=HALF if half else IMAGENET_STD,
+            mean=mean,
+            std=std,
             resize=resize,
             crop_fraction=crop,
-            interpolation="bicubic",
+            interpolation="bilinear" if bilinear else "bicubic",
         ),
         settings=settings,
         num_classes=num_classes,
@@ -177,9 +183,13 @@ def _torchvision(
     top5_percent: float,
     *,
     bilinear: bool = False,
+    architecture: str | None = None,
+    file: str | None = None,
 ) -> WeightsEntry:
+    """Return torchvision's entry; its name of the model, and the beginning of its file's, if not ours."""
+    name = architecture or model
     return WeightsEntry(
-        tag=f"torchvision/{model}.imagenet1k_{version}",
+        tag=f"torchvision/{name}.imagenet1k_{version}",
         model=model,
         source="torchvision",
         preprocessing=Preprocessing(
@@ -191,7 +201,7 @@ def _torchvision(
             interpolation="bilinear" if bilinear else "bicubic",
         ),
         settings=_settings(model, "torchvision"),
-        url=f"https://download.pytorch.org/models/{model}{suffix}.pth",
+        url=f"https://download.pytorch.org/models/{file or name}{suffix}.pth",
         sha256=_digest_in(suffix),
         size_mb=round(size_mib * 2**20 / 10**6, 3),
         top1_percent=top1_percent,
@@ -400,6 +410,110 @@ ENTRIES: tuple[WeightsEntry, ...] = (
     _lukemelas("adv-efficientnet-b6-ac80338e.pth", 528),
     _lukemelas("adv-efficientnet-b7-4652b6dd.pth", 600),
     _HUAWEI,
+    _timm("mobilenetv1_100", "ra4_e3600_r224_in1k", 224, 0.875, 75.384, 92.312, half=True),
+    _timm("mobilenetv2_100", "ra_in1k", 224, 0.875, 72.936, 91.002),
+    _torchvision(
+        "mobilenetv2_100",
+        "v1",
+        "-b0353104",
+        224,
+        256,
+        13.555,
+        71.878,
+        90.286,
+        bilinear=True,
+        architecture="mobilenet_v2",
+    ),
+    _torchvision(
+        "mobilenetv2_100",
+        "v2",
+        "-7ebf99e0",
+        224,
+        232,
+        13.598,
+        72.154,
+        90.822,
+        bilinear=True,
+        architecture="mobilenet_v2",
+    ),
+    _timm("mobilenetv3_small_100", "lamb_in1k", 224, 0.875, 67.638, 87.65),
+    _timm("tf_mobilenetv3_small_100", "in1k", 224, 0.875, 67.932, 87.684, half=True, bilinear=True),
+    _torchvision(
+        "mobilenetv3_small_100",
+        "v1",
+        "-047dcff4",
+        224,
+        256,
+        9.829,
+        67.668,
+        87.402,
+        bilinear=True,
+        architecture="mobilenet_v3_small",
+    ),
+    _timm(
+        "mobilenetv3_large_100",
+        "miil_in21k",
+        224,
+        0.875,
+        None,
+        None,
+        plain=True,
+        bilinear=True,
+        num_classes=11221,
+    ),
+    _timm(
+        "mobilenetv3_large_100", "miil_in21k_ft_in1k", 224, 0.875, 77.91, 92.884, plain=True, bilinear=True
+    ),
+    _timm("mobilenetv3_large_100", "ra4_e3600_r224_in1k", 224, 0.95, None, None, half=True),
+    _timm("mobilenetv3_large_100", "ra_in1k", 224, 0.875, 75.786, 92.528),
+    _timm("tf_mobilenetv3_large_100", "in1k", 224, 0.875, 75.514, 92.602, half=True, bilinear=True),
+    _torchvision(
+        "mobilenetv3_large_100",
+        "v1",
+        "-8738ca79",
+        224,
+        256,
+        21.114,
+        74.042,
+        91.34,
+        bilinear=True,
+        architecture="mobilenet_v3_large",
+    ),
+    _torchvision(
+        "mobilenetv3_large_100",
+        "v2",
+        "-5c1a4163",
+        224,
+        232,
+        21.107,
+        75.274,
+        92.566,
+        bilinear=True,
+        architecture="mobilenet_v3_large",
+    ),
+    _timm("mobilenetv4_conv_small", "e1200_r224_in1k", 224, 0.875, 73.436, 91.342),
+    _timm("mobilenetv4_conv_small", "e2400_r224_in1k", 224, 0.875, 73.73, 91.426),
+    _timm("mobilenetv4_conv_small", "e3600_r256_in1k", 256, 0.95, None, None, half=True),
+    _timm("mobilenetv4_conv_medium", "e180_ad_r384_in12k", 384, 1.0, None, None, num_classes=11821),
+    _timm("mobilenetv4_conv_medium", "e180_r384_in12k", 384, 1.0, None, None, num_classes=11821),
+    _timm("mobilenetv4_conv_medium", "e250_r384_in12k", 384, 1.0, None, None, num_classes=11821),
+    _timm("mobilenetv4_conv_medium", "e250_r384_in12k_ft_in1k", 384, 0.95, None, None),
+    _timm("mobilenetv4_conv_medium", "e500_r224_in1k", 224, 0.95, 79.092, 94.788),
+    _timm("mobilenetv4_conv_medium", "e500_r256_in1k", 256, 0.95, 79.922, 95.186),
+    _timm("mnasnet_100", "rmsp_in1k", 224, 0.875, 74.662, 92.108),
+    _torchvision(
+        "mnasnet_100",
+        "v1",
+        "-f206786ef8",
+        224,
+        256,
+        16.915,
+        73.456,
+        91.51,
+        bilinear=True,
+        architecture="mnasnet1_0",
+        file="mnasnet1.0_top1_73.512",
+    ),
 )
 
 

@@ -2,7 +2,7 @@
 
 Paper: Tan et al., "MnasNet: Platform-Aware Neural Architecture Search for Mobile", arXiv 1807.11626.
 Reference implementation: the authors' TensorFlow code.
-Deliberate differences: symmetric padding and PyTorch's BatchNorm constants (torchvision's momentum is 0.0003);
+Deliberate differences: symmetric padding and PyTorch's BatchNorm constants (torchvision's momentum is 3e-4);
 a width at which the first or last block keeps its number of channels (a quarter, say) gives it a shortcut.
 """
 
