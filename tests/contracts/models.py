@@ -69,5 +69,11 @@ def quick(variant: str, **changes) -> ImageModel:
     return full(variant, **changes)
 
 
+def dropping(variant: str, probability: float) -> dict[str, float]:
+    """Settings of everything in a model that is random in training."""
+    config = MODELS[variant.partition("-")[0]].config
+    return {name: probability for name in ("dropout", "drop_path") if has_setting(config, name)}
+
+
 def images(*shape: int) -> Tensor:
     return torch.randn(*shape)

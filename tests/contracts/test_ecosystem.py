@@ -19,7 +19,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
-from tests.contracts.models import KINDS, every_model, every_variant, full, images, quick
+from tests.contracts.models import KINDS, dropping, every_model, every_variant, full, images, quick
 
 EVERY = 11
 """So many passes, each with hooks on every such module: all have one once, and neighbors without."""
@@ -105,7 +105,7 @@ def test_torch_fx_traces_for_any_size(variant):
 
 @every_model
 def test_torch_fx_traces_in_training_mode(variant):
-    model = quick(variant, drop_path=0.3, dropout=0.3)
+    model = quick(variant, **dropping(variant, 0.3))
     traced = torch.fx.symbolic_trace(model)
     x = images(4, 3, 64, 64)
     torch.manual_seed(1)
@@ -190,7 +190,7 @@ def test_functional_call(variant):
 
 @every_model
 def test_functional_call_in_training_has_gradients(variant):
-    model = quick(variant, drop_path=0.0, dropout=0.0)
+    model = quick(variant, **dropping(variant, 0.0))
     parameters = {key: tensor.detach().clone().requires_grad_() for key, tensor in model.named_parameters()}
     x = images(4, 3, 64, 64)
     torch.func.functional_call(copy.deepcopy(model), parameters, (x,)).square().mean().backward()
