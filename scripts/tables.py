@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from benchmarks.harness.record import records
 from benchmarks.tables import cars, counting, plots, speed
+from lightcars.models.families import FAMILIES
 from lightcars.models.registry import MODELS
+from lightcars.tables import short_number
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,11 +37,29 @@ def model_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def family_table() -> str:
+    """Return a Markdown table of the families, with the ranges of their models."""
+    lines = ["| family | models | parameters | FLOPs | paper |", "|---|---|---:|---:|---|"]
+    for family in FAMILIES.values():
+        entries = family.variants.values()
+        params = _range([entry.num_params for entry in entries])
+        flops = _range([entry.flops for entry in entries])
+        variants = ", ".join(f"`{variant}`" for variant in family.variants)
+        lines.append(f"| `{family.name}` | {variants} | {params} | {flops} | {family.paper} |")
+    return "\n".join(lines) + "\n"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    least, most = short_number(min(numbers)), short_number(max(numbers))
+    return least if least == most else f"{least} to {most}"
+
+
 def blocks() -> Mapping[str, Callable[[], str]]:
     """Return the functions that generate the blocks of the pages, by name."""
     found = records()
     return {
         "models": model_table,
+        "families": family_table,
         "how-fast": partial(speed.how_fast, found),
         "fused": partial(speed.fused, found),
         "deployed": partial(speed.deployed, found),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lightcars.evaluation.activation_map import activation_map
     from lightcars.evaluation.evaluate import Evaluation, evaluate
     from lightcars.evaluation.predict import Prediction, predict
+    from lightcars.models.merging import reparameterize
     from lightcars.models.preprocessing import Preprocessing
     from lightcars.models.registry import list_models
     from lightcars.models.scaling import compound_scale
@@ -83,6 +84,7 @@ _MODULES = {
     "profile": "counters.profile",
     "published_accuracy": "benching.rows",
     "push_to_hub": "sharing",
+    "reparameterize": "models.merging",
     "report": "reports",
     "save": "weights.checkpoint",
     "save_pretrained": "sharing",
@@ -132,6 +134,7 @@ __all__ = [
     "profile",
     "published_accuracy",
     "push_to_hub",
+    "reparameterize",
     "report",
     "save",
     "save_pretrained",

@@ -22,17 +22,13 @@ from lightcars.weights.catalog import find_tag
 __all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
 
 
-class ModelChanges(EfficientNetChanges, GhostNetChanges, total=False):
-    """Keyword arguments of `create_model`: the settings of all families, of which each has its own."""
-
-
 def create_model(
     name: str,
     *,
     weights: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
-    **changes: Unpack[ModelChanges],
+    **changes: Any,
 ) -> ImageModel:
     """Create a registered model, in training mode with new weights or in evaluation mode with given ones.
 
@@ -57,7 +53,7 @@ def create_model(
     >>> create_model("ghostnet_100", num_classes=196, img_channels=1).config.img_channels
     1
     """
-    return _make(name, weights, device, dtype, cast(dict[str, Any], changes))
+    return _make(name, weights, device, dtype, changes)
 
 
 def efficientnet(

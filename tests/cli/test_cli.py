@@ -19,8 +19,10 @@ from PIL import Image
 from typer.main import get_command
 
 import lightcars as library
+from lightcars.benching.choosing import SORT_KEYS
 from lightcars.cli import demo as demonstration
 from lightcars.cli.finetune import finetune
+from lightcars.cli.list_models import SortKey
 from lightcars.cli.main import app
 from lightcars.cli.recipe_options import KEYS, choices_of, field_of
 from lightcars.counters.latency import Latency
@@ -190,9 +192,9 @@ def test_list_shows_every_model(lightcars):
     shown = lightcars("list")
     assert (shown.code, shown.err) == (0, "")
     lines = shown.out.splitlines()
-    assert lines[0].split() == ["model", "parameters", "FLOPs", "input", "paper"]
+    assert lines[0].split() == ["model", "parameters", "FLOPs", "input", "top-1", "paper"]
     assert [line.split()[0] for line in lines[2:]] == list(MODELS)
-    assert re.search(r"ghostnet_100 +5\.18 M +141 M +224 px +arXiv 1911\.11907", shown.out)
+    assert re.search(r"ghostnet_100 +5\.18 M +141 M +224 px +74\.0 % +arXiv 1911\.11907", shown.out)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
@@ -217,11 +219,48 @@ def test_list_as_json(lightcars):
     assert [row["name"] for row in rows] == list(MODELS)
     assert rows[0] == {
         "name": "efficientnet_b0",
+        "family": "efficientnet",
         "num_params": 5_288_548,
         "flops": 385_814_752,
         "resolution": 224,
         "paper": "arXiv 1905.11946",
+        "top1_percent": 78.572,
+        "top1_tag": "timm/efficientnet_b0.ra4_e3600_r224_in1k",
+        "licenses": ["Apache", "apache-2.0"],
+        "latency_ms": None,
     }
+
+
+def test_every_sort_key_is_an_option():
+    assert {key.value for key in SortKey} == set(SORT_KEYS)
+
+
+def test_list_filters_and_sorts(lightcars):
+    options = ("--max-flops", "0.2G", "--max-params", "5.5M", "--sort", "flops", "--json")
+    rows = json.loads(lightcars("list", *options).out)
+    assert [row["flops"] for row in rows] == sorted(row["flops"] for row in rows)
+    assert "ghostnet_100" in [row["name"] for row in rows]
+    assert all(row["flops"] <= 200e6 and row["num_params"] <= 5.5e6 for row in rows)
+
+
+def test_list_measures_latencies(lightcars, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIGHTCARS_CACHE", str(tmp_path))
+    monkeypatch.setattr("lightcars.benching.latencies._measure", lambda name: float(len(name)))
+    shown = lightcars("list", "ghostnet_*", "--sort", "latency").out
+    assert re.search(r"ghostnet_thesis .*15\.0 ms", shown.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--max-flops", "much"), "--max-flops takes a number such as 5M, 300M or 1.5G, not 'much'."),
+        (("--max-params", "-3"), "--max-params takes a number such as 5M, 300M or 1.5G, not '-3'."),
+        (("--min-top1", "99"), "no model is like that; leave an option out, or see `lightcars list`."),
+        (("--family", "ghosts"), "no family named 'ghosts'. Did you mean ghostnet"),
+    ],
+)
+def test_list_with_wrong_options(lightcars, arguments, message):
+    assert message in lightcars("list", *arguments).error
 
 
 def test_list_imports_nothing_heavy():

@@ -262,9 +262,16 @@ def test_gradient_checkpointing_gives_the_same_statistics(variant):
 
 
 def exports(model: ImageModel) -> None:
-    sides = {0: Dim("batch", min=1, max=64), 2: Dim("height", min=33), 3: Dim("width", min=33)}
-    program = torch.export.export(model, (images(2, 3, 64, 72),), dynamic_shapes=(sides,)).module()
-    for shape in [(2, 3, 64, 72), (1, 3, 64, 72), (3, 3, 33, 47), (1, 3, 75, 61)]:
+    least = model.min_dynamic_resolution
+    sides = {0: Dim("batch", min=1, max=64), 2: Dim("height", min=least), 3: Dim("width", min=least)}
+    example = (64, 72) if least == 33 else (160, 168)
+    program = torch.export.export(model, (images(2, 3, *example),), dynamic_shapes=(sides,)).module()
+    for shape in [
+        (2, 3, *example),
+        (1, 3, *example),
+        (3, 3, least, least + 14),
+        (1, 3, least + 42, least + 28),
+    ]:
         x = images(*shape)
         torch.testing.assert_close(program(x), model(x))
 
@@ -301,7 +308,9 @@ def exported_equals_eager(model: ImageModel, folder: Path, *, resolution: int | 
     """For each engine that everybody has; ExecuTorch has its own test."""
     shapes = [(1, 3, 64, 64), (3, 3, 64, 64)]
     if resolution is None:
-        shapes += [(1, 3, 33, 47), (2, 3, 75, 61), (1, 3, 128, 50)]
+        least = model.min_dynamic_resolution
+        shapes = [(*shape[:2], *(max(side, least) for side in shape[2:])) for shape in shapes]
+        shapes += [(1, 3, least, least + 14), (2, 3, least + 42, least + 28), (1, 3, 128, least + 17)]
     program = to_program(model, resolution=resolution)
     for name in ("onnx", "openvino", "torch-export"):
         artifact, path = FORMATS[name].artifact, folder / f"model{FORMATS[name].suffix}"

@@ -64,7 +64,7 @@ def test_generated_tables_are_on_their_pages():
     assert set(GENERATED) == set(tables.PAGES)
     named = {match[2] for page in GENERATED for match in tables.BLOCK.finditer(page.read_text())}
     assert named == set(tables.blocks()), "a table that no page shows"
-    assert tables.model_table() in (ROOT / "README.md").read_text()
+    assert tables.family_table() in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("page", GENERATED, ids=lambda page: page.name)

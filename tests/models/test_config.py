@@ -12,8 +12,9 @@ from lightcars.errors import ConfigError
 from lightcars.models.build import build_model
 from lightcars.models.efficientnet.config import BASE_STAGES, VARIANTS, EfficientNetConfig
 from lightcars.models.features import FeatureMap, feature_maps
-from lightcars.models.ghostnet.config import BASE_BLOCKS, GhostNetConfig
+from lightcars.models.ghost_config import BASE_BLOCKS
 from lightcars.models.ghostnet.config import VARIANTS as GHOSTNETS
+from lightcars.models.ghostnet.config import GhostNetConfig
 
 BOTH = [EfficientNetConfig, GhostNetConfig]
 

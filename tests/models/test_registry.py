@@ -27,25 +27,27 @@ def test_every_model_names_its_paper(name):
 
 
 def test_what_ships():
-    efficientnets = [f"efficientnet_b{number}" for number in range(8)]
-    efficientnets += [f"efficientnet_lite{number}" for number in range(5)]
-    ghostnets = ["ghostnet_050", "ghostnet_100", "ghostnet_130", "ghostnet_thesis"]
-    mobilenets = [
-        "mobilenetv1_100",
-        "mobilenetv2_100",
-        "mobilenetv3_small_100",
-        "mobilenetv3_large_100",
-        "mobilenetv4_conv_small",
-        "mobilenetv4_conv_medium",
-        "mnasnet_100",
-    ]
-    assert lightcars.list_models() == [*efficientnets, *ghostnets, *mobilenets]
+    variants = {
+        "efficientnet": "b0 b1 b2 b3 b4 b5 b6 b7 b8 l2 lite0 lite1 lite2 lite3 lite4",
+        "ghostnet": "050 100 130 thesis",
+        "efficientnetv2": "b0 b1 b2 b3 s m l",
+        "ghostnetv2": "100 130 160",
+        "ghostnetv3": "050 100 130 160",
+        "repghostnet": "050 058 080 100 111 130 150 200",
+        "mobilenetv1": "100",
+        "mobilenetv2": "100",
+        "mobilenetv3": "small_100 large_100",
+        "mobilenetv4": "conv_small conv_medium",
+        "mnasnet": "100",
+    }
+    expected = [f"{family}_{variant}" for family, names in variants.items() for variant in names.split()]
+    assert lightcars.list_models() == expected
 
 
 @pytest.mark.parametrize(
     ("pattern", "names"),
     [
-        ("*b0", ["efficientnet_b0"]),
+        ("*t_b0", ["efficientnet_b0"]),
         ("ghostnet_[01]?0", ["ghostnet_050", "ghostnet_100", "ghostnet_130"]),
         ("GHOSTNET*", []),
         ("resnet*", []),
@@ -98,7 +100,7 @@ def test_unknown_name_is_answered_with_near_ones(name, near):
 @pytest.mark.parametrize(
     ("build", "variant", "near"),
     [
-        (lightcars.efficientnet, "b8", "b7"),
+        (lightcars.efficientnet, "b9", "b8"),
         (lightcars.efficientnet, "efficientnet_b0", "b0"),
         (lightcars.ghostnet, "10", "100"),
         (lightcars.ghostnet, "theses", "thesis"),

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from lightcars.models.image_model import ImageModel
+from lightcars.models.merging import reparameterize
+from lightcars.weights.convert.export import state_dict_for
 from lightcars.zoo import create_model
 
 SIZES = [(64, 64), (67, 71)]
@@ -41,6 +43,14 @@ def test_torchvision_efficientnet(variant, randomize_norms):
     assert_same_logits(create_model(f"efficientnet_{variant}", **constants), theirs)
 
 
+@pytest.mark.parametrize("variant", ["s", pytest.param("l", marks=pytest.mark.slow)])
+def test_torchvision_efficientnetv2(variant, randomize_norms):
+    import torchvision
+
+    theirs = randomize_norms(torchvision.models.get_model(f"efficientnet_v2_{variant}", weights=None))
+    assert_same_logits(create_model(f"efficientnetv2_{variant}", batch_norm_eps=1e-3), theirs)
+
+
 @pytest.mark.parametrize(
     ("name", "theirs", "changes"),
     [
@@ -57,7 +67,11 @@ def test_torchvision_efficientnet(variant, randomize_norms):
         ("ghostnet_100", "ghostnet_100", {}),
         ("ghostnet_050", "ghostnet_050", {}),
         ("ghostnet_130", "ghostnet_130", {"num_classes": 10, "img_channels": 1}),
+        ("efficientnetv2_b0", "tf_efficientnetv2_b0", {"padding": "same", "batch_norm_eps": 1e-3}),
+        ("efficientnetv2_b3", "tf_efficientnetv2_b3", {"padding": "same", "batch_norm_eps": 1e-3}),
+        ("ghostnetv2_100", "ghostnetv2_100", {"num_classes": 10, "img_channels": 1}),
         pytest.param("efficientnet_b4", "efficientnet_b4", {}, marks=pytest.mark.slow),
+        pytest.param("efficientnetv2_m", "efficientnetv2_m", {}, marks=pytest.mark.slow),
     ],
 )
 def test_timm(name, theirs, changes, randomize_norms):
@@ -80,3 +94,22 @@ def test_tensorflows_padding_and_eps_matter(randomize_norms):
         with torch.no_grad():
             expected = theirs(x)
             assert (ours(x) - expected).abs().max() > 1e-4 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", ["ghostnetv3_050", "repghostnet_058"])
+@torch.no_grad()
+def test_timm_with_parallel_branches(name, randomize_norms, tmp_path):
+    """In both forms; the names in timm's merged form are ours, too."""
+    import timm
+    from timm.utils.model import reparameterize_model
+
+    theirs = randomize_norms(timm.create_model(name, pretrained=False)).eval()
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    ours = create_model(name, weights=tmp_path / "theirs.pth")
+    merged, their_merged = reparameterize(ours), reparameterize_model(theirs)
+    assert state_dict_for(merged, "timm").keys() == their_merged.state_dict().keys()
+    for size in SIZES:
+        x = torch.randn(2, 3, *size)
+        expected = theirs(x)
+        for y in (ours(x), merged(x), their_merged(x)):
+            assert (y - expected).abs().max() < 1e-5 * expected.abs().max()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lightcars.errors import RunError
-from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
+from lightcars.models.ghost_config import GhostBlock
+from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.description import FORMAT, TrainingSpeed, read_description, write_description
 from tests.runs.descriptions import OLD_FILE, description_of

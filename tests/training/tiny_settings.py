@@ -1,6 +1,6 @@
 """A model of four blocks and a recipe of three epochs: runs that take a second."""
 
-from lightcars.models.ghostnet.config import GhostBlock
+from lightcars.models.ghost_config import GhostBlock
 from lightcars.recipes.recipe import ModelRecipe, Recipe, ScheduleRecipe
 
 TINY_BLOCKS = tuple(

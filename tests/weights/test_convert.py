@@ -13,7 +13,8 @@ from lightcars.errors import CheckpointError, ConfigError
 from lightcars.models.build import build_skeleton
 from lightcars.models.config import ModelConfig
 from lightcars.models.efficientnet.config import EfficientNetConfig
-from lightcars.models.ghostnet.config import GhostBlock, GhostNetConfig
+from lightcars.models.ghost_config import GhostBlock
+from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.mbconv_stages import MBConvStage
 from lightcars.models.registry import MODELS
 from lightcars.models.tensor_names import NATIVE, TENSORFLOW

@@ -16,6 +16,9 @@ from lightcars.deploy.onednn import can_prepare, kernel, suits
 from lightcars.errors import FusionError
 from lightcars.layers import (
     BlockSequence,
+    BranchedConv,
+    Composite,
+    ConvAct,
     ConvNormAct,
     GhostModule,
     GlobalAveragePool,
@@ -74,7 +77,7 @@ class FusedModel(ImageModel):
         return self.stem, self.blocks, self.head
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(N, img_channels, H, W) -> the last map, (N, feature_channels, ceil(H / 32), ceil(W / 32))."""
+        """(N, img_channels, H, W) -> the last map, (N, feature_channels, h, w)."""
         self._check(x)
         stem, blocks, head = self._parts(x)
         x = stem(x)
@@ -168,7 +171,10 @@ def fuse(model: ImageModel) -> ImageModel:
 
 @singledispatch
 def _fused(layer: nn.Module) -> nn.Module:
-    """Return what does the same in evaluation mode; of a block it needs to know `Residual` only."""
+    """Return what does the same in evaluation mode; of a block it needs to know `Residual` only.
+
+    A layer without tensors and parts, such as a pooling, stays.
+    """
     if isinstance(layer, Residual):
         shortcut = layer.shortcut
         passes = shortcut is None or isinstance(shortcut, nn.Identity)
@@ -177,6 +183,8 @@ def _fused(layer: nn.Module) -> nn.Module:
             residual=shortcut is not None,
             shortcut=None if passes else cast(nn.Sequential, _fused(cast(nn.Module, shortcut))),
         )
+    if not layer.state_dict() and not list(layer.children()):
+        return layer
     raise FusionError(
         f"fuse does not know the layer {type(layer).__name__}; fuse the model before replacing layers."
     )
@@ -189,6 +197,28 @@ def _(unit: ConvNormAct) -> FusedConv:
 
 
 @_fused.register
+def _(unit: ConvAct) -> FusedConv:
+    return FusedConv(unit.conv, None if isinstance(unit.act, nn.Identity) else unit.act)
+
+
+@_fused.register
+def _(unit: BranchedConv) -> FusedConv:
+    return cast(FusedConv, _fused(unit.merged()))
+
+
+@_fused.register
+def _(block: Composite) -> Composite:
+    for name, child in block.named_children():
+        setattr(block, name, _fused(child))
+    return block
+
+
+@_fused.register
+def _(layers: nn.ModuleList) -> nn.ModuleList:
+    return nn.ModuleList(_fused(layer) for layer in layers)
+
+
+@_fused.register
 def _(squeeze: SqueezeExcite) -> FusedSqueezeExcite:
     reduce, expand = _as_linear(squeeze.reduce), _as_linear(squeeze.expand)
     return FusedSqueezeExcite(reduce, expand, act=squeeze.act, gate=squeeze.gate)
@@ -198,11 +228,6 @@ def _(squeeze: SqueezeExcite) -> FusedSqueezeExcite:
 def _(ghost: GhostModule) -> FusedGhost:
     primary, cheap = cast(FusedConv, _fused(ghost.primary)), cast(FusedConv, _fused(ghost.cheap))
     return FusedGhost(primary, cheap, out_channels=ghost.out_channels)
-
-
-@_fused.register
-def _(nothing: nn.Identity) -> nn.Identity:
-    return nothing
 
 
 @_fused.register

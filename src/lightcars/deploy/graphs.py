@@ -43,7 +43,8 @@ def to_program(
     Args:
         model: an image classifier, also inside `torch.compile`; it is not changed.
         batch: batch size; None makes it dynamic.
-        resolution: pixels of the square input; None makes height and width dynamic, above 32.
+        resolution: pixels of the square input; None makes height and width dynamic, above 32 (GhostNetV2
+            and V3: above 96).
         channels: of the input; None takes what the model states.
         largest: upper bounds of a dynamic batch and side, for engines that plan memory ahead.
 
@@ -57,15 +58,17 @@ def to_program(
         require_int("resolution", resolution, at_least=MIN_RESOLUTION)
     ready = for_export(model)
     # A batch of 1 would be specialized to a constant, and equal sides to one symbol.
-    height, width = (resolution, resolution) if resolution is not None else (96, 128)
+    least = getattr(unwrap(model), "min_dynamic_resolution", MIN_RESOLUTION + 1)
+    example_sides = (96, 128) if least <= 96 else (160, 192)
+    height, width = (resolution, resolution) if resolution is not None else example_sides
     shape = (batch or 2, channels or describe(ready).channels, height, width)
     example = torch.zeros(shape, dtype=torch.float32, device="cpu")
     dynamic: dict[int, Any] = {}
     if batch is None:
         dynamic[0] = Dim("batch", min=1, max=largest[0])
     if resolution is None:
-        dynamic[2] = Dim("height", min=MIN_RESOLUTION + 1, max=largest[1])
-        dynamic[3] = Dim("width", min=MIN_RESOLUTION + 1, max=largest[1])
+        dynamic[2] = Dim("height", min=least, max=largest[1])
+        dynamic[3] = Dim("width", min=least, max=largest[1])
     with torch.no_grad(), without_autocast(), conversion_errors("torch.export"), no_output():
         return torch.export.export(_Images(ready), (example,), dynamic_shapes=(dynamic,))
 

@@ -6,6 +6,7 @@ operator and the bringing of weights into oneDNN's layout take a large part. Her
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from functools import partial, singledispatch
 from typing import Any, TypeAlias
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
+from lightcars.layers.composite import Composite
 from lightcars.layers.conv_norm_act import same_padding
 
 Kernel: TypeAlias = Callable[[Tensor], Tensor]
@@ -193,3 +195,16 @@ def _(layer: FusedBlock) -> Kernel:
         return y
 
     return run
+
+
+@kernel.register
+def _(layer: Composite) -> Kernel:
+    """Return the layer's own forward pass, with functions in place of its children."""
+    twin = copy.copy(layer)
+    functions: dict[str, Any] = {
+        name: [kernel(part) for part in child] if isinstance(child, nn.ModuleList) else kernel(child)
+        for name, child in layer.named_children()
+    }
+    twin._modules = {}
+    vars(twin).update(functions)
+    return twin.forward

@@ -104,10 +104,14 @@ def optimize(
 
 
 def engine_cache_folder() -> Path:
-    """Return the folder of cached engines: in LIGHTCARS_CACHE, or beside torch.hub's folder."""
+    """Return the folder of cached engines."""
+    return cache_folder() / "optimized"
+
+
+def cache_folder() -> Path:
+    """Return the folder of engines and measurements: in LIGHTCARS_CACHE, or beside torch.hub's folder."""
     named = os.environ.get("LIGHTCARS_CACHE")
-    root = Path(named).expanduser() if named else Path(torch.hub.get_dir()).parent / "lightcars"
-    return root / "optimized"
+    return Path(named).expanduser() if named else Path(torch.hub.get_dir()).parent / "lightcars"
 
 
 def _source(

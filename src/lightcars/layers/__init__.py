@@ -1,11 +1,15 @@
 """Building blocks of models; they depend on torch only."""
 
 from lightcars.layers.block_sequence import BlockSequence
+from lightcars.layers.branched_conv import BranchedConv
+from lightcars.layers.composite import Composite
+from lightcars.layers.conv_act import ConvAct
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.depthwise_separable import DepthwiseSeparable
 from lightcars.layers.drop_path import DropPath
 from lightcars.layers.fused_mbconv import FusedMBConv
-from lightcars.layers.ghost import GhostBottleneck, GhostModule
+from lightcars.layers.ghost import GhostBottleneck, GhostModule, GhostParts
+from lightcars.layers.ghost_attention import AttentiveGhostModule
 from lightcars.layers.initialization import initialize
 from lightcars.layers.mbconv import MBConv
 from lightcars.layers.pooling import GlobalAveragePool
@@ -14,8 +18,12 @@ from lightcars.layers.squeeze_excite import ClampGate, SqueezeExcite
 from lightcars.layers.universal_inverted_bottleneck import UniversalInvertedBottleneck
 
 __all__ = [
+    "AttentiveGhostModule",
     "BlockSequence",
+    "BranchedConv",
     "ClampGate",
+    "Composite",
+    "ConvAct",
     "ConvNormAct",
     "ConvStyle",
     "DepthwiseSeparable",
@@ -23,6 +31,7 @@ __all__ = [
     "FusedMBConv",
     "GhostBottleneck",
     "GhostModule",
+    "GhostParts",
     "GlobalAveragePool",
     "MBConv",
     "Residual",

@@ -66,7 +66,7 @@ class ConvNormAct(nn.Module):
 
     Args:
         in_channels, out_channels: channels before and after.
-        kernel_size: side of the square kernel.
+        kernel_size: side of the square kernel, or (height, width), which padding "same" does not have.
         stride: of the convolution.
         groups: `in_channels` for a depthwise convolution.
         style: activation, padding, normalization and initial weights.
@@ -80,20 +80,21 @@ class ConvNormAct(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        kernel_size: int = 1,
+        kernel_size: int | tuple[int, int] = 1,
         stride: int = 1,
         groups: int = 1,
         style: ConvStyle = ConvStyle(),
     ) -> None:
         super().__init__()
+        sides = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
         # At stride 1 with an odd kernel both paddings are the same.
-        self.pads_same = style.padding == "same" and (stride > 1 or kernel_size % 2 == 0)
+        self.pads_same = style.padding == "same" and (stride > 1 or sides[0] % 2 == 0)
         self.conv = conv2d(
             in_channels,
             out_channels,
             kernel_size,
             stride=stride,
-            padding=0 if self.pads_same else kernel_size // 2,
+            padding=0 if self.pads_same else (sides[0] // 2, sides[1] // 2),
             groups=groups,
             bias=False,
             initial=style.initial,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import final
 
 from torch import Tensor, nn
@@ -28,6 +29,7 @@ class GhostModule(nn.Module):
         depthwise_size: kernel of the cheap operation.
         stride: of the base convolution.
         style: activation (after both convolutions), padding and normalization.
+        unit: makes both convolutions, with the arguments of `ConvNormAct`.
     """
 
     def __init__(
@@ -40,19 +42,34 @@ class GhostModule(nn.Module):
         depthwise_size: int = 3,
         stride: int = 1,
         style: ConvStyle = ConvStyle(),
+        unit: Callable[..., nn.Module] = ConvNormAct,
     ) -> None:
         super().__init__()
         base = math.ceil(out_channels / ratio)
         ghosts = base * (ratio - 1)
         self.out_channels = out_channels
         self._has_surplus = base + ghosts > out_channels
-        self.primary = ConvNormAct(in_channels, base, kernel_size=kernel_size, stride=stride, style=style)
-        self.cheap = ConvNormAct(base, ghosts, kernel_size=depthwise_size, groups=base, style=style)
+        self.primary = unit(in_channels, base, kernel_size=kernel_size, stride=stride, style=style)
+        self.cheap = unit(base, ghosts, kernel_size=depthwise_size, groups=base, style=style)
 
     def forward(self, x: Tensor) -> Tensor:
         base = self.primary(x)
         y = join_channels(base, self.cheap(base))
         return y[:, : self.out_channels] if self._has_surplus else y
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GhostParts:
+    """What the branch of a bottleneck is made of.
+
+    Attributes:
+        expand, project: make the two ghost modules, with the arguments of `GhostModule`.
+        unit: makes the depthwise convolution, with the arguments of `ConvNormAct`.
+    """
+
+    expand: Callable[..., nn.Module] = GhostModule
+    project: Callable[..., nn.Module] = GhostModule
+    unit: Callable[..., nn.Module] = ConvNormAct
 
 
 @final
@@ -69,6 +86,7 @@ class GhostBottleneck(nn.Module):
         squeeze_excite: makes the squeeze for the hidden channels; None for none.
         drop_path: probability of dropping the branch for a sample while training.
         style: activation, padding and normalization.
+        parts: what the branch is made of.
     """
 
     def __init__(
@@ -82,24 +100,27 @@ class GhostBottleneck(nn.Module):
         squeeze_excite: Callable[[int], nn.Module] | None = None,
         drop_path: float = 0.0,
         style: ConvStyle = ConvStyle(),
+        parts: GhostParts = GhostParts(),
     ) -> None:
         super().__init__()
         linear = style.linear()
 
-        def depthwise(channels: int) -> ConvNormAct:
-            return ConvNormAct(
+        def depthwise(channels: int, made_by: Callable[..., nn.Module]) -> nn.Module:
+            return made_by(
                 channels, channels, kernel_size=kernel_size, stride=stride, groups=channels, style=linear
             )
 
-        self.expand = GhostModule(in_channels, hidden_channels, style=style)
-        self.depthwise = depthwise(hidden_channels) if stride > 1 else nn.Identity()
+        self.expand = parts.expand(in_channels, hidden_channels, style=style)
+        self.depthwise = depthwise(hidden_channels, parts.unit) if stride > 1 else nn.Identity()
         self.squeeze_excite = squeeze_excite(hidden_channels) if squeeze_excite else nn.Identity()
-        self.project = GhostModule(hidden_channels, out_channels, style=linear)
+        self.project = parts.project(hidden_channels, out_channels, style=linear)
         self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
         self.shortcut = (
             nn.Identity()
             if stride == 1 and in_channels == out_channels
-            else nn.Sequential(depthwise(in_channels), ConvNormAct(in_channels, out_channels, style=linear))
+            else nn.Sequential(
+                depthwise(in_channels, ConvNormAct), ConvNormAct(in_channels, out_channels, style=linear)
+            )
         )
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from torch import nn
 
@@ -47,13 +47,21 @@ def _uniform(conv: nn.Conv2d, *, variance: float) -> None:
     nn.init.uniform_(conv.weight, -bound, bound)
 
 
+@runtime_checkable
+class HasGains(Protocol):
+    """A block whose batch norms do not start as the identity."""
+
+    def reset_gains(self) -> None:
+        """Set the initial weights of its batch norms."""
+
+
 def conv2d(
     in_channels: int,
     out_channels: int,
-    kernel_size: int = 1,
+    kernel_size: int | tuple[int, int] = 1,
     *,
     stride: int = 1,
-    padding: int = 0,
+    padding: int | tuple[int, int] = 0,
     groups: int = 1,
     bias: bool = True,
     initial: InitialWeights = fan_out,
@@ -125,3 +133,6 @@ def initialize(module: nn.Module, *, initial: InitialWeights = fan_out) -> None:
             _fill_linear(layer)
         elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
             layer.reset_parameters()
+    for layer in module.modules():
+        if isinstance(layer, HasGains):
+            layer.reset_gains()

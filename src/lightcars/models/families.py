@@ -16,9 +16,18 @@ from lightcars.models.config import ModelConfig, Variant
 from lightcars.models.efficientnet.config import VARIANTS as EFFICIENTNETS
 from lightcars.models.efficientnet.config import EfficientNetConfig
 from lightcars.models.efficientnet.names import NAMES as EFFICIENTNET_NAMES
+from lightcars.models.efficientnetv2.config import VARIANTS as EFFICIENTNETS_V2
+from lightcars.models.efficientnetv2.config import EfficientNetV2Config
+from lightcars.models.efficientnetv2.names import NAMES as EFFICIENTNETV2_NAMES
 from lightcars.models.ghostnet.config import VARIANTS as GHOSTNETS
 from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.ghostnet.names import NAMES as GHOSTNET_NAMES
+from lightcars.models.ghostnetv2.config import VARIANTS as GHOSTNETS_V2
+from lightcars.models.ghostnetv2.config import GhostNetV2Config
+from lightcars.models.ghostnetv2.names import NAMES as GHOSTNETV2_NAMES
+from lightcars.models.ghostnetv3.config import VARIANTS as GHOSTNETS_V3
+from lightcars.models.ghostnetv3.config import GhostNetV3Config
+from lightcars.models.ghostnetv3.names import NAMES as GHOSTNETV3_NAMES
 from lightcars.models.mnasnet.config import VARIANTS as MNASNETS
 from lightcars.models.mnasnet.config import MNASNetConfig
 from lightcars.models.mnasnet.names import NAMES as MNASNET_NAMES
@@ -34,6 +43,9 @@ from lightcars.models.mobilenetv3.names import NAMES as MOBILENETV3_NAMES
 from lightcars.models.mobilenetv4.config import VARIANTS as MOBILENETS_V4
 from lightcars.models.mobilenetv4.config import MobileNetV4Config
 from lightcars.models.mobilenetv4.names import NAMES as MOBILENETV4_NAMES
+from lightcars.models.repghostnet.config import VARIANTS as REPGHOSTNETS
+from lightcars.models.repghostnet.config import RepGhostNetConfig
+from lightcars.models.repghostnet.names import NAMES as REPGHOSTNET_NAMES
 from lightcars.models.tensor_names import TensorNames
 
 if TYPE_CHECKING:
@@ -91,6 +103,42 @@ _ROWS = (
         default="100",
         paper="arXiv 1911.11907",
         names=GHOSTNET_NAMES,
+    ),
+    Family(
+        name="efficientnetv2",
+        model="EfficientNetV2",
+        config=EfficientNetV2Config,
+        variants=EFFICIENTNETS_V2,
+        default="s",
+        paper="arXiv 2104.00298",
+        names=EFFICIENTNETV2_NAMES,
+    ),
+    Family(
+        name="ghostnetv2",
+        model="GhostNetV2",
+        config=GhostNetV2Config,
+        variants=GHOSTNETS_V2,
+        default="100",
+        paper="arXiv 2211.12905",
+        names=GHOSTNETV2_NAMES,
+    ),
+    Family(
+        name="ghostnetv3",
+        model="GhostNetV3",
+        config=GhostNetV3Config,
+        variants=GHOSTNETS_V3,
+        default="100",
+        paper="arXiv 2404.11202",
+        names=GHOSTNETV3_NAMES,
+    ),
+    Family(
+        name="repghostnet",
+        model="RepGhostNet",
+        config=RepGhostNetConfig,
+        variants=REPGHOSTNETS,
+        default="100",
+        paper="arXiv 2211.06088",
+        names=REPGHOSTNET_NAMES,
     ),
     Family(
         name="mobilenetv1",

@@ -14,7 +14,7 @@ from lightcars.models.familiarity import Familiarity
 from lightcars.models.features import FeatureMap, feature_maps
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.validation import change_config
+from lightcars.models.validation import MIN_RESOLUTION, change_config
 
 
 class ImageModel(nn.Module):
@@ -75,6 +75,12 @@ class ImageModel(nn.Module):
         """Channels and stride of each map that `features` returns."""
         config = self.config
         return feature_maps(config.block_channels, config.block_strides, stem_stride=config.stem_stride)
+
+    @property
+    def min_dynamic_resolution(self) -> int:
+        """Smallest height and width of a graph that is exported for any of them."""
+        least: int = getattr(self.config, "min_dynamic_resolution", MIN_RESOLUTION + 1)
+        return least
 
     @property
     def last_part(self) -> str:

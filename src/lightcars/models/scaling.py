@@ -27,8 +27,17 @@ def round_channels(channels: float, divisor: int) -> int:
     >>> round_channels(32 * 1.1, 8), round_channels(18, 4)
     (32, 20)
     """
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    rounded = nearest_channels(channels, divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+def nearest_channels(channels: float, divisor: int) -> int:
+    """Return the multiple of `divisor` nearest to `channels`, as EfficientNetV2's reference code rounds.
+
+    >>> nearest_channels(32 * 1.1, 8), nearest_channels(16 * 1.2, 8)
+    (32, 16)
+    """
+    return max(divisor, int(channels + divisor / 2) // divisor * divisor)
 
 
 def round_repeats(repeats: int, depth: float) -> int:

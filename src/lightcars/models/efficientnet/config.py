@@ -199,6 +199,14 @@ VARIANTS: Mapping[str, Variant[EfficientNetConfig]] = MappingProxyType(
         "b7": Variant(
             EfficientNetConfig(width=2.0, depth=3.1, resolution=600, dropout=0.5), 66_347_960, 37_745_884_192
         ),
+        "b8": Variant(
+            EfficientNetConfig(width=2.2, depth=3.6, resolution=672, dropout=0.5), 87_413_142, 62_597_461_568
+        ),
+        "l2": Variant(
+            EfficientNetConfig(width=4.3, depth=5.3, resolution=800, dropout=0.5),
+            480_309_308,
+            475_703_653_280,
+        ),
         "lite0": Variant(_lite(1.0, 1.0, 224, 0.2), 4_652_008, 385_187_552),
         "lite1": Variant(_lite(1.0, 1.1, 240, 0.2), 5_416_680, 600_185_232),
         "lite2": Variant(_lite(1.1, 1.2, 260, 0.3), 6_092_072, 859_736_272),

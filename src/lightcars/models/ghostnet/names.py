@@ -9,69 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lightcars.models.ghost_names import ghost_module, has_shortcut, official_layers
 from lightcars.models.ghostnet.config import GhostNetConfig
 from lightcars.models.tensor_names import Source, TensorNames, conv_unit
 
 
-def _stages(config: GhostNetConfig) -> list[tuple[int, int]]:
-    """Stage and position in it of every block: a strided block is a stage of its own."""
-    positions: list[tuple[int, int]] = []
-    before = 0
-    for stride in config.block_strides:
-        if not positions:
-            positions.append((0, 0))
-        elif stride > 1 or before > 1:
-            positions.append((positions[-1][0] + 1, 0))
-        else:
-            positions.append((positions[-1][0], positions[-1][1] + 1))
-        before = stride
-    return positions
-
-
-def _ghost_module(ours: str, theirs: str) -> Iterator[tuple[str, str]]:
-    yield from conv_unit(f"{ours}.primary", f"{theirs}.primary_conv.0", f"{theirs}.primary_conv.1")
-    yield from conv_unit(f"{ours}.cheap", f"{theirs}.cheap_operation.0", f"{theirs}.cheap_operation.1")
-
-
-def _has_shortcut(config: GhostNetConfig, position: int) -> bool:
-    channels = (config.stem_channels, *config.block_channels)
-    return config.block_strides[position] > 1 or channels[position] != channels[position + 1]
-
-
 def _official(config: GhostNetConfig) -> Iterator[tuple[str, str]]:
-    yield from conv_unit("stem", "conv_stem", "bn1")
-    stages = _stages(config)
-    for position, (stage, repeat) in enumerate(stages):
-        ours, theirs = f"blocks.{position}", f"blocks.{stage}.{repeat}"
-        block = config.blocks[position]
-        yield from _ghost_module(f"{ours}.expand", f"{theirs}.ghost1")
-        if block.stride > 1:
+    def inside(position: int, ours: str, theirs: str) -> Iterator[tuple[str, str]]:
+        yield from ghost_module(f"{ours}.expand", f"{theirs}.ghost1")
+        if config.blocks[position].stride > 1:
             yield from conv_unit(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn_dw")
-        if block.squeeze:
-            yield f"{ours}.squeeze_excite.reduce", f"{theirs}.se.conv_reduce"
-            yield f"{ours}.squeeze_excite.expand", f"{theirs}.se.conv_expand"
-        yield from _ghost_module(f"{ours}.project", f"{theirs}.ghost2")
-        if _has_shortcut(config, position):
-            yield from conv_unit(f"{ours}.shortcut.0", f"{theirs}.shortcut.0", f"{theirs}.shortcut.1")
-            yield from conv_unit(f"{ours}.shortcut.1", f"{theirs}.shortcut.2", f"{theirs}.shortcut.3")
-    last = stages[-1][0] + 1
-    yield from conv_unit("head", f"blocks.{last}.0.conv", f"blocks.{last}.0.bn1")
-    yield "neck.0", "conv_head"
-    yield "classifier", "classifier"
+        yield from ghost_module(f"{ours}.project", f"{theirs}.ghost2")
+
+    return official_layers(config, inside)
 
 
 def _thesis(config: GhostNetConfig) -> Iterator[tuple[str, str]]:
     yield from conv_unit("stem", "features.0.0", "features.0.1")
     for position, block in enumerate(config.blocks):
         ours, theirs = f"blocks.{position}", f"features.{position + 1}"
-        yield from _ghost_module(f"{ours}.expand", f"{theirs}.conv.0")
+        yield from ghost_module(f"{ours}.expand", f"{theirs}.conv.0")
         if block.stride > 1:
             yield from conv_unit(f"{ours}.depthwise", f"{theirs}.conv.1.0", f"{theirs}.conv.1.1")
         if block.squeeze:
             yield f"{ours}.squeeze_excite.reduce", f"{theirs}.conv.2.fc.0"
             yield f"{ours}.squeeze_excite.expand", f"{theirs}.conv.2.fc.2"
-        yield from _ghost_module(f"{ours}.project", f"{theirs}.conv.3")
-        if _has_shortcut(config, position):
+        yield from ghost_module(f"{ours}.project", f"{theirs}.conv.3")
+        if has_shortcut(config, position):
             yield from conv_unit(f"{ours}.shortcut.0", f"{theirs}.shortcut.0.0", f"{theirs}.shortcut.0.1")
             yield from conv_unit(f"{ours}.shortcut.1", f"{theirs}.shortcut.1", f"{theirs}.shortcut.2")
     yield from conv_unit("head", "squeeze.0", "squeeze.1")

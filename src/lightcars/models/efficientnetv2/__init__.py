@@ -1,0 +1,1 @@
+"""EfficientNetV2 (Tan and Le, arXiv 2104.00298)."""

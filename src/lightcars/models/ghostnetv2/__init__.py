@@ -1,0 +1,1 @@
+"""GhostNetV2 (Tang et al., arXiv 2211.12905)."""

@@ -1,0 +1,1 @@
+"""GhostNetV3 (Liu et al., arXiv 2404.11202)."""

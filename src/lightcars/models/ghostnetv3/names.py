@@ -1,0 +1,50 @@
+"""GhostNetV3's layers under timm's names, in both forms. No torch.
+
+Source: `timm/models/ghostnet.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lightcars.models.ghost_names import attention, official_layers
+from lightcars.models.ghostnetv3.config import GhostNetV3Config
+from lightcars.models.tensor_names import Source, TensorNames, conv_unit
+
+
+def _layers(config: GhostNetV3Config) -> Iterator[tuple[str, str]]:
+    def unit(ours: str, theirs: str, merged: str, *extras: str) -> Iterator[tuple[str, str]]:
+        if config.reparameterized:
+            yield f"{ours}.conv", merged
+            return
+        for index in range(config.branches):
+            branch = f"{theirs}_conv.{index}"
+            yield from conv_unit(f"{ours}.convs.{index}", f"{branch}.conv", f"{branch}.bn1")
+        if "scale" in extras:
+            yield from conv_unit(f"{ours}.scale", f"{theirs}_scale.conv", f"{theirs}_scale.bn1")
+        if "skip" in extras:
+            yield f"{ours}.skip", f"{theirs}_skip"
+
+    def ghost_module(ours: str, theirs: str) -> Iterator[tuple[str, str]]:
+        yield from unit(f"{ours}.primary", f"{theirs}.primary_rpr", f"{theirs}.primary_conv.0")
+        cheap = f"{theirs}.cheap_rpr", f"{theirs}.cheap_operation.0"
+        yield from unit(f"{ours}.cheap", *cheap, "scale", "skip")
+
+    def inside(position: int, ours: str, theirs: str) -> Iterator[tuple[str, str]]:
+        if position >= config.attention_from:
+            yield from ghost_module(f"{ours}.expand.ghost", f"{theirs}.ghost1")
+            yield from attention(f"{ours}.expand", f"{theirs}.ghost1")
+        else:
+            yield from ghost_module(f"{ours}.expand", f"{theirs}.ghost1")
+        if config.blocks[position].stride > 1:
+            yield from unit(f"{ours}.depthwise", f"{theirs}.dw_rpr", f"{theirs}.conv_dw", "scale")
+        yield from ghost_module(f"{ours}.project", f"{theirs}.ghost2")
+
+    return official_layers(config, inside)
+
+
+NAMES = TensorNames(
+    sources={"timm": Source(sign="conv_stem.weight", layers=_layers)},
+    known=lambda _: ("timm",),
+    title=lambda _: "GhostNetV3",
+)

@@ -1,0 +1,1 @@
+"""RepGhostNet (Chen et al., arXiv 2211.06088)."""
