@@ -42,6 +42,8 @@ SCRIPTS = {
     "cars_recipes": "benchmarks/cars/recipes.py",
     "cars_search": "benchmarks/cars/search.py",
     "changed_photographs": "benchmarks/cars/changed_photographs.py",
+    "few_images": "benchmarks/cars/few_images.py",
+    "imagenet_precisions": "benchmarks/imagenet/precisions.py",
     "strange_pictures": "benchmarks/cars/out_of_distribution.py",
     "train_cars196": "scripts/train_cars196.py",
 }

@@ -36,7 +36,7 @@ def create_model(
         name: one of `list_models()`.
         weights: a tag of `list_weights(name)` ("imagenet", "torchvision", "ns_jft", ...), a repository on
             the Hugging Face Hub ("owner/name", "owner/name@revision"), a folder, or a `.safetensors` or
-            PyTorch file of lightcars, timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis.
+            PyTorch file of lightcars or of a library that `lightcars convert --help` lists.
         device: where the weights are initialized or loaded to, directly; None is torch's default device.
         dtype: of its floating-point tensors; None is torch's default dtype.
         changes: settings that replace the registered ones: `num_classes`, `img_channels`, `dropout`,

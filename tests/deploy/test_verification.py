@@ -80,14 +80,22 @@ def test_untrained_is_what_no_batch_has_changed(fresh, tmp_path):
 
 
 def test_limits():
-    assert limit_of("fp32", None) == 1e-4
-    assert limit_of("bf16", None) == 2e-2
+    assert limit_of("fp32", None, untrained=True) == limit_of("fp32", None, untrained=False) == 1e-4
+    assert limit_of("bf16", None, untrained=True) == limit_of("bf16", None, untrained=False) == 2e-2
     small = EagerError(precision_difference=1e-9, perturbation_difference=1e-9)
-    assert limit_of("fp32", small) == 1e-4
+    assert limit_of("fp32", small, untrained=True) == 1e-4
     large = EagerError(precision_difference=0.1, perturbation_difference=0.2)
-    assert limit_of("bf16", large) == 0.4
+    assert limit_of("bf16", large, untrained=True) == 0.4
     chaotic = EagerError(precision_difference=5.0, perturbation_difference=float("nan"))
-    assert limit_of("bf16", chaotic) == UNTRAINED_LIMIT < 1
+    assert limit_of("bf16", chaotic, untrained=True) == UNTRAINED_LIMIT < 1
+
+
+def test_limits_of_a_trained_model_are_eager_pytorchs_own_error_in_bf16():
+    lite = EagerError(precision_difference=0.03, perturbation_difference=0.04)
+    assert limit_of("bf16", lite, untrained=False) == 0.04
+    assert limit_of("fp32", lite, untrained=False) == 1e-4
+    chaotic = EagerError(precision_difference=0.5, perturbation_difference=0.2)
+    assert limit_of("bf16", chaotic, untrained=False) == 0.05
 
 
 WRONG = {

@@ -13,7 +13,8 @@ from lightcars.models import transforms
 from lightcars.models.images import read_image
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square, transforms_for
-from lightcars.weights.catalog import ENTRIES, IMAGENET_MEAN, IMAGENET_STD, WeightsEntry
+from lightcars.weights.catalog import ENTRIES, WeightsEntry
+from lightcars.weights.publishers import IMAGENET_MEAN, IMAGENET_STD
 from lightcars.zoo import ghostnet
 
 HALF = (0.5, 0.5, 0.5)

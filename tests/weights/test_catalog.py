@@ -15,7 +15,7 @@ from lightcars.models.build import build_skeleton
 from lightcars.models.registry import MODELS
 from lightcars.models.tensor_names import NATIVE, TENSORFLOW, TENSORFLOW_EPS
 from lightcars.models.validation import change_config
-from lightcars.weights import catalog
+from lightcars.weights import publishers
 from lightcars.weights.catalog import (
     ENTRIES,
     IMAGENET,
@@ -91,8 +91,8 @@ def test_revisions_are_whole_commit_hashes():
             assert re.fullmatch(r"[0-9a-f]{40}", entry.revision), entry.tag
             assert entry.hub_id is not None, entry.tag
     known = {entry.hub_id.removeprefix("timm/"): entry.revision for entry in of("timm")}
-    assert known.items() >= catalog._HUB_REVISIONS.items(), "none without its entry"
-    assert len(set(catalog._HUB_REVISIONS.values())) == len(catalog._HUB_REVISIONS), "none twice"
+    assert known.items() >= publishers.HUB_REVISIONS.items(), "none without its entry"
+    assert len(set(publishers.HUB_REVISIONS.values())) == len(publishers.HUB_REVISIONS), "none twice"
 
 
 def test_what_pins_an_entry():
@@ -105,8 +105,8 @@ def test_what_pins_an_entry():
 
 def test_no_digest_of_the_hub_is_without_its_entry():
     known = {entry.hub_id.removeprefix("timm/"): entry.sha256 for entry in of("timm")}
-    assert known.items() >= catalog._HUB_SHA256.items()
-    assert len(set(catalog._HUB_SHA256.values())) == len(catalog._HUB_SHA256), "none twice"
+    assert known.items() >= publishers.HUB_SHA256.items()
+    assert len(set(publishers.HUB_SHA256.values())) == len(publishers.HUB_SHA256), "none twice"
 
 
 @pytest.mark.parametrize("form", [NATIVE, TENSORFLOW, TENSORFLOW_EPS], ids=lambda form: form.title)
@@ -208,7 +208,7 @@ def test_settings_are_those_of_timms_modules(name):
     ],
 )
 def test_timms_architectures(architecture, model, settings):
-    assert catalog.from_timm(architecture) == (model, dict(settings))
+    assert publishers.from_timm(architecture) == (model, dict(settings))
 
 
 # torchvision
@@ -299,7 +299,7 @@ def test_lukemelas(entry):
 @each("lukemelas")
 def test_lukemelas_adversarial_weights_want_pixels_from_minus_one_to_one(entry):
     half = (0.5, 0.5, 0.5)
-    usual = (catalog.IMAGENET_MEAN, catalog.IMAGENET_STD)
+    usual = (publishers.IMAGENET_MEAN, publishers.IMAGENET_STD)
     found = (entry.preprocessing.mean, entry.preprocessing.std)
     assert found == ((half, half) if "adv-" in entry.tag else usual)
 

@@ -10,6 +10,7 @@ import typer
 
 from lightcars.cli.output import complete_model
 from lightcars.errors import ConfigError
+from lightcars.models.families import source_names
 
 
 def convert(
@@ -22,7 +23,7 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help="Whose names: lightcars, timm, torchvision, lukemelas, huawei or thesis"
+            help=f"Whose names: lightcars, {', '.join(source_names())}"
             " \\[default: those that they have; only the file format changes]."
         ),
     ] = None,

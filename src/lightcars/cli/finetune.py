@@ -11,7 +11,7 @@ import typer
 
 from lightcars.cli.interrupts import one_interrupt
 from lightcars.cli.output import INTERRUPTED, complain, complete_model, complete_recipe, complete_tracker
-from lightcars.cli.recipe_options import recipe_from_options, recipe_option
+from lightcars.cli.recipe_options import names_a_recipe, recipe_from_options, recipe_option
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.selection import shown_split
 from lightcars.training.distributed.processes import is_first_process, started_by_torchrun
@@ -37,7 +37,11 @@ def finetune(
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(help="Name from `lightcars recipes`, or a YAML file.", autocompletion=complete_recipe),
+        typer.Option(
+            help="Name from `lightcars recipes`, or a YAML file \\[default: few-images, unless --model or"
+            " --weights is given or the images are Stanford Cars].",
+            autocompletion=complete_recipe,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -109,15 +113,20 @@ def finetune(
     test: Annotated[bool, typer.Option("--test", help="Evaluate on test once, at the end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Fine-tune a model on images of cars and keep everything in one run folder.
+    """Fine-tune a model on your own images and keep everything in one run folder.
 
-    With --recipe the defaults are the recipe's; options and --set win over it.
+    Without options EfficientNet-Lite0 starts from ImageNet weights, which come with lightcars. With a recipe
+    the defaults are the recipe's; options and --set win over it.
 
     Ctrl-C leaves nothing half-written: --resume continues after the last whole epoch, with the same result.
 
-    Example: lightcars finetune cars --model ghostnet_100 --epochs 10 --resolution 96 --out runs/first
+    Example: lightcars finetune my_images, or lightcars finetune cars --model ghostnet_100 --epochs 10
     """
     given = {name: value for name, value in locals().items() if value is not None}
+    if not resume and not names_a_recipe(given, settings or []):
+        from lightcars.training.default_recipe import default_recipe
+
+        recipe = default_recipe(data)
     chosen = recipe_from_options(given, recipe, settings or [], out if resume else None)
     result = start(data, chosen, out=out, resume=resume, trackers=trackers or None)
     if not is_first_process():

@@ -89,6 +89,12 @@ def choices_of(hint: Any) -> tuple[str, ...]:
     return tuple(str(value) for value in get_args(hint)) if get_origin(hint) is Literal else ()
 
 
+def names_a_recipe(given: Mapping[str, Any], settings: list[str]) -> bool:
+    """Return whether the options name a recipe, a model or weights to start from."""
+    named = {"recipe", "model", "weights"} & given.keys()
+    return bool(named) or any(change.startswith(f"{KEYS['model']}=") for change in settings)
+
+
 def recipe_from_options(
     given: Mapping[str, Any], name: str | None, settings: list[str], resumed: Path | None
 ) -> Recipe:

@@ -23,7 +23,7 @@ def recipes(
     """List the recipes for `lightcars finetune --recipe`; show or copy one of them.
 
     A recipe is everything that determines a fine-tune besides the images. Those of the theses have exactly
-    their settings; those named cars-... are our own.
+    their settings; few-images and those named cars-... are our own.
 
     Example: lightcars recipes show c-50
     """

@@ -11,11 +11,9 @@ from torch import Tensor, nn
 
 from lightcars.errors import ConfigError, InputError, LightcarsError
 from lightcars.models.image_model import ImageModel
-from lightcars.models.preprocessing import Preprocessing
+from lightcars.models.preprocessing import Preprocessing, timm_preprocessing
 
 _NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
-_TIMM_RESIZE: Mapping[str, Any] = {"center": "crop", "squash": "squash"}
-"""timm's `crop_mode` -> lightcars'."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,17 +133,8 @@ def _input_channels(model: nn.Module) -> int:
 def _timm_preprocessing(model: nn.Module, channels: int) -> Preprocessing | None:
     """Return the preprocessing in timm's `pretrained_cfg`; None where it is missing or not expressible."""
     config = getattr(model, "pretrained_cfg", None)
-    if not isinstance(config, Mapping):
-        return None
     try:
-        preprocessing = Preprocessing(
-            resolution=config["input_size"][-1],
-            mean=tuple(config["mean"]),
-            std=tuple(config["std"]),
-            resize=_TIMM_RESIZE[config.get("crop_mode") or "center"],
-            crop_fraction=config.get("crop_pct") or 0.875,
-            interpolation=config.get("interpolation") or "bicubic",
-        )
-    except (ConfigError, KeyError, TypeError, IndexError):
+        preprocessing = timm_preprocessing(config) if isinstance(config, Mapping) else None
+    except ConfigError:
         return None
-    return preprocessing if len(preprocessing.mean) == channels else None
+    return preprocessing if preprocessing and len(preprocessing.mean) == channels else None

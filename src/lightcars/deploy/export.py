@@ -217,10 +217,10 @@ class _Plan:
         with torch.no_grad(), without_autocast():
             run_classifier(self.model, torch.zeros(next(iter(self.shapes()))))
         if not self.untrained:
-            return limit_of("fp32", None)
+            return limit_of("fp32", None, untrained=False)
         threads = torch.get_num_threads()
         source = Source(model=self.model, batch=1, resolution=self.resolution, threads=threads)
-        return limit_of("fp32", Reference.of(source).eager_error("fp32"))
+        return limit_of("fp32", Reference.of(source).eager_error("fp32"), untrained=True)
 
     def shapes(self) -> Iterable[tuple[int, ...]]:
         """Return the shapes to compare: one image and three, and a second, odd size where it is dynamic."""

@@ -13,6 +13,8 @@ from lightcars.deploy.source import Source
 
 TOLERANCES: Mapping[EnginePrecision, float] = {"fp32": 1e-4, "bf16": 2e-2}
 """Largest allowed difference from eager logits, as a fraction of the largest logit."""
+TRAINED_LIMITS: Mapping[EnginePrecision, float] = {"fp32": 1e-4, "bf16": 5e-2}
+"""An engine of a trained model may differ by as much as eager PyTorch itself, up to this."""
 UNTRAINED_FACTORS: Mapping[EnginePrecision, float] = {"fp32": 10.0, "bf16": 2.0}
 """An engine of an untrained model may differ by this multiple of eager PyTorch's own error. In fp32 engines
 use algorithms of their own, in bf16 the rounding of every layer prevails."""
@@ -46,15 +48,15 @@ def verify(
 ) -> Verification:
     """Compare an engine with the model: int8 by top-1 on images, other precisions by their logits.
 
-    The limits of a trained model are `TOLERANCES`, and the predicted classes have to be the same. An
-    untrained one may be ill-conditioned, so that rounding changes its logits by any amount: its engines may
-    differ by a multiple of the error that eager PyTorch itself makes.
+    The limits of a trained model are `TOLERANCES`, or in bf16 the error that eager PyTorch itself makes, and
+    the predicted classes have to be the same. An untrained one may be ill-conditioned, so that rounding
+    changes its logits by any amount: its engines may differ by a multiple of that error.
     """
     difference = reference.difference(engine)
     if precision == "int8":
         return _verify_int8(engine, source, difference)
     error = reference.eager_error(precision)
-    limit = limit_of(precision, error if source.untrained else None)
+    limit = limit_of(precision, error, untrained=source.untrained)
     problem = None
     if not difference <= limit:  # also if it is NaN
         problem = f"outputs differ by {difference:.1e} of the largest logit, the limit is {limit:.0e}"
@@ -63,17 +65,20 @@ def verify(
     return Verification(difference=difference, eager_error=error, limit=limit, problem=problem)
 
 
-def limit_of(precision: EnginePrecision, error: EagerError | None) -> float:
+def limit_of(precision: EnginePrecision, error: EagerError | None, *, untrained: bool) -> float:
     """Return the allowed difference in a precision.
 
     Args:
         precision: fp32 or bf16.
-        error: of eager PyTorch itself, for an untrained model; None for a trained one.
+        error: of eager PyTorch itself; None where it does not run the model in that precision.
+        untrained: whether the model is as initialized.
     """
     usual = TOLERANCES[precision]
     if error is None:
         return usual
-    return max(usual, min(UNTRAINED_LIMIT, UNTRAINED_FACTORS[precision] * error.largest))
+    if untrained:
+        return max(usual, min(UNTRAINED_LIMIT, UNTRAINED_FACTORS[precision] * error.largest))
+    return max(usual, min(TRAINED_LIMITS[precision], error.largest))
 
 
 def _verify_int8(engine: InferenceFunction, source: Source, difference: float) -> Verification:

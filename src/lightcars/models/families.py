@@ -200,3 +200,13 @@ def family_of(config: ModelConfig) -> Family:
         if type(config) is family.config:
             return family
     raise ConfigError(f"{type(config).__name__} is not the config of a model family.")
+
+
+def source_names() -> tuple[str, ...]:
+    """Return the libraries whose names of tensors are known, of any family.
+
+    >>> "timm" in source_names()
+    True
+    """
+    named = (name for family in _ROWS if family.names is not None for name in family.names.sources)
+    return tuple(dict.fromkeys(named))

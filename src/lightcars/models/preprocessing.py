@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from lightcars.errors import ConfigError
 from lightcars.models.validation import require_int, require_one_of, require_positive
+
+_TIMM_RESIZE: Mapping[str, Literal["squash", "crop"]] = {"center": "crop", "squash": "squash"}
+"""timm's `crop_mode` -> ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +55,29 @@ class Preprocessing:
 
 def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def timm_preprocessing(content: Mapping[str, Any]) -> Preprocessing:
+    """Return the preprocessing in timm's `pretrained_cfg`, or in a `config.json` that has it inside.
+
+    Raises:
+        ConfigError: it has no size, mean or std, or a crop or interpolation that is not known here.
+    """
+    config = content.get("pretrained_cfg", content)
+    if not isinstance(config, Mapping):
+        raise ConfigError(f"pretrained_cfg must hold names with values, not {config!r}")
+    crop_mode = config.get("crop_mode") or "center"
+    if crop_mode not in _TIMM_RESIZE:
+        raise ConfigError(f"crop_mode {crop_mode!r} is not known here")
+    try:
+        resolution, mean, std = config["input_size"][-1], tuple(config["mean"]), tuple(config["std"])
+    except (KeyError, TypeError, IndexError) as error:
+        raise ConfigError(f"input_size, mean or std are missing or invalid ({error!r})") from error
+    return Preprocessing(
+        resolution=resolution,
+        mean=mean,
+        std=std,
+        resize=_TIMM_RESIZE[crop_mode],
+        crop_fraction=config.get("crop_pct") or 0.875,
+        interpolation=config.get("interpolation") or "bicubic",
+    )

@@ -81,6 +81,8 @@ class ModelRecipe:
         settings: of the model, in place of the registered ones (`img_channels`, `dropout`, ...).
         freeze_epochs: first epochs in which only the classifier is trained; the backbone is frozen and its
             batch norms are in evaluation mode. None freezes the backbone throughout.
+        freeze_batch_norms: keep the statistics of pretrained batch norms: they are in evaluation mode
+            throughout, only their weights and biases are trained. Random weights have none: ignored.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
@@ -89,6 +91,7 @@ class ModelRecipe:
     weights: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     freeze_epochs: int | None = 0
+    freeze_batch_norms: bool = False
 
     def __post_init__(self) -> None:
         if "num_classes" in self.settings:

@@ -28,6 +28,7 @@ from lightcars.runs.state import remove_partial, restore_state
 from lightcars.runs.trained import load_trained
 from lightcars.training.callbacks.tracker_names import DEFAULT_TRACKERS, check_trackers
 from lightcars.training.decisions import decide, describe, unreadable
+from lightcars.training.default_recipe import default_recipe
 from lightcars.training.distributed.processes import is_first_process
 from lightcars.training.job import TrainingJob, chosen_recipe, new_job, resumed_job
 from lightcars.training.malloc import memory_kept
@@ -77,7 +78,8 @@ def finetune(
         model: a registered name, or a model, which is trained in place: it gets a new classifier unless its
             number of classes is that of the data. None is the recipe's model, with its weights and settings,
             which another model does not take over.
-        recipe: a `Recipe`, the name of one that ships, or a YAML file; None is `Recipe()`.
+        recipe: a `Recipe`, the name of one that ships, or a YAML file. None is `Recipe()`, or "few-images" if
+            there is no model either: EfficientNet-Lite0 from ImageNet weights (not for Stanford Cars).
         out: the run folder, new or empty; the default is `runs/<model>-<time>`.
         resume: resume the run in `out` after its last whole epoch; model and recipe are the run's own. The
             result is that of a run that was not stopped. The number of workers may differ.
@@ -99,6 +101,8 @@ def finetune(
     if model is not None and not isinstance(model, str):
         model = unwrap_model(model, "finetune trains a model of lightcars", ConfigError)
     named = None if trackers is None else check_trackers(trackers)
+    if model is None and recipe is None and not resume:
+        recipe = default_recipe(data)
     chosen = chosen_recipe(recipe, model, test=test, required=not resume)
     with RunLock() as lock:
         if resume:

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch._dynamo.exc import TorchDynamoException
 
 from lightcars.data.dataset import DecodedImages
+from lightcars.deploy.classifier import is_untrained
 from lightcars.errors import DeviceError, LightcarsError, RunError
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.folder import Row
@@ -24,7 +25,7 @@ from lightcars.training.callbacks.agreement import SameDataCheck
 from lightcars.training.callbacks.metrics_csv import RunRecorder
 from lightcars.training.callbacks.pace import Pace, Stopwatch
 from lightcars.training.callbacks.progress import EpochBar, EpochLines
-from lightcars.training.callbacks.stopping import FrozenBackbone, ResumableEarlyStopping
+from lightcars.training.callbacks.stopping import FrozenBackbone, FrozenBatchNorms, ResumableEarlyStopping
 from lightcars.training.callbacks.trackers import Loggers, Tracking
 from lightcars.training.callbacks.workers import WorkerWatch
 from lightcars.training.checkpoints import AtomicCheckpoints
@@ -62,6 +63,8 @@ def train(
         )
     if recipe.model.freeze_epochs != 0:
         callbacks.append(FrozenBackbone(recipe.model.freeze_epochs))
+    if recipe.model.freeze_batch_norms and not is_untrained(job.network):
+        callbacks.append(FrozenBatchNorms())
     bar = progress and sys.stderr.isatty()
     if progress:
         callbacks.append(EpochLines(recorder, pace, (str(job.speed or ""), job.place)))

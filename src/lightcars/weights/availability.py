@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lightcars.weights.catalog import WeightsEntry
 from lightcars.weights.download import cached_path
+from lightcars.weights.entry import WeightsEntry
 from lightcars.weights.hub import WEIGHTS_FILES, is_cached
 from lightcars.weights.installed import installed_path
 

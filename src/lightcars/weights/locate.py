@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightcars.errors import CheckpointError, ConfigError, DownloadError
-from lightcars.models.preprocessing import Preprocessing
+from lightcars.models.preprocessing import Preprocessing, timm_preprocessing
 from lightcars.weights.availability import preferred
 from lightcars.weights.catalog import (
     ENTRIES,
@@ -18,7 +18,6 @@ from lightcars.weights.catalog import (
     WeightsEntry,
     find_candidates,
     find_tag,
-    from_timm,
     unknown_weights,
 )
 from lightcars.weights.checkpoint import WEIGHTS_FILE, Card, read_card
@@ -33,6 +32,7 @@ from lightcars.weights.hub import (
 )
 from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
 from lightcars.weights.installed import installed_file
+from lightcars.weights.publishers import from_timm
 from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, looks_pickled
 
 SHIPPED = Path(__file__).parent / "shipped"
@@ -217,8 +217,8 @@ def _as_timm_says(path: Path, origin: str, content: dict[str, Any], config: Path
     model, settings = from_timm(content["architecture"])
     try:
         preprocessing = timm_preprocessing(content)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise CheckpointError(f"{config} does not give timm's preprocessing ({error!r}).") from error
+    except ConfigError as error:
+        raise CheckpointError(f"{config} does not give timm's preprocessing ({error}).") from error
     return Located(
         path=path,
         origin=origin,
@@ -235,21 +235,3 @@ def _is_imagenet(content: Mapping[str, Any]) -> bool:
     tag = str(content.get("pretrained_cfg", content).get("tag", ""))
     classes = content.get("num_classes", content.get("pretrained_cfg", {}).get("num_classes"))
     return classes == IMAGENET_CLASSES and tag.endswith("in1k")
-
-
-def timm_preprocessing(content: Mapping[str, Any]) -> Preprocessing:
-    """Return the preprocessing in a timm `config.json`, in both of its styles."""
-    config = content.get("pretrained_cfg", content)
-    crop_mode = config.get("crop_mode", "center")
-    if crop_mode not in ("center", "squash"):
-        raise ConfigError(f"crop_mode {crop_mode!r} is not known here")
-    crop = config.get("crop_pct") or 0.875
-    interpolation = config.get("interpolation", "bicubic")
-    return Preprocessing(
-        resolution=config["input_size"][-1],
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        resize="squash" if crop_mode == "squash" else "crop",
-        crop_fraction=crop,
-        interpolation=interpolation,
-    )

@@ -13,6 +13,7 @@ import torch
 from lightcars.errors import CheckpointError
 from lightcars.models.build import resolve_device
 from lightcars.models.config import ENDS, NUMERICS, TENSOR_FREE, ModelConfig
+from lightcars.models.families import source_names
 from lightcars.models.image_model import ImageModel
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
@@ -59,8 +60,8 @@ def load_pretrained(
     if source is None:
         few = ", ".join(list(raw)[:3])
         raise CheckpointError(
-            f"{located.path} has no names that are known here (first: {few}); it must come from lightcars,"
-            " timm, torchvision, EfficientNet-PyTorch, Huawei or the thesis."
+            f"{located.path} has no names that are known here (first: {few}); it must come from lightcars or"
+            f" one of {', '.join(source_names())}."
         )
     _check_structure(located, change_config(find_model(name).config, changes), name)
     settings, guess = _settings(located, source, name, changes)

@@ -310,7 +310,7 @@ def test_images_without_the_devkit(tmp_path):
 
 
 def test_split_without_class_folders(tmp_path):
-    text = fails(fill(tmp_path, "train/1.jpg"))
+    text = fails(fill(tmp_path, "train/1.txt"))
     assert f"{tmp_path}/train contains no class folders" in text
 
 

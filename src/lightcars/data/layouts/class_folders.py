@@ -20,6 +20,7 @@ from pathlib import Path
 
 from lightcars.data.layouts.boxes import add_boxes, listed_classes
 from lightcars.data.layouts.folders import CLASSES_FILE, images, own_classes, subfolders, unnested
+from lightcars.data.layouts.mistakes import nested_in, without_classes
 from lightcars.data.layouts.splits import split_folders
 from lightcars.data.layouts.unused import unused_files
 from lightcars.data.records import DatasetRecords, Sample, Split
@@ -117,12 +118,13 @@ def _home(root: Path) -> Path | None:
 
 def _labeled(folder: Path, classes: tuple[str, ...], root: Path) -> list[Sample]:
     if not subfolders(folder):
-        raise DataError(f"{folder} contains no class folders; the copy may be incomplete.")
+        raise DataError(without_classes(folder))
     samples: list[Sample] = []
     for class_folder, label in _class_folders(folder, classes, root):
         found = images(class_folder)
         if not found:
-            raise DataError(f"{class_folder} contains no images; the copy may be incomplete.")
+            empty = f"{class_folder} contains no images; the copy may be incomplete."
+            raise DataError(nested_in(class_folder) or empty)
         samples.extend(Sample(path, label) for path in found)
     return samples
 

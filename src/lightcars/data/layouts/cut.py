@@ -24,8 +24,18 @@ def with_validation(data: DatasetRecords, seed: int, fraction: float = VALIDATIO
         return data
     train, val = split_stratified(data.split("train"), seed, fraction)
     if not val:
-        raise DataError(f"{data.root} has too few images per class for a validation split.")
-    return replace(data, splits={**data.splits, "train": train, "val": val}, validation_seed=seed)
+        raise DataError(
+            f"{data.root} has too few images per class for a validation split; give each class at least two,"
+            " or add val/."
+        )
+    validated = {sample.label for sample in val}
+    single = [name for label, name in enumerate(data.classes) if label not in validated]
+    notes = data.notes
+    if single:
+        verb = "class has" if len(single) == 1 else "classes have"
+        notes += (f"{len(single)} {verb} too few images to be in the validation split (first: {single[0]})",)
+    splits = {**data.splits, "train": train, "val": val}
+    return replace(data, splits=splits, validation_seed=seed, notes=notes)
 
 
 def split_stratified(

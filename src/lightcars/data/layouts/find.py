@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightcars.data.layouts import class_folders, combined, original, parquet, thesis
 from lightcars.data.layouts.folders import subfolders
+from lightcars.data.layouts.mistakes import mistake_in
 from lightcars.data.records import DatasetRecords
 from lightcars.errors import DataError
 
@@ -76,12 +77,16 @@ def recognize(root: Path) -> tuple[str, Path] | None:
 
 
 def _unknown(folder: Path) -> str:
+    advice = _advice(folder)
+    mistake = None if advice else mistake_in(folder)
+    if mistake is not None:
+        return mistake
     held = sorted(entry.name for entry in folder.iterdir())
     shown = ", ".join(held[:6]) + (", ..." if len(held) > 6 else "")
     return (
         f"{folder} has neither class folders (in train/, val/ or test/, or alone) nor cars_train/ with"
         f" devkit/, car_ims/ with cars_annos.mat, train_labels.csv or *.parquet; it contains"
-        f" {shown or 'nothing'}." + _advice(folder)
+        f" {shown or 'nothing'}.{advice}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Early stopping, and a backbone that is frozen for the first epochs."""
+"""Early stopping, a backbone that is frozen for the first epochs, and frozen batch norms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import final
 import lightning as L
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightcars.training.distributed.ddp import rebuild_ddp
 from lightcars.training.module import ClassifierModule
@@ -47,3 +48,13 @@ class FrozenBackbone(L.Callback):
         if not frozen and not all(weight.requires_grad for weight in self.backbone.parameters()):
             self.backbone.requires_grad_(True)
             rebuild_ddp(trainer.strategy)
+
+
+@final
+class FrozenBatchNorms(L.Callback):
+    """Keeps all batch norms in evaluation mode, so that training does not change their statistics."""
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        for module in pl_module.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()

@@ -1,0 +1,1 @@
+"""ImageNet weights: whether they keep their accuracy in each precision."""
