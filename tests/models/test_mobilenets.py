@@ -141,6 +141,17 @@ def test_drop_path_of_mobilenetv4_is_where_a_block_has_a_shortcut():
     assert len(dropping) == 18
 
 
+def test_a_plain_convolution_of_mobilenetv4_is_dilated_like_a_block():
+    rows = (
+        *(MobileNetV4Block(kind="conv", channels=8, kernel_size=3, stride=2) for _ in range(3)),
+        MobileNetV4Block(kind="conv", channels=8, kernel_size=3),
+    )
+    model = create_model("mobilenetv4_conv_small", blocks=rows).eval()
+    backbone = model.backbone(output_stride=8)
+    assert [block.conv.dilation[0] for block in backbone.blocks] == [1, 1, 1, 2]
+    assert backbone(torch.randn(1, 3, 64, 64))[-1].shape == (1, 8, 8, 8)
+
+
 def test_mobilenetv4_refuses_to_train_on_one_image():
     with pytest.raises(InputError, match=r"one image \(the batch norm of its neck"):
         create_model("mobilenetv4_conv_small", width=0.25)(torch.randn(1, 3, 64, 64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def _signs() -> dict[str, str]:
     return found
 
 
-_SIGNS = _signs()
+SIGNS: Mapping[str, str] = MappingProxyType(_signs())
 
 
 def sources(config: ModelConfig) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ def sources(config: ModelConfig) -> tuple[str, ...]:
 def recognize(names: Iterable[str]) -> str | None:
     """Return the library whose names these are, or None. Huawei's are timm's."""
     known = set(names)
-    for sign, source in _SIGNS.items():
+    for sign, source in SIGNS.items():
         if sign in known:
             return source
     return OURS if any(name.startswith(OUR_STEM) for name in known) else None
