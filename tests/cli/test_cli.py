@@ -814,7 +814,8 @@ def test_ctrl_c_says_how_to_go_on_even_with_spaces_in_names(lightcars, monkeypat
         raise KeyboardInterrupt
 
     monkeypatch.setattr(finetuning, "finetune", stopped)
-    ended = lightcars("finetune", "my cars", "--out", tmp_path / "run 1")
+    arguments = ("my cars", "--model", "ghostnet_050", "--out", tmp_path / "run 1")
+    ended = lightcars("finetune", *arguments)  # without a model, the data decides which
     assert (ended.code, ended.out) == (130, "")
     line = ended.err.splitlines()[-1].removeprefix("stopped; resume with: ")
     assert shlex.split(line) == [

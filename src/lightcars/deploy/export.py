@@ -229,7 +229,9 @@ class _Plan:
         side = self.resolution
         sides = [(side, side)]
         if self.size.any_size:
-            sides = [(max(33, side),) * 2, (max(35, side * 3 // 4 | 1), max(33, side * 7 // 8 | 1))]
+            least = getattr(self.model, "min_dynamic_resolution", MIN_RESOLUTION + 1)
+            odd = (max(least + 2, side * 3 // 4 | 1), max(least, side * 7 // 8 | 1))
+            sides = [(max(least, side),) * 2, odd]
         return [(batch, self.channels, *pair) for pair in sides for batch in batches]
 
 

@@ -42,6 +42,11 @@ def kaiming_fan_out(conv: nn.Conv2d) -> None:
     nn.init.normal_(conv.weight, 0.0, deviation)
 
 
+def linear_depthwise(conv: nn.Conv2d) -> None:
+    """Sample weights that keep the scale of a map where all but depthwise convolutions precede a ReLU."""
+    (fan_in if conv.groups == conv.in_channels > 1 else relu_fan_in)(conv)
+
+
 def _uniform(conv: nn.Conv2d, *, variance: float) -> None:
     bound = math.sqrt(3 * variance)
     nn.init.uniform_(conv.weight, -bound, bound)

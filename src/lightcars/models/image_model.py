@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -16,7 +17,7 @@ from lightcars.layers.initialization import linear
 from lightcars.models.backbone import Backbone
 from lightcars.models.config import ModelConfig
 from lightcars.models.familiarity import Familiarity
-from lightcars.models.features import FeatureMap, feature_maps
+from lightcars.models.features import FeatureMap, feature_maps, map_side
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.timm_interface import TimmInterface, require_average_pool
@@ -35,7 +36,8 @@ class ImageModel(TimmInterface, nn.Module):
         head: from there to the last map, (N, feature_channels, h, w); None for nothing.
         pool: from the last map to a vector; None for global average pooling.
         neck: from the pooled vector to that before the classifier, (N, head_channels); None for nothing.
-        classifier: None for a new linear layer, or the identity if the config has no classes.
+        classifier: None for a new linear layer, or the identity if the config has no classes. A convolution
+            takes the last map; its outputs pass a ReLU and are averaged.
 
     Attributes:
         config, stem, blocks, head, pool, neck, dropout, classifier: as above.
@@ -96,7 +98,8 @@ class ImageModel(TimmInterface, nn.Module):
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last map of images.
 
-        (N, img_channels, H, W) -> (N, feature_channels, ceil(H / 32), ceil(W / 32)).
+        (N, img_channels, H, W) -> (N, feature_channels, h, w), in most families ceil(H / 32) by
+        ceil(W / 32).
         """
         self._check(x)
         y: Tensor = self.head(self.blocks(self.stem(x)))
@@ -105,6 +108,8 @@ class ImageModel(TimmInterface, nn.Module):
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """Return (N, num_classes) logits for the last map, or the (N, head_channels) vector before them."""
         self._check_batch(x)
+        if isinstance(self.classifier, nn.Conv2d) and not pre_logits:
+            return self.pool(F.relu(self.classifier(self.dropout(x)))).flatten(1)  # type: ignore[no-any-return]
         vector: Tensor = self.neck(self.pool(x)).flatten(1)
         y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
         return y
@@ -179,11 +184,16 @@ class ImageModel(TimmInterface, nn.Module):
                 f"this model takes images of shape (N, {wanted}, H, W), not {shape}; convert"
                 " them, or build the model with the right img_channels."
             )
-        if self.training and shape[0] == 1 and max(shape[2:]) <= 32 and _normalizes_batches(self):
+        if self.training and shape[0] == 1 and self._ends_in_one_value(max(shape[2:])):
             raise InputError(
-                "a batch norm cannot train on one image of 32 pixels, whose last map is one value; use a"
-                " larger batch or image, or call model.eval()."
+                f"a batch norm cannot train on one image of {max(shape[2:])} pixels, whose last map is one"
+                " value; use a larger batch or image, or call model.eval()."
             )
+
+    def _ends_in_one_value(self, side: int) -> bool:
+        """Return whether a batch norm sees one value per channel of an image no larger than `side`."""
+        is_one = map_side(self.config, side, self.feature_info[-1]) == 1
+        return is_one and _normalizes_batches(self)
 
     def _check_batch(self, x: Tensor) -> None:
         """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""

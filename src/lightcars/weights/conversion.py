@@ -54,8 +54,9 @@ def convert_weights(
     Args:
         source: a folder, a file, a tag of the catalog or a repository on the Hub.
         target: a folder for `to="lightcars"`, else a `.safetensors` or PyTorch file.
-        to: "lightcars", "timm", "torchvision", "lukemelas", "huawei" or "thesis"; None keeps the names, and
-            needs to know nothing of the model.
+        to: "lightcars", "timm", "torchvision", "lukemelas", "huawei", "thesis", "pingolh" (HarDNet),
+            "luuuyi" or "pytorchcv" (SqueezeNext); None keeps the names, and needs to know nothing of the
+            model.
         model: the registered model; None identifies it.
         changes: settings of the model that its tensors do not show (padding, batch norm eps).
         force: replace existing files; never `source`.
@@ -96,8 +97,9 @@ def convert_weights(
 
 def _difference(config: ModelConfig, form: Form) -> str:
     """Say which numerics of a model are others in `form`."""
-    ours = " and ".join(f"{key.removeprefix('batch_norm_')} {getattr(config, key)}" for key in NUMERICS)
-    theirs = " and ".join(str(form.settings[key]) for key in NUMERICS)
+    keys = [key for key in NUMERICS if key in form.settings]
+    ours = " and ".join(f"{key.removeprefix('batch_norm_')} {getattr(config, key)}" for key in keys)
+    theirs = " and ".join(str(form.settings[key]) for key in keys)
     return f"{ours} become {theirs} there"
 
 

@@ -34,9 +34,8 @@ def read_pytorch_file(path: Path, device: torch.device) -> Any:
         records = _stored_records(path) if begin == ZIP else None
         content = load_pickled(path, device, begin, mapped=records is not None)
         if records is not None and _storage_sizes(content) != records:
-            content = load_pickled(
-                path, device, begin, mapped=False
-            )  # which compares each record with its tensor
+            # Reading compares each record with its tensor.
+            content = load_pickled(path, device, begin, mapped=False)
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
