@@ -276,7 +276,7 @@ def test_fsdp2_shards_blocks_and_model(variant, one_process):
     from torch.distributed.fsdp import fully_shard
     from torch.distributed.tensor import DTensor
 
-    model = quick(variant, drop_path=0.0, dropout=0.0)
+    model = quick(variant, **dropping(variant, 0.0))
     plain = copy.deepcopy(model)
     mesh = init_device_mesh("cpu", (1,))
     for block in model.blocks:

@@ -149,15 +149,15 @@ def test_features_are_what_the_blocks_give(variant):
 
 @every_model
 def test_evaluation_treats_images_one_by_one(variant):
-    model = settled(quick(variant))
-    x = images(3, 3, 48, 48)
+    model = settled(quick(variant)).double()  # in float32, rounding is amplified by deep narrow models
+    x = images(3, 3, 48, 48).double()
     with torch.no_grad():
         together = model(x)
         alone = torch.cat([model(image[None]) for image in x])
     own = together.std(0) > 0
     rectified = isinstance(model.classifier, nn.Conv2d)  # then some logits are 0 for all images
     assert own.any() if rectified else own.all(), "each image gets its own logits"
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(together, alone)
 
 
 @every_model
@@ -493,11 +493,13 @@ def test_channels_last_and_low_precision(variant):
     expected = model(x)
     model.to(memory_format=torch.channels_last)
     y = model(x.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(y, expected, atol=1e-5, rtol=1e-4)
+    tolerance = TOLERANCES["fp32"] * expected.abs().max().item()
+    torch.testing.assert_close(y, expected, atol=tolerance, rtol=1e-4)
     model.to(torch.bfloat16)
     low = model(x.bfloat16())
     assert low.dtype == torch.bfloat16
-    assert (low.float() - expected).abs().mean() < 0.1 * expected.abs().mean()
+    error = (low.float() - expected).abs().mean() / expected.abs().mean()
+    assert error < 0.4  # of unrelated logits it is about 1.4
 
 
 @all_at_once

@@ -63,7 +63,7 @@ def test_info_describes_the_maps(variant, output_stride):
     """A family whose blocks cannot be dilated says so."""
     model = quick(variant, device="meta").eval()
     own = model.feature_info[-1].stride
-    dilates = all(isinstance(block, Residual) for block in model.blocks)
+    dilates = all(isinstance(block, Residual | ConvNormAct) for block in model.blocks)
     if output_stride < own and not dilates:
         with pytest.raises(ConfigError, match=f"cannot be dilated; leave output_stride at {own}"):
             model.backbone(output_stride=output_stride)

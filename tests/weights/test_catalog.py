@@ -12,9 +12,8 @@ from torch import nn
 
 from lightcars.errors import UnknownModelError, UnknownWeightsError
 from lightcars.models.build import build_skeleton
-from lightcars.models.efficientnet.names import TENSORFLOW_EPS
 from lightcars.models.registry import MODELS
-from lightcars.models.tensor_names import NATIVE, TENSORFLOW
+from lightcars.models.tensor_names import NATIVE, TENSORFLOW, TENSORFLOW_EPS
 from lightcars.models.validation import change_config
 from lightcars.weights import publishers
 from lightcars.weights.catalog import (
@@ -29,12 +28,17 @@ from lightcars.weights.catalog import (
 
 EFFICIENTNETS = [f"efficientnet_b{size}" for size in range(8)]
 GHOSTNETS = ["ghostnet_050", "ghostnet_100", "ghostnet_130"]
+MOBILENETS = [name for name in MODELS if name.startswith(("mobilenet", "mnasnet"))]
 COMPACT = [name for name in MODELS if name.startswith(("shufflenetv2", "squeezenet_"))]
 OF_TORCHVISION = [
     *EFFICIENTNETS,
     *(f"shufflenet_v2_x{width}" for width in ("0_5", "1_0", "1_5", "2_0")),
     "squeezenet1_0",
     "squeezenet1_1",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "mnasnet1_0",
 ]
 """Names there."""
 
@@ -69,6 +73,7 @@ def test_every_entry_is_of_a_registered_model():
         *COMPACT,
         "ghostnet_100",
         "ghostnet_thesis",
+        *MOBILENETS,
     }
 
 
@@ -134,6 +139,12 @@ def test_extra_data():
     assert [entry.tag for entry in ENTRIES if entry.extra_data and "ns_jft" not in entry.tag] == [
         "timm/efficientnet_b5.sw_in12k",
         "timm/efficientnet_b5.sw_in12k_ft_in1k",
+        "timm/mobilenetv3_large_100.miil_in21k",
+        "timm/mobilenetv3_large_100.miil_in21k_ft_in1k",
+        "timm/mobilenetv4_conv_medium.e180_ad_r384_in12k",
+        "timm/mobilenetv4_conv_medium.e180_r384_in12k",
+        "timm/mobilenetv4_conv_medium.e250_r384_in12k",
+        "timm/mobilenetv4_conv_medium.e250_r384_in12k_ft_in1k",
     ]
     assert sum("ns_jft" in entry.tag and entry.extra_data for entry in ENTRIES) == 8
 
@@ -161,7 +172,8 @@ def test_timm(entry):
 def test_timm_is_complete():
     import timm
 
-    names = [*EFFICIENTNETS, *(f"tf_{name}" for name in EFFICIENTNETS), *GHOSTNETS]
+    ours = [*EFFICIENTNETS, *GHOSTNETS, *MOBILENETS]
+    names = [*ours, *(f"tf_{name}" for name in ours)]
     on_hub = {
         name
         for architecture in names
@@ -169,7 +181,7 @@ def test_timm_is_complete():
         if name.partition(".")[0] == architecture and timm.models.get_pretrained_cfg(name).hf_hub_id
     }
     assert on_hub == {entry.tag.removeprefix("timm/") for entry in of("timm")}
-    assert len(on_hub) == 42
+    assert len(on_hub) == 42 + 19
 
 
 @each("timm")
@@ -248,7 +260,7 @@ def test_torchvisions_file_sizes_are_in_mebibytes_and_ours_in_megabytes(entry):
 def test_torchvision_is_complete():
     theirs = {weights.url for model in OF_TORCHVISION for weights in torchvision_weights(model)}
     assert theirs == {entry.url for entry in of("torchvision")}
-    assert len(theirs) == 6 + 9
+    assert len(theirs) == 9 + 6 + 6
 
 
 @each("torchvision")

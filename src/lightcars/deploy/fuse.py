@@ -259,7 +259,7 @@ def _fused_neck(neck: nn.Module) -> nn.Module:
     layers: list[nn.Module] = []
     for layer in neck:
         before = layers[-1] if layers else None
-        if isinstance(layer, nn.BatchNorm1d) and isinstance(before, nn.Linear):
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and isinstance(before, nn.Linear):
             layers[-1] = fuse_linear_bn_eval(before, layer)
         else:
             layers.append(_as_linear(layer) if isinstance(layer, nn.Conv2d) else layer)

@@ -5,6 +5,7 @@ from lightcars.layers.branched_conv import BranchedConv
 from lightcars.layers.composite import Composite
 from lightcars.layers.conv_act import ConvAct
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
+from lightcars.layers.depthwise_separable import DepthwiseSeparable
 from lightcars.layers.drop_path import DropPath
 from lightcars.layers.fire import Fire
 from lightcars.layers.fused_mbconv import FusedMBConv
@@ -18,6 +19,7 @@ from lightcars.layers.residual import Residual
 from lightcars.layers.shuffle import ShuffleUnit, ShuffleV2Unit
 from lightcars.layers.squeeze_excite import ClampGate, SqueezeExcite
 from lightcars.layers.squeezenext import SqueezeNextBlock
+from lightcars.layers.universal_inverted_bottleneck import UniversalInvertedBottleneck
 
 __all__ = [
     "AttentiveGhostModule",
@@ -29,6 +31,7 @@ __all__ = [
     "ConvAct",
     "ConvNormAct",
     "ConvStyle",
+    "DepthwiseSeparable",
     "DropPath",
     "Fire",
     "FusedMBConv",
@@ -43,5 +46,6 @@ __all__ = [
     "ShuffleV2Unit",
     "SqueezeExcite",
     "SqueezeNextBlock",
+    "UniversalInvertedBottleneck",
     "initialize",
 ]

@@ -90,13 +90,18 @@ def _dilate(blocks: BlockSequence, maps: Sequence[FeatureMap], output_stride: in
     first = next((info.block + 1 for info in maps if info.stride == output_stride), len(blocks))
     dilation = 1
     for block in list(blocks)[first:]:
-        if not isinstance(block, Residual):
-            raise ConfigError(
-                f"blocks of the kind {type(block).__name__} cannot be dilated; leave output_stride at"
-                f" {maps[-1].stride}."
-            )
-        paths = (block.branch, () if block.shortcut is None else (block.shortcut,))
-        dilation = max(_dilate_path(path, dilation) for path in paths)
+        dilation = max(_dilate_path(path, dilation) for path in _paths(block, maps[-1].stride))
+
+
+def _paths(block: nn.Module, own_stride: int) -> tuple[Iterable[nn.Module], ...]:
+    """Return the ways through a block: branch and shortcut, or the block itself, a single unit."""
+    if isinstance(block, ConvNormAct):
+        return ((block,),)
+    if not isinstance(block, Residual):
+        raise ConfigError(
+            f"blocks of the kind {type(block).__name__} cannot be dilated; leave output_stride at {own_stride}."
+        )
+    return block.branch, () if block.shortcut is None else (block.shortcut,)
 
 
 def _dilate_path(layers: Iterable[nn.Module], dilation: int) -> int:

@@ -199,7 +199,7 @@ class ImageModel(TimmInterface, nn.Module):
         """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""
         if (shape_of(x) or (0,))[0] == 1 and _normalizes_batches(self.neck):
             raise InputError(
-                "this model cannot train on a batch of one image (the BatchNorm1d of its neck needs two);"
+                "this model cannot train on a batch of one image (the batch norm of its neck needs two);"
                 " use a larger batch, drop the last one, or call model.eval()."
             )
 

@@ -69,5 +69,5 @@ class WeightsEntry:
 
     @property
     def extra_data(self) -> bool:
-        """Whether it was trained on more than ImageNet-1k (JFT or ImageNet-12k)."""
-        return "jft" in self.tag or "in12k" in self.tag
+        """Whether it was trained on more than ImageNet-1k (JFT, ImageNet-12k or ImageNet-21k)."""
+        return any(name in self.tag for name in ("jft", "in12k", "in21k"))

@@ -15,6 +15,7 @@ from lightcars.weights.entry import WeightsEntry
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
 def from_timm(architecture: str) -> tuple[str, Mapping[str, Any]]:
@@ -60,23 +61,30 @@ def timm_entry(
     top5_percent: float | None,
     *,
     half: bool = False,
+    plain: bool = False,
+    bilinear: bool = False,
     resize: Literal["squash", "crop"] = "crop",
     num_classes: int = 1000,
 ) -> WeightsEntry:
-    """Return timm's entry: a repository on the Hub; half: pixel values normalized to [-1, 1]."""
+    """Return timm's entry: a repository on the Hub.
+
+    Pixel values are normalized to [-1, 1] if `half`, left in [0, 1] if `plain`.
+    """
     name = f"{architecture}.{tag}"
     model, settings = from_timm(architecture)
+    imagenet = (IMAGENET_MEAN, IMAGENET_STD)
+    mean, std = (HALF, HALF) if half else (ZERO, ONE) if plain else imagenet
     return WeightsEntry(
         tag=f"timm/{name}",
         model=model,
         source="timm",
         preprocessing=Preprocessing(
             resolution=resolution,
-            mean=HALF if half else IMAGENET_MEAN,
-            std=HALF if half else IMAGENET_STD,
+            mean=mean,
+            std=std,
             resize=resize,
             crop_fraction=crop,
-            interpolation="bicubic",
+            interpolation="bilinear" if bilinear else "bicubic",
         ),
         settings=settings,
         num_classes=num_classes,
