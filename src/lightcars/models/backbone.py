@@ -99,7 +99,8 @@ def _paths(block: nn.Module, own_stride: int) -> tuple[Iterable[nn.Module], ...]
         return ((block,),)
     if not isinstance(block, Residual):
         raise ConfigError(
-            f"blocks of the kind {type(block).__name__} cannot be dilated; leave output_stride at {own_stride}."
+            f"blocks of the kind {type(block).__name__} cannot be dilated; leave output_stride at"
+            f" {own_stride}."
         )
     return block.branch, () if block.shortcut is None else (block.shortcut,)
 
