@@ -4,7 +4,7 @@ Paper: Howard et al., "Searching for MobileNetV3", arXiv 1905.02244, tables 1 an
 and 5.3 (squeeze-and-excitation: a quarter of the hidden channels). Reference implementation: the authors'
 TensorFlow code, which rounds that quarter to a multiple of 8.
 Deliberate differences: symmetric padding and PyTorch's BatchNorm constants unless the config asks for
-TensorFlow's; initial weights by He's rule.
+TensorFlow's; initial weights keep the variance of a map before its activation.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lightcars.layers import (
     SqueezeExcite,
     initialize,
 )
-from lightcars.layers.initialization import conv2d, relu_fan_in
+from lightcars.layers.initialization import conv2d, fan_in
 from lightcars.models.image_model import ImageModel
 from lightcars.models.mobilenetv3.config import (
     CHANNEL_DIVISOR,
@@ -51,7 +51,7 @@ class MobileNetV3(ImageModel):
     def __init__(self, config: MobileNetV3Config) -> None:
         style = ConvStyle(
             activation=nn.Hardswish,
-            initial=relu_fan_in,
+            initial=fan_in,
             padding=config.padding,
             eps=config.batch_norm_eps,
             momentum=config.batch_norm_momentum,
@@ -70,12 +70,12 @@ class MobileNetV3(ImageModel):
             head=ConvNormAct(config.block_channels[-1], config.feature_channels, style=style),
             pool=GlobalAveragePool(keepdim=True),
             neck=nn.Sequential(
-                conv2d(config.feature_channels, config.out_channels, initial=relu_fan_in), nn.Hardswish()
+                conv2d(config.feature_channels, config.out_channels, initial=fan_in), nn.Hardswish()
             ),
         )
 
     def initialize_layers(self, module: nn.Module) -> None:
-        initialize(module, initial=relu_fan_in)
+        initialize(module, initial=fan_in)
 
 
 def _block(in_channels: int, block: MobileNetV3Block, drop_path: float, style: ConvStyle) -> MBConv:
