@@ -59,9 +59,12 @@ def test_the_runner_calls_functions_in_place_of_the_children(block):
 
 
 def test_a_layer_with_tensors_that_is_not_known_is_refused():
-    model = create_model("shufflenetv2_050", width=0.1)
-    model.blocks[2].project = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+    strange = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
     with pytest.raises(FusionError, match="does not know the layer Conv2d"):
+        _fused(strange)
+    model = create_model("shufflenetv2_050", width=0.1)
+    model.blocks[2].project = strange
+    with pytest.raises(FusionError, match=r"blocks\.2\.project is a Sequential"):
         fuse(model)
 
 
