@@ -8,7 +8,13 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 
 # Branch coverage of src/lightcars; `fail_under` in pyproject.toml is the gate.
 COVERAGE ?= --cov --cov-report=term
 
-.PHONY: help demo test test-all check docs clean
+# The environment of the lowest versions, and the tests of it that take a minute; docs/versions.md.
+OLDEST       := .venv-oldest
+OLDEST_QUICK := tests/test_compatibility.py tests/layers tests/models/test_build.py tests/models/test_alterations.py \
+	tests/counters/test_flops.py tests/weights/test_checkpoint.py tests/weights/test_hub.py tests/contracts/test_ecosystem.py
+OLDEST_ROOMS := tests/test_compatibility.py tests/layers tests/models tests/counters tests/weights tests/contracts
+
+.PHONY: help demo test test-all test-oldest test-oldest-quick fuzz check docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +39,21 @@ test: $(VENV)/installed-dev  ## set up and run the quick tests, with the coverag
 test-all: $(VENV)/installed-dev  ## the slow tests too
 	$(PYTEST)
 
+fuzz: $(VENV)/installed-dev  ## 10,000 damaged files of each kind; INPUTS, KINDS and SEED change that
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --inputs $(or $(INPUTS),10000) --seed $(or $(SEED),0) $(KINDS)
+
+$(OLDEST)/installed: pyproject.toml tests/packaging/oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/packaging/oldest.txt \
+		--editable '.[cars,parquet,imagenet]' pytest pytest-xdist timm==1.0.9 efficientnet_pytorch==0.7.1
+	touch $@
+
+test-oldest: $(OLDEST)/installed  ## the tests of models, weights and counters with the lowest versions of all dependencies
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not slow" $(OLDEST_ROOMS)
+
+test-oldest-quick: $(OLDEST)/installed  ## those of them that take a minute
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n logical --maxprocesses 4 --dist load -m "not slow" $(OLDEST_QUICK)
+
 check: $(VENV)/installed-dev  ## lint, types, import contracts, docs, wheel
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,4 +66,4 @@ docs: $(VENV)/installed-dev  ## build the documentation into docs/_build/html
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 clean:  ## remove all build outputs
-	rm -rf $(VENV) build dist docs/_build
+	rm -rf $(VENV) $(OLDEST) build dist docs/_build

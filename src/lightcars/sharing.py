@@ -22,7 +22,7 @@ from lightcars.renamed import takes_old_names
 from lightcars.tables import markdown_table
 from lightcars.weights.checkpoint import load, save
 from lightcars.weights.hub import CONFIG_FILE, hub_errors, hub_weights, reason, split_hub_id
-from lightcars.weights.locate import in_folder
+from lightcars.weights.locate import in_folder, is_local_path
 from lightcars.weights.pretrained import load_pretrained
 
 CARD_FILE = "README.md"
@@ -103,7 +103,7 @@ def from_pretrained(
         raise ConfigError(f"{name} is a folder here, which has no revisions; leave revision out.")
     if not folder.is_dir():
         hub_id = split_hub_id(str(name))
-        if hub_id is None:
+        if hub_id is None or is_local_path(str(name)):
             raise DownloadError(f"{name} is neither a folder nor a repository on the Hub (owner/name).")
         path, _ = hub_weights(hub_id[0], revision=revision or hub_id[1], token=token)
         folder = path.parent

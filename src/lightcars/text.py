@@ -1,6 +1,11 @@
-"""Text from files and file names made safe to print: one line, no control characters. No torch."""
+"""Text that others read: one line without control characters, and JSON. No torch."""
 
 from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
 
 MAX_LENGTH = 600
 """Characters of a message; a longer one is cut in the middle."""
@@ -26,6 +31,23 @@ def one_line(text: object, *, max_length: int | None = None) -> str:
         return line
     end = (max_length - 3) // 3
     return f"{line[: max_length - 3 - end]}...{line[len(line) - end :]}"
+
+
+def json_text(content: Any, *, indent: int | None = 2, ensure_ascii: bool = False) -> str:
+    """Return plain data as JSON. NaN and infinity, which JSON does not have, become null.
+
+    >>> json_text({"loss": float("nan"), "epochs": [1, 2]}, indent=None)
+    '{"loss": null, "epochs": [1, 2]}'
+    """
+    return json.dumps(_finite(content), indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _is_printed(character: str) -> bool:

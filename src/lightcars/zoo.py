@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Any, Literal, Unpack, cast, overload
 
 import torch
 
-from lightcars.errors import UnknownModelError, did_you_mean
+from lightcars.errors import ConfigError, UnknownModelError, did_you_mean
+from lightcars.models.backbone import OUTPUT_STRIDES, Backbone
 from lightcars.models.build import build_model
 from lightcars.models.efficientnet.config import EfficientNetChanges
 from lightcars.models.efficientnet.model import EfficientNet
@@ -22,14 +24,43 @@ from lightcars.weights.catalog import find_tag
 __all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
 
 
+@overload
 def create_model(
     name: str,
     *,
     weights: str | Path | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    features_only: Literal[False] = False,
     **changes: Any,
-) -> ImageModel:
+) -> ImageModel: ...
+
+
+@overload
+def create_model(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    features_only: Literal[True],
+    out_indices: Iterable[int] | None = None,
+    output_stride: int = 32,
+    **changes: Any,
+) -> Backbone: ...
+
+
+def create_model(
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    features_only: bool = False,
+    out_indices: Iterable[int] | None = None,
+    output_stride: int = 32,
+    **changes: Any,
+) -> ImageModel | Backbone:
     """Create a registered model, in training mode with new weights or in evaluation mode with given ones.
 
     Args:
@@ -39,6 +70,9 @@ def create_model(
             PyTorch file of lightcars or of a library that `lightcars convert --help` lists.
         device: where the weights are initialized or loaded to, directly; None is torch's default device.
         dtype: of its floating-point tensors; None is torch's default dtype.
+        features_only: return a `Backbone`, whose forward returns maps, without head and classifier.
+        out_indices, output_stride: which maps it returns, and the stride of the last one; see
+            `ImageModel.backbone`.
         changes: settings that replace the registered ones: `num_classes`, `img_channels`, `dropout`,
             `out_channels`, `width`, `resolution`, and those of the family's config. With `weights`, settings
             that are left out are the weights' own; another `num_classes`, `img_channels` or `out_channels`
@@ -53,7 +87,14 @@ def create_model(
     >>> create_model("ghostnet_100", num_classes=196, img_channels=1).config.img_channels
     1
     """
-    return _make(name, weights, device, dtype, changes)
+    if not features_only:
+        if out_indices is not None or output_stride != OUTPUT_STRIDES[-1]:
+            raise ConfigError("out_indices and output_stride are for features_only=True.")
+        return _make(name, weights, device, dtype, changes)
+    model = _make(name, weights, device, dtype, {"num_classes": 0, **changes})
+    return Backbone(
+        model.stem, model.blocks, model.feature_info, out_indices=out_indices, output_stride=output_stride
+    ).train(model.training)
 
 
 def efficientnet(

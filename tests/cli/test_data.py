@@ -136,7 +136,7 @@ def test_prepare_as_json_and_warnings(lightcars, photos, tmp_path):
 
 
 def test_prepare_into_something_that_is_there(lightcars, photos):
-    assert f"{photos} exists" in lightcars("data", "prepare", photos, photos).error
+    assert f"{photos} is where the input" in lightcars("data", "prepare", photos, photos).error
 
 
 def test_prepare_a_broken_archive(lightcars, tmp_path):

@@ -155,7 +155,9 @@ def test_the_report_of_several_runs_says_it_of_that_run(lightcars, chosen, hones
     assert f"run test ({CHOSEN_ON_TEST})" in words
     assert "honest val" in words
     assert "or on its test images where that is noted" in words
-    found = json.loads(lightcars("report", run, tmp_path / "honest", "--out", page, "--json").out)["runs"]
+    found = json.loads(lightcars("report", run, tmp_path / "honest", "--out", page, "--force", "--json").out)[
+        "runs"
+    ]
     assert [(one["selected_on"], one["note"]) for one in found] == [("test", CHOSEN_ON_TEST), ("val", None)]
 
 

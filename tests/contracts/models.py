@@ -42,13 +42,18 @@ FIRST_OF_FAMILIES = first_of_each(KINDS, lambda variant: kind(variant)[0])
 """The first kind of each family, in the order of the table of families."""
 
 
-def _quick_for_kinds(variants: list[str]) -> pytest.MarkDecorator:
-    params = [pytest.param(v, marks=() if v in KINDS else pytest.mark.slow) for v in variants]
+MAX_FLOPS = 5e9
+"""Larger models take minutes and many gigabytes for each test, and have the layers of smaller ones."""
+
+
+def _quick_for_kinds(variants: Iterable[str]) -> pytest.MarkDecorator:
+    tested = [v for v in variants if MODELS[v.partition("-")[0]].flops <= MAX_FLOPS]
+    params = [pytest.param(v, marks=() if v in KINDS else pytest.mark.slow) for v in tested]
     return pytest.mark.parametrize("variant", params)
 
 
-every_variant = _quick_for_kinds(list(VARIANTS))
-every_model = _quick_for_kinds(list(MODELS))
+every_variant = _quick_for_kinds(VARIANTS)
+every_model = _quick_for_kinds(MODELS)
 every_kind = pytest.mark.parametrize("variant", KINDS)
 all_at_once = pytest.mark.parametrize("variant", VARIANTS)
 """For tests so quick that every variant takes part."""
@@ -67,6 +72,12 @@ def quick(variant: str, **changes) -> ImageModel:
     if has_setting(config, "depth"):
         changes = {"depth": 0.34, **changes}
     return full(variant, **changes)
+
+
+def dropping(variant: str, probability: float) -> dict[str, float]:
+    """Settings of everything in a model that is random in training."""
+    config = MODELS[variant.partition("-")[0]].config
+    return {name: probability for name in ("dropout", "drop_path") if has_setting(config, name)}
 
 
 def images(*shape: int) -> Tensor:

@@ -14,12 +14,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, update_bn
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
-from tests.contracts.models import KINDS, every_model, every_variant, full, images, quick
+from lightcars.errors import CheckpointError
+from lightcars.weights.checkpoint import load, save
+from tests.contracts.models import (
+    dropping,
+    every_kind,
+    every_model,
+    every_variant,
+    full,
+    images,
+    quick,
+)
 
 EVERY = 11
 """So many passes, each with hooks on every such module: all have one once, and neighbors without."""
@@ -37,7 +47,8 @@ def test_layers_are_torchs_own_by_exact_type(variant):
         if tensors:
             assert type(module).__module__.startswith("torch.nn."), (path, type(module))
     kinds = {type(module) for module in model.modules()}
-    assert {nn.Conv2d, nn.BatchNorm2d, nn.Linear, nn.Dropout} <= kinds
+    assert {nn.Conv2d, nn.Dropout, type(model.classifier)} <= kinds
+    assert type(model.classifier) in {nn.Linear, nn.Conv2d}
     activations = [
         module
         for module in model.modules()
@@ -105,7 +116,7 @@ def test_torch_fx_traces_for_any_size(variant):
 
 @every_model
 def test_torch_fx_traces_in_training_mode(variant):
-    model = quick(variant, drop_path=0.3, dropout=0.3)
+    model = quick(variant, **dropping(variant, 0.3))
     traced = torch.fx.symbolic_trace(model)
     x = images(4, 3, 64, 64)
     torch.manual_seed(1)
@@ -190,7 +201,7 @@ def test_functional_call(variant):
 
 @every_model
 def test_functional_call_in_training_has_gradients(variant):
-    model = quick(variant, drop_path=0.0, dropout=0.0)
+    model = quick(variant, **dropping(variant, 0.0))
     parameters = {key: tensor.detach().clone().requires_grad_() for key, tensor in model.named_parameters()}
     x = images(4, 3, 64, 64)
     torch.func.functional_call(copy.deepcopy(model), parameters, (x,)).square().mean().backward()
@@ -208,12 +219,87 @@ def test_the_average_of_weights(variant):
     assert torch.equal(average.eval()(x), model.eval()(x))
 
 
-def test_a_model_goes_to_a_spawned_process():
-    model = quick(KINDS[-1]).eval().requires_grad_(False)
-    x = images(1, 3, 32, 32)
+@every_kind
+def test_stochastic_weight_averaging(variant):
+    """The average gets batch statistics of its own by torch's `update_bn`."""
+    model = quick(variant)
+    average = AveragedModel(model)
+    average.update_parameters(model)
+    before = {key: tensor.clone() for key, tensor in average.module.named_buffers()}
+    update_bn([images(4, 3, 48, 40)], average)
+    changed = [key for key, tensor in average.module.named_buffers() if not torch.equal(tensor, before[key])]
+    assert len(changed) >= sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    assert average.eval()(images(2, 3, 48, 40)).isfinite().all()
+
+
+@pytest.fixture(scope="module")
+def spawned():
+    """One process for all models: starting it takes as long as importing torch."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        content = pool.apply(operator.call, (pickle.loads(pickle.dumps(model)), x))
+        yield pool
+
+
+@every_model
+def test_a_model_goes_to_a_spawned_process(variant, spawned):
+    """As `DataLoader` workers on Windows and macOS, and `torch.multiprocessing`, get it."""
+    model = quick(variant).eval().requires_grad_(False)
+    x = images(1, 3, 32, 32)
+    content = spawned.apply(operator.call, (pickle.loads(pickle.dumps(model)), x))
     torch.testing.assert_close(content, model(x))
+
+
+@every_model
+def test_a_replaced_head_is_saved_or_refused(variant, tmp_path):
+    model = quick(variant, num_classes=7).eval()
+    width = model.config.head_channels
+    model.classifier = nn.Linear(width, 3)
+    x = images(2, 3, 48, 40)
+    torch.testing.assert_close(load(save(model, tmp_path / "linear"))(x), model(x))
+    model.classifier = nn.Sequential(nn.Dropout(), nn.Linear(width, 3))
+    with pytest.raises(CheckpointError, match="classifier is a Sequential, not a Linear"):
+        save(model, tmp_path / "layers")
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory):
+    store = torch.distributed.FileStore(str(tmp_path_factory.mktemp("group") / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@every_kind
+@pytest.mark.skipif(torch.__version__ < "2.7", reason="torch 2.6 shards on GPUs only")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_fsdp2_shards_blocks_and_model(variant, one_process):
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.tensor import DTensor
+
+    model = quick(variant, **dropping(variant, 0.0))
+    plain = copy.deepcopy(model)
+    mesh = init_device_mesh("cpu", (1,))
+    for block in model.blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    assert all(isinstance(parameter, DTensor) for parameter in model.parameters())
+    assert count_params(model) == count_params(plain)
+    assert count_flops(model, 64) == count_flops(plain, 64)
+    x = images(4, 3, 64, 64)
+    model(x).square().mean().backward()
+    plain(x).square().mean().backward()
+    for (key, ours), theirs in zip(model.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad.full_tensor(), theirs.grad, msg=key)
+
+
+@every_kind
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_distributed_data_parallel_finds_every_gradient(variant, one_process):
+    for module in (quick(variant), quick(variant).backbone(out_indices=(1, 3))):
+        wrapped = nn.parallel.DistributedDataParallel(module)
+        for _ in range(2):  # the second pass raises where the first left a parameter without a gradient
+            y = wrapped(images(4, 3, 64, 64))
+            sum(one.square().mean() for one in (y if isinstance(y, list) else [y])).backward()
 
 
 # Quantizers, pruning and counters

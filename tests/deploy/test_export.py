@@ -184,7 +184,8 @@ def test_the_second_file_is_kept_too(classifier, tmp_path):
     with pytest.raises(RunError, match=r"a.bin already exists"):
         export(classifier, tmp_path / "a.xml")
     (tmp_path / "a-standalone").mkdir()
-    with pytest.raises(RunError, match=r"a-standalone already exists"):
+    (tmp_path / "a-standalone" / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"a-standalone already exists and is not an empty folder; --force"):
         export(classifier, tmp_path / "a.onnx", standalone=True)
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.utils.prune
 from torch import nn
 from torch._subclasses import FakeTensorMode
+from torchvision.ops import FrozenBatchNorm2d
 
 import lightcars
 from lightcars import count_flops, count_params, efficientnet, fuse, ghostnet
@@ -254,8 +255,67 @@ def test_other_things_are_refused(other):
 def test_a_strange_layer_is_refused(small):
     model = small("ghostnet")
     model.blocks[2] = nn.Conv2d(1, 1, 1)
-    with pytest.raises(FusionError, match=r"does not know the layer Conv2d"):
+    with pytest.raises(FusionError, match=r"was changed: blocks\.2 is a Conv2d, not a GhostBottleneck\.$"):
         fuse(model)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda unit: setattr(unit.conv, "padding_mode", "reflect"),
+        lambda unit: setattr(unit.conv, "dilation", (2, 2)),
+        lambda unit: setattr(unit, "norm", nn.GroupNorm(1, unit.norm.num_features)),
+        lambda unit: setattr(unit, "norm", FrozenBatchNorm2d(unit.norm.num_features)),
+        lambda unit: setattr(unit, "norm", nn.BatchNorm2d(unit.norm.num_features, track_running_stats=False)),
+        lambda unit: setattr(unit, "norm", type("Norm", (nn.BatchNorm2d,), {})(unit.norm.num_features)),
+        lambda unit: setattr(unit, "act", type("Act", (nn.ReLU,), {"forward": lambda _, x: x})()),
+        lambda unit: setattr(unit, "act", nn.GELU()),
+        lambda unit: setattr(unit.conv, "forward", lambda x: x),
+        lambda unit: setattr(unit, "conv", StandardizedConv2d.of(unit.conv)),
+    ],
+    ids=["reflect", "dilated", "group", "frozen", "no statistics", "norm", "act", "gelu", "forward", "std"],
+)
+def test_what_was_changed_is_refused(small, change):
+    """Each of them was folded into other outputs, or into an error of torch's."""
+    model = small("ghostnet")
+    change(model.stem)
+    with pytest.raises(
+        FusionError, match=r"^fuse and optimize know .* this model was changed: stem\.(conv|norm|act) .*\.$"
+    ):
+        fuse(model)
+    with pytest.raises(FusionError, match="was changed"):
+        lightcars.optimize(model)
+
+
+class StandardizedConv2d(nn.Conv2d):
+    """A subclass with a forward of its own, as timm's StdConv2d."""
+
+    @classmethod
+    def of(cls, conv: nn.Conv2d) -> "StandardizedConv2d":
+        return cls(conv.in_channels, conv.out_channels, 3, stride=2, padding=1, bias=False)
+
+    def forward(self, x):
+        return self._conv_forward(x, self.weight - self.weight.mean((1, 2, 3), keepdim=True), None)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        lambda n: nn.Sequential(nn.Dropout(), nn.Linear(n, 3)),
+        lambda _: nn.Identity(),
+        lambda n: nn.Linear(n, 7),
+    ],
+    ids=["layers", "identity", "another width"],
+)
+@torch.no_grad()
+def test_another_head_is_kept(small, head):
+    model = small("ghostnet")
+    model.classifier = head(model.config.head_channels).eval()
+    x = torch.randn(2, 3, 64, 64)
+    fused = fuse(model)
+    close(fused(x), model(x))
+    if isinstance(model.classifier, nn.Linear | nn.Identity):
+        assert fused.config.num_classes == (7 if isinstance(model.classifier, nn.Linear) else 0)
 
 
 @pytest.mark.parametrize(

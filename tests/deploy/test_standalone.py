@@ -49,7 +49,13 @@ def save_sixteen_bits(path):
     Image.fromarray(shades).save(path)
 
 
+def save_without_end(path):
+    scene(123, 77).save(path)
+    path.write_bytes(path.read_bytes()[:-2])
+
+
 PICTURES = {
+    "unended.jpg": save_without_end,
     "car.jpg": lambda path: scene(123, 77).save(path),
     "wide.png": lambda path: scene(301, 40).save(path),
     "tall.png": lambda path: scene(37, 160).save(path),

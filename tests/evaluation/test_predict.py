@@ -6,10 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
-from lightcars import ghostnet, predict, save
+from lightcars import evaluate, from_pretrained, ghostnet, predict, save
+from lightcars.data.layouts import find_data
 from lightcars.data.pixels import normalize, to_pixels
-from lightcars.errors import CheckpointError, DataError, InputError
+from lightcars.errors import CheckpointError, DataError, DownloadError, InputError
+from lightcars.evaluation.activation_map import explain
 from lightcars.models.images import read_image
+from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square
 from lightcars.weights.checkpoint import read_card
 from tests.training.tiny_settings import TINY_MODEL
@@ -95,3 +98,35 @@ def test_a_checkpoint_without_class_names(photo, tmp_path):
     save(ghostnet(num_classes=8, **TINY_MODEL), tmp_path)
     with pytest.raises(CheckpointError, match="has no class names"):
         predict(tmp_path, photo)
+
+
+@pytest.fixture
+def diverged(drawn, tmp_path):
+    """A checkpoint of finite weights whose outputs are not: batch norms without a scale of their inputs."""
+    model = ghostnet(num_classes=8, **TINY_MODEL)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1e30)
+    card = Preprocessing(resolution=32, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    classes = find_data(drawn).classes
+    return save(model, tmp_path / "diverged", classes=classes, preprocessing=card)
+
+
+def test_no_result_comes_from_outputs_that_are_not_finite(diverged, drawn, photo):
+    for use in (
+        lambda: predict(diverged, photo),
+        lambda: evaluate(diverged, drawn),
+        lambda: explain(diverged, photo),
+    ):
+        with pytest.raises(CheckpointError, match="outputs are NaN or infinite"):
+            use()
+
+
+@pytest.mark.parametrize("name", ["runs/first", "checkpoints/best", "Runs/first", "runs/a/b", "./first"])
+def test_a_path_that_does_not_exist_never_asks_the_hub(name, drawn, photo, monkeypatch):
+    monkeypatch.setattr("lightcars.sharing.hub_weights", pytest.fail)
+    for use in (lambda: evaluate(name, drawn), lambda: predict(name, photo)):
+        with pytest.raises(CheckpointError, match="there is no run or checkpoint folder"):
+            use()
+    with pytest.raises(DownloadError, match="is neither a folder nor a repository"):
+        from_pretrained(name)

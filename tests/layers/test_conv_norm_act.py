@@ -124,3 +124,20 @@ def test_height_and_width_are_padded_independently():
     nn.init.ones_(layer.conv.weight)
     y = layer(torch.ones(1, 1, 4, 5))
     assert y.tolist() == [[[[6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]]]
+
+
+def test_kernels_need_not_be_square():
+    unit = ConvNormAct(3, 4, kernel_size=(1, 3))
+    assert unit.conv.padding == (0, 1)
+    assert unit(torch.randn(2, 3, 5, 7)).shape == (2, 4, 5, 7)
+
+
+@pytest.mark.parametrize("style", [ConvStyle(), ConvStyle(padding="same")])
+def test_padding_of_its_own_replaces_that_of_the_style(style):
+    unit = ConvNormAct(3, 4, kernel_size=7, stride=2, padding=1, style=style)
+    assert unit(torch.randn(2, 3, 20, 21)).shape == (2, 4, 8, 9)
+
+
+def test_a_style_may_have_biases():
+    assert ConvNormAct(3, 4).conv.bias is None
+    assert not ConvNormAct(3, 4, style=ConvStyle(bias=True)).conv.bias.any()

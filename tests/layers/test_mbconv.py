@@ -40,6 +40,13 @@ def test_no_expansion_for_a_ratio_of_one():
     assert block.depthwise.conv.weight.shape == (16, 1, 3, 3)
 
 
+@pytest.mark.parametrize(("in_channels", "hidden"), [(24, 88), (80, 184), (48, 144), (7, 49)])
+def test_ratio_of_given_hidden_channels(in_channels, hidden):
+    """It need not be a whole number, nor one that floating point has."""
+    block = MBConv(in_channels, 24, expand_ratio=hidden / in_channels)
+    assert block.depthwise.conv.weight.shape == (hidden, 1, 3, 3)
+
+
 def test_squeeze_excite_is_built_for_the_hidden_channels():
     block = MBConv(24, 24, expand_ratio=6, squeeze_excite=partial(SqueezeExcite, reduced_channels=6))
     assert block.squeeze_excite.reduce.weight.shape == (6, 144, 1, 1)

@@ -33,6 +33,28 @@ def test_a_cuda_device_beyond_the_last(monkeypatch):
         resolve_device("cuda:7")
 
 
+def test_devices_of_other_makers(monkeypatch):
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=r"has no XPU device; use device='cpu'\.$"):
+        build_model(SMALL, device="xpu")
+    monkeypatch.setattr(torch.xpu, "is_available", lambda: True)
+    monkeypatch.setattr(torch.xpu, "device_count", lambda: 1)
+    assert resolve_device("xpu") == torch.device("xpu")
+    with pytest.raises(DeviceError, match=r"^there is no xpu:3: there are 1 xpu devices\.$"):
+        resolve_device("xpu:3")
+    monkeypatch.delattr(torch, "hpu", raising=False)
+    with pytest.raises(
+        DeviceError, match=r"^torch knows no backend for 'hpu'; import the package of its maker"
+    ):
+        build_model(SMALL, device="hpu")
+
+
+def test_no_device_is_torchs_default():
+    assert resolve_device(None) == torch.get_default_device()
+    with torch.device("meta"):
+        assert resolve_device(None) == torch.device("meta")
+
+
 @pytest.mark.parametrize("device", ["cpu", torch.device("cpu")])
 def test_device_by_name_or_object(device):
     assert resolve_device(device) == torch.device("cpu")

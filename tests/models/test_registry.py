@@ -34,6 +34,16 @@ def test_what_ships():
         "ghostnetv2": "100 130 160",
         "ghostnetv3": "050 100 130 160",
         "repghostnet": "050 058 080 100 111 130 150 200",
+        "shufflenetv2": "050 100 150 200",
+        "squeezenet": "1_0 1_1",
+        "hardnet": "39ds 68ds 68 85",
+        "squeezenext": "100 100v5 200 200v5",
+        "shufflenetv1": "g1 g2 g3 g4 g8",
+        "mobilenetv1": "100",
+        "mobilenetv2": "100",
+        "mobilenetv3": "small_100 large_100",
+        "mobilenetv4": "conv_small conv_medium",
+        "mnasnet": "100",
     }
     expected = [f"{family}_{variant}" for family, names in variants.items() for variant in names.split()]
     assert lightcars.list_models() == expected

@@ -1,6 +1,7 @@
 """Recipes from files of strangers, and keys that were renamed."""
 
 import os
+import sys
 import time
 
 import pytest
@@ -60,11 +61,17 @@ def one_line(caught) -> str:
     ],
 )
 def test_a_hostile_recipe_is_one_clear_line_at_once(text, message):
-    started = time.process_time()
-    with pytest.raises(ConfigError) as caught:
-        parse_recipe(text, "here")
+    tracer = sys.gettrace()
+    sys.settrace(None)  # that of coverage takes several times as long as the code
+    try:
+        started = time.process_time()
+        with pytest.raises(ConfigError) as caught:
+            parse_recipe(text, "here")
+        took = time.process_time() - started
+    finally:
+        sys.settrace(tracer)
     assert message in one_line(caught)
-    assert time.process_time() - started < 10
+    assert took < 2
     if "\n" not in text:
         with pytest.raises(ConfigError) as caught:
             parse_recipe("{}", "here", [f"optimizer={text}"])

@@ -480,6 +480,26 @@ def test_the_thesis_form(drawn, tiny, tmp_path):
     assert evaluate(tmp_path / "run", drawn).top1_percent == pytest.approx(result.metrics["val_top1_percent"])
 
 
+def test_a_replaced_head_is_trained(drawn, tiny, tmp_path):
+    model = ghostnet(num_classes=5, **TINY_MODEL)
+    head = model.classifier = torch.nn.Linear(16, 8)
+    start = head.weight.detach().clone()
+    result = tiny(drawn, tmp_path / "run", model=model, recipe=replace(TINY_RECIPE, epochs=1))
+    assert model.classifier is head
+    assert not torch.equal(head.weight, start)
+    assert result.model.config.num_classes == 8
+
+
+def test_a_changed_model_is_refused_before_the_first_epoch(drawn, tiny, tmp_path):
+    model = ghostnet(num_classes=8, **TINY_MODEL)
+    model.classifier = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Linear(16, 8))
+    with pytest.raises(
+        ConfigError, match=r"^finetune writes .* was changed: classifier is a Sequential, not a Linear\.$"
+    ):
+        tiny(drawn, tmp_path / "run", model=model, recipe=replace(TINY_RECIPE, epochs=1))
+    assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
 def test_a_model_given_as_module_gets_a_classifier_for_the_data(drawn, tiny, tmp_path):
     model = ghostnet(num_classes=5, **TINY_MODEL)
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}

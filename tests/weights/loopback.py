@@ -99,11 +99,11 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         request = Request(self.command, urlsplit(self.path).path, self.headers, body)
         answer = self.loopback.answer(request)
-        status, body, headers = in_part(answer, self.headers.get("Range"))
+        status, body, headers = in_part(answer, self.headers.get("Range"), self.headers.get("If-Range"))
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        if not answer.silent:
+        if not answer.silent and "Content-Length" not in headers:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD":
@@ -122,9 +122,13 @@ class Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-def in_part(answer: Answer, wanted: str | None) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and headers, for `Range: bytes=N-` those of the rest."""
+def in_part(
+    answer: Answer, wanted: str | None, version: str | None = None
+) -> tuple[int, bytes, dict[str, str]]:
+    """Status, body and headers, for `Range: bytes=N-` those of the rest, if it is of that version."""
     headers = dict(answer.headers)
+    if version is not None and version not in (headers.get("ETag"), headers.get("Last-Modified")):
+        wanted = None
     if wanted is None or not answer.ranges or answer.status != 200:
         return answer.status, answer.body, headers
     start, length = int(wanted.removeprefix("bytes=").removesuffix("-")), len(answer.body)

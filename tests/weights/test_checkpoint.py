@@ -170,6 +170,29 @@ def test_class_names_must_match_the_outputs(classes, model, tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_changed_model_is_refused_before_anything_is_written(model, tmp_path):
+    model.stem.act = nn.GELU()
+    model.classifier = nn.Sequential(nn.Dropout(), nn.Linear(16, 5))
+    with pytest.raises(
+        CheckpointError,
+        match=r"changed: stem\.act is a GELU, not a ReLU; classifier is a Sequential, not a Linear\.$",
+    ):
+        save(model, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("num_classes", [0, 3, 5])
+def test_a_replaced_linear_head_comes_back(num_classes, model, tmp_path):
+    model.classes, model.temperature = tuple("abcde"), 2.0
+    model.classifier = nn.Linear(16, num_classes) if num_classes else nn.Identity()
+    again = load(save(model, tmp_path))
+    x = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(again(x), model.eval()(x))
+    assert again.config.num_classes == num_classes
+    assert again.classes == (tuple("abcde") if num_classes == 5 else None)
+    assert again.temperature == (2.0 if num_classes == 5 else 1.0)
+
+
 def test_model_without_weights_cannot_be_saved(tmp_path):
     with pytest.raises(CheckpointError):
         save(model_of_five(device="meta"), tmp_path)
@@ -244,6 +267,14 @@ def test_every_key_that_does_not_fit_is_listed(folder):
     assert "unexpected: extra, stem.weight;" in message
     assert "mis-shaped: classifier.weight (7, 16) for (5, 16)." in message
     assert "\n" not in message
+
+
+def test_a_missing_classifier_is_listed_and_not_sampled(folder):
+    path = folder / "model.safetensors"
+    tensors = {name: tensor for name, tensor in load_file(path).items() if not name.startswith("classifier.")}
+    save_file(tensors, path)
+    with pytest.raises(CheckpointError, match=r"missing: classifier\.weight, classifier\.bias\."):
+        load(folder)
 
 
 def test_file_without_tensors(folder):

@@ -1,6 +1,9 @@
 """Files from plain addresses: whole and right under their name, or not there; every fault is one line."""
 
+import itertools
 import os
+import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +18,7 @@ import torch
 from lightcars.errors import DownloadError
 from lightcars.files import file_digest
 from lightcars.weights import download as module
+from lightcars.weights import transfer
 from lightcars.weights.download import cache_folder, download, file_name
 from tests.weights.loopback import Answer, Loopback, serving, sha256
 
@@ -125,7 +129,7 @@ def test_download_that_was_given_up_is_resumed_by_the_next(server, cache):
     step = len(CONTENT) // 8
     cut = Answer(body=CONTENT, cut=step)
     url = server.prepare("/model.pth", cut)
-    assert "try again, the download will resume" in message(url)
+    assert "try again, the download will resume" in message(url, sha256=DIGEST)
     assert kept(cache) == ["model.pth.part"]
     server.prepare("/model.pth", Answer(body=CONTENT))
     assert download(url, sha256=DIGEST).read_bytes() == CONTENT
@@ -156,6 +160,112 @@ def test_truncated_file_is_never_taken_for_whole(server, cache):
     assert f"{len(CONTENT) - 1} of {len(CONTENT)} bytes came" in text
     assert len(server.requests) == module.ATTEMPTS
     assert kept(cache) == ["model.pth.part"]
+
+
+# A file that changes
+
+
+@pytest.mark.parametrize("header", ["ETag", "Last-Modified"])
+def test_without_a_digest_a_part_is_continued_only_from_the_same_version(header, server, cache):
+    half = len(CONTENT) // 2
+    first = {header: '"1"' if header == "ETag" else "Mon, 05 Jan 2026 10:00:00 GMT"}
+    second = {header: '"2"' if header == "ETag" else "Tue, 06 Jan 2026 10:00:00 GMT"}
+    other = CONTENT[::-1]
+    cut, whole = Answer(body=CONTENT, headers=first, cut=half), Answer(body=CONTENT, headers=first)
+    path = download(server.prepare("/same.pth", cut, whole))
+    assert path.read_bytes() == CONTENT
+    assert ranges(server) == [None, f"bytes={half}-"]
+    path = download(server.prepare("/changed.pth", cut, Answer(body=other, headers=second)))
+    assert path.read_bytes() == other, "never half of the one and half of the other"
+    assert kept(cache) == ["changed.pth", "same.pth"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"ETag": 'W/"weak"'}, {"ETag": '"' + "x" * 5000 + '"'}])
+def test_what_nothing_identifies_is_fetched_whole(headers, server):
+    cut = Answer(body=CONTENT, headers=headers, cut=1000)
+    path = download(server.prepare("/model.pth", cut, Answer(body=CONTENT[::-1], headers=headers)))
+    assert path.read_bytes() == CONTENT[::-1]
+    assert ranges(server) == [None, None]
+
+
+def test_a_server_that_ignores_if_range(server):
+    """It continues a file that has changed, but says so in its ETag."""
+    cut = Answer(body=CONTENT, headers={"ETag": '"1"'}, cut=1000)
+    rest = Answer(
+        status=206, body=CONTENT[:0:-1][1000:], headers={"ETag": '"2"', "Content-Range": "bytes 1000-"}
+    )
+    whole = Answer(body=CONTENT[::-1], headers={"ETag": '"2"'})
+    assert download(server.prepare("/model.pth", cut, rest, whole)).read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.parametrize("answered", ["bytes 0-9/10", "bytes 2000-2999/3000", "nonsense", None])
+def test_another_range_than_asked_for(answered, server):
+    cut = Answer(body=CONTENT, headers={"ETag": '"1"'}, cut=1000)
+    headers = {"ETag": '"1"'} | ({} if answered is None else {"Content-Range": answered})
+    wrong = Answer(status=206, body=b"x" * 10, headers=headers)
+    whole = Answer(body=CONTENT, headers={"ETag": '"1"'})
+    assert download(server.prepare("/model.pth", cut, wrong, whole)).read_bytes() == CONTENT
+
+
+# A server that gives too much, too slowly, or sends elsewhere
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_body_larger_than_any_weights(silent, server, cache, monkeypatch):
+    monkeypatch.setattr(transfer, "MAX_BYTES", 500_000)
+    text = message(server.prepare("/model.pth", Answer(body=CONTENT, silent=silent)))
+    assert "500000" in text
+    assert "limit" in text
+    assert sum(path.stat().st_size for path in cache.iterdir()) <= 500_000
+    assert len(server.requests) == 1
+
+
+def test_more_than_the_disk_holds_is_said_before(server, tmp_path, monkeypatch):
+    needed = 2 * shutil.disk_usage(tmp_path).total
+    monkeypatch.setattr(transfer, "MAX_BYTES", 2 * needed)
+    url = server.prepare("/model.pth", Answer(body=b"x", headers={"Content-Length": str(needed)}))
+    assert f"needs {needed} bytes" in message(url)
+
+
+@pytest.mark.parametrize(("limit", "words"), [("WINDOW_S", "bytes came in"), ("LIMIT_S", "it takes longer")])
+def test_a_slow_drip_ends(limit, words, server, monkeypatch):
+    clock = itertools.count(step=40.0 if limit == "WINDOW_S" else 10_000.0)
+    monkeypatch.setattr(transfer, "SLOWEST_BYTES_PER_S", 1e9 if limit == "WINDOW_S" else 0)
+    monkeypatch.setattr(transfer.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(transfer, "CHUNK_BYTES", 1000)
+    assert words in message(server.prepare("/model.pth", Answer(body=CONTENT)))
+    assert len(server.requests) == module.ATTEMPTS
+
+
+@pytest.mark.parametrize("length", ["ten", "-5", "1e3", "9" * 30, ""])
+def test_a_length_that_is_no_number(length, server):
+    url = server.prepare("/model.pth", Answer(body=CONTENT, headers={"Content-Length": length}))
+    assert download(url).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "target", ["ftp://127.0.0.1/model.pth", "file:///etc/passwd", "data:,x", "http://[/x", "http://a:b/x"]
+)
+def test_redirects_to_anything_but_the_web(target, server, cache):
+    url = server.prepare("/model.pth", Answer(status=302, headers={"Location": target}))
+    assert url in message(url)
+    assert kept(cache) == []
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hard link", "folder", "fifo"])
+def test_a_part_that_is_a_link_is_never_written_through(kind, server, cache, tmp_path):
+    cache.mkdir(parents=True)
+    mine, part = tmp_path / "mine.txt", cache / "model.pth.part"
+    mine.write_text("mine")
+    makers = {
+        "symlink": lambda: part.symlink_to(mine),
+        "hard link": lambda: part.hardlink_to(mine),
+        "folder": part.mkdir,
+        "fifo": lambda: os.mkfifo(part),
+    }
+    makers[kind]()
+    assert "is a link or not a regular file" in message(server.prepare("/model.pth", Answer(body=CONTENT)))
+    assert mine.read_text() == "mine"
 
 
 # A file that is wrong
@@ -265,13 +375,17 @@ def test_cache_that_cannot_be_written(server, cache):
     assert message(server.prepare("/model.pth", Answer(body=CONTENT))).startswith("cannot store ")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full disk to write to")
-def test_full_disk(server, cache):
-    cache.mkdir(parents=True)
-    (cache / "model.pth.part").symlink_to("/dev/full")
-    text = message(server.prepare("/model.pth", Answer(body=CONTENT)))
+def test_full_disk(server, cache, monkeypatch):
+    """No file may grow beyond half of this one."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    url = server.prepare("/model.pth", Answer(body=CONTENT))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(CONTENT) // 2, limits[1]))
+    try:
+        text = message(url)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert text.startswith("cannot store ")
-    assert "No space left" in text
+    assert "File too large" in text
     assert len(server.requests) == 1
     assert not (cache / "model.pth").exists()
 
@@ -283,7 +397,7 @@ def test_connection_that_breaks_oddly_is_not_blamed_on_the_disk(server, monkeypa
         raise OSError(113, "No route to host")
 
     url = server.prepare("/model.pth", Answer(body=CONTENT))
-    monkeypatch.setattr("http.client.HTTPResponse.read", read)
+    monkeypatch.setattr("http.client.HTTPResponse.read1", read)
     assert "cannot be fetched ([Errno 113] No route to host); try again" in message(url)
     assert len(server.requests) == module.ATTEMPTS
 
@@ -331,6 +445,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from lightcars.weights import download as module
+from lightcars.weights import transfer
 
 url, folder = sys.argv[1:]
 real = module.FileLock

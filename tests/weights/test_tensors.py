@@ -1,13 +1,16 @@
 """Reading tensors: every usual kind of file gives them, every other one a plain error, and no code runs."""
 
+import argparse
 import io
 import json
 import os
 import pickle
 import struct
+import warnings
 import zipfile
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -135,11 +138,62 @@ def test_onto_another_device(tmp_path):
     assert {tensor.device.type for tensor in found.values()} == {"meta"}
 
 
+def beside() -> dict[str, object]:
+    """What training scripts keep beside their tensors."""
+    return {
+        "best": np.float64(93.5),
+        "history": np.arange(3.0),
+        "folder": Path("runs/first"),
+        "counts": defaultdict(int, a=1),
+        "lists": defaultdict(list, a=[np.float32(1)]),
+        "arguments": argparse.Namespace(lr=np.float32(0.1), out=PureWindowsPath("runs")),
+        "names": {"a", "b"},
+        "dtype": torch.float16,
+        "large": 2**80,
+    }
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
+def test_what_training_scripts_keep_beside_the_tensors(protocol, is_zip, tmp_path):
+    tensors = some_tensors() | {"transposed": torch.randn(3, 4).t(), "parameter": nn.Parameter(torch.ones(2))}
+    path = tmp_path / "last.pth"
+    content = {"model": OrderedDict(tensors), **beside()}
+    torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip)
+    assert_equal(read_tensors(path, CPU), tensors)
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_no_attribute_of_a_function_is_set(protocol, tmp_path):
+    """A pickle of listed names alone could change them so."""
+    save = {"protocol": protocol}
+    function = b"ctorch._utils\n_rebuild_tensor_v2\n"
+    payload = b"\x80" + bytes([protocol]) + function + b"}X\x06\x00\x00\x00markedK\x01sb."
+    pickle.loads(payload)
+    assert torch._utils._rebuild_tensor_v2.marked == 1, "it would work"
+    del torch._utils._rebuild_tensor_v2.marked
+    header = (torch.serialization.MAGIC_NUMBER, torch.serialization.PROTOCOL_VERSION, {"little_endian": True})
+    (tmp_path / "model.pth").write_bytes(b"".join(pickle.dumps(part, **save) for part in header) + payload)
+    assert_refused(tmp_path / "model.pth", "is refused because reading it could run foreign code")
+    assert not hasattr(torch._utils._rebuild_tensor_v2, "marked")
+
+
+def test_torchscript_is_not_run(tmp_path):
+    """It is a zip file too, which torch.load would hand to its interpreter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2)), tmp_path / "model.pt")
+    assert_refused(tmp_path / "model.pt", "cannot be read|holds more than tensors")
+
+
 # Inside a training checkpoint
+
+AVERAGES = ["state_dict_ema", "model_ema", "ema_state_dict", "params_ema", "ema"]
+KEYS = [*AVERAGES, "state_dict", "model_state_dict", "model", "module", "net", "params"]
 
 
 @FORMATS
-@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema"])
+@pytest.mark.parametrize("key", KEYS)
 def test_state_dict_inside_a_checkpoint(save, key, tmp_path):
     tensors = some_tensors()
     content = {"epoch": 3, "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]}, key: tensors}
@@ -148,7 +202,7 @@ def test_state_dict_inside_a_checkpoint(save, key, tmp_path):
 
 
 @pytest.mark.parametrize("plain", ["model", "state_dict"])
-@pytest.mark.parametrize("average", ["model_ema", "state_dict_ema"])
+@pytest.mark.parametrize("average", AVERAGES)
 @pytest.mark.parametrize("average_first", [True, False])
 def test_averages_come_first(plain, average, average_first, tmp_path):
     averaged = some_tensors()
@@ -159,9 +213,10 @@ def test_averages_come_first(plain, average, average_first, tmp_path):
     assert_equal(read_tensors(tmp_path / "last.pth", CPU), averaged)
 
 
-def test_average_that_was_not_kept(tmp_path):
+@pytest.mark.parametrize("empty", [None, {}, {"decay": 0.99}, 0.999])
+def test_average_that_was_not_kept(empty, tmp_path):
     tensors = some_tensors()
-    torch.save({"model_ema": None, "model": tensors}, tmp_path / "last.pth")
+    torch.save({"model_ema": empty, "model": tensors}, tmp_path / "last.pth")
     assert_equal(read_tensors(tmp_path / "last.pth", CPU), tensors)
 
 
@@ -194,6 +249,8 @@ def test_two_levels(tmp_path):
         "model._orig_mod.",
         "model.module._orig_mod.",
         "module.module.",
+        "net.",
+        "net._fsdp_wrapped_module.",
     ],
 )
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -203,6 +260,16 @@ def test_prefixes_are_cut_off(prefix, suffix, tmp_path):
     content = prefixed(prefix, tensors)
     save_file(content, path) if suffix == ".safetensors" else torch.save({"state_dict": content}, path)
     assert_equal(read_tensors(path, CPU), tensors)
+
+
+def test_a_part_that_was_compiled(tmp_path):
+    """And one that FSDP wrapped: the names are inside."""
+    module = nn.ModuleDict({"stem": nn.Linear(3, 2), "blocks": nn.Linear(2, 2)})
+    expected = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    module["blocks"] = torch.compile(module["blocks"], backend="eager")
+    assert any("_orig_mod." in name for name in module.state_dict())
+    torch.save(module.state_dict(), tmp_path / "model.pth")
+    assert_equal(read_tensors(tmp_path / "model.pth", CPU), expected)
 
 
 @pytest.mark.parametrize("wrap", [nn.DataParallel, lambda m: torch.compile(m, backend="eager")])
@@ -317,8 +384,8 @@ def test_payload_in_a_safetensors_file(marker, tmp_path):
 @FORMATS
 @pytest.mark.parametrize(
     "content",
-    [nn.Linear(2, 2), {"a": np.zeros(2)}, {"a": Path("x")}],
-    ids=["module", "numpy", "path"],
+    [nn.Linear(2, 2), {"a": np.array([None])}, {"a": torch.nn.init.zeros_}],
+    ids=["module", "objects", "function"],
 )
 def test_pickles_of_more_than_tensors(save, content, tmp_path):
     save(content, tmp_path / "model.pth")

@@ -12,8 +12,9 @@ import torch
 from lightcars.counters.timing import time_calls
 from lightcars.deploy.optimize import cache_folder
 from lightcars.files import replacing
+from lightcars.models.build import build_model
 from lightcars.models.registry import MODELS
-from lightcars.zoo import create_model
+from lightcars.text import json_text
 
 SECONDS = 0.5
 """Measuring time of one model."""
@@ -53,13 +54,13 @@ def measure_latencies(names: Iterable[str]) -> Iterator[tuple[str, float]]:
         latency_ms = _measure(name)
         content = known_latencies() | {name: latency_ms}
         with replacing(latency_file()) as file:
-            file.write_text(json.dumps(content, indent=2), encoding="utf-8")
+            file.write_text(json_text(content, ensure_ascii=True), encoding="utf-8")
         yield name, latency_ms
 
 
 @torch.inference_mode()
 def _measure(name: str) -> float:
-    model = create_model(name, device="cpu").eval()
+    model = build_model(MODELS[name].config, device="cpu").eval()
     resolution = model.config.resolution
     x = torch.rand(1, model.config.img_channels, resolution, resolution)
     return time_calls(lambda: model(x), torch.device("cpu"), seconds=SECONDS).median_ms

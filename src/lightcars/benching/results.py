@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lightcars.benching.rows import BenchRow
 from lightcars.tables import text_table
+from lightcars.text import json_text
 
 HEAD = ("", "ms", "p95 ms", "images/s", "MiB", "set-up s", "differs by")
 
@@ -46,7 +46,7 @@ class BenchResult:
 
     def to_json(self) -> str:
         """Return all of it as one JSON object."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return json_text(asdict(self))
 
     def draw(self, path: str | Path) -> Path:
         """Plot accuracy over latency as a PNG; where no accuracy is known, images per second over latency.

@@ -12,6 +12,7 @@ from lightcars.cli.loading import MODEL_HELP, WEIGHTS_HELP, is_registered, load_
 from lightcars.cli.output import INTERRUPTED, complain, complete_model, print_table
 from lightcars.deploy.runners import ENGINE_PRECISIONS
 from lightcars.errors import ConfigError
+from lightcars.outputs import FORCE_HELP, check_output_file
 
 if TYPE_CHECKING:
     from lightcars.benching.results import BenchResult
@@ -59,6 +60,7 @@ def bench(
     ] = None,
     seconds: Annotated[float, typer.Option(help="Duration of each measurement, after a warm-up.")] = 2.0,
     plot: Annotated[Path | None, typer.Option(help="Plot accuracy over latency into this PNG.")] = None,
+    force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure latency, throughput, memory and set-up time of models in each engine.
@@ -83,6 +85,7 @@ def bench(
     )
     if plot is not None:
         check_picture(plot)
+        check_output_file(plot, inputs=[*sources, *([calibration] if calibration else [])], force=force)
     try:
         result = _run(list(dict.fromkeys(sources)), weights, settings)
     except KeyboardInterrupt:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lightcars.cli.output import complete_model
+from lightcars.cli.output import complete_model, print_json
 from lightcars.errors import ConfigError
 from lightcars.models.families import source_names
+from lightcars.outputs import FORCE_HELP
 
 
 def convert(
@@ -38,6 +38,7 @@ def convert(
             help="For timm's names, which do not show it: SAME padding and eps 1e-3, or symmetric and 1e-5.",
         ),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Turn weights of one library into those of another, or a .pth file into safetensors.
@@ -54,10 +55,8 @@ def convert(
         if to is None:
             raise ConfigError("--tensorflow and --native say how to read the weights for --to; give it too.")
         changes = dict((TENSORFLOW if tensorflow else NATIVE).settings)
-    done = convert_weights(source, target, to=to, model=model, changes=changes)
+    done = convert_weights(source, target, to=to, model=model, changes=changes, force=force)
     if as_json:
-        typer.echo(
-            json.dumps({"target": str(target), "tensors": done.tensors, "model": done.model, "to": done.to})
-        )
+        print_json({"target": str(target), "tensors": done.tensors, "model": done.model, "to": done.to})
     else:
         typer.echo(f"{done.tensors} tensors of {done.model or source} with the names of {done.to}: {target}")

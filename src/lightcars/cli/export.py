@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lightcars.cli.loading import MODEL_HELP, WEIGHTS_HELP, load_source
-from lightcars.cli.output import complain, complete_model
+from lightcars.cli.output import complain, complete_model, print_json
 from lightcars.deploy.formats import FORMATS, find_format
 from lightcars.errors import ConfigError
+from lightcars.outputs import FORCE_HELP
 
 if TYPE_CHECKING:
     from lightcars.deploy.export import Exported
@@ -42,7 +42,7 @@ def export(
             help="Also write a folder that predicts with onnxruntime, numpy and Pillow only.",
         ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
+    force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Export a model to another format, and verify that its outputs match PyTorch's.
@@ -68,7 +68,7 @@ def export(
             "note: class names or preprocessing of these weights are not known, so the file has not both."
         )
     if as_json:
-        typer.echo(json.dumps(_plain(exported), indent=2, ensure_ascii=False))
+        print_json(_plain(exported))
     else:
         _print(exported)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lightcars.cli.interrupts import one_interrupt
-from lightcars.cli.output import INTERRUPTED, complain, complete_model, complete_recipe, complete_tracker
+from lightcars.cli.output import (
+    INTERRUPTED,
+    complain,
+    complete_model,
+    complete_recipe,
+    complete_tracker,
+    print_json,
+)
 from lightcars.cli.recipe_options import names_a_recipe, recipe_from_options, recipe_option
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.selection import shown_split
@@ -132,7 +138,7 @@ def finetune(
     if not is_first_process():
         return
     if as_json:
-        typer.echo(json.dumps(as_plain(result), indent=2))
+        print_json(as_plain(result))
     else:
         say(result)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lightcars.cli.output import complete_model
+from lightcars.cli.output import complete_model, print_json
 
 
 def info(
@@ -43,7 +43,7 @@ def info(
     profiled = profile(network, backward=backward, latency=latency)
     if as_json:
         about = {"name": model, "config": asdict(network.config)}
-        typer.echo(json.dumps(about | json.loads(profiled.to_json()), indent=2))
+        print_json(about | json.loads(profiled.to_json()))
     elif markdown:
         typer.echo(profiled.to_markdown(depth=depth), nl=False)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 import warnings
@@ -25,10 +26,12 @@ from lightcars.cli.recipes import app as recipes
 from lightcars.cli.report import report
 from lightcars.cli.weights import app as weights
 from lightcars.errors import LightcarsError
+from lightcars.memory_limits import is_out_of_memory
 from lightcars.training.distributed.processes import is_first_process
 from lightcars.version import __version__
 
 USER_ERROR = 2
+OUT_OF_MEMORY = "not enough memory; raise its limit, or lower the resolution and the batch size."
 FIRST_SPEAKS_S = 5.0
 """How long the other processes of a run wait for the first one to report an error."""
 
@@ -86,9 +89,13 @@ def run() -> None:
     except LightcarsError as error:
         _end(str(error))
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            _end(OUT_OF_MEMORY)
         _end(f"{error.filename or 'a file'}: {error.strerror or error}.")
-    except MemoryError:
-        _end("not enough memory.")
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not is_out_of_memory(error):
+            raise
+        _end(OUT_OF_MEMORY)
 
 
 def _end(problem: str) -> NoReturn:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lightcars.cli.loading import MODEL_HELP, WEIGHTS_HELP, load_source
-from lightcars.cli.output import INTERRUPTED, complain, complete_model, print_table
+from lightcars.cli.output import INTERRUPTED, complain, complete_model, print_json, print_table
 from lightcars.deploy.runners import ENGINE_PRECISIONS, ENGINES
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def optimize(
         complain("\nstopped; nothing was cached")
         raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        typer.echo(json.dumps(_plain(source, fast), indent=2, ensure_ascii=False))
+        print_json(_plain(source, fast))
     else:
         _print(source, fast)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import shutil
 import sys
@@ -14,7 +13,7 @@ import typer
 
 from lightcars.models.registry import MODELS
 from lightcars.tables import text_table
-from lightcars.text import MAX_LENGTH, one_line
+from lightcars.text import MAX_LENGTH, json_text, one_line
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
@@ -40,7 +39,7 @@ def print_line(text: object) -> None:
 def print_json(content: Any) -> None:
     """Print JSON; names that are not UTF-8 are escaped, and all that stdout's encoding may not have."""
     is_utf8 = (sys.stdout.encoding or "utf-8").replace("-", "").lower() == "utf8"
-    text = json.dumps(content, indent=2, ensure_ascii=not is_utf8)
+    text = json_text(content, ensure_ascii=not is_utf8)
     typer.echo(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
 

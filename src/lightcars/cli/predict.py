@@ -10,6 +10,7 @@ import typer
 from lightcars.cli.loading import is_registered
 from lightcars.cli.output import print_json, print_line, print_table
 from lightcars.errors import InputError
+from lightcars.outputs import FORCE_HELP, check_output_file
 
 if TYPE_CHECKING:
     from lightcars.evaluation.predict import Prediction
@@ -46,6 +47,7 @@ def predict(
         typer.Option(help="Plot the Grad-CAM map of the most likely class to this PNG (one image)."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... \\[default: cuda if available].")] = None,
+    force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Classify images and show probabilities.
@@ -57,7 +59,7 @@ def predict(
     or lightcars predict cat.jpg --weights imagenet
     """
     run, images = run_and_images(arguments, weights)
-    predictions = predict_all(run, images, top=top, picture=picture, cam=cam, device=device)
+    predictions = predict_all(run, images, top=top, picture=picture, cam=cam, device=device, force=force)
     if as_json:
         print_json(predictions_as_plain(predictions))
     else:
@@ -132,8 +134,9 @@ def predict_all(
     picture: Path | None = None,
     cam: Path | None = None,
     device: str | None = None,
+    force: bool = False,
 ) -> list[Prediction]:
-    """Predict, and write the plots that were asked for."""
+    """Predict, and write the plots that were asked for; an existing one is replaced only with `force`."""
     from lightcars.evaluation.predict import predict as run_predict
     from lightcars.plots import check_picture
 
@@ -142,9 +145,8 @@ def predict_all(
             continue
         if len(images) != 1:
             raise InputError(f"{option} plots one image, not {len(images)}.")
-        if path.resolve() == images[0].resolve():
-            raise InputError(f"{option} would overwrite the image {path}; name another file.")
         check_picture(path)
+        check_output_file(path, inputs=[run, *images], force=force)
     if picture is not None and cam is not None and picture.resolve() == cam.resolve():
         raise InputError(f"--picture and --cam are two plots; {cam} cannot be both.")
     predictions = run_predict(run, images, top=top, device=device)

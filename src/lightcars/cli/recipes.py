@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lightcars.cli.output import complete_recipe, print_table
-from lightcars.errors import RunError
+from lightcars.cli.output import complete_recipe, print_json, print_table
 from lightcars.files import write_text
+from lightcars.outputs import FORCE_HELP, check_output_file
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -33,7 +32,7 @@ def recipes(
 
     found = {name: load_recipe(name) for name in recipe_names()}
     if as_json:
-        typer.echo(json.dumps({name: recipe.to_dict() for name, recipe in found.items()}, indent=2))
+        print_json({name: recipe.to_dict() for name, recipe in found.items()})
         return
     rows = [(name, recipe.model.name, recipe.source or "") for name, recipe in found.items()]
     print_table(("recipe", "model", "source"), rows)
@@ -53,12 +52,12 @@ def show(
 def copy(
     name: Annotated[str, typer.Argument(help="Name of the recipe.", autocompletion=complete_recipe)],
     target: Annotated[Path, typer.Argument(help="YAML file to write, for editing.")],
+    force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
 ) -> None:
     """Copy a recipe into a file of your own."""
     from lightcars.recipes.files import recipe_text
 
     text = recipe_text(name)
-    if target.exists():
-        raise RunError(f"{target} already exists; give another name.")
+    check_output_file(target, suffixes=(".yaml", ".yml"), force=force)
     write_text(target, text)
     typer.echo(f"written: {target}; use it with --recipe {target}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightcars.cli.output import complain
+from lightcars.cli.output import complain, print_json
+from lightcars.outputs import FORCE_HELP, check_output_file
 from lightcars.runs.selection import shown_split
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def report(
         str | None,
         typer.Option(help="For missing predictions: cpu, cuda, ... \\[default: cuda if available]."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print path and key metrics as JSON.")] = False,
 ) -> None:
     """Write one HTML page about a run, or several side by side: curves, hard classes, mistakes, calibration.
@@ -40,13 +41,16 @@ def report(
     from lightcars.reports import write_report
     from lightcars.reports.run_metrics import Source
 
+    if out is not None:
+        inputs = [*runs, *([] if data is None else [data])]
+        check_output_file(out, suffixes=(".html", ".htm"), inputs=inputs, force=force)
     done = write_report(runs, out, Source(data=data, device=device, progress=True))
     for note in done.notes:
         complain(f"note: {note}")
     if as_json:
         content = {"report": str(done.path), **asdict(done)}
         del content["path"]
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
         return
     _say(done)
 

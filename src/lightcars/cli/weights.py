@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from lightcars.cli.output import complain, complete_model, print_table
+from lightcars.cli.output import complain, complete_model, print_json, print_table
 
 UNKNOWN = "unknown"
 
@@ -53,7 +52,7 @@ def list_published(
 
     entries = list_weights(model)
     if as_json:
-        typer.echo(json.dumps([_plain(entry) for entry in entries], indent=2))
+        print_json([_plain(entry) for entry in entries])
         return
 
     def row(entry: WeightsEntry) -> tuple[str, ...]:

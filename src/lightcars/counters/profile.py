@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from textwrap import fill
 
@@ -20,6 +19,7 @@ from lightcars.counters.skeleton import running_skeleton, skeleton
 from lightcars.errors import CountingError
 from lightcars.models.unwrapping import unwrap
 from lightcars.tables import markdown_table, short_number, text_table
+from lightcars.text import json_text
 
 TEXT_WIDTH = 80
 
@@ -68,7 +68,7 @@ class Profile:
 
     def to_json(self) -> str:
         """Return everything as one JSON object."""
-        return json.dumps({**asdict(self), "uncounted": self.uncounted}, indent=2)
+        return json_text({**asdict(self), "uncounted": self.uncounted})
 
     def to_text(self, *, depth: int = 2) -> str:
         """Return tables for a terminal, with layers down to `depth` levels."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -148,6 +149,7 @@ def _explained(archive: Path) -> Iterator[None]:
         EOFError,
         NotImplementedError,
         ValueError,  # headers of tar with numbers that are not numbers; UnicodeError is one too
+        IndexError,  # a zip entry without a name
         OverflowError,
         MemoryError,
         RuntimeError,
@@ -155,7 +157,8 @@ def _explained(archive: Path) -> Iterator[None]:
         reason = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
         raise DataError(f"{archive} is corrupt or truncated ({reason}); copy it again.") from error
     except OSError as error:
-        if error.errno is None or error.filename == os.fspath(archive):
+        # EINVAL: a header that points before the begin of the file
+        if error.errno in (None, errno.EINVAL) or error.filename == os.fspath(archive):
             raise DataError(
                 f"{archive} cannot be read ({error.strerror or error}); copy it again."
             ) from error

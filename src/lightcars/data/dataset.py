@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, final
 
@@ -24,6 +24,7 @@ from lightcars.data.pixels import as_image, to_pixels
 from lightcars.data.records import Region
 from lightcars.data.regions import check_region, read_sample
 from lightcars.errors import DataError
+from lightcars.memory_limits import free_bytes
 from lightcars.models.images import without_advice
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square
@@ -110,16 +111,18 @@ def decode(
 
 def _empty_pixels(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     size_bytes = int(np.prod(shape))
-    if size_bytes <= MEMORY_SHARE * _free_bytes():
-        return np.empty(shape, dtype=np.uint8)
+    if size_bytes <= MEMORY_SHARE * free_bytes():
+        with suppress(MemoryError):  # the limits of some systems cannot be read
+            return np.empty(shape, dtype=np.uint8)
     try:
         with tempfile.TemporaryFile() as file:  # the map keeps it alive
             _reserve(file.fileno(), size_bytes)
             return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or "not enough memory"
         raise DataError(
             f"the decoded images need {size_bytes / 2**30:.1f} GiB, more than memory or the temporary"
-            f" folder {tempfile.gettempdir()} have ({error.strerror}); lower the resolution."
+            f" folder {tempfile.gettempdir()} have ({reason}); lower the resolution."
         ) from error
 
 
@@ -128,14 +131,6 @@ def _reserve(handle: int, size_bytes: int) -> None:
     os.ftruncate(handle, size_bytes)
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(handle, 0, size_bytes)
-
-
-def _free_bytes() -> float:
-    """Return the free memory; infinity where the system does not report it."""
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return float("inf")
 
 
 Augment: TypeAlias = Callable[[Image.Image, int | None], Image.Image]

@@ -25,6 +25,7 @@ from lightcars.data.layouts.boxes import ANNOTATIONS_FILE, ANNOTATIONS_HEAD
 from lightcars.data.layouts.find import recognize
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError, LightcarsError
+from lightcars.outputs import check_output_folder
 
 _Placed = dict[tuple[Split, str], tuple[int, Box | None]]
 """Split and path below the new folder -> label and box."""
@@ -67,14 +68,14 @@ def prepare(source: str | Path, target: str | Path, *, progress: bool = False) -
         progress: show progress bars.
 
     Raises:
-        DataError: the source has no known layout, is corrupt or incomplete; the target exists or cannot be
-            written.
+        DataError: the source has no known layout, is corrupt or incomplete; the target cannot be written.
+        InputError: the target is the source, or inside of it.
+        RunError: the target exists.
         DownloadError: the data set cannot be downloaded.
         MissingExtraError: pyarrow or scipy is needed and not installed.
     """
     target = Path(target)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"{target} exists; name a new folder.")
+    check_output_folder(target, inputs=[] if str(source).startswith(PREFIX) else [source])
     with _workshop(target) as work:
         folder, notes = _folder(source, work, progress=progress)
         with _shown_as(folder, source):

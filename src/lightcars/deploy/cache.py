@@ -16,6 +16,7 @@ from typing import Any
 
 from lightcars.errors import RunError
 from lightcars.files import file_digest, staging
+from lightcars.text import json_text
 
 RECORD_FILE = "record.json"
 FORMAT = 2
@@ -63,7 +64,7 @@ class Cache:
                     shutil.copyfile(file, stage / file.name)
                     digests[file.name] = file_digest(file)
                 content = {"format": FORMAT, "key": key, "record": record, "files": digests}
-                (stage / RECORD_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
+                (stage / RECORD_FILE).write_text(json_text(content, indent=1), encoding="utf-8")
         except (RunError, OSError):
             return False
         self._evict_oldest()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.text import json_text
 from lightcars.version import __version__
 
 
@@ -32,4 +32,4 @@ class Description:
     def entries(self) -> dict[str, str]:
         """Return the metadata as names and JSON texts; unknown values are left out."""
         known = {key: value for key, value in asdict(self).items() if value is not None}
-        return {key: json.dumps(value, ensure_ascii=False) for key, value in known.items()}
+        return {key: json_text(value, indent=None) for key, value in known.items()}

@@ -20,10 +20,11 @@ from lightcars.deploy.reference import Reference
 from lightcars.deploy.source import Source
 from lightcars.deploy.standalone import FOLDER_SUFFIX, MODEL_FILE, check_describable, write_companions
 from lightcars.deploy.verification import limit_of
-from lightcars.errors import ConfigError, ExportError, InputError, RunError
+from lightcars.errors import ConfigError, ExportError, InputError
 from lightcars.files import staging
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.validation import MIN_RESOLUTION, require_int
+from lightcars.outputs import check_output_file, check_output_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +112,6 @@ def export(
         raise ConfigError(f"size is an InputSize, such as InputSize(batch=1), not {size!r}.")
     target, tell = Path(path), say or _silent
     plan = _Plan.of(model, format_of(target), size, preprocessing)
-    if target.is_dir():
-        raise RunError(f"{target} is a folder; name a file in it or beside it.")
     formats = [plan.format, *([FORMATS["onnx"]] if standalone else [])]
     _check_engines(formats)
     folder = target.with_name(target.stem + FOLDER_SUFFIX) if standalone else None
@@ -120,8 +119,10 @@ def export(
         check_describable(plan.description)
         if size.batch not in (None, 1):
             raise ConfigError(f"the standalone folder takes one image at a time, not {size.batch}.")
-    if not force:
-        _check_free([*plan.format.files(target), *([folder] if folder is not None else [])])
+    for file in plan.format.files(target):
+        check_output_file(file, force=force)
+    if folder is not None:
+        check_output_folder(folder, force=force)
     with staging(target.parent) as stage:
         written = stage / target.name
         difference = plan.make(written, tell)
@@ -228,7 +229,9 @@ class _Plan:
         side = self.resolution
         sides = [(side, side)]
         if self.size.any_size:
-            sides = [(max(33, side),) * 2, (max(35, side * 3 // 4 | 1), max(33, side * 7 // 8 | 1))]
+            least = getattr(self.model, "min_dynamic_resolution", MIN_RESOLUTION + 1)
+            odd = (max(least + 2, side * 3 // 4 | 1), max(least, side * 7 // 8 | 1))
+            sides = [(max(least, side),) * 2, odd]
         return [(batch, self.channels, *pair) for pair in sides for batch in batches]
 
 
@@ -271,12 +274,6 @@ def largest_difference(
 def _check_engines(formats: Iterable[Format]) -> None:
     for package in (package for kind in formats for package in kind.packages):
         require(package)
-
-
-def _check_free(paths: Iterable[Path]) -> None:
-    for path in paths:
-        if path.exists():
-            raise RunError(f"{path} already exists; --force (in Python force=True) replaces it.")
 
 
 def _silent(_: str) -> None:

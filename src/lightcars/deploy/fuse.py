@@ -25,6 +25,7 @@ from lightcars.layers import (
     Residual,
     SqueezeExcite,
 )
+from lightcars.models.alterations import actual_config, require_unaltered
 from lightcars.models.image_model import ImageModel
 from lightcars.models.unwrapping import require_plain_weights, unwrap_model
 
@@ -114,7 +115,7 @@ class FusedModel(ImageModel):
         """Only `train(False)`, which is `eval()`, is possible."""
         return _refuse("train") if mode else super().train(False)
 
-    def reset_classifier(self, num_classes: int) -> None:
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:  # noqa: ARG002
         """Raise FusionError: not supported for fused models."""
         _refuse(f"take a new classifier of {num_classes} classes")
 
@@ -155,8 +156,8 @@ def fuse(model: ImageModel) -> ImageModel:
         checkpoint: keep or load the model that it was made from.
 
     Raises:
-        FusionError: not a model of this library, a layer in it was replaced by an unknown one, or a
-            weight is parametrized or pruned.
+        FusionError: not a model of this library, a layer before its classifier was replaced or set otherwise
+            (they are named), or a weight is parametrized or pruned.
 
     >>> from lightcars import ghostnet
     >>> fuse(ghostnet()).training
@@ -165,8 +166,20 @@ def fuse(model: ImageModel) -> ImageModel:
     model = unwrap_model(model, "fuse takes a model of lightcars", FusionError)
     if isinstance(model, FusedModel):
         return model
+    require_known_layers(model)
+    own = copy.deepcopy(model).eval()
+    own.config = actual_config(model)
+    return FusedModel(own)
+
+
+def require_known_layers(model: ImageModel) -> None:
+    """Raise FusionError for weights that are computed, and for layers that are not those of the config.
+
+    The classifier may be any module: it runs as it is.
+    """
     require_plain_weights(model, FusionError)
-    return FusedModel(copy.deepcopy(model).eval())
+    refusal = "fuse and optimize know the layers of a model's config"
+    require_unaltered(model, refusal, FusionError, except_for=("classifier", "dropout"))
 
 
 @singledispatch
@@ -246,7 +259,7 @@ def _fused_neck(neck: nn.Module) -> nn.Module:
     layers: list[nn.Module] = []
     for layer in neck:
         before = layers[-1] if layers else None
-        if isinstance(layer, nn.BatchNorm1d) and isinstance(before, nn.Linear):
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and isinstance(before, nn.Linear):
             layers[-1] = fuse_linear_bn_eval(before, layer)
         else:
             layers.append(_as_linear(layer) if isinstance(layer, nn.Conv2d) else layer)

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightcars.compatibility import is_tracing
 from lightcars.deploy.fused_layers import FusedBlock, FusedConv, FusedGhost, FusedSqueezeExcite
 from lightcars.layers.composite import Composite
 from lightcars.layers.conv_norm_act import same_padding
@@ -39,7 +40,7 @@ _POST_OPS: dict[type, PostOp] = {
 
 
 def _post_op(act: nn.Module | None) -> PostOp | None:
-    return next((_POST_OPS[kind] for kind in type(act).__mro__ if kind in _POST_OPS), None)
+    return _POST_OPS.get(type(act))
 
 
 def _operator(name: str) -> Any:
@@ -69,7 +70,7 @@ def suits(x: Tensor) -> bool:
         and x.is_cpu
         and x.dtype == torch.float32
         and not x.requires_grad
-        and torch._C._get_tracing_state() is None
+        and not is_tracing()
     )
 
 

@@ -21,6 +21,7 @@ from lightcars.deploy.candidates import AUTO, Candidate, find_candidates
 from lightcars.deploy.classifier import describe, is_untrained
 from lightcars.deploy.cpu import cpu_name
 from lightcars.deploy.execution import resolve_threads
+from lightcars.deploy.fuse import require_known_layers
 from lightcars.deploy.measuring import Measurement, Measurements, take_turns
 from lightcars.deploy.optimized import Choice, OptimizedModel
 from lightcars.deploy.packages import InferenceFunction, quietly
@@ -31,6 +32,7 @@ from lightcars.deploy.source import Source
 from lightcars.deploy.temporary import temporary_folder
 from lightcars.deploy.verification import verify
 from lightcars.errors import ConfigError, LightcarsError, OptimizationError
+from lightcars.models.image_model import ImageModel
 from lightcars.models.unwrapping import require_weights, unwrap
 from lightcars.models.validation import MIN_RESOLUTION, require_int
 from lightcars.version import __version__
@@ -122,6 +124,8 @@ def _source(
     if not isinstance(model, nn.Module):
         raise OptimizationError(f"optimize takes a torch.nn.Module, not a {type(model).__name__}.")
     require_weights(model, OptimizationError)
+    if isinstance(model, ImageModel) and not model.fused:
+        require_known_layers(model)
     require_int("batch", batch, at_least=1)
     chosen = describe(model).resolution_or(resolution)
     require_int("resolution", chosen, at_least=MIN_RESOLUTION)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from lightcars.errors import DataError
 from lightcars.evaluation.metrics import top_k_hits
 from lightcars.runs.folder import RunFolder, selecting_split
 from lightcars.runs.selection import note_on
-from lightcars.runs.trained import TrainedModel, load_trained
+from lightcars.runs.trained import TrainedModel, load_trained, require_finite
+from lightcars.text import json_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Evaluation:
 
     def to_json(self) -> str:
         """Return all fields as one JSON object."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return json_text(asdict(self))
 
 
 def evaluate(
@@ -141,12 +141,18 @@ def validation_region(run: Path) -> Region:
 
 @torch.inference_mode()
 def logits_of(trained: TrainedModel, dataset: ImageDataset, batch_size: int) -> Tensor:
-    """Return (N, num_classes) logits on the CPU, in the order of the images."""
+    """Return (N, num_classes) logits on the CPU, in the order of the images.
+
+    Raises:
+        CheckpointError: they are NaN or infinite.
+    """
     batches = [
         trained.model(normalize(images.to(trained.device), trained.preprocessing)).float().cpu()
         for images, _ in DataLoader(dataset, batch_size)
     ]
-    return torch.cat(batches)
+    logits = torch.cat(batches)
+    require_finite(logits)
+    return logits
 
 
 def _metrics(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from lightcars.data.records import Sample
 from lightcars.errors import CheckpointError, DataError
 from lightcars.evaluation.predictions import predict_images
 from lightcars.runs.trained import TrainedModel
+from lightcars.text import json_text
 from lightcars.weights.catalog import WeightsEntry, find_tag
 from lightcars.weights.imagenet import imagenet_classes, imagenet_ids
 from lightcars.weights.pretrained import load_pretrained
@@ -51,7 +51,7 @@ class WeightsCheck:
 
     def to_json(self) -> str:
         """Return all of it as one JSON object."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return json_text(asdict(self))
 
 
 def check_weights(

@@ -10,5 +10,5 @@ class Composite(nn.Module):
 
     Code that replaces layers by equivalent ones (`fuse` folds batch norms) may replace its children, in place
     or in a copy, and keep the forward pass. So a subclass holds no tensors, reads no attribute of a child,
-    and iterates over children in a `nn.ModuleList` only.
+    and has several children under one name only in a `nn.ModuleList`.
     """

@@ -25,12 +25,14 @@ class ConvStyle:
         initial: samples the initial weights of a convolution.
         padding: "symmetric" pads kernel_size // 2 on every side, as PyTorch models do; "same" pads as
             TensorFlow does, from the actual size of the input, with the odd pixel at the end.
+        bias: whether the convolutions have one, although the batch normalization makes it redundant.
         eps, momentum: of the batch normalization, in PyTorch's sense (momentum is the new value's share).
     """
 
     activation: Callable[[], nn.Module] = nn.ReLU
     initial: InitialWeights = fan_out
     padding: Padding = "symmetric"
+    bias: bool = False
     eps: float = 1e-5
     momentum: float = 0.1
 
@@ -60,15 +62,17 @@ def pad_same(x: Tensor, kernel_size: int, stride: int) -> Tensor:
 
 @final
 class ConvNormAct(nn.Module):
-    """Convolution without bias, BatchNorm2d, activation.
+    """Convolution, BatchNorm2d, activation.
 
-    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)) for odd kernels.
+    (N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)) for odd kernels and the
+    padding of the style.
 
     Args:
         in_channels, out_channels: channels before and after.
         kernel_size: side of the square kernel, or (height, width), which padding "same" does not have.
         stride: of the convolution.
         groups: `in_channels` for a depthwise convolution.
+        padding: zeros on every side, if not those of the style.
         style: activation, padding, normalization and initial weights.
 
     Attributes:
@@ -83,20 +87,22 @@ class ConvNormAct(nn.Module):
         kernel_size: int | tuple[int, int] = 1,
         stride: int = 1,
         groups: int = 1,
+        padding: int | None = None,
         style: ConvStyle = ConvStyle(),
     ) -> None:
         super().__init__()
         sides = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
         # At stride 1 with an odd kernel both paddings are the same.
-        self.pads_same = style.padding == "same" and (stride > 1 or sides[0] % 2 == 0)
+        self.pads_same = style.padding == "same" and padding is None and (stride > 1 or sides[0] % 2 == 0)
+        symmetric = (sides[0] // 2, sides[1] // 2) if padding is None else padding
         self.conv = conv2d(
             in_channels,
             out_channels,
             kernel_size,
             stride=stride,
-            padding=0 if self.pads_same else (sides[0] // 2, sides[1] // 2),
+            padding=0 if self.pads_same else symmetric,
             groups=groups,
-            bias=False,
+            bias=style.bias,
             initial=style.initial,
         )
         self.norm = nn.BatchNorm2d(out_channels, eps=style.eps, momentum=style.momentum)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightcars.compatibility import is_exporting
 from lightcars.layers.eager import is_hooked
 from lightcars.layers.gradients import trains_eagerly
 
@@ -66,7 +67,7 @@ def _is_plain(conv: nn.Conv2d) -> bool:
 def _trains(x: Tensor) -> bool:
     """Return whether x is in training, eager or compiled; torch.export keeps the plain operator."""
     if torch.compiler.is_compiling():
-        if torch.compiler.is_exporting():
+        if is_exporting():
             return False
         return x.device.type == "cpu" and x.requires_grad and torch.is_grad_enabled()
     return trains_eagerly(x)

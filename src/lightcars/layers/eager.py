@@ -11,9 +11,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.jit._trace import TracerWarning
-from torch.nn.modules.module import _has_any_global_hook
+
+from lightcars.compatibility import has_forward_gradients, has_function_transform, has_global_hook, is_tracing
 
 IN_PLACE: Mapping[type[nn.Module], Callable[[Tensor], Tensor]] = MappingProxyType(
     {
@@ -31,7 +31,7 @@ def shape_of(x: Any) -> tuple[int, ...] | None:
     """Return the shape of x as plain numbers, which are no part of a trace; None while `torch.fx` traces."""
     if not isinstance(x, Tensor):
         return None
-    if not torch._C._is_tracing():
+    if not is_tracing():
         return tuple(x.shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TracerWarning)
@@ -43,15 +43,15 @@ def is_eager(x: Tensor) -> bool:
     return (
         type(x) is Tensor
         and not torch.compiler.is_compiling()
-        and not torch._C._is_tracing()  # torch.jit.trace, and fvcore, which uses it
-        and not torch._C._are_functorch_transforms_active()
-        and forward_ad._current_level < 0
+        and not is_tracing()  # torch.jit.trace, and fvcore, which uses it
+        and not has_function_transform()
+        and not has_forward_gradients()
     )
 
 
 def is_hooked(*modules: nn.Module) -> bool:
     """Return whether one of the modules has hooks or a replaced `forward`."""
-    return _has_any_global_hook() or any(
+    return has_global_hook() or any(
         module._forward_hooks
         or module._forward_pre_hooks
         or module._backward_hooks

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import final
 
-import torch
 import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightcars.compatibility import is_exporting
 from lightcars.layers.composite import Composite
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.eager import shape_of
@@ -25,7 +25,7 @@ def halve(x: Tensor) -> Tensor:
 
     An axis of one pixel stays.
     """
-    height, width = (2, 2) if torch.compiler.is_exporting() else (shape_of(x) or x.shape)[2:]
+    height, width = (2, 2) if is_exporting() else (shape_of(x) or x.shape)[2:]
     kernel = (min(2, height), min(2, width))
     return F.avg_pool2d(x, kernel, stride=kernel)
 

@@ -31,10 +31,20 @@ def fan_in(conv: nn.Conv2d) -> None:
     _uniform(conv, variance=1.0 / (conv.in_channels // conv.groups * math.prod(conv.kernel_size)))
 
 
+def relu_fan_in(conv: nn.Conv2d) -> None:
+    """Sample weights of variance 2 / fan-in, which keeps the scale of a map before a ReLU (He's), uniform."""
+    _uniform(conv, variance=2.0 / (conv.in_channels // conv.groups * math.prod(conv.kernel_size)))
+
+
 def kaiming_fan_out(conv: nn.Conv2d) -> None:
     """Sample as `nn.init.kaiming_normal_(mode="fan_out")` does: all groups' output channels count, normal."""
     deviation = math.sqrt(2.0 / (conv.out_channels * math.prod(conv.kernel_size)))
     nn.init.normal_(conv.weight, 0.0, deviation)
+
+
+def linear_depthwise(conv: nn.Conv2d) -> None:
+    """Sample weights that keep the scale of a map where all but depthwise convolutions precede a ReLU."""
+    (fan_in if conv.groups == conv.in_channels > 1 else relu_fan_in)(conv)
 
 
 def _uniform(conv: nn.Conv2d, *, variance: float) -> None:

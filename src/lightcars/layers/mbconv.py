@@ -23,7 +23,8 @@ class MBConv(nn.Module):
 
     Args:
         in_channels, out_channels: channels before and after the block.
-        expand_ratio: hidden channels per input channel; 1 for no expansion.
+        expand_ratio: hidden channels per input channel, of which the nearest whole number is taken; 1 for no
+            expansion.
         kernel_size: of the depthwise convolution.
         stride: of the depthwise convolution.
         squeeze_excite: makes the squeeze-and-excitation for the hidden channels; None for none.
@@ -36,7 +37,7 @@ class MBConv(nn.Module):
         in_channels: int,
         out_channels: int,
         *,
-        expand_ratio: int = 6,
+        expand_ratio: float = 6,
         kernel_size: int = 3,
         stride: int = 1,
         squeeze_excite: Callable[[int], nn.Module] | None = None,
@@ -44,9 +45,11 @@ class MBConv(nn.Module):
         style: ConvStyle = SILU,
     ) -> None:
         super().__init__()
-        hidden = in_channels * expand_ratio
+        hidden = round(in_channels * expand_ratio)
         self.residual = stride == 1 and in_channels == out_channels
-        self.expand = nn.Identity() if expand_ratio == 1 else ConvNormAct(in_channels, hidden, style=style)
+        self.expand = (
+            nn.Identity() if hidden == in_channels else ConvNormAct(in_channels, hidden, style=style)
+        )
         self.depthwise = ConvNormAct(
             hidden, hidden, kernel_size=kernel_size, stride=stride, groups=hidden, style=style
         )

@@ -1,9 +1,11 @@
-"""Global average pooling."""
+"""Global average pooling, and max pooling that rounds up."""
 
 from __future__ import annotations
 
 from typing import final
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightcars.layers.gradients import spatial_mean
@@ -26,3 +28,29 @@ class GlobalAveragePool(nn.Module):
 
     def extra_repr(self) -> str:
         return f"keepdim={self.keepdim}"
+
+
+@final
+class CeilMaxPool(nn.Module):
+    """`nn.MaxPool2d` without padding and with `ceil_mode`, of a map without negative values (after a ReLU).
+
+    (N, C, H, W) -> (N, C, h, w), h = ceil((H - kernel_size) / stride) + 1. torch.export cannot reason about
+    the size that `ceil_mode` gives; a program has zeros at the ends of the map instead.
+
+    Args:
+        kernel_size: side of the square window, at least `stride`.
+        stride: of the windows.
+    """
+
+    def __init__(self, kernel_size: int, *, stride: int) -> None:
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            x = F.pad(x, (0, self.stride - 1, 0, self.stride - 1))
+            return F.max_pool2d(x, self.kernel_size, self.stride)
+        return F.max_pool2d(x, self.kernel_size, self.stride, ceil_mode=True)
+
+    def extra_repr(self) -> str:
+        return f"{self.kernel_size}, stride={self.stride}"

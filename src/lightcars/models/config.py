@@ -16,10 +16,11 @@ TENSOR_FREE = (
     "padding",
     "batch_norm_eps",
     "batch_norm_momentum",
+    "stem_padding",
 )
 """Settings that weights do not depend on. All others must be those of the weights."""
 
-NUMERICS = ("padding", "batch_norm_eps")
+NUMERICS = ("padding", "batch_norm_eps", "stem_padding")
 """Settings that change a model's outputs and that no tensor shows."""
 
 

@@ -28,9 +28,38 @@ from lightcars.models.ghostnetv2.names import NAMES as GHOSTNETV2_NAMES
 from lightcars.models.ghostnetv3.config import VARIANTS as GHOSTNETS_V3
 from lightcars.models.ghostnetv3.config import GhostNetV3Config
 from lightcars.models.ghostnetv3.names import NAMES as GHOSTNETV3_NAMES
+from lightcars.models.hardnet.config import VARIANTS as HARDNETS
+from lightcars.models.hardnet.config import HarDNetConfig
+from lightcars.models.hardnet.names import NAMES as HARDNET_NAMES
+from lightcars.models.mnasnet.config import VARIANTS as MNASNETS
+from lightcars.models.mnasnet.config import MNASNetConfig
+from lightcars.models.mnasnet.names import NAMES as MNASNET_NAMES
+from lightcars.models.mobilenetv1.config import VARIANTS as MOBILENETS_V1
+from lightcars.models.mobilenetv1.config import MobileNetV1Config
+from lightcars.models.mobilenetv1.names import NAMES as MOBILENETV1_NAMES
+from lightcars.models.mobilenetv2.config import VARIANTS as MOBILENETS_V2
+from lightcars.models.mobilenetv2.config import MobileNetV2Config
+from lightcars.models.mobilenetv2.names import NAMES as MOBILENETV2_NAMES
+from lightcars.models.mobilenetv3.config import VARIANTS as MOBILENETS_V3
+from lightcars.models.mobilenetv3.config import MobileNetV3Config
+from lightcars.models.mobilenetv3.names import NAMES as MOBILENETV3_NAMES
+from lightcars.models.mobilenetv4.config import VARIANTS as MOBILENETS_V4
+from lightcars.models.mobilenetv4.config import MobileNetV4Config
+from lightcars.models.mobilenetv4.names import NAMES as MOBILENETV4_NAMES
 from lightcars.models.repghostnet.config import VARIANTS as REPGHOSTNETS
 from lightcars.models.repghostnet.config import RepGhostNetConfig
 from lightcars.models.repghostnet.names import NAMES as REPGHOSTNET_NAMES
+from lightcars.models.shufflenetv1.config import VARIANTS as SHUFFLENETS_V1
+from lightcars.models.shufflenetv1.config import ShuffleNetV1Config
+from lightcars.models.shufflenetv2.config import VARIANTS as SHUFFLENETS_V2
+from lightcars.models.shufflenetv2.config import ShuffleNetV2Config
+from lightcars.models.shufflenetv2.names import NAMES as SHUFFLENET_V2_NAMES
+from lightcars.models.squeezenet.config import VARIANTS as SQUEEZENETS
+from lightcars.models.squeezenet.config import SqueezeNetConfig
+from lightcars.models.squeezenet.names import NAMES as SQUEEZENET_NAMES
+from lightcars.models.squeezenext.config import VARIANTS as SQUEEZENEXTS
+from lightcars.models.squeezenext.config import SqueezeNextConfig
+from lightcars.models.squeezenext.names import NAMES as SQUEEZENEXT_NAMES
 from lightcars.models.tensor_names import TensorNames
 
 if TYPE_CHECKING:
@@ -124,6 +153,95 @@ _ROWS = (
         default="100",
         paper="arXiv 2211.06088",
         names=REPGHOSTNET_NAMES,
+    ),
+    Family(
+        name="shufflenetv2",
+        model="ShuffleNetV2",
+        config=ShuffleNetV2Config,
+        variants=SHUFFLENETS_V2,
+        default="100",
+        paper="arXiv 1807.11164",
+        names=SHUFFLENET_V2_NAMES,
+    ),
+    Family(
+        name="squeezenet",
+        model="SqueezeNet",
+        config=SqueezeNetConfig,
+        variants=SQUEEZENETS,
+        default="1_1",
+        paper="arXiv 1602.07360",
+        names=SQUEEZENET_NAMES,
+    ),
+    Family(
+        name="hardnet",
+        model="HarDNet",
+        config=HarDNetConfig,
+        variants=HARDNETS,
+        default="68",
+        paper="arXiv 1909.00948",
+        names=HARDNET_NAMES,
+    ),
+    Family(
+        name="squeezenext",
+        model="SqueezeNext",
+        config=SqueezeNextConfig,
+        variants=SQUEEZENEXTS,
+        default="100",
+        paper="arXiv 1803.10615",
+        names=SQUEEZENEXT_NAMES,
+    ),
+    Family(
+        name="shufflenetv1",
+        model="ShuffleNetV1",
+        config=ShuffleNetV1Config,
+        variants=SHUFFLENETS_V1,
+        default="g3",
+        paper="arXiv 1707.01083",
+    ),
+    Family(
+        name="mobilenetv1",
+        model="MobileNetV1",
+        config=MobileNetV1Config,
+        variants=MOBILENETS_V1,
+        default="100",
+        paper="arXiv 1704.04861",
+        names=MOBILENETV1_NAMES,
+    ),
+    Family(
+        name="mobilenetv2",
+        model="MobileNetV2",
+        config=MobileNetV2Config,
+        variants=MOBILENETS_V2,
+        default="100",
+        paper="arXiv 1801.04381",
+        names=MOBILENETV2_NAMES,
+    ),
+    Family(
+        name="mobilenetv3",
+        model="MobileNetV3",
+        config=MobileNetV3Config,
+        variants=MOBILENETS_V3,
+        default="large_100",
+        paper="arXiv 1905.02244",
+        names=MOBILENETV3_NAMES,
+    ),
+    Family(
+        name="mobilenetv4",
+        model="MobileNetV4",
+        config=MobileNetV4Config,
+        variants=MOBILENETS_V4,
+        default="conv_small",
+        paper="arXiv 2404.10518",
+        names=MOBILENETV4_NAMES,
+    ),
+    Family(
+        name="mnasnet",
+        model="MNASNet",
+        config=MNASNetConfig,
+        variants=MNASNETS,
+        default="100",
+        paper="arXiv 1807.11626",
+        names=MNASNET_NAMES,
     ),
 )
 

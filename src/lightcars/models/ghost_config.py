@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 from lightcars.models.scaling import round_channels
 from lightcars.models.validation import (
-    MIN_RESOLUTION,
+    require_common,
     require_int,
-    require_positive,
-    require_probability,
     require_rows,
 )
 
@@ -90,13 +88,7 @@ class GhostTableConfig:
     blocks: tuple[GhostBlock, ...] = BASE_BLOCKS
 
     def __post_init__(self) -> None:
-        require_positive("width", self.width, at_most=20)
-        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
-        require_int("num_classes", self.num_classes, at_least=0)
-        require_int("img_channels", self.img_channels, at_least=1)
-        require_int("out_channels", self.out_channels, at_least=1)
-        require_probability("dropout", self.dropout)
-        require_probability("drop_path", self.drop_path)
+        require_common(self)
         require_rows("blocks", self.blocks, GhostBlock)
 
     def _scaled(self, channels: int) -> int:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from lightcars.errors import InputError
 from lightcars.layers import BlockSequence, GlobalAveragePool, initialize
 from lightcars.layers.eager import shape_of
 from lightcars.layers.initialization import linear
+from lightcars.models.backbone import Backbone
 from lightcars.models.config import ModelConfig
 from lightcars.models.familiarity import Familiarity
-from lightcars.models.features import FeatureMap, feature_maps
+from lightcars.models.features import FeatureMap, feature_maps, map_side
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.models.timm_interface import TimmInterface, require_average_pool
 from lightcars.models.validation import MIN_RESOLUTION, change_config
 
 
-class ImageModel(nn.Module):
+class ImageModel(TimmInterface, nn.Module):
     """Stem, blocks, head convolution; then pooling, neck, dropout and classifier.
 
     (N, img_channels, H, W) -> (N, num_classes) logits, for any H and W of at least 32. A family builds its
@@ -29,7 +36,8 @@ class ImageModel(nn.Module):
         head: from there to the last map, (N, feature_channels, h, w); None for nothing.
         pool: from the last map to a vector; None for global average pooling.
         neck: from the pooled vector to that before the classifier, (N, head_channels); None for nothing.
-        classifier: None for a new linear layer, or the identity if the config has no classes.
+        classifier: None for a new linear layer, or the identity if the config has no classes. A convolution
+            takes the last map; its outputs pass a ReLU and are averaged.
 
     Attributes:
         config, stem, blocks, head, pool, neck, dropout, classifier: as above.
@@ -90,7 +98,8 @@ class ImageModel(nn.Module):
     def forward_features(self, x: Tensor) -> Tensor:
         """Return the last map of images.
 
-        (N, img_channels, H, W) -> (N, feature_channels, ceil(H / 32), ceil(W / 32)).
+        (N, img_channels, H, W) -> (N, feature_channels, h, w), in most families ceil(H / 32) by
+        ceil(W / 32).
         """
         self._check(x)
         y: Tensor = self.head(self.blocks(self.stem(x)))
@@ -99,6 +108,8 @@ class ImageModel(nn.Module):
     def forward_head(self, x: Tensor, *, pre_logits: bool = False) -> Tensor:
         """Return (N, num_classes) logits for the last map, or the (N, head_channels) vector before them."""
         self._check_batch(x)
+        if isinstance(self.classifier, nn.Conv2d) and not pre_logits:
+            return self.pool(F.relu(self.classifier(self.dropout(x)))).flatten(1)  # type: ignore[no-any-return]
         vector: Tensor = self.neck(self.pool(x)).flatten(1)
         y: Tensor = vector if pre_logits else self.classifier(self.dropout(vector))
         return y
@@ -107,9 +118,24 @@ class ImageModel(nn.Module):
         return self.forward_head(self.forward_features(x))
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Return the last map at each stride, as `feature_info` describes them; for detectors, say."""
+        """Return the last map at each stride, as `feature_info` describes them.
+
+        To train on them take `backbone()`: wrappers such as DistributedDataParallel see its forward only.
+        """
         self._check(x)
         return self.blocks.collect(self.stem(x), [info.block for info in self.feature_info])
+
+    def backbone(self, *, out_indices: Iterable[int] | None = None, output_stride: int = 32) -> Backbone:
+        """Return a copy of the stem and the blocks as a module whose forward returns maps.
+
+        Args:
+            out_indices: of the maps in `feature_info`, in ascending order; None for all.
+            output_stride: 8, 16 or 32; below 32 by dilation.
+        """
+        stem, blocks = copy.deepcopy((self.stem, self.blocks))
+        return Backbone(
+            stem, blocks, self.feature_info, out_indices=out_indices, output_stride=output_stride
+        ).train(self.training)
 
     def take_description(self, other: ImageModel) -> None:
         """Copy what belongs to the weights of another model, for a model with the same weights."""
@@ -124,8 +150,14 @@ class ImageModel(nn.Module):
         """Sample new initial weights for `module`, a part of this model."""
         initialize(module)
 
-    def reset_classifier(self, num_classes: int) -> None:
-        """Replace the classifier with a new, initialized one; 0 leaves it out."""
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Replace the classifier with a new, initialized one; 0 leaves it out.
+
+        Args:
+            num_classes: outputs of the new one.
+            global_pool: as in timm; only None or "avg".
+        """
+        require_average_pool(global_pool)
         self.config = change_config(self.config, {"num_classes": num_classes})
         self.classes, self.temperature, self.familiarity = None, 1.0, None
         like = next(self.blocks.parameters())
@@ -152,17 +184,27 @@ class ImageModel(nn.Module):
                 f"this model takes images of shape (N, {wanted}, H, W), not {shape}; convert"
                 " them, or build the model with the right img_channels."
             )
-        if self.training and shape[0] == 1 and max(shape[2:]) <= 32:
+        if self.training and shape[0] == 1 and self._ends_in_one_value(max(shape[2:])):
             raise InputError(
-                "a batch norm cannot train on one image of 32 pixels, whose last map is one value; use a"
-                " larger batch or image, or call model.eval()."
+                f"a batch norm cannot train on one image of {max(shape[2:])} pixels, whose last map is one"
+                " value; use a larger batch or image, or call model.eval()."
             )
+
+    def _ends_in_one_value(self, side: int) -> bool:
+        """Return whether a batch norm sees one value per channel of an image no larger than `side`."""
+        is_one = map_side(self.config, side, self.feature_info[-1]) == 1
+        return is_one and _normalizes_batches(self)
 
     def _check_batch(self, x: Tensor) -> None:
         """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""
-        norms = [layer for layer in self.neck.children() if isinstance(layer, nn.BatchNorm1d)]
-        if any(norm.training for norm in norms) and (shape_of(x) or (0,))[0] == 1:
+        if (shape_of(x) or (0,))[0] == 1 and _normalizes_batches(self.neck):
             raise InputError(
-                "this model cannot train on a batch of one image (the BatchNorm1d of its neck needs two);"
+                "this model cannot train on a batch of one image (the batch norm of its neck needs two);"
                 " use a larger batch, drop the last one, or call model.eval()."
             )
+
+
+def _normalizes_batches(module: nn.Module) -> bool:
+    """Return whether a batch norm in it computes statistics of its input, as a frozen one does not."""
+    norms = (layer for layer in module.modules() if isinstance(layer, _BatchNorm))
+    return any(norm.training or norm.running_mean is None for norm in norms)

@@ -19,6 +19,7 @@ class WeightsOrigin:
         adapted: names of those adapted to another number of image channels.
         initialized: names of those that were reinitialized because the model ends differently.
         guess: what had to be assumed, if anything.
+        ignored: names in the file of tensors that this library has no place for.
         license: of the weights, as their source states it; None if unknown.
     """
 
@@ -28,6 +29,7 @@ class WeightsOrigin:
     adapted: tuple[str, ...] = ()
     initialized: tuple[str, ...] = ()
     guess: str | None = None
+    ignored: tuple[str, ...] = ()
     license: str | None = None
 
     def __str__(self) -> str:
@@ -36,6 +38,8 @@ class WeightsOrigin:
             parts.append(f"adapted: {', '.join(self.adapted)}")
         if self.initialized:
             parts.append(f"reinitialized: {', '.join(self.initialized)}")
+        if self.ignored:
+            parts.append(f"ignored: {', '.join(self.ignored)}")
         if self.guess:
             parts.append(f"assumed: {self.guess}")
         return f"weights {self.weights} ({self.source}): {'; '.join(parts)}"

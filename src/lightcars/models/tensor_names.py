@@ -42,6 +42,12 @@ TENSORFLOW = Form(
     settings=MappingProxyType({"padding": "same", "batch_norm_eps": 1e-3, "batch_norm_momentum": 0.01}),
 )
 
+TENSORFLOW_EPS = Form(
+    title="TensorFlow's batch norms with symmetric padding",
+    settings=MappingProxyType({"padding": "symmetric", "batch_norm_eps": 1e-3, "batch_norm_momentum": 0.01}),
+)
+"""torchvision's, where its weights were trained so."""
+
 
 def plain_form(_: ModelConfig) -> tuple[Form, ...]:
     """Return `PLAIN` alone."""
@@ -54,6 +60,47 @@ def conv_unit(ours: str, convolution: str, norm: str) -> Iterator[tuple[str, str
     yield f"{ours}.norm", norm
 
 
+def timm_mbconv(ours: str, theirs: str, *, expands: bool, squeezes: bool) -> Iterator[tuple[str, str]]:
+    """Yield the names of an `MBConv` and timm's: its InvertedResidual, or its DepthwiseSeparableConv."""
+    if expands:
+        yield from conv_unit(f"{ours}.expand", f"{theirs}.conv_pw", f"{theirs}.bn1")
+    norms = ("bn2", "bn3") if expands else ("bn1", "bn2")
+    yield from conv_unit(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.{norms[0]}")
+    if squeezes:
+        yield f"{ours}.squeeze_excite.reduce", f"{theirs}.se.conv_reduce"
+        yield f"{ours}.squeeze_excite.expand", f"{theirs}.se.conv_expand"
+    project = "conv_pwl" if expands else "conv_pw"
+    yield from conv_unit(f"{ours}.project", f"{theirs}.{project}", f"{theirs}.{norms[1]}")
+
+
+def torchvision_mbconv(ours: str, theirs: str, *, expands: bool, squeezes: bool) -> Iterator[tuple[str, str]]:
+    """Yield the names of an `MBConv` and those of torchvision's, a sequence of Conv2dNormActivation."""
+    parts = ["expand"] if expands else []
+    parts += ["depthwise", "squeeze_excite", "project"] if squeezes else ["depthwise", "project"]
+    for position, part in enumerate(parts):
+        if part == "squeeze_excite":
+            yield f"{ours}.{part}.reduce", f"{theirs}.{position}.fc1"
+            yield f"{ours}.{part}.expand", f"{theirs}.{position}.fc2"
+        else:
+            yield from conv_unit(f"{ours}.{part}", f"{theirs}.{position}.0", f"{theirs}.{position}.1")
+
+
+def stage_positions(blocks: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return stage and position in it of every block, as timm groups them.
+
+    Args:
+        blocks: channels and stride of each; a stage begins where the channels change, or with a stride.
+    """
+    positions: list[tuple[int, int]] = []
+    before = 0
+    for channels, stride in blocks:
+        starts = not positions or channels != before or stride > 1
+        last = positions[-1] if positions else (-1, 0)
+        positions.append((last[0] + 1, 0) if starts else (last[0], last[1] + 1))
+        before = channels
+    return positions
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source(Generic[ConfigT]):
     """One library's names of a family's tensors, and the numerics of its models.
@@ -63,11 +110,13 @@ class Source(Generic[ConfigT]):
         layers: config -> our name of each layer that has tensors, and its name there.
         forms: config -> the numerics that the library has for such a model; more than one if the names do
             not tell which.
+        linears: our 1x1 convolutions that are linear layers there.
     """
 
     sign: str
     layers: Callable[[ConfigT], Iterable[tuple[str, str]]]
     forms: Callable[[ConfigT], tuple[Form, ...]] = plain_form
+    linears: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,3 +71,23 @@ def require_rows(name: str, rows: object, kind: type) -> None:
     """Raise ConfigError unless `rows` is a tuple of `kind` with at least one in it."""
     if not isinstance(rows, tuple) or not rows or not all(isinstance(row, kind) for row in rows):
         raise ConfigError(f"{name} must be a tuple of at least one {kind.__name__}, not {rows!r}.")
+
+
+def require_common(config: Any) -> None:
+    """Raise ConfigError for an invalid value of a setting that families share.
+
+    `drop_path` and `out_channels` are checked where the config has them; an `out_channels` of None, where the
+    config's own default is None, is the width that follows from `width`.
+    """
+    require_positive("width", config.width, at_most=20)
+    require_int("resolution", config.resolution, at_least=MIN_RESOLUTION)
+    require_int("num_classes", config.num_classes, at_least=0)
+    require_int("img_channels", config.img_channels, at_least=1)
+    require_probability("dropout", config.dropout)
+    settings = {field.name: field for field in fields(config)}
+    if "drop_path" in settings:
+        require_probability("drop_path", config.drop_path)
+    if "out_channels" in settings:
+        derived = config.out_channels is None and settings["out_channels"].default is None
+        if not derived:
+            require_int("out_channels", config.out_channels, at_least=1)

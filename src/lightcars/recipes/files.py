@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,12 @@ def _pydantic() -> Any:
     return pydantic
 
 
+@cache
+def _validator() -> Any:
+    """Return what validates recipes; building it takes longer than its use."""
+    return _pydantic().TypeAdapter(Recipe)
+
+
 def _parse_change(change: str) -> tuple[list[str], Any]:
     key, equals, value = change.partition("=")
     origin = f"--set {shortened(change, text=True)}"
@@ -129,7 +136,7 @@ def _put(content: dict[str, Any], keys: Sequence[str], value: Any, change: str) 
 def _validated(content: dict[str, Any], origin: str, lines: Mapping[tuple[str | int, ...], str]) -> Recipe:
     pydantic = _pydantic()
     try:
-        recipe = pydantic.TypeAdapter(Recipe).validate_json(json.dumps(content))
+        recipe = _validator().validate_json(json.dumps(content))
     except RecursionError as error:
         raise ConfigError(f"{origin} is nested too deeply.") from error
     except pydantic.ValidationError as error:

@@ -254,7 +254,7 @@ def _best(run: RunFolder, rows: tuple[Row, ...]) -> dict[str, Any]:
             summary = json.loads(run.summary.read_text(encoding="utf-8"))
             counts = {name: int(summary[name]) for name in ("epochs", "best_epoch")}
             return {**counts, **{name: float(summary[name]) for name in names}}
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
             raise RunError(f"{run.summary} cannot be read ({error}).") from error
         except KeyError as error:
             raise RunError(f"{run.summary} has no {error}; it is not what the run wrote.") from error

@@ -59,7 +59,15 @@ def remove_partial(run: RunFolder) -> None:
 
 @final
 class HashingWriter:
-    """A file that computes the digest of what is written. A full disk is an OSError, as in any other file."""
+    """A file that computes the digest of what is written.
+
+    A full disk is an OSError, as in any other file; torch may raise another error over it, so it is kept.
+
+    Attributes:
+        problem: the first error.
+    """
+
+    problem: OSError | None = None
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -72,7 +80,11 @@ class HashingWriter:
 
     def write(self, data: bytes) -> int:
         self._hash.update(data)
-        return self._file.write(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.problem = self.problem or error
+            raise
 
     def flush(self) -> None:
         self._file.flush()

@@ -31,8 +31,22 @@ class TrainedModel:
     device: torch.device
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Return the probabilities of (N, num_classes) logits, on the CPU, scaled by the temperature."""
-        return (logits.cpu().double() / self.model.temperature).softmax(dim=1)
+        """Return the probabilities of (N, num_classes) logits, on the CPU, scaled by the temperature.
+
+        Raises:
+            CheckpointError: logits that are NaN or infinite.
+        """
+        scaled = logits.cpu().double() / self.model.temperature
+        require_finite(scaled)
+        return scaled.softmax(dim=1)
+
+
+def require_finite(logits: Tensor) -> None:
+    """Raise CheckpointError if a model's logits are NaN or infinite, so that no result comes from them."""
+    if not bool(logits.isfinite().all()):
+        raise CheckpointError(
+            "the model's outputs are NaN or infinite, so its weights are not usable; take another checkpoint."
+        )
 
 
 def load_trained(weights: str | Path, device: str | torch.device | None = None) -> TrainedModel:

@@ -27,6 +27,16 @@ class AtomicCheckpoints(TorchCheckpointIO):
         with replacing(target) as temporary:
             with temporary.open("wb") as file:
                 writer = HashingWriter(file)
-                torch.save(checkpoint, cast(Any, writer))
+                _save(checkpoint, writer)
             note_digest(target, writer.digest)
             keep_previous(target)
+
+
+def _save(checkpoint: dict[str, Any], writer: HashingWriter) -> None:
+    """Call `torch.save`; where the disk is full, its RuntimeError hides the OSError."""
+    try:
+        torch.save(checkpoint, cast(Any, writer))
+    except RuntimeError as error:
+        if writer.problem is None:
+            raise
+        raise writer.problem from error

@@ -26,6 +26,7 @@ from lightcars.runs.lock import RunLock
 from lightcars.runs.selection import CHOSEN_ON_TEST, note_on_choice
 from lightcars.runs.state import remove_partial, restore_state
 from lightcars.runs.trained import load_trained
+from lightcars.text import json_text
 from lightcars.training.callbacks.tracker_names import DEFAULT_TRACKERS, check_trackers
 from lightcars.training.decisions import decide, describe, unreadable
 from lightcars.training.default_recipe import default_recipe
@@ -151,7 +152,7 @@ def _run(
         draw_curves(rows, job.run.curves, select_on=job.recipe.select_on)
         _predict(job, images["val"])
         metrics |= _tested(job, data) if job.recipe.test else {}
-        write_text(job.run.summary, json.dumps(metrics, indent=2) + "\n")
+        write_text(job.run.summary, json_text(metrics, ensure_ascii=True) + "\n")
         shutil.rmtree(job.run.initial, ignore_errors=True)
         job.run.previous.unlink(missing_ok=True)
         report(job.run.path)

@@ -16,6 +16,7 @@ from lightcars.data.layouts import CLASSES_FILE, DatasetRecords, find_data, with
 from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
 from lightcars.deploy.cpu import computes_bf16
 from lightcars.errors import ConfigError, DataError
+from lightcars.models.alterations import actual_config, require_unaltered
 from lightcars.models.build import build_model, resolve_device
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
@@ -142,6 +143,8 @@ def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tupl
         raise ConfigError(
             "a recipe with settings or weights of a model cannot train the module that was given."
         )
+    require_unaltered(model, "finetune writes checkpoints that a model's config rebuilds", ConfigError)
+    model.config = actual_config(model)
     if model.config.num_classes != num_classes:
         model.reset_classifier(num_classes)
     return type(model).__name__.lower(), _to_train(model)

@@ -60,7 +60,7 @@ def fit(
     Args:
         config: of the model that is wanted.
         tensors: under our names; assigned, not copied, where they need no change.
-        theirs: the config that the tensors fit.
+        theirs: the config that the tensors fit, without classes if they have no classifier.
         origin: named in errors.
         device: where the tensors are; new ones are made there.
         dtype: of all floating-point tensors; None leaves each as it is.
@@ -69,7 +69,7 @@ def fit(
         CheckpointError: tensors that are missing, unexpected or of another shape; all are listed.
     """
     model = build_skeleton(config)
-    dropped = _reinitialized(model, config, theirs, has_classifier=CLASSIFIER in tensors)
+    dropped = _reinitialized(model, config, theirs)
     ready = {name: tensor for name, tensor in tensors.items() if not name.startswith(dropped)}
     adapted: tuple[str, ...] = ()
     stem = ready.get(STEM)
@@ -128,15 +128,13 @@ def _width_before_classifier(tensors: Mapping[str, Tensor]) -> int:
     return 0
 
 
-def _reinitialized(
-    model: ImageModel, config: ModelConfig, theirs: ModelConfig, *, has_classifier: bool
-) -> tuple[str, ...]:
+def _reinitialized(model: ImageModel, config: ModelConfig, theirs: ModelConfig) -> tuple[str, ...]:
     """Prefixes of the layers whose shapes the change makes impossible to keep."""
     widened = config.head_channels != theirs.head_channels
     layers: list[str] = []
     if widened:
         layers.append(f"{model.last_part}.")
-    if widened or not has_classifier or config.num_classes != theirs.num_classes:
+    if widened or config.num_classes != theirs.num_classes:
         layers.append("classifier.")
     return tuple(layers)
 

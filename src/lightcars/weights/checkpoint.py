@@ -12,6 +12,7 @@ import torch
 
 from lightcars.errors import CheckpointError, ConfigError
 from lightcars.files import write_text
+from lightcars.models.alterations import actual_config, require_unaltered
 from lightcars.models.build import resolve_device
 from lightcars.models.config import ModelConfig
 from lightcars.models.decoding import NEWER, decode
@@ -21,6 +22,7 @@ from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.unwrapping import require_plain_weights, require_weights, unwrap_model
 from lightcars.models.validation import require_positive
+from lightcars.text import json_text
 from lightcars.version import __version__
 from lightcars.weights.adapt import fit
 from lightcars.weights.familiarity import load_familiarity, save_familiarity
@@ -64,13 +66,15 @@ def save(
     Args:
         model: one of this library's, on any device, also wrapped by `torch.compile`, DataParallel, DDP or
             `AveragedModel`. Its `temperature` goes with it, and its `familiarity` as a file of its own.
+            A linear layer or identity that replaced its classifier is saved too.
         folder: made if it is not there; a checkpoint in it is replaced.
         classes: names of the outputs in order, one for each; None takes those that the model knows.
         preprocessing: what the weights expect of their input; None takes what the model knows.
 
     Raises:
         CheckpointError: not a model of this library, one without weights or with pruned or parametrized
-            ones, or a number of classes that is not the model's.
+            ones, one whose layers were replaced or set otherwise (they are named), or a number of classes
+            that is not the model's.
         RunError: the folder cannot be written to.
     """
     model = unwrap_model(model, "save takes a model of lightcars", CheckpointError)
@@ -78,25 +82,30 @@ def save(
         raise CheckpointError("a fused model is not a checkpoint; save the model that it was made from.")
     require_plain_weights(model, CheckpointError)
     require_weights(model, CheckpointError)
-    classes = model.classes if classes is None else classes
+    require_unaltered(model, "save stores what a model's config rebuilds", CheckpointError)
+    config = actual_config(model)
+    is_described = config == model.config  # else names and temperature are those of the classifier before
+    if classes is None and is_described:
+        classes = model.classes
     preprocessing = model.preprocessing if preprocessing is None else preprocessing
-    if classes is not None and len(classes) != model.config.num_classes:
-        raise CheckpointError(f"{len(classes)} class names for {model.config.num_classes} outputs.")
+    if classes is not None and len(classes) != config.num_classes:
+        raise CheckpointError(f"{len(classes)} class names for {config.num_classes} outputs.")
+    familiarity = model.familiarity if is_described else None
     card = {
         "format": FORMAT,
         "lightcars_version": __version__,
-        **describe_config(model.config),
+        **describe_config(config),
         "classes": None if classes is None else list(classes),
         "preprocessing": None if preprocessing is None else asdict(preprocessing),
-        "temperature": _temperature(model.temperature),
-        "familiarity": model.familiarity is not None,
+        "temperature": _temperature(model.temperature if is_described else 1.0),
+        "familiarity": familiarity is not None,
     }
     if model.origin is not None and model.origin.license is not None:
         card["license"] = model.origin.license
     target = Path(folder)
     write_tensors(target / WEIGHTS_FILE, model.state_dict())
-    save_familiarity(model.familiarity, target)
-    write_text(target / CONFIG_FILE, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    save_familiarity(familiarity, target)
+    write_text(target / CONFIG_FILE, json_text(card) + "\n")
     return target
 
 

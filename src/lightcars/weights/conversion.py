@@ -19,6 +19,7 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import MODELS, find_model
 from lightcars.models.tensor_names import Form
 from lightcars.models.validation import has_setting
+from lightcars.outputs import check_output_file, check_output_folder
 from lightcars.weights.adapt import fit
 from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import save, take_card
@@ -46,25 +47,34 @@ def convert_weights(
     to: str | None,
     model: str | None = None,
     changes: Mapping[str, Any] | None = None,
+    force: bool = False,
 ) -> Conversion:
     """Read weights from anywhere and write them atomically with the names of `to`.
 
     Args:
         source: a folder, a file, a tag of the catalog or a repository on the Hub.
         target: a folder for `to="lightcars"`, else a `.safetensors` or PyTorch file.
-        to: "lightcars", "timm", "torchvision", "lukemelas", "huawei" or "thesis"; None keeps the names, and
-            needs to know nothing of the model.
+        to: "lightcars", "timm", "torchvision", "lukemelas", "huawei", "thesis", "pingolh" (HarDNet),
+            "luuuyi" or "pytorchcv" (SqueezeNext); None keeps the names, and needs to know nothing of the
+            model.
         model: the registered model; None identifies it.
         changes: settings of the model that its tensors do not show (padding, batch norm eps).
+        force: replace existing files; never `source`.
 
     Raises:
         CheckpointError, UnknownWeightsError, DownloadError: weights that cannot be read or do not fit.
         ConfigError: a target that does not suit `to`.
+        InputError: the target is the source, or would replace it.
+        RunError: the target exists and `force` is False.
     """
     if to != OURS and target.suffix not in (SAFE_SUFFIX, *PICKLED_SUFFIXES):
         raise ConfigError(f"{target} must end in {SAFE_SUFFIX} or .pth; a folder is for --to {OURS}.")
     if to == OURS and target.suffix in (SAFE_SUFFIX, *PICKLED_SUFFIXES):
         raise ConfigError(f"with --to {OURS} give a folder, not the file {target}.")
+    if to == OURS:
+        check_output_folder(target, inputs=[source], force=force)
+    else:
+        check_output_file(target, inputs=[source], force=force)
     located = _locate(source, model)
     if to is None:
         tensors = read_tensors(located.path, torch.device("cpu"))
@@ -87,8 +97,9 @@ def convert_weights(
 
 def _difference(config: ModelConfig, form: Form) -> str:
     """Say which numerics of a model are others in `form`."""
-    ours = " and ".join(f"{key.removeprefix('batch_norm_')} {getattr(config, key)}" for key in NUMERICS)
-    theirs = " and ".join(str(form.settings[key]) for key in NUMERICS)
+    keys = [key for key in NUMERICS if key in form.settings]
+    ours = " and ".join(f"{key.removeprefix('batch_norm_')} {getattr(config, key)}" for key in keys)
+    theirs = " and ".join(str(form.settings[key]) for key in keys)
     return f"{ours} become {theirs} there"
 
 

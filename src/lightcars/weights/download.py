@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import os
 import time
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from pathlib import Path
-from typing import BinaryIO
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
-from urllib.request import Request, urlopen
 
 from filelock import FileLock
-from tqdm import tqdm
 
 from lightcars.errors import DownloadError
 from lightcars.files import file_digest
+from lightcars.weights.transfer import fetch_rest, is_resumable, put_in_place, remove_part
 
 ATTEMPTS = 4
 WAIT_S = 1.0
 """Before the second attempt; doubled before each further one."""
-TIMEOUT_S = 30.0
-CHUNK_BYTES = 1 << 20
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 
 
@@ -34,7 +30,8 @@ def download(url: str, *, sha256: str | None = None, progress: bool = True) -> P
     """Return the file at `url`, from the cache if it is there.
 
     It is written beside its place under another name and moved there when it is complete and, where `sha256`
-    (the digest or its beginning) is given, right. An interrupted download is resumed. Several processes
+    (the digest or its beginning) is given, right. An interrupted download is resumed if the server
+    still has the same file. Several processes
     that want the same file wait for the first one.
 
     Raises:
@@ -89,64 +86,24 @@ def _fetch(url: str, target: Path, sha256: str | None, *, progress: bool) -> Non
         if attempt:
             time.sleep(WAIT_S * 2 ** (attempt - 1))
         try:
-            _append(url, part, progress=progress)
+            fetch_rest(url, part, is_pinned=sha256 is not None, progress=progress)
             break
         except HTTPError as error:
             error.close()  # it holds the connection
             if error.code == 416:  # the part is as long as the file, or longer: begin again
-                part.unlink(missing_ok=True)
+                remove_part(part)
             elif error.code not in TRANSIENT:
                 raise DownloadError(f"{url}: {_reason(error.code)}.") from error
             problem = f"the server answers {error.code}"
-        except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
+        except DownloadError:
+            raise
+        except (URLError, HTTPException, ConnectionError, TimeoutError, ValueError) as error:
             problem = str(getattr(error, "reason", error)) or type(error).__name__
     else:
-        raise DownloadError(f"{url} cannot be fetched ({problem}); try again, the download will resume.")
+        resumed = ", the download will resume" * is_resumable(part, is_pinned=sha256 is not None)
+        raise DownloadError(f"{url} cannot be fetched ({problem}); try again{resumed}.")
     _check_digest(url, part, sha256)
-    part.replace(target)
-
-
-def _append(url: str, part: Path, *, progress: bool) -> None:
-    """Download what `part` still lacks."""
-    have = part.stat().st_size if part.exists() else 0
-    request = Request(url, headers={"User-Agent": "lightcars"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-    with urlopen(request, timeout=TIMEOUT_S) as response:
-        resumed = response.status == 206
-        if not resumed:
-            have = 0
-        length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        with part.open("ab" if resumed else "wb") as file:
-            _copy(response, file, have, total, part.stem, progress=progress)
-    if total is not None and part.stat().st_size != total:
-        raise ConnectionError(f"{part.stat().st_size} of {total} bytes came")
-
-
-def _copy(
-    response: HTTPResponse, file: BinaryIO, have: int, total: int | None, name: str, *, progress: bool
-) -> None:
-    with tqdm(
-        desc=name,
-        initial=have,
-        total=total,
-        unit="B",
-        unit_scale=True,
-        disable=None if progress else True,  # None: only where someone looks
-        leave=False,
-    ) as bar:
-        while chunk := _read(response):
-            file.write(chunk)
-            bar.update(len(chunk))
-
-
-def _read(response: HTTPResponse) -> bytes:
-    """Turn every error of the connection into a `ConnectionError`, to tell it from those of the disk."""
-    try:
-        return response.read(CHUNK_BYTES)
-    except OSError as error:
-        raise ConnectionError(str(error)) from error
+    put_in_place(part, target)
 
 
 def _check_digest(url: str, part: Path, sha256: str | None) -> None:
@@ -154,7 +111,7 @@ def _check_digest(url: str, part: Path, sha256: str | None) -> None:
         return
     digest = file_digest(part)
     if not digest.startswith(sha256):
-        part.unlink()
+        remove_part(part)
         raise DownloadError(
             f"{url} gave a file with SHA-256 {digest[: max(len(sha256), 8)]}, not {sha256}; it was removed."
             " It may have been changed on the way or at its source."

@@ -18,6 +18,9 @@ CONFIG_FILE = "config.json"
 FAMILIARITY_FILE = "familiarity.safetensors"
 FAMILIAR = re.compile(rb'"familiarity": true')
 """Marks a `config.json` of lightcars with the file above beside it."""
+_TRIES = 5
+_CUT = "IncompleteRead"
+"""In the text of the error of a download that was cut, from `huggingface_hub` before 1.0."""
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
@@ -52,14 +55,14 @@ def hub_file(
         DownloadError: no such repository, file or revision; no permission; no connection and nothing in the
             cache; a file that is cut off or has another digest, which is removed.
     """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     where = f"{repository}@{revision}" if revision else repository
     with explained(f"{file} of {where}", where, f"repository {where}"):
         before = try_to_load_from_cache(repository, file, revision=revision)
         try:
-            path = Path(hf_hub_download(repository, file, revision=revision, token=token))
+            path = _downloaded(repository, file, revision, token)
         except LocalEntryNotFoundError:  # also an EntryNotFoundError
             raise
         except EntryNotFoundError as error:
@@ -76,6 +79,19 @@ def hub_file(
                 f" its source. To use it all the same, give its path: {path}"
             )
     return path
+
+
+def _downloaded(repository: str, file: str, revision: str | None, token: str | None) -> Path:
+    """Return the file in the cache. `huggingface_hub` before 1.0 does not resume a download itself."""
+    from huggingface_hub import hf_hub_download
+
+    for _ in range(_TRIES - 1):
+        try:
+            return Path(hf_hub_download(repository, file, revision=revision, token=token))
+        except hub_errors() as error:
+            if _CUT not in str(error):
+                raise
+    return Path(hf_hub_download(repository, file, revision=revision, token=token))
 
 
 def is_cached(repository: str, file: str, *, revision: str | None = None) -> bool:
@@ -157,7 +173,8 @@ def reason(error: BaseException) -> str:
             break
     else:
         return _first_line(str(error)) or type(error).__name__
-    told = _first_line(getattr(answered, "server_message", None) or "")
+    message = getattr(answered, "server_message", None) or response.headers.get("X-Error-Message")
+    told = _first_line(message or "")
     advice = f"; {LOG_IN}" if response.status_code in (401, 403) else ""
     return f"the Hub answers {response.status_code}{f' ({told})' if told else ''}{advice}"
 

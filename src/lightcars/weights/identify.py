@@ -12,7 +12,8 @@ from lightcars.models.build import build_skeleton
 from lightcars.models.registry import MODELS
 from lightcars.models.validation import change_config
 from lightcars.weights.adapt import CLASSIFIER, config_of
-from lightcars.weights.convert.translate import recognize, sources, to_lightcars
+from lightcars.weights.among import find_model, with_classifier
+from lightcars.weights.convert.translate import sources
 
 
 def identify(tensors: Mapping[str, Tensor], origin: str) -> str:
@@ -25,10 +26,10 @@ def identify(tensors: Mapping[str, Tensor], origin: str) -> str:
     Raises:
         CheckpointError: names that are not known, or a size that is not registered.
     """
-    source = recognize(tensors)
+    found = find_model(tensors, origin)
     for name, entry in MODELS.items():
-        if source in sources(entry.config):
-            ours = to_lightcars(tensors, entry.config, source)
+        if found.source in sources(entry.config):
+            ours = with_classifier(found, entry.config).tensors
             config = config_of(ours, entry.config)
             if CLASSIFIER not in ours:
                 config = change_config(config, {"num_classes": 0})

@@ -33,8 +33,10 @@ from lightcars.weights.hub import (
 from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
 from lightcars.weights.installed import installed_file
 from lightcars.weights.publishers import from_timm
-from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX, looks_pickled
+from lightcars.weights.pytorch_files import looks_pickled
+from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX
 
+_RUN_FOLDERS = frozenset(["runs", "checkpoints", "models", "weights", "outputs", "results"])
 SHIPPED = Path(__file__).parent / "shipped"
 """Holds a folder, as `save` writes it, for each shipped checkpoint."""
 
@@ -102,8 +104,13 @@ def locate(weights: str | Path, model: str) -> Located:
 
 
 def is_local_path(text: str) -> bool:
-    """Return whether "runs/firts" is a misspelt path rather than a repository: its first part is a folder."""
-    return Path(text).parent != Path() and Path(text).parent.is_dir()
+    """Return whether "runs/firts" is a misspelt path rather than a repository.
+
+    Its first part is a folder here, or has the name of one that holds runs; such an owner on the Hub needs
+    the prefix "hf-hub:".
+    """
+    parent = Path(text).parent
+    return parent != Path() and (parent.is_dir() or parent.name.lower() in _RUN_FOLDERS)
 
 
 def _from_candidates(candidates: Sequence[WeightsEntry], tag: str) -> Located:

@@ -9,40 +9,57 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-_REVISIONS = {
-    "efficientnet_b0.ra4_e3600_r224_in1k": "1efd3beedccfd00f9de56a5875041a709f3058e2",
-    "efficientnet_b0.ra_in1k": "1b5383e5f79cc0f7fc067e372f8f26a5fa73f26a",
-    "efficientnet_b1.ft_in1k": "1d6ddfd0ad535646fdb05bc3834913d93816152e",
-    "efficientnet_b2.ra_in1k": "3577c4a7d84723645311bb5a9e5086f1b62ec8e2",
-    "efficientnet_b3.ra2_in1k": "707c9b711f7f114b4c1601d566a4aaf9fdba4a49",
-    "tf_efficientnet_b0.in1k": "a06a8843478759a4040a6ff0c538cc6e38537384",
-    "tf_efficientnet_b1.aa_in1k": "8e7b8d9bad29023ec0caba06cd176fa53de49416",
-    "tf_efficientnet_b2.aa_in1k": "99149aafd9bb256a0178f14ca9ab24deec5eb2a8",
-    "tf_efficientnet_b2.in1k": "3e01dbe00212e5f9f8713cf7b27d717adc1ae5dc",
-    "tf_efficientnet_b3.ns_jft_in1k": "fd765843d68fcbba2757c8cf89e810efc350bc7d",
-    "tf_efficientnet_b4.ns_jft_in1k": "40be4c2e3f4a91b2d9772137bfc2ea959e6e5260",
-    "tf_efficientnetv2_s.in21k_ft_in1k": "ea9abc143ea2b9d8e1ec1de277bce02149b9cf0e",
-    "ghostnet_100.in1k": "700dcdf6314c1b68f170e6ba1ee85ee94e5b37b5",
-}
-_SHA256 = {
-    "efficientnet_b0.ra_in1k": "d569899762ea9b1384ee07f4af64805cf8caa1c55f9253ebb1080dc40e87a2cd",
-    "efficientnet_b1.ft_in1k": "2eb860ed42ef594b3ae479669e306927bb4d4018e246e38f512b6b25b1734f6e",
-    "efficientnet_b2.ra_in1k": "e9adbcce7e5d5055c571c4cafdcc7f920b6a6ec42e643c49dff1aabe1d5f53c5",
-    "efficientnet_b3.ra2_in1k": "279d2a53898aa89dab43fd6bd7df9f706aea4cb9cf916223988bbcb8e5850469",
-    "efficientnet_b4.ra2_in1k": "8030f9c929ed71a06728db4b61323960e573b463e68f310bd1bfb31ed62cbf91",
-    "efficientnet_b5.sw_in12k_ft_in1k": "0e5c09ad618a28d977acf8b7846105443c553a4b425dddb54598a0ac6088aca7",
-    "tf_efficientnet_b0.aa_in1k": "bc97e48e1360ee9d9c9d8a39ad2fb9b85ad150eb89d6fc69cd0f08301b5e0b3e",
-    "tf_efficientnet_b0.ap_in1k": "07f60b4aa1a82bb743812f5c53cc5e56ec9c8d770ecdc11fdb52df67a2e4269d",
-    "tf_efficientnet_b1.aa_in1k": "44df4f85e844442fe761fb0ce92a9e4b96b2ec5d209e9169956fe033da180145",
-    "tf_efficientnet_b2.aa_in1k": "08d7bd5d858873cb1a829f51c01811c75117665b1de91c215acbcf836a23a5c9",
-    "tf_efficientnet_b2.in1k": "7baae812d58f483b6c3ada0e445b93c40740776a5d007bf0fdbf8a4adfa5f348",
-    "tf_efficientnet_b2.ns_jft_in1k": "d441728dab04096ffe5ba9fd85d9d7b7d988b0457273e683f9aba17d8e9c58c3",
-    "tf_efficientnetv2_s.in21k_ft_in1k": "6f1933fb6c0d760eae03863ad0110570393e16c0610f8fe94dc9f978e52ec59c",
-    "ghostnet_100.in1k": "8efbcf55d97872c828768b096d4ebebc51f8b7e29623fd3b3933d78cc230e2e2",
-}
+_REVISIONS = """\
+efficientnet_b0.ra4_e3600_r224_in1k 1efd3beedccfd00f9de56a5875041a709f3058e2
+efficientnet_b0.ra_in1k 1b5383e5f79cc0f7fc067e372f8f26a5fa73f26a
+efficientnet_b1.ft_in1k 1d6ddfd0ad535646fdb05bc3834913d93816152e
+efficientnet_b2.ra_in1k 3577c4a7d84723645311bb5a9e5086f1b62ec8e2
+efficientnet_b3.ra2_in1k 707c9b711f7f114b4c1601d566a4aaf9fdba4a49
+tf_efficientnet_b0.in1k a06a8843478759a4040a6ff0c538cc6e38537384
+tf_efficientnet_b1.aa_in1k 8e7b8d9bad29023ec0caba06cd176fa53de49416
+tf_efficientnet_b2.aa_in1k 99149aafd9bb256a0178f14ca9ab24deec5eb2a8
+tf_efficientnet_b2.in1k 3e01dbe00212e5f9f8713cf7b27d717adc1ae5dc
+tf_efficientnet_b3.ns_jft_in1k fd765843d68fcbba2757c8cf89e810efc350bc7d
+tf_efficientnet_b4.ns_jft_in1k 40be4c2e3f4a91b2d9772137bfc2ea959e6e5260
+tf_efficientnetv2_s.in21k_ft_in1k ea9abc143ea2b9d8e1ec1de277bce02149b9cf0e
+ghostnet_100.in1k 700dcdf6314c1b68f170e6ba1ee85ee94e5b37b5
+mobilenetv3_large_100.ra_in1k 96f46a1c52932f27492dff66c72378eb99b443a7
+mobilenetv3_small_100.lamb_in1k 1824797e7887cbec1990e4adbd6675960a36c589
+mobilenetv4_conv_small.e2400_r224_in1k 331fb803779522b685cf942e15f914fb6741c1eb
+mobilenetv4_conv_small.e1200_r224_in1k c9f31ac64483d7f0590db9edccb4418392a96eea
+mobilenetv4_conv_medium.e500_r256_in1k ad66898c045c1b5223ea3f2c0830b74cf2e75bac
+mobilenetv4_conv_medium.e500_r224_in1k 02a09fbfb82b289e871ba8255f9da58c056fb13b
+"""
+_SHA256 = """\
+efficientnet_b0.ra_in1k d569899762ea9b1384ee07f4af64805cf8caa1c55f9253ebb1080dc40e87a2cd
+efficientnet_b1.ft_in1k 2eb860ed42ef594b3ae479669e306927bb4d4018e246e38f512b6b25b1734f6e
+efficientnet_b2.ra_in1k e9adbcce7e5d5055c571c4cafdcc7f920b6a6ec42e643c49dff1aabe1d5f53c5
+efficientnet_b3.ra2_in1k 279d2a53898aa89dab43fd6bd7df9f706aea4cb9cf916223988bbcb8e5850469
+efficientnet_b4.ra2_in1k 8030f9c929ed71a06728db4b61323960e573b463e68f310bd1bfb31ed62cbf91
+efficientnet_b5.sw_in12k_ft_in1k 0e5c09ad618a28d977acf8b7846105443c553a4b425dddb54598a0ac6088aca7
+tf_efficientnet_b0.aa_in1k bc97e48e1360ee9d9c9d8a39ad2fb9b85ad150eb89d6fc69cd0f08301b5e0b3e
+tf_efficientnet_b0.ap_in1k 07f60b4aa1a82bb743812f5c53cc5e56ec9c8d770ecdc11fdb52df67a2e4269d
+tf_efficientnet_b1.aa_in1k 44df4f85e844442fe761fb0ce92a9e4b96b2ec5d209e9169956fe033da180145
+tf_efficientnet_b2.aa_in1k 08d7bd5d858873cb1a829f51c01811c75117665b1de91c215acbcf836a23a5c9
+tf_efficientnet_b2.in1k 7baae812d58f483b6c3ada0e445b93c40740776a5d007bf0fdbf8a4adfa5f348
+tf_efficientnet_b2.ns_jft_in1k d441728dab04096ffe5ba9fd85d9d7b7d988b0457273e683f9aba17d8e9c58c3
+tf_efficientnetv2_s.in21k_ft_in1k 6f1933fb6c0d760eae03863ad0110570393e16c0610f8fe94dc9f978e52ec59c
+ghostnet_100.in1k 8efbcf55d97872c828768b096d4ebebc51f8b7e29623fd3b3933d78cc230e2e2
+mobilenetv3_large_100.ra_in1k f425af34cc1cead2b5d6211f789a1f30b94835dc32f9c0fcc5a916e4fd2dde85
+mobilenetv3_small_100.lamb_in1k 46d2c063b18125884c48937afa4c49e18128869e52e8db96df48bf0a4d7ff697
+mobilenetv2_100.ra_in1k 55ea4fb3a96010b933710ebf44fc965b070d5cd054d3f35e44f2d1320b4a714e
+mobilenetv4_conv_small.e1200_r224_in1k 5a2ef04d419ce6d1bf27bfa735bb200d3f8d8997c3ac36320f5bf30382f6b43c
+mobilenetv4_conv_small.e2400_r224_in1k 7a7102ec18f62bbfb555b6fe829bbb5af749516b84174926c29ffdfdfc03aec4
+"""
 
-HUB_REVISIONS: Mapping[str, str] = MappingProxyType(_REVISIONS)
+
+def _by_name(lines: str) -> Mapping[str, str]:
+    pairs = (line.split() for line in lines.splitlines())
+    return MappingProxyType({name: value for name, value in pairs})
+
+
+HUB_REVISIONS = _by_name(_REVISIONS)
 """Commits with `model.safetensors`, by the name of the weights."""
 
-HUB_SHA256: Mapping[str, str] = MappingProxyType(_SHA256)
+HUB_SHA256 = _by_name(_SHA256)
 """Digests of `model.safetensors`, by the name of the weights."""

@@ -6,24 +6,24 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from lightcars.errors import CheckpointError
-from lightcars.models.build import resolve_device
+from lightcars.models.build import build_skeleton, resolve_device
 from lightcars.models.config import ENDS, NUMERICS, TENSOR_FREE, ModelConfig
-from lightcars.models.families import source_names
 from lightcars.models.image_model import ImageModel
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.registry import find_model
+from lightcars.models.registry import find_model as find_entry
 from lightcars.models.tensor_names import Form
 from lightcars.models.validation import change_config, has_setting
-from lightcars.weights.adapt import CLASSIFIER, Fitted, config_of, fit
+from lightcars.weights.adapt import CLASSIFIER, Fitted, check_fits, config_of, fit
+from lightcars.weights.among import Found, find_model, shorten, with_classifier
 from lightcars.weights.catalog import find_tag
 from lightcars.weights.checkpoint import take_card
-from lightcars.weights.convert.translate import OURS, forms, recognize, to_lightcars
+from lightcars.weights.convert.translate import OURS, forms
 from lightcars.weights.locate import Located, locate
 from lightcars.weights.tensors import read_tensors
 
@@ -55,33 +55,55 @@ def load_pretrained(
     located = locate(weights, name)
     if located.architecture is not None and located.architecture != name:
         raise CheckpointError(f"{located.origin} is for {located.architecture}, not for {name}.")
-    raw = read_tensors(located.path, target)
-    source = recognize(raw)
-    if source is None:
-        few = ", ".join(list(raw)[:3])
-        raise CheckpointError(
-            f"{located.path} has no names that are known here (first: {few}); it must come from lightcars or"
-            f" one of {', '.join(source_names())}."
-        )
-    _check_structure(located, change_config(find_model(name).config, changes), name)
-    settings, guess = _settings(located, source, name, changes)
-    wanted = change_config(find_model(name).config, {**settings, **changes})
-    tensors = to_lightcars(raw, wanted, source)
-    theirs = config_of(tensors, replace(wanted, **_own_ends(name, changes)))
-    if located.card is not None and located.card.config.num_classes == 0:
+    found = find_model(read_tensors(located.path, target), str(located.path))
+    _check_structure(located, change_config(find_entry(name).config, changes), name)
+    settings, guess = _settings(located, found.source, name, changes)
+    wanted = change_config(find_entry(name).config, {**settings, **changes})
+    if located.card is None:
+        found = with_classifier(found, wanted)
+        if found.head and "num_classes" not in changes:
+            _refuse_head(found, located, wanted)
+        _warn_of_names(found, located)
+    theirs = config_of(found.tensors, replace(wanted, **_own_ends(name, changes)))
+    if CLASSIFIER not in found.tensors:
+        if "num_classes" not in changes and not _has_none(located):
+            raise CheckpointError(f"{located.origin} has no classifier; give num_classes for a new one.")
         theirs = replace(theirs, num_classes=0)
-    elif CLASSIFIER not in tensors and "num_classes" not in changes:
-        raise CheckpointError(f"{located.origin} has no classifier; give num_classes for a new one.")
     config = change_config(theirs, {key: value for key, value in changes.items() if key in ENDS})
     fitted = fit(
         config,
-        tensors,
+        found.tensors,
         theirs=theirs,
         origin=located.origin,
         device=target,
         dtype=dtype or torch.get_default_dtype(),
     )
-    return _finish(fitted, located, source, guess, theirs)
+    return _finish(fitted, located, found, guess, theirs)
+
+
+def _has_none(located: Located) -> bool:
+    """Return whether a lightcars folder says that its model has no classifier."""
+    return located.card is not None and located.card.config.num_classes == 0
+
+
+def _refuse_head(found: Found, located: Located, wanted: ModelConfig) -> NoReturn:
+    """Raise CheckpointError for a head that no classifier is like; first for a body that does not fit."""
+    headless = change_config(config_of(found.tensors, wanted), {"num_classes": 0})
+    check_fits(build_skeleton(headless).state_dict(), found.tensors, located.origin)
+    raise CheckpointError(
+        f"the head in {located.origin} ({', '.join(found.head)}) is not one linear layer of the model's"
+        " width, as classifiers are here; give num_classes for a new classifier without it, or"
+        " num_classes=0 for none, and load that head yourself."
+    )
+
+
+def _warn_of_names(found: Found, located: Located) -> None:
+    """Name what is taken under another name, and what is ignored."""
+    parts = [f"takes {found.classifier} as the classifier"] if found.classifier else []
+    if found.ignored:
+        parts.append(f"ignores {shorten(found.ignored)}")
+    if parts:
+        warnings.warn(f"{located.origin}: {'; '.join(parts)}.", stacklevel=6)
 
 
 def _settings(
@@ -93,7 +115,7 @@ def _settings(
         return {key: value for key, value in own.items() if key in TENSOR_FREE}, None
     if located.exact:
         return dict(located.settings), None
-    registered = find_model(name).config
+    registered = find_entry(name).config
     options = forms(registered, source)
     said = [key for key in NUMERICS if key in changes]
     if len(options) == 1:
@@ -142,21 +164,22 @@ def _guess(
 
 def _own_ends(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the registered values of the ends that the caller changes, where tensors do not show theirs."""
-    config = find_model(name).config
+    config = find_entry(name).config
     return {key: getattr(config, key) for key in ENDS if key in changes and has_setting(config, key)}
 
 
 def _finish(
-    fitted: Fitted, located: Located, source: str, guess: str | None, theirs: ModelConfig
+    fitted: Fitted, located: Located, found: Found, guess: str | None, theirs: ModelConfig
 ) -> ImageModel:
     model, card = fitted.model, located.card
     model.origin = WeightsOrigin(
         weights=located.origin,
-        source=source,
+        source=found.source,
         kept=fitted.kept,
         adapted=fitted.adapted,
         initialized=fitted.initialized,
         guess=guess,
+        ignored=found.ignored,
         license=located.license or (None if card is None else card.license),
     )
     preprocessing = card.preprocessing if card else located.preprocessing

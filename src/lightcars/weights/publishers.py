@@ -16,6 +16,7 @@ from lightcars.weights.pins import HUB_REVISIONS, HUB_SHA256
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
 def from_timm(architecture: str) -> tuple[str, Mapping[str, Any]]:
@@ -61,25 +62,31 @@ def timm_entry(
     top5_percent: float | None,
     *,
     half: bool = False,
+    plain: bool = False,
+    bilinear: bool = False,
     resize: Literal["squash", "crop"] = "crop",
-    interpolation: Literal["bilinear", "bicubic"] = "bicubic",
     num_classes: int = 1000,
     license: str = "apache-2.0",
 ) -> WeightsEntry:
-    """Return timm's entry: a repository on the Hub; half: pixel values normalized to [-1, 1]."""
+    """Return timm's entry: a repository on the Hub.
+
+    Pixel values are normalized to [-1, 1] if `half`, left in [0, 1] if `plain`.
+    """
     name = f"{architecture}.{tag}"
     model, settings = from_timm(architecture)
+    imagenet = (IMAGENET_MEAN, IMAGENET_STD)
+    mean, std = (HALF, HALF) if half else (ZERO, ONE) if plain else imagenet
     return WeightsEntry(
         tag=f"timm/{name}",
         model=model,
         source="timm",
         preprocessing=Preprocessing(
             resolution=resolution,
-            mean=HALF if half else IMAGENET_MEAN,
-            std=HALF if half else IMAGENET_STD,
+            mean=mean,
+            std=std,
             resize=resize,
             crop_fraction=crop,
-            interpolation=interpolation,
+            interpolation="bilinear" if bilinear else "bicubic",
         ),
         settings=settings,
         num_classes=num_classes,
@@ -102,15 +109,16 @@ def torchvision_entry(
     top1_percent: float,
     top5_percent: float,
     *,
-    name: str | None = None,
     bilinear: bool = False,
     half: bool = False,
+    architecture: str | None = None,
+    file: str | None = None,
 ) -> WeightsEntry:
     """Return torchvision's entry: a file whose name ends in the beginning of its digest.
 
-    `name` is torchvision's of the model, where it is not the registered one.
+    `architecture` is its name of the model, `file` the beginning of the file's name, if not ours.
     """
-    name = name or model
+    name = architecture or model
     return WeightsEntry(
         tag=f"torchvision/{name}.imagenet1k_{version}",
         model=model,
@@ -124,7 +132,7 @@ def torchvision_entry(
             interpolation="bilinear" if bilinear else "bicubic",
         ),
         settings=_settings(model, "torchvision"),
-        url=f"https://download.pytorch.org/models/{name}{suffix}.pth",
+        url=f"https://download.pytorch.org/models/{file or name}{suffix}.pth",
         sha256=_digest_in(suffix),
         size_mb=round(size_mib * 2**20 / 10**6, 3),
         top1_percent=top1_percent,

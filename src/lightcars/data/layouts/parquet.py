@@ -162,9 +162,9 @@ def _head(path: Path) -> Any:
         raise MissingExtraError("reading parquet needs pyarrow: pip install 'lightcars[parquet]'") from error
     try:
         head = ParquetFile(path)
-    except (ArrowException, OSError) as error:
+        columns = head.schema_arrow.names
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as parquet ({_line(error)}); copy it again.") from error
-    columns = head.schema_arrow.names
     if "image" not in columns or "label" not in columns:
         raise DataError(f"{path} has no columns image and label; it has {', '.join(columns)}.")
     return head
@@ -176,7 +176,7 @@ def _batches(head: Any, path: Path) -> Iterator[list[dict[str, Any]]]:
     try:
         for batch in head.iter_batches(batch_size=BATCH_ROWS, columns=["image", "label"]):
             yield batch.to_pylist()
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as parquet ({_line(error)}); copy it again.") from error
 
 

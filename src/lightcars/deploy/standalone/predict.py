@@ -7,6 +7,7 @@ metadata.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import sys
@@ -17,13 +18,24 @@ from typing import Any, cast
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from PIL import Image
 
 MODEL = Path(__file__).parent / "model.onnx"
 USER_ERROR = 2
 MAX_PIXELS = 100_000_000
 """Of an image; a larger one could need several gigabytes of memory."""
 MAX_RESOLUTION = 16_384
+ORIENTATION = 0x0112
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Value of the EXIF tag -> the transposition that makes the image upright."""
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -155,8 +167,7 @@ def read_image(path: Path, channels: int) -> Image.Image:
                 raise PredictionError(
                     f"{path} has {opened.width} x {opened.height} pixels; the limit is {MAX_PIXELS}."
                 )
-            opened.load()
-            return _as_mode(ImageOps.exif_transpose(opened), channels)
+            return _as_mode(_upright(_loaded(opened, path)), channels)
     except FileNotFoundError as error:
         raise PredictionError(f"there is no image {path}.") from error
     except IsADirectoryError as error:
@@ -167,6 +178,46 @@ def read_image(path: Path, channels: int) -> Image.Image:
         raise
     except Exception as error:  # Pillow's plugins raise nearly anything for a corrupt file
         raise PredictionError(f"{path} cannot be read as an image ({error}).") from error
+
+
+def _loaded(image: Image.Image, path: Path) -> Image.Image:
+    """Decode the pixels, also of a JPEG that lacks nothing but its end marker.
+
+    Where all pixels are there, the decoder ignores what comes before an end marker that is appended; where
+    some are missing, it takes it for them, so that two different endings give different images.
+    """
+    try:
+        image.load()
+    except OSError:
+        content = path.read_bytes().rstrip(b"\xff")
+        endings = (b"", b"\x35\xca" * 64, b"\xca\x71" * 64)
+        decoded = [_decoded(content + ending + b"\xff\xd9") for ending in endings]
+        first = decoded[0]
+        if image.format not in ("JPEG", "MPO") or first is None:
+            raise
+        if any(other is None or other.tobytes() != first.tobytes() for other in decoded[1:]):
+            raise
+        return first
+    return image
+
+
+def _decoded(content: bytes) -> Image.Image | None:
+    try:
+        image = Image.open(io.BytesIO(content))
+        image.load()
+    except Exception:  # Pillow's plugins raise nearly anything for a corrupt file
+        return None
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; other metadata, which may be invalid, are not looked at."""
+    try:
+        orientation = image.getexif().get(ORIENTATION)
+    except Exception:  # Pillow raises nearly anything for corrupt metadata
+        orientation = None
+    transposition = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if transposition is None else image.transpose(transposition)
 
 
 def _as_mode(image: Image.Image, channels: int) -> Image.Image:

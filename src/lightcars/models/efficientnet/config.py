@@ -8,39 +8,21 @@ at the first block of a stage) and the coefficients of that code (`efficientnet_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from lightcars.models.config import CommonChanges, Variant
+from lightcars.models.mbconv_stages import CHANNEL_DIVISOR, MBConvBlock, MBConvStage, scaled_blocks
 from lightcars.models.scaling import round_channels, round_repeats
 from lightcars.models.validation import (
-    MIN_RESOLUTION,
+    require_common,
     require_flag,
     require_int,
     require_one_of,
     require_positive,
-    require_probability,
     require_rows,
 )
-
-CHANNEL_DIVISOR = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MBConvStage:
-    """`repeats` equal blocks; only the first one has `stride`. Values are B0's, unscaled."""
-
-    expand_ratio: int
-    kernel_size: int
-    stride: int
-    channels: int
-    repeats: int
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            require_int(field.name, getattr(self, field.name), at_least=1)
-
 
 BASE_STAGES = (
     MBConvStage(expand_ratio=1, kernel_size=3, stride=1, channels=16, repeats=1),
@@ -55,18 +37,6 @@ BASE_STEM_CHANNELS = 32
 BASE_OUT_CHANNELS = 1280
 
 Activation = Literal["silu", "relu6"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MBConvBlock:
-    """One block after scaling."""
-
-    in_channels: int
-    out_channels: int
-    expand_ratio: int
-    kernel_size: int
-    stride: int
-    drop_path: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +79,8 @@ class EfficientNetConfig:
     stages: tuple[MBConvStage, ...] = BASE_STAGES
 
     def __post_init__(self) -> None:
-        require_positive("width", self.width, at_most=20)
+        require_common(self)
         require_positive("depth", self.depth, at_most=20)
-        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
-        require_int("num_classes", self.num_classes, at_least=0)
-        require_int("img_channels", self.img_channels, at_least=1)
-        if self.out_channels is not None:
-            require_int("out_channels", self.out_channels, at_least=1)
-        require_probability("dropout", self.dropout)
-        require_probability("drop_path", self.drop_path)
         require_one_of("padding", self.padding, ("symmetric", "same"))
         require_positive("batch_norm_eps", self.batch_norm_eps)
         require_positive("batch_norm_momentum", self.batch_norm_momentum, at_most=1)
@@ -172,24 +135,13 @@ class EfficientNetConfig:
 
     def blocks(self) -> tuple[MBConvBlock, ...]:
         """All blocks in order, scaled by width and depth, with their stochastic depth."""
-        total = sum(self.stage_repeats)
-        blocks: list[MBConvBlock] = []
-        in_channels = self.stem_channels
-        for stage, repeats in zip(self.stages, self.stage_repeats, strict=True):
-            out_channels = round_channels(stage.channels * self.width, CHANNEL_DIVISOR)
-            for repeat in range(repeats):
-                blocks.append(
-                    MBConvBlock(
-                        in_channels=in_channels,
-                        out_channels=out_channels,
-                        expand_ratio=stage.expand_ratio,
-                        kernel_size=stage.kernel_size,
-                        stride=stage.stride if repeat == 0 else 1,
-                        drop_path=self.drop_path * len(blocks) / total,
-                    )
-                )
-                in_channels = out_channels
-        return tuple(blocks)
+        return scaled_blocks(
+            self.stages,
+            in_channels=self.stem_channels,
+            width=self.width,
+            drop_path=self.drop_path,
+            repeats=self.stage_repeats,
+        )
 
 
 class EfficientNetChanges(CommonChanges, total=False):

@@ -16,8 +16,9 @@ from typing import final
 from torch import nn
 
 from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv, SqueezeExcite
-from lightcars.models.efficientnet.config import Activation, EfficientNetConfig, MBConvBlock
+from lightcars.models.efficientnet.config import Activation, EfficientNetConfig
 from lightcars.models.image_model import ImageModel
+from lightcars.models.mbconv_stages import MBConvBlock
 
 ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,

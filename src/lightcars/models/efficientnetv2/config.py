@@ -14,12 +14,11 @@ from typing import Literal
 from lightcars.models.config import CommonChanges, Variant
 from lightcars.models.scaling import nearest_channels, round_repeats
 from lightcars.models.validation import (
-    MIN_RESOLUTION,
+    require_common,
     require_flag,
     require_int,
     require_one_of,
     require_positive,
-    require_probability,
     require_rows,
 )
 
@@ -139,15 +138,8 @@ class EfficientNetV2Config:
     stages: tuple[Stage, ...] = BASE_STAGES
 
     def __post_init__(self) -> None:
-        require_positive("width", self.width, at_most=20)
+        require_common(self)
         require_positive("depth", self.depth, at_most=20)
-        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
-        require_int("num_classes", self.num_classes, at_least=0)
-        require_int("img_channels", self.img_channels, at_least=1)
-        if self.out_channels is not None:
-            require_int("out_channels", self.out_channels, at_least=1)
-        require_probability("dropout", self.dropout)
-        require_probability("drop_path", self.drop_path)
         require_one_of("padding", self.padding, ("symmetric", "same"))
         require_positive("batch_norm_eps", self.batch_norm_eps)
         require_positive("batch_norm_momentum", self.batch_norm_momentum, at_most=1)

@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from types import MappingProxyType
 
 from lightcars.models.efficientnetv2.config import EfficientNetV2Config, Stage
-from lightcars.models.tensor_names import NATIVE, TENSORFLOW, Form, Source, TensorNames, conv_unit
+from lightcars.models.tensor_names import (
+    NATIVE,
+    TENSORFLOW,
+    Form,
+    Source,
+    TensorNames,
+    conv_unit,
+    timm_mbconv,
+)
 
 TORCHVISION = Form(
     title="torchvision's form (eps of 1e-3, symmetric padding)",
@@ -38,15 +46,7 @@ def _timm(config: EfficientNetV2Config) -> Iterator[tuple[str, str]]:
             yield from conv_unit(f"{ours}.expand", f"{theirs}.conv_exp", f"{theirs}.bn1")
             yield from conv_unit(f"{ours}.project", f"{theirs}.conv_pwl", f"{theirs}.bn2")
         else:
-            expands = row.expand_ratio > 1
-            norms = ("bn2", "bn3") if expands else ("bn1", "bn2")
-            if expands:
-                yield from conv_unit(f"{ours}.expand", f"{theirs}.conv_pw", f"{theirs}.bn1")
-            yield from conv_unit(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.{norms[0]}")
-            yield f"{ours}.squeeze_excite.reduce", f"{theirs}.se.conv_reduce"
-            yield f"{ours}.squeeze_excite.expand", f"{theirs}.se.conv_expand"
-            project = "conv_pwl" if expands else "conv_pw"
-            yield from conv_unit(f"{ours}.project", f"{theirs}.{project}", f"{theirs}.{norms[1]}")
+            yield from timm_mbconv(ours, theirs, expands=row.expand_ratio > 1, squeezes=True)
     yield from conv_unit("head", "conv_head", "bn2")
     yield "classifier", "classifier"
 

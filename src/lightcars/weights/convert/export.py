@@ -19,7 +19,8 @@ def state_dict_for(model: ImageModel, target: str) -> dict[str, Tensor]:
 
     Args:
         model: one of this library's, also wrapped by `torch.compile`, DataParallel, DDP or `AveragedModel`.
-        target: "timm", "torchvision", "lukemelas", "huawei" or "thesis", where that has such a model.
+        target: "timm", "torchvision", "lukemelas", "huawei", "thesis", "pingolh" (HarDNet's authors),
+            "luuuyi" or "pytorchcv" (SqueezeNext), where that has such a model.
 
     Raises:
         CheckpointError: the target has no such model, or a weight is pruned or parametrized.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def _signs() -> dict[str, str]:
     return found
 
 
-_SIGNS = _signs()
+SIGNS: Mapping[str, str] = MappingProxyType(_signs())
 
 
 def sources(config: ModelConfig) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ def sources(config: ModelConfig) -> tuple[str, ...]:
 def recognize(names: Iterable[str]) -> str | None:
     """Return the library whose names these are, or None. Huawei's are timm's."""
     known = set(names)
-    for sign, source in _SIGNS.items():
+    for sign, source in SIGNS.items():
         if sign in known:
             return source
     return OURS if any(name.startswith(OUR_STEM) for name in known) else None
@@ -76,17 +77,26 @@ def layer_names(config: ModelConfig, source: str) -> dict[str, str]:
     return dict(family.names.sources[source].layers(config))
 
 
+def _linears(config: ModelConfig, source: str) -> tuple[str, ...]:
+    """Return our 1x1 convolutions that are linear layers in `source`."""
+    names = family_of(config).names
+    return () if names is None or source == OURS else names.sources[source].linears
+
+
 def to_lightcars(tensors: Mapping[str, Tensor], config: ModelConfig, source: str) -> dict[str, Tensor]:
     """Return the tensors under our names; names that the source should not have stay as they are.
 
     Batch norms without a counter, as in files of 2019 and older, get one at 0.
     """
     ours = {theirs: name for name, theirs in layer_names(config, source).items()} if source != OURS else {}
+    linears = _linears(config, source)
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         layer, _, kind = name.rpartition(".")
-        if kind not in LEFTOVERS:
-            renamed[f"{ours[layer]}.{kind}" if layer in ours else name] = tensor
+        if kind in LEFTOVERS:
+            continue
+        value = tensor[:, :, None, None] if ours.get(layer) in linears and tensor.ndim == 2 else tensor
+        renamed[f"{ours[layer]}.{kind}" if layer in ours else name] = value
     for name in [name for name in renamed if name.endswith(".running_mean")]:
         counter = name.replace("running_mean", COUNTER)
         if counter not in renamed:
@@ -102,7 +112,7 @@ def from_lightcars(tensors: Mapping[str, Tensor], config: ModelConfig, target: s
     """
     if target == OURS:
         return dict(tensors)
-    theirs = layer_names(config, target)
+    theirs, linears = layer_names(config, target), _linears(config, target)
     renamed = {}
     for name, tensor in tensors.items():
         layer, _, kind = name.rpartition(".")
@@ -110,5 +120,6 @@ def from_lightcars(tensors: Mapping[str, Tensor], config: ModelConfig, target: s
             raise CheckpointError(
                 f"{name} is not a tensor of this model's config and has no name in {target}."
             )
-        renamed[f"{theirs[layer]}.{kind}"] = tensor
+        value = tensor.flatten(1) if layer in linears and tensor.ndim == 4 else tensor
+        renamed[f"{theirs[layer]}.{kind}"] = value
     return renamed

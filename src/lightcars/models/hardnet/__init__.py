@@ -1,0 +1,1 @@
+"""HarDNet (Chao et al., arXiv 1909.00948)."""

@@ -1,0 +1,1 @@
+"""MNASNet (Tan et al., arXiv 1807.11626)."""

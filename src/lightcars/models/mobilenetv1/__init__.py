@@ -1,0 +1,1 @@
+"""MobileNetV1 (Howard et al., arXiv 1704.04861)."""

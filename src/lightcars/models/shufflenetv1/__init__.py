@@ -1,0 +1,1 @@
+"""ShuffleNet (Zhang et al., arXiv 1707.01083)."""

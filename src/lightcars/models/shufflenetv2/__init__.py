@@ -1,0 +1,1 @@
+"""ShuffleNetV2 (Ma et al., arXiv 1807.11164)."""

@@ -1,0 +1,1 @@
+"""SqueezeNet (Iandola et al., arXiv 1602.07360)."""

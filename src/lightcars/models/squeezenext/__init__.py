@@ -1,0 +1,1 @@
+"""SqueezeNext (Gholami et al., arXiv 1803.10615)."""
