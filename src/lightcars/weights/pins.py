@@ -54,8 +54,8 @@ mobilenetv4_conv_small.e2400_r224_in1k 7a7102ec18f62bbfb555b6fe829bbb5af749516b8
 
 
 def _by_name(lines: str) -> Mapping[str, str]:
-    pairs = (line.split() for line in lines.splitlines())
-    return MappingProxyType({name: value for name, value in pairs})
+    pairs = (line.partition(" ") for line in lines.splitlines())
+    return MappingProxyType({name: value for name, _, value in pairs})
 
 
 HUB_REVISIONS = _by_name(_REVISIONS)
