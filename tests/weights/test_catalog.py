@@ -94,6 +94,7 @@ def test_every_entry_can_be_fetched_from_one_place():
         places = [entry.packaged, entry.package, entry.hub_id, entry.url]
         assert sum(place is not None for place in places) == 1, entry.tag
         assert entry.url is None or entry.url.startswith("https://"), entry.tag
+        assert entry.url is None or entry.sha256 is not None, entry.tag
 
 
 def test_digests_are_lower_case_hexadecimal():

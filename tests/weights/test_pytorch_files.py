@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from lightcars.errors import CheckpointError
-from lightcars.weights import pytorch_files
 from lightcars.weights.tensors import read_tensors
 
 CPU = torch.device("cpu")
@@ -90,11 +89,3 @@ def test_records_nobody_refers_to(tensors, loads, tmp_path):
         archive.writestr("a/data/99", b"more")
     assert_equal(read_tensors(tmp_path / "a.pth", CPU), tensors)
     assert loads == [True, False]
-
-
-def test_begins_like_a_pytorch_file(tmp_path):
-    path = tmp_path / "a.pth"
-    torch.save({}, path)
-    assert pytorch_files.looks_pickled(path)
-    path.write_bytes(b"<html>")
-    assert not pytorch_files.looks_pickled(path)

@@ -33,7 +33,6 @@ from lightcars.weights.hub import (
 from lightcars.weights.imagenet import IMAGENET_CLASSES, imagenet_classes
 from lightcars.weights.installed import installed_file
 from lightcars.weights.publishers import from_timm
-from lightcars.weights.pytorch_files import looks_pickled
 from lightcars.weights.tensors import PICKLED_SUFFIXES, SAFE_SUFFIX
 
 _RUN_FOLDERS = frozenset(["runs", "checkpoints", "models", "weights", "outputs", "results"])
@@ -144,9 +143,6 @@ def _from_catalog(entry: WeightsEntry) -> Located:
     else:
         assert entry.url is not None
         path = download(entry.url, sha256=entry.sha256)
-        if entry.sha256 is None and not looks_pickled(path):
-            path.unlink()
-            raise DownloadError(f"{entry.url} gave something that is not a PyTorch file; it was removed.")
     return Located(
         path=path,
         origin=entry.tag,

@@ -54,11 +54,6 @@ def read_pytorch_file(path: Path, device: torch.device) -> Any:
     return content
 
 
-def looks_pickled(path: Path) -> bool:
-    """Return whether a file begins like those of `torch.save`."""
-    return is_pickled(_beginning(path))
-
-
 def reason(error: Exception) -> str:
     """Return the first sentence; torch's further ones give advice that does not apply here."""
     text = str(error).strip().partition("\n")[0].partition(". ")[0].strip()
