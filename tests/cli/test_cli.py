@@ -36,6 +36,7 @@ COMMANDS = (
     "list",
     "info",
     "bench",
+    "compare",
     "export",
     "optimize",
     "finetune",

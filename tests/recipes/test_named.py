@@ -16,7 +16,7 @@ from lightcars.recipes.files import load_recipe, parse_recipe, recipe_names, rec
 from lightcars.training.module import ClassifierModule
 from lightcars.training.optim.optimizers import averaged, check_optimization
 
-OWN = ("cars-finetune", "cars-last", "cars-longer", "cars-scratch", "few-images")
+OWN = ("compare", "cars-finetune", "cars-last", "cars-longer", "cars-scratch", "few-images")
 EFFICIENTNET = (
     "efficientnet-thesis-frozen",
     "efficientnet-thesis-gray",

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from lightcars.cli.bench import bench
+from lightcars.cli.compare import compare
 from lightcars.cli.convert import convert
 from lightcars.cli.data import data
 from lightcars.cli.demo import demo
@@ -72,6 +73,7 @@ app.command()(convert)
 app.command()(export)
 app.command()(optimize)
 app.command()(bench)
+app.command()(compare)
 app.command()(demo)
 app.add_typer(data, name="data")
 

@@ -58,6 +58,58 @@ def line_chart(title: str, lines: Sequence[Line], *, x_name: str = "epoch") -> s
     return f"<figure>{_svg(title, parts)}{_legend(lines) if len(lines) > 1 else ''}</figure>"
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One labeled point of a scatter chart.
+
+    Attributes:
+        name: label beside it.
+        x, y: coordinates.
+        color: index in the palette of the page.
+        marked: whether it has a ring, and the line through all marked points passes through it.
+    """
+
+    name: str
+    x: float
+    y: float
+    color: int
+    marked: bool = False
+
+
+def scatter_chart(title: str, points: Sequence[Point], *, x_name: str) -> str:
+    """Draw labeled points, and a line through the marked ones."""
+    x_scale = _Scale(*_padded(_range([point.x for point in points])), LEFT, WIDTH - RIGHT)
+    y_scale = _Scale(*_padded(_range([point.y for point in points])), HEIGHT - BOTTOM, TOP)
+    parts = [_frame(title, x_name), _x_axis(x_scale, whole=False), _y_axis(y_scale)]
+    front = sorted((point for point in points if point.marked), key=lambda point: point.x)
+    path = " ".join(f"{x_scale(point.x):.1f},{y_scale(point.y):.1f}" for point in front)
+    parts.append(f'<polyline class="front" points="{path}"/>')
+    parts += [_labeled(point, x_scale(point.x), y_scale(point.y)) for point in points]
+    return f"<figure>{_svg(f'{title} over {x_name}', parts)}</figure>"
+
+
+def _labeled(point: Point, x: float, y: float) -> str:
+    color, name = point.color % NUM_COLORS, escape(point.name)
+    left = x > (LEFT + WIDTH - RIGHT) / 2  # labels stay inside of the frame
+    label = (
+        f'<text class="label{" left" if left else ""}" x="{x + (-7 if left else 7):.1f}"'
+        f' y="{y + 3:.1f}">{name}</text>'
+    )
+    ring = f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>' if point.marked else ""
+    caption = f"{name}: {point.y:g} at {point.x:g}"
+    return (
+        f'{ring}<circle class="f{color}" cx="{x:.1f}" cy="{y:.1f}" r="3"><title>{caption}</title></circle>'
+        f"{label}"
+    )
+
+
+def _padded(limits: tuple[float, float]) -> tuple[float, float]:
+    """Return limits with a margin, so that no point is on the frame."""
+    low, high = limits
+    margin = 0.06 * (high - low)
+    return low - margin, high + margin
+
+
 def reliability_diagram(bins: Reliability) -> str:
     """Draw accuracy over confidence; the dashed line is perfect calibration."""
     x_scale, y_scale = _Scale(0, 100, LEFT, WIDTH - RIGHT), _Scale(0, 100, HEIGHT - BOTTOM, TOP)

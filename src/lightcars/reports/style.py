@@ -52,6 +52,10 @@ svg .ideal { stroke: var(--soft); stroke-dasharray: 5 4; }
 svg .confidence { stroke: var(--ink); stroke-width: 2; }
 .key { display: inline-block; width: 24px; height: 8px; }
 .legend span { margin-right: .8rem; white-space: nowrap; }
+svg .label { font-size: 9px; }
+svg .left { text-anchor: end; }
+svg .ring { fill: none; stroke: var(--ink); stroke-width: 1.2; }
+svg .front { stroke: var(--soft); stroke-dasharray: 4 3; }
 polyline, .key path { fill: none; stroke-width: 1.8; }
 .dashed { stroke-dasharray: 5 3; opacity: .75; }
 """ + "".join(f".c{i} {{ stroke: var(--c{i}); }} .f{i} {{ fill: var(--c{i}); }}\n" for i in range(8))
