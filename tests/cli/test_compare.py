@@ -40,7 +40,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(lightcars, drawn, tmp_path, m
     ("models", "message"),
     [
         (["ghostnet_55"], "no model named 'ghostnet_55'"),
-        (["ghostnet_050", "ghostnet_050"], "compare takes one name of a model or more, each once"),
+        (["ghostnet_050", "ghostnet_050"], "name at least one model, and each only once"),
     ],
 )
 def test_errors_are_one_line(lightcars, drawn, tmp_path, models, message):

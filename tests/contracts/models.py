@@ -55,6 +55,11 @@ def _quick_for_kinds(variants: Iterable[str]) -> pytest.MarkDecorator:
 every_variant = _quick_for_kinds(VARIANTS)
 every_model = _quick_for_kinds(MODELS)
 every_kind = pytest.mark.parametrize("variant", KINDS)
+first_families = pytest.mark.parametrize(
+    "variant",
+    [pytest.param(v, marks=() if v in FIRST_OF_FAMILIES[:2] else pytest.mark.slow) for v in KINDS],
+)
+"""For tests of many seconds: every kind, quickly the first one of the first two families only."""
 all_at_once = pytest.mark.parametrize("variant", VARIANTS)
 """For tests so quick that every variant takes part."""
 

@@ -252,11 +252,13 @@ def test_a_model_goes_to_a_spawned_process(variant, spawned):
 def test_a_replaced_head_is_saved_or_refused(variant, tmp_path):
     model = quick(variant, num_classes=7).eval()
     width = model.config.head_channels
-    model.classifier = nn.Linear(width, 3)
+    kind = type(model.classifier)
+    head = nn.Linear(width, 3) if kind is nn.Linear else nn.Conv2d(width, 3, 1)
+    model.classifier = head
     x = images(2, 3, 48, 40)
     torch.testing.assert_close(load(save(model, tmp_path / "linear"))(x), model(x))
-    model.classifier = nn.Sequential(nn.Dropout(), nn.Linear(width, 3))
-    with pytest.raises(CheckpointError, match="classifier is a Sequential, not a Linear"):
+    model.classifier = nn.Sequential(nn.Dropout(), head)
+    with pytest.raises(CheckpointError, match=f"classifier is a Sequential, not a {kind.__name__}"):
         save(model, tmp_path / "layers")
 
 
@@ -295,7 +297,7 @@ def test_fsdp2_shards_blocks_and_model(variant, one_process):
 @every_kind
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_distributed_data_parallel_finds_every_gradient(variant, one_process):
-    for module in (quick(variant), quick(variant).backbone(out_indices=(1, 3))):
+    for module in (quick(variant), quick(variant).backbone(out_indices=(1, -1))):
         wrapped = nn.parallel.DistributedDataParallel(module)
         for _ in range(2):  # the second pass raises where the first left a parameter without a gradient
             y = wrapped(images(4, 3, 64, 64))

@@ -30,12 +30,12 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import MODELS
 from lightcars.weights.checkpoint import load, save
 from tests.contracts.models import (
-    FIRST_OF_FAMILIES,
     KINDS,
     all_at_once,
     every_kind,
     every_model,
     every_variant,
+    first_families,
     full,
     images,
     quick,
@@ -295,7 +295,7 @@ def test_exports_with_any_batch_and_size(variant):
     exports(quick(variant).eval())
 
 
-@every_kind
+@first_families
 @torch.no_grad()
 def test_compiles_without_a_break(variant):
     compiles(quick(variant).eval())
@@ -324,10 +324,7 @@ def exported_equals_eager(model: ImageModel, folder: Path, *, resolution: int | 
         assert largest_difference(model, artifact.run(path), shapes) <= TOLERANCES["fp32"], name
 
 
-@pytest.mark.parametrize(
-    "variant",
-    [pytest.param(v, marks=() if v in FIRST_OF_FAMILIES[:2] else pytest.mark.slow) for v in KINDS],
-)
+@first_families
 def test_exported_equals_eager(variant, tmp_path):
     exported_equals_eager(settled(quick(variant)), tmp_path, resolution=None)
 
@@ -431,7 +428,7 @@ def test_folding_is_exact_in_double_precision(variant):
     torch.testing.assert_close(fuse(model)(x), expected, atol=1e-12 * float(expected.abs().max()), rtol=0)
 
 
-@every_kind
+@first_families
 @torch.no_grad()
 def test_fused_model_exports_and_compiles(variant):
     fused = fuse(with_statistics(quick(variant)))

@@ -12,6 +12,7 @@ from lightcars.counters.profile import profile
 from lightcars.errors import CountingError, InputError
 from lightcars.models.registry import MODELS
 from lightcars.zoo import create_model, ghostnet
+from tests.contracts.models import every_model, full
 
 ENGINES = ["torch", "fvcore"]
 both_engines = pytest.mark.parametrize("engine", ENGINES)
@@ -244,24 +245,18 @@ def test_backward_of_linear_and_lstm():
 # Both engines
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.slow if name[-2:] in ("b3", "b4", "b5", "b6", "b7") else ())
-        for name in MODELS
-    ],
-)
-def test_engines_agree_on_every_model(name):
-    model = create_model(name)
+@every_model
+def test_engines_agree_on_every_model(variant):
+    model = full(variant)
     for size in ((2, 3, 64, 64), (75, 61)):
         assert count_flops(model, size) == count_flops(model, size, engine="fvcore")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
-def test_engines_agree_at_the_models_resolution(name):
-    model = create_model(name)
-    assert count_flops(model, engine="fvcore") == count_flops(model) == MODELS[name].flops
+@every_model
+def test_engines_agree_at_the_models_resolution(variant):
+    model = full(variant)
+    assert count_flops(model, engine="fvcore") == count_flops(model) == MODELS[variant].flops
 
 
 @pytest.mark.parametrize(

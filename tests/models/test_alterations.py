@@ -149,7 +149,7 @@ def test_one_small_image_trains_where_no_batch_norm_does():
 def test_one_vector_trains_where_the_neck_is_frozen():
     model = ghostnet("thesis", width=0.25)
     x = torch.randn(1, 3, 64, 64)
-    with pytest.raises(InputError, match="BatchNorm1d of its neck"):
+    with pytest.raises(InputError, match="batch norm of its neck"):
         model(x)
     model.neck.eval()
     model(x).sum().backward()

@@ -15,8 +15,8 @@ from torch import nn
 
 import lightcars
 from lightcars.models.image_model import ImageModel
-from lightcars.models.registry import MODELS
 from lightcars.zoo import create_model
+from tests.contracts.models import every_model
 
 LARGE = ("b2", "b3", "b4", "b5", "b6", "b7")
 VARIANTS = [pytest.param(f"b{n}", marks=[pytest.mark.slow] if f"b{n}" in LARGE else []) for n in range(8)]
@@ -214,9 +214,10 @@ def test_golden_tensors_of_the_thesis_load_as_a_file(reference, file, img_channe
         assert (model(golden["input"]) - golden["logits"]).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_lightcars_folder(name, randomize_norms, tmp_path):
+@every_model
+def test_a_lightcars_folder(variant, randomize_norms, tmp_path):
     """Small, of every registered model: shapes differ, code does not."""
+    name = variant
     small = {"width": 0.25, "num_classes": 5}
     model = randomize_norms(create_model(name, **small)).eval()
     lightcars.save(model, tmp_path / "folder")

@@ -67,6 +67,8 @@ def test_a_run_that_was_killed_at_its_start_begins_again(compared, drawn, recipe
     compare_settings = tmp_path / "out" / "comparison.json"
     killed.mkdir(parents=True)
     (killed / "model.safetensors").write_text("half")
+    (killed.parent / ".lock").touch()
+    (killed.parent / ".run.json.abc.part").touch()
     compare_settings.write_text((compared.folder / "comparison.json").read_text())
     done = compare_models(["ghostnet_050"], drawn, tmp_path / "out", recipe=recipe)
     assert done.models[0].name == "ghostnet_050"
@@ -89,7 +91,7 @@ def test_other_settings_are_refused(compared, drawn, recipe, tmp_path):
 
 @pytest.mark.parametrize("models", [[], ["ghostnet_050", "ghostnet_050"]])
 def test_models_are_named_once(models, drawn, recipe, tmp_path):
-    with pytest.raises(ConfigError, match="compare takes one name of a model or more, each once"):
+    with pytest.raises(ConfigError, match="name at least one model, and each only once"):
         compare_models(models, drawn, tmp_path / "out", recipe=recipe)
     assert not (tmp_path / "out").exists()
 

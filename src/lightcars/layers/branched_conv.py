@@ -96,18 +96,17 @@ class BranchedConv(nn.Module):
             folded.append(_folded(_identity_kernel(first), self.skip))
         weight = torch.stack([_padded(kernel, side) for kernel, _ in folded]).sum(0)
         bias = torch.stack([bias for _, bias in folded]).sum(0)
-        single = merged_unit(
-            first.in_channels,
-            first.out_channels,
-            kernel_size=side,
-            stride=first.stride[0],
-            groups=first.groups,
-            style=ConvStyle(activation=lambda: self.act),
-        )
-        single.to(device=weight.device, dtype=weight.dtype).train(self.training)
-        single.conv.weight.copy_(weight)
-        cast(Tensor, single.conv.bias).copy_(bias)
-        return single
+        with torch.device("meta"):  # nothing is sampled
+            single = merged_unit(
+                first.in_channels,
+                first.out_channels,
+                kernel_size=side,
+                stride=first.stride[0],
+                groups=first.groups,
+                style=ConvStyle(activation=lambda: self.act),
+            )
+        single.conv.weight, single.conv.bias = nn.Parameter(weight), nn.Parameter(bias)
+        return single.train(self.training)
 
 
 def merged_unit(

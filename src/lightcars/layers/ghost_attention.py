@@ -25,8 +25,8 @@ def halve(x: Tensor) -> Tensor:
 
     An axis of one pixel stays.
     """
-    height, width = (2, 2) if is_exporting() else (shape_of(x) or x.shape)[2:]
-    kernel = (min(2, height), min(2, width))
+    sides = x.shape[2:] if is_exporting() else (shape_of(x) or x.shape)[2:]
+    kernel = tuple(min(2, side) if isinstance(side, int) else 2 for side in sides)
     return F.avg_pool2d(x, kernel, stride=kernel)
 
 

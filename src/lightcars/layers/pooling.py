@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightcars.compatibility import is_exporting
 from lightcars.layers.gradients import spatial_mean
 
 
@@ -47,7 +47,7 @@ class CeilMaxPool(nn.Module):
         self.kernel_size, self.stride = kernel_size, stride
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_exporting():
+        if is_exporting():
             x = F.pad(x, (0, self.stride - 1, 0, self.stride - 1))
             return F.max_pool2d(x, self.kernel_size, self.stride)
         return F.max_pool2d(x, self.kernel_size, self.stride, ceil_mode=True)

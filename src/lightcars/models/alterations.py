@@ -21,12 +21,14 @@ _SHOWN = 5
 
 
 def actual_config(model: ImageModel) -> ModelConfig:
-    """Return the config with the number of classes of the linear layer or identity that is the classifier."""
+    """Return the config with the number of classes of the layer or identity that is the classifier."""
     head, config = model.classifier, model.config
     if type(head) is nn.Identity:
         num_classes = 0
     elif type(head) is nn.Linear and head.in_features == config.head_channels and head.bias is not None:
         num_classes = head.out_features
+    elif type(head) is nn.Conv2d and head.in_channels == config.head_channels and head.kernel_size == (1, 1):
+        num_classes = head.out_channels
     else:
         return config
     changed: ModelConfig = change_config(config, {"num_classes": num_classes})

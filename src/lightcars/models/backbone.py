@@ -9,7 +9,14 @@ from typing import cast, final
 from torch import Tensor, nn
 
 from lightcars.errors import ConfigError
-from lightcars.layers import BlockSequence, ConvNormAct, Residual
+from lightcars.layers import (
+    AttentiveGhostModule,
+    BlockSequence,
+    BranchedConv,
+    ConvAct,
+    ConvNormAct,
+    Residual,
+)
 from lightcars.models.features import FeatureMap
 
 OUTPUT_STRIDES = (8, 16, 32)
@@ -33,8 +40,8 @@ class Backbone(nn.Module):
         feature_info: channels and stride of each map that is returned.
 
     Raises:
-        ConfigError: an index or stride that does not exist, an even kernel, or blocks that are neither
-            inverted residuals nor ghost bottlenecks, which cannot be dilated.
+        ConfigError: an index or stride that does not exist, an even kernel, or blocks that cannot be
+            dilated: composite ones, parallel branches, attention at half the resolution.
     """
 
     def __init__(
@@ -97,7 +104,8 @@ def _paths(block: nn.Module, own_stride: int) -> tuple[Iterable[nn.Module], ...]
     """Return the ways through a block: branch and shortcut, or the block itself, a single unit."""
     if isinstance(block, ConvNormAct):
         return ((block,),)
-    if not isinstance(block, Residual):
+    undilatable = (BranchedConv, ConvAct, AttentiveGhostModule)
+    if not isinstance(block, Residual) or any(isinstance(part, undilatable) for part in block.modules()):
         raise ConfigError(
             f"blocks of the kind {type(block).__name__} cannot be dilated; leave output_stride at"
             f" {own_stride}."

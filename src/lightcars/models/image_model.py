@@ -17,7 +17,7 @@ from lightcars.layers.initialization import linear
 from lightcars.models.backbone import Backbone
 from lightcars.models.config import ModelConfig
 from lightcars.models.familiarity import Familiarity
-from lightcars.models.features import FeatureMap, feature_maps, map_side
+from lightcars.models.features import FeatureMap, feature_maps
 from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.timm_interface import TimmInterface, require_average_pool
@@ -192,8 +192,7 @@ class ImageModel(TimmInterface, nn.Module):
 
     def _ends_in_one_value(self, side: int) -> bool:
         """Return whether a batch norm sees one value per channel of an image no larger than `side`."""
-        is_one = map_side(self.config, side, self.feature_info[-1]) == 1
-        return is_one and _normalizes_batches(self)
+        return side < self.min_dynamic_resolution and _normalizes_batches(self)
 
     def _check_batch(self, x: Tensor) -> None:
         """Raise InputError for one vector in training, where the neck normalizes vectors over the batch."""

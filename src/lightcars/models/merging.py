@@ -6,6 +6,7 @@ import torch
 
 from lightcars.errors import FusionError
 from lightcars.layers import BranchedConv
+from lightcars.models.alterations import actual_config, require_unaltered
 from lightcars.models.build import build_model
 from lightcars.models.image_model import ImageModel
 from lightcars.models.unwrapping import require_plain_weights, unwrap_model
@@ -25,10 +26,10 @@ def reparameterize(model: ImageModel) -> ImageModel:
             `AveragedModel`. It is not changed. A merged one is returned as it is.
 
     Returns:
-        A model in evaluation mode.
+        A new model in evaluation mode, or the merged one that was given.
 
     Raises:
-        FusionError: a model without branches, or a weight is parametrized or pruned.
+        FusionError: a model without branches, a fused or changed one, or a weight is parametrized or pruned.
 
     >>> from lightcars import count_params, create_model
     >>> count_params(reparameterize(create_model("repghostnet_050")))
@@ -39,13 +40,17 @@ def reparameterize(model: ImageModel) -> ImageModel:
         raise FusionError(
             f"{type(model).__name__} has no parallel branches; fuse(model) folds its batch norms."
         )
+    if model.fused:
+        raise FusionError("the branches of a fused model are merged already; use the original model.")
     if getattr(model.config, "reparameterized"):  # noqa: B009 - not a setting of every config
         return model
     require_plain_weights(model, FusionError)
+    require_unaltered(model, "reparameterize builds what the config says", FusionError)
     like = next(model.parameters())
-    merged = build_model(change_config(model.config, {"reparameterized": True}), device=like.device)
+    merged = build_model(change_config(actual_config(model), {"reparameterized": True}), device=like.device)
     merged.to(like.dtype).load_state_dict(_merged_state(model))
     merged.take_description(model)
+    merged.blocks.recompute = model.blocks.recompute
     return merged.eval()
 
 

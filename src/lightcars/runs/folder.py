@@ -13,6 +13,7 @@ tensorboard/        event files, unless that tracker was left out
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import TypeAlias
 from lightcars.errors import ConfigError, RunError
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.description import RunDescription, read_description, write_description
+from lightcars.runs.lock import LOCK_FILE, RunLock
 
 Row: TypeAlias = dict[str, float]
 """The metrics of one epoch, as in metrics.csv."""
@@ -142,6 +144,23 @@ def claim(path: Path) -> RunFolder:
     except OSError as error:
         raise RunError(f"cannot make the run folder {path}: {error.strerror}.") from error
     return RunFolder(path)
+
+
+def remove_unbegun(path: Path) -> None:
+    """Remove a run folder of a process that was killed before it wrote `run.json`.
+
+    Anything else in the folder keeps it.
+
+    Raises:
+        RunError: another process has locked it.
+    """
+    run = RunFolder(path)
+    left = [entry.name for entry in path.iterdir()] if path.is_dir() else []
+    known = (run.initial.name, LOCK_FILE)
+    if left and all(name in known or (name[0] == "." and name.endswith(".part")) for name in left):
+        with RunLock() as lock:
+            lock.acquire(path)
+            shutil.rmtree(path)
 
 
 def reopen(path: Path, recipe: Recipe | None) -> tuple[RunFolder, RunDescription]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from lightcars.outputs import check_output_folder
 from lightcars.recipes.files import load_recipe
 from lightcars.recipes.recipe import ModelRecipe, Recipe
 from lightcars.reports.tradeoffs import ComparedModel, tradeoff_page
-from lightcars.runs.folder import RunFolder
+from lightcars.runs.folder import RunFolder, remove_unbegun
 from lightcars.text import json_text
 from lightcars.training.finetune import FinetuneResult, finetune
 from lightcars.weights.checkpoint import load
@@ -63,8 +62,8 @@ def compare_models(
 ) -> ModelComparison:
     """Train models one after the other with the same recipe, and write one page about all of them.
 
-    Whatever is finished in `out` stays as it is, and an unfinished run goes on, so the same call resumes a
-    comparison that was stopped; it may also name more models.
+    What is finished in `out` stays as it is, and an unfinished run is resumed, so the same call resumes a
+    comparison that was stopped; it may also name more models. The page is written after each model.
 
     Args:
         models: registered names.
@@ -74,26 +73,28 @@ def compare_models(
         progress: show progress bars.
 
     Raises:
-        ConfigError: no model, or one twice.
+        ConfigError: no model, or one twice, or a recipe that selects its epoch on the test split.
         UnknownModelError: a name that is not registered.
         RunError: `out` is something else, or was made with another recipe or other data.
         DataError, KeyboardInterrupt and others: as for `finetune`.
     """
     names = list(models)
     if not names or len(set(names)) < len(names):
-        raise ConfigError("compare takes one name of a model or more, each once.")
+        raise ConfigError("name at least one model, and each only once.")
     for name in names:
         find_model(name)
     chosen = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
+    if chosen.select_on == "test":
+        raise ConfigError("models are compared on validation images; take a recipe with select_on: val.")
     folder = Path(out)
     _begin(folder, chosen, Path(data))
-    compared = [_train(name, folder / name, chosen, data, progress=progress) for name in names]
-    result = ModelComparison(models=tuple(compared), folder=folder)
-    page = tradeoff_page(compared, _conditions(chosen, Path(data)))
-    content = {**_settings(chosen, Path(data)), "models": [asdict(model) for model in compared]}
-    write_text(folder / RESULTS_FILE, json_text(content) + "\n")
-    write_text(result.page, page)
-    return result
+    compared: list[ComparedModel] = []
+    for name in names:
+        compared.append(_train(name, folder / name, chosen, data, progress=progress))
+        content = {**_settings(chosen, Path(data)), "models": [asdict(model) for model in compared]}
+        write_text(folder / RESULTS_FILE, json_text(content) + "\n")
+        write_text(folder / PAGE_FILE, tradeoff_page(compared, _conditions(chosen, Path(data))))
+    return ModelComparison(models=tuple(compared), folder=folder)
 
 
 def _settings(recipe: Recipe, data: Path) -> dict[str, Any]:
@@ -124,8 +125,8 @@ def _begin(folder: Path, recipe: Recipe, data: Path) -> None:
 def _train(name: str, run: Path, recipe: Recipe, data: str | Path, *, progress: bool) -> ComparedModel:
     settings = replace(recipe, name=None, model=ModelRecipe(name=name))
     begun = RunFolder(run).description.is_file()
-    if not begun and [path.name for path in run.glob("*")] == [RunFolder(run).initial.name]:
-        shutil.rmtree(run)  # of a process that was killed before its first epoch
+    if not begun:
+        remove_unbegun(run)
     done = finetune(data, recipe=settings, out=run, resume=begun, trackers=("none",), progress=progress)
     return _measured(name, done)
 
@@ -160,7 +161,7 @@ def _latency_ms(network: ImageModel, resolution: int) -> float:
 
 def _conditions(recipe: Recipe, data: Path) -> str:
     return (
-        f"Each model was trained on {data.name} with the same recipe: {recipe.epochs} epochs at"
+        f"Each model was trained on {data.resolve().name} with the same recipe: {recipe.epochs} epochs at"
         f" {recipe.resolution} px, {recipe.optimizer.name}, seed {recipe.seed}. Accuracy is that of the best"
         f" epoch on the validation images, which selected it. Latency is that of one image in eager PyTorch"
         f" {torch.__version__} in float32, {torch.get_num_threads()} threads, {platform.machine()}."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,12 +35,17 @@ def identify(tensors: Mapping[str, Tensor], origin: str) -> str:
             config = config_of(ours, entry.config)
             if CLASSIFIER not in ours:
                 config = change_config(config, {"num_classes": 0})
-            if _shapes(build_skeleton(config).state_dict()) == _shapes(ours):
+            if _expected_shapes(config) == _shapes(ours):
                 return name
     raise CheckpointError(
         f"{origin} fits none of the registered models; name the model that it is of, or use Python for sizes"
         " of your own (lightcars.create_model(..., weights=...))."
     )
+
+
+@lru_cache(maxsize=256)
+def _expected_shapes(config: Any) -> Mapping[str, torch.Size]:
+    return _shapes(build_skeleton(config).state_dict())
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:

@@ -32,10 +32,10 @@ def read_pytorch_file(path: Path, device: torch.device) -> Any:
         raise CheckpointError(f"{path} is not what torch.save writes; copy or download it again.")
     try:
         records = _stored_records(path) if begin == ZIP else None
-        content = load_pickled(path, device, begin, mapped=records is not None)
+        content = load_pickled(path, device, mapped=records is not None)
         if records is not None and _storage_sizes(content) != records:
             # Reading compares each record with its tensor.
-            content = load_pickled(path, device, begin, mapped=False)
+            content = load_pickled(path, device, mapped=False)
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
