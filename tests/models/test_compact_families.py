@@ -217,6 +217,8 @@ def test_sizes_are_rounded_up_unless_a_config_says_otherwise():
     ("name", "smallest"),
     [
         ("ghostnet_100", 33),
+        ("ghostnetv2_100", 97),
+        ("ghostnetv3_100", 97),
         ("squeezenet_1_0", 37),
         ("squeezenet_1_1", 33),
         ("squeezenext_100", 41),
