@@ -26,14 +26,14 @@ def test_table_and_json_of_the_same_comparison(lightcars, drawn, tmp_path):
     assert f"{again['models'][0]['top1_percent']:.2f} %" in row
 
 
-def test_ctrl_c_says_that_the_same_command_goes_on(lightcars, drawn, tmp_path, monkeypatch):
+def test_ctrl_c_says_that_the_same_command_resumes_it(lightcars, drawn, tmp_path, monkeypatch):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(comparing, "finetune", stopped)
     ended = lightcars("compare", "ghostnet_050", "--data", drawn, "--out", tmp_path / "out", *SHORT)
     assert (ended.code, ended.out) == (130, "")
-    assert ended.err.splitlines()[-1] == "stopped; the same command goes on"
+    assert ended.err.splitlines()[-1] == "stopped; the same command resumes it"
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from torch import nn
 from torch._dynamo.backends.common import aot_autograd
 from torch.autograd import forward_ad
 
-from lightcars.layers import ConvNormAct, ConvStyle, GhostModule, SqueezeExcite, depthwise
+from lightcars.layers import ConvNormAct, ConvStyle, GhostModule, ShuffleV2Unit, SqueezeExcite, depthwise
 from lightcars.layers.depthwise import convolve, has_slow_gradients
-from lightcars.layers.gradients import join_channels, spatial_mean
+from lightcars.layers.gradients import interleave_channels, join_channels, spatial_mean
 
 LAYOUTS = [torch.channels_last, torch.contiguous_format]
 every_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=["channels_last", "contiguous"])
@@ -151,7 +151,7 @@ def test_gradients_of_a_map_of_one_pixel():
     torch.testing.assert_close((of_x, of_weight), expected)
 
 
-# Means and joined channels
+# Means, joined and interleaved channels
 
 
 @every_layout
@@ -176,6 +176,20 @@ def test_joined_channels(layout):
     expected = gradients_of(lambda *both: torch.cat(both, dim=1) * weights, first, second)
     for one, other in zip(ours, expected, strict=True):
         assert torch.equal(one, other)
+
+
+@every_layout
+def test_interleaved_channels(layout):
+    both = [torch.randn(2, 3, 4, 5).contiguous(memory_format=layout).requires_grad_() for _ in range(2)]
+    y = interleave_channels(*both)
+    assert torch.equal(y, torch.stack(both, dim=2).flatten(1, 2))
+    assert y.is_contiguous(memory_format=layout)
+    gradient = torch.randn(2, 6, 4, 5).contiguous(memory_format=layout)
+    ours = torch.autograd.grad(y, both, gradient)
+    expected = gradient.unflatten(1, (3, 2)).unbind(2)
+    for one, other in zip(ours, expected, strict=True):
+        assert torch.equal(one, other)
+        assert one.is_contiguous(memory_format=layout) or layout == torch.contiguous_format
 
 
 weights = torch.arange(1.0, 6.0).view(1, 5, 1, 1).contiguous(memory_format=torch.channels_last)
@@ -206,13 +220,15 @@ def test_gradients_keep_the_memory_format():
     assert layouts_seen(GhostModule(8, 8, style=linear)) == [True, True]
     squeezed = nn.Sequential(ConvNormAct(8, 8, style=linear), SqueezeExcite(8))
     assert layouts_seen(squeezed) == [True]
+    assert layouts_seen(ShuffleV2Unit(8, 8, style=linear)) == [True] * 3
+    assert layouts_seen(ShuffleV2Unit(8, 8, stride=2, style=linear)) == [True] * 5
 
 
 # Compilers, exports and function transforms
 
 
 class Parts(nn.Module):
-    """A depthwise convolution, a mean and a join."""
+    """A depthwise convolution, a mean, a join and an interleaving."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -220,9 +236,10 @@ class Parts(nn.Module):
         self.squeeze = SqueezeExcite(4)
         self.ghost = GhostModule(4, 8, style=ConvStyle(activation=nn.Identity))
         self.ghost.eval()
+        self.shuffle = ShuffleV2Unit(8, 8, style=ConvStyle(activation=nn.Identity)).eval()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.ghost(self.squeeze(self.conv(x)))
+        y: torch.Tensor = self.shuffle(self.ghost(self.squeeze(self.conv(x))))
         return y.square().sum((1, 2, 3))
 
 
@@ -255,6 +272,7 @@ def test_gradients_of_gradients():
     assert torch.autograd.gradgradcheck(module.squeeze, (x,))
     ghost = module.ghost
     assert torch.autograd.gradgradcheck(lambda x: ghost(x) ** 2, (x,))
+    assert torch.autograd.gradgradcheck(lambda x: interleave_channels(x, x.square()) ** 2, (x,))
     single = depthwise_of(2, 5, 1)
     y = torch.randn(2, 2, 6, 6, requires_grad=True)
 

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from lightcars.layers import ConvNormAct, DropPath, ShuffleUnit, ShuffleV2Unit
-from lightcars.layers.shuffle import interleave_channels, shuffle_channels
+from lightcars.layers.gradients import interleave_channels
+from lightcars.layers.shuffle import shuffle_channels
 
 FORMATS = [torch.contiguous_format, torch.channels_last]
 

@@ -30,7 +30,7 @@ INVALID = [
     *(("dropout", value) for value in (1.0, -0.1, None)),
     *(("drop_path", value) for value in (1.0, -0.1)),
     *(("stem_channels", value) for value in (0, 1.5)),
-    ("stem_kernel_size", 0),
+    *(("stem_kernel_size", value) for value in (0, 2, 9)),
     ("stem_padding", -1),
     ("depthwise", 1),
     *(("growth_multiplier", value) for value in (0, 5)),
@@ -68,6 +68,21 @@ def test_impossible_value_is_refused_by_name(kind, name, value):
 def test_rows_are_checked_too(row, settings):
     with pytest.raises(ConfigError, match=r"must be a whole number of at least 1"):
         row(**settings)
+
+
+def test_windows_of_a_fire_block_leave_no_gaps():
+    with pytest.raises(ConfigError, match=r"stride must be at most 3, the side of the pooling, not 4\."):
+        FireBlock(stride=4, squeeze_channels=1, channels=2)
+    assert FireBlock(stride=3, squeeze_channels=1, channels=2).stride == 3
+
+
+@pytest.mark.parametrize("multiples", [(1, 1), (2, 4, 3)])
+def test_shufflenets_stages_add_channels(multiples):
+    stages = tuple(ShuffleStage(multiple=multiple, repeats=1) for multiple in multiples)
+    with pytest.raises(
+        ConfigError, match=rf"must rise from each to the next, not {re.escape(str(multiples))}"
+    ):
+        ShuffleNetV1Config(stages=stages)
 
 
 @pytest.mark.parametrize(
@@ -202,10 +217,15 @@ def test_sizes_are_rounded_up_unless_a_config_says_otherwise():
     ("name", "smallest"),
     [
         ("ghostnet_100", 33),
+        ("ghostnetv2_100", 97),
+        ("ghostnetv3_100", 97),
         ("squeezenet_1_0", 37),
         ("squeezenet_1_1", 33),
+        ("squeezenext_100", 41),
+        ("squeezenext_200v5", 41),
         ("hardnet_39ds", 33),
         ("hardnet_68", 61),
+        ("hardnet_85", 61),
     ],
 )
 def test_dynamic_sizes_start_where_the_last_map_has_two_pixels(name, smallest):

@@ -28,7 +28,7 @@ def compare(
         list[str], typer.Argument(help="Names from `lightcars list`.", autocompletion=complete_model)
     ],
     data: Annotated[Path, typer.Option(help="Folder of images, as for `lightcars finetune`.")],
-    out: Annotated[Path, typer.Option(help="Folder of the comparison; an unfinished one goes on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the comparison; an unfinished one is resumed.")],
     recipe: Annotated[
         str,
         typer.Option(help="Name from `lightcars recipes`, or a YAML file.", autocompletion=complete_recipe),
@@ -64,7 +64,7 @@ def compare(
                 models, data, out, recipe=load_recipe(recipe, changes), progress=not as_json
             )
         except KeyboardInterrupt:
-            complain("\nstopped; the same command goes on")
+            complain("\nstopped; the same command resumes it")
             raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print_json({"page": str(done.page), "models": [asdict(model) for model in done.models]})

@@ -43,8 +43,8 @@ def to_program(
     Args:
         model: an image classifier, also inside `torch.compile`; it is not changed.
         batch: batch size; None makes it dynamic.
-        resolution: pixels of the square input; None makes height and width dynamic, above 32 (GhostNetV2
-            and V3: above 96).
+        resolution: pixels of the square input; None makes height and width dynamic, from the model's
+            `min_dynamic_resolution`.
         channels: of the input; None takes what the model states.
         largest: upper bounds of a dynamic batch and side, for engines that plan memory ahead.
 

@@ -36,6 +36,25 @@ def join_channels(first: Tensor, second: Tensor) -> Tensor:
     return joined
 
 
+def interleave_channels(first: Tensor, second: Tensor) -> Tensor:
+    """Return the channels in turn from both: two times (N, C, H, W) -> (N, 2 C, H, W).
+
+    This is the concatenation, shuffled in two groups, in one copy. torch's own gradients are views, which
+    are not dense in channels_last.
+    """
+    if not trains_eagerly(second):
+        return _interleave(first, second)
+    interleaved: Tensor = _InterleaveChannels.apply(first, second)
+    return interleaved
+
+
+def _interleave(first: Tensor, second: Tensor) -> Tensor:
+    if is_eager(first) and second.is_contiguous(memory_format=torch.channels_last):
+        pixels = torch.stack((first.permute(0, 2, 3, 1), second.permute(0, 2, 3, 1)), dim=4)
+        return pixels.flatten(3).permute(0, 3, 1, 2)
+    return torch.stack((first, second), dim=2).flatten(1, 2)
+
+
 def trains_eagerly(x: Tensor) -> bool:
     """Return whether x, a plain tensor on a CPU that nothing traces, has a gradient."""
     return is_eager(x) and x.requires_grad and x.device.type == "cpu" and torch.is_grad_enabled()
@@ -63,7 +82,22 @@ class _JoinChannels(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        parts: tuple[Tensor, ...] = torch.split(gradients[0], ctx.channels, dim=1)
-        if not gradients[0].is_contiguous(memory_format=torch.channels_last):
-            return parts
-        return tuple(part.contiguous(memory_format=torch.channels_last) for part in parts)
+        return _parts(gradients[0], torch.split(gradients[0], ctx.channels, dim=1))
+
+
+@final
+class _InterleaveChannels(torch.autograd.Function):
+    @staticmethod
+    def forward(_ctx: Any, first: Tensor, second: Tensor) -> Tensor:
+        return _interleave(first, second)
+
+    @staticmethod
+    def backward(_ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        return _parts(gradients[0], (gradients[0][:, ::2], gradients[0][:, 1::2]))
+
+
+def _parts(whole: Tensor, parts: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return views of a tensor, as copies in its memory format if that is channels_last."""
+    if not whole.is_contiguous(memory_format=torch.channels_last):
+        return parts
+    return tuple(part.contiguous(memory_format=torch.channels_last) for part in parts)

@@ -11,7 +11,7 @@ from lightcars.layers.composite import Composite
 from lightcars.layers.conv_norm_act import ConvNormAct, ConvStyle
 from lightcars.layers.drop_path import DropPath
 from lightcars.layers.eager import is_eager
-from lightcars.layers.gradients import join_channels
+from lightcars.layers.gradients import interleave_channels, join_channels
 
 
 def shuffle_channels(x: Tensor, groups: int) -> Tensor:
@@ -24,17 +24,6 @@ def shuffle_channels(x: Tensor, groups: int) -> Tensor:
         return pixels.permute(0, 3, 1, 2)
     y: Tensor = x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
     return y
-
-
-def interleave_channels(first: Tensor, second: Tensor) -> Tensor:
-    """Return the channels in turn from both: two times (N, C, H, W) -> (N, 2 C, H, W).
-
-    This is the concatenation, shuffled in two groups, in one copy.
-    """
-    if is_eager(first) and second.is_contiguous(memory_format=torch.channels_last):
-        pixels = torch.stack((first.permute(0, 2, 3, 1), second.permute(0, 2, 3, 1)), dim=4)
-        return pixels.flatten(3).permute(0, 3, 1, 2)
-    return torch.stack((first, second), dim=2).flatten(1, 2)
 
 
 @final

@@ -14,7 +14,7 @@ ConfigT = TypeVar("ConfigT", bound=Any)
 MAX_INT = 10**9
 
 MIN_RESOLUTION = 32
-"""Pixels. Every model halves its input five times."""
+"""Pixels. Models halve their input four or five times."""
 
 
 def require_int(name: str, value: object, *, at_least: int) -> None:

@@ -44,7 +44,10 @@ COSTS: dict[str, Callable[[ComparedModel], float]] = {
 def pareto_front(
     models: Sequence[ComparedModel], cost: Callable[[ComparedModel], float]
 ) -> list[ComparedModel]:
-    """Return the models than which no other one is both as cheap and more accurate, cheapest first."""
+    """Return the models that are more accurate than all that cost as much or less, cheapest first.
+
+    Of models with the same cost and accuracy, the first one counts.
+    """
     front: list[ComparedModel] = []
     for model in sorted(models, key=lambda model: (cost(model), -model.top1_percent)):
         if not front or model.top1_percent > front[-1].top1_percent:
@@ -61,7 +64,7 @@ def tradeoff_page(models: Sequence[ComparedModel], conditions: str) -> str:
     """
     title = f"{len(models)} models compared"
     charts = "".join(_chart(name, cost, models) for name, cost in COSTS.items())
-    explained = "A ring marks the models than which no other one is both cheaper and more accurate."
+    explained = "A ring marks the Pareto front: no other model is both cheaper and more accurate."
     return page.page(
         title,
         page.paragraph(conditions),

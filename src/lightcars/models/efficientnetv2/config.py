@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from lightcars.models.config import CommonChanges, Variant
+from lightcars.models.config import Variant
 from lightcars.models.scaling import nearest_channels, round_repeats
 from lightcars.models.validation import (
     require_common,
@@ -205,17 +205,6 @@ class EfficientNetV2Config:
                 )
                 in_channels = out_channels
         return tuple(blocks)
-
-
-class EfficientNetV2Changes(CommonChanges, total=False):
-    """Fields of `EfficientNetV2Config` as keyword arguments."""
-
-    depth: float
-    padding: Literal["symmetric", "same"]
-    batch_norm_eps: float
-    batch_norm_momentum: float
-    stem: int
-    stages: tuple[Stage, ...]
 
 
 def _base(width: float, depth: float, resolution: int, dropout: float) -> EfficientNetV2Config:

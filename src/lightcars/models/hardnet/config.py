@@ -13,11 +13,10 @@ from types import MappingProxyType
 from lightcars.models.config import Variant
 from lightcars.models.features import smallest_dynamic_side
 from lightcars.models.validation import (
-    MIN_RESOLUTION,
+    require_common,
     require_flag,
     require_int,
     require_positive,
-    require_probability,
     require_rows,
 )
 
@@ -89,13 +88,7 @@ class HarDNetConfig:
     stages: tuple[HarDStage, ...] = STAGES_68
 
     def __post_init__(self) -> None:
-        require_positive("width", self.width, at_most=20)
-        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
-        require_int("num_classes", self.num_classes, at_least=0)
-        require_int("img_channels", self.img_channels, at_least=1)
-        if self.out_channels is not None:
-            require_int("out_channels", self.out_channels, at_least=1)
-        require_probability("dropout", self.dropout)
+        require_common(self)
         require_flag("depthwise", self.depthwise)
         require_positive("growth_multiplier", self.growth_multiplier, at_most=4)
         require_int("stem_channels", self.stem_channels, at_least=1)

@@ -30,7 +30,7 @@ class MobileNetV4Block:
         kernel_size: of a full convolution, or of the bottleneck's depthwise one behind the expansion, where 0
             is for none.
         start_kernel_size: of the bottleneck's depthwise convolution before the expansion; 0 for none.
-        expand_ratio: hidden channels per input channel; of no meaning for a convolution.
+        expand_ratio: hidden channels per input channel; ignored for a convolution.
         stride: of the block.
     """
 

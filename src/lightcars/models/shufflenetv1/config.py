@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
+from lightcars.errors import ConfigError
 from lightcars.models.config import Variant
 from lightcars.models.scaling import round_channels
-from lightcars.models.validation import (
-    MIN_RESOLUTION,
-    require_int,
-    require_positive,
-    require_probability,
-    require_rows,
-)
+from lightcars.models.validation import require_common, require_int, require_rows
 
 STEM_CHANNELS = 24
 
@@ -55,7 +51,7 @@ class ShuffleNetV1Config:
             2, which concatenate, have none.
         groups: of the 1x1 convolutions; the first one of the first stage has one group, as in the paper.
         channels: of the first stage at width 1; rounded to what `groups` divides.
-        stages: the table.
+        stages: the table; multiples rise, since a unit of stride 2 adds channels to its input's.
     """
 
     width: float = 1.0
@@ -69,15 +65,13 @@ class ShuffleNetV1Config:
     stages: tuple[ShuffleStage, ...] = BASE_STAGES
 
     def __post_init__(self) -> None:
-        require_positive("width", self.width, at_most=20)
-        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
-        require_int("num_classes", self.num_classes, at_least=0)
-        require_int("img_channels", self.img_channels, at_least=1)
-        require_probability("dropout", self.dropout)
-        require_probability("drop_path", self.drop_path)
+        require_common(self)
         require_int("groups", self.groups, at_least=1)
         require_int("channels", self.channels, at_least=1)
         require_rows("stages", self.stages, ShuffleStage)
+        multiples = tuple(stage.multiple for stage in self.stages)
+        if any(after <= before for before, after in pairwise(multiples)):
+            raise ConfigError(f"multiples of the stages must rise from each to the next, not {multiples}.")
 
     @property
     def stem_channels(self) -> int:

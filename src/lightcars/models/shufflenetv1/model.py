@@ -2,7 +2,7 @@
 
 Paper: Zhang et al., "ShuffleNet: An Extremely Efficient Convolutional Neural Network for Mobile Devices",
 arXiv 1707.01083, table 1 and figure 2. Reference implementation: Megvii's. Deliberate difference: initial
-weights that keep the logits in order.
+weights that keep the logits of order one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """ShuffleNetV2's architecture as data: the table of stages, the channels of published widths. No torch.
 
-Source: arXiv 1807.11164, table 5. Its widths are no multiples of each other: 1 has 116 channels in the first
+Source: arXiv 1807.11164, table 5. Its widths are not multiples of each other: 1 has 116 channels in the first
 stage, 0.5 has 48.
 """
 
@@ -12,13 +12,7 @@ from itertools import pairwise
 from types import MappingProxyType
 
 from lightcars.models.config import Variant
-from lightcars.models.validation import (
-    MIN_RESOLUTION,
-    require_int,
-    require_positive,
-    require_probability,
-    require_rows,
-)
+from lightcars.models.validation import require_common, require_int, require_rows
 
 STEM_CHANNELS = 24
 PUBLISHED_CHANNELS = ((0.5, 48), (1.0, 116), (1.5, 176), (2.0, 244))
@@ -70,13 +64,7 @@ class ShuffleNetV2Config:
     stages: tuple[ShuffleV2Stage, ...] = BASE_STAGES
 
     def __post_init__(self) -> None:
-        require_positive("width", self.width, at_most=20)
-        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
-        require_int("num_classes", self.num_classes, at_least=0)
-        require_int("img_channels", self.img_channels, at_least=1)
-        if self.out_channels is not None:
-            require_int("out_channels", self.out_channels, at_least=1)
-        require_probability("dropout", self.dropout)
+        require_common(self)
         require_rows("stages", self.stages, ShuffleV2Stage)
 
     @property

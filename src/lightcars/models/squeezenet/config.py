@@ -1,7 +1,7 @@
 """SqueezeNet's architecture as data: the tables of Fire modules of 1.0 and 1.1. No torch.
 
 Source: arXiv 1602.07360, table 1, for 1.0 (the stem has 96 kernels of 7 x 7); 1.1 is the authors' own (their
-Caffe release): a stem of 3 x 3 and earlier pooling, 2.4 times fewer multiply-accumulates.
+Caffe release): a stem of 3 x 3 and earlier pooling, 2.35 times fewer multiply-accumulates.
 """
 
 from __future__ import annotations
@@ -10,24 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
+from lightcars.errors import ConfigError
 from lightcars.models.config import Variant
 from lightcars.models.features import smallest_dynamic_side
 from lightcars.models.scaling import round_channels
-from lightcars.models.validation import (
-    MIN_RESOLUTION,
-    require_int,
-    require_positive,
-    require_probability,
-    require_rows,
-)
+from lightcars.models.validation import require_common, require_int, require_rows
 
 POOL_SIZE = 3
 """Side of the max pooling before a block of stride 2 or more."""
+STEM_KERNEL_SIZES = (1, 3, 5, 7)
+"""Sides of the first convolution's kernel: odd, up to that of SqueezeNet 1.0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FireBlock:
-    """Max pooling, if the stride is above 1, and a Fire module; channels are those of width 1."""
+    """Max pooling, if the stride is 2 or 3, and a Fire module; channels are those of width 1."""
 
     stride: int
     squeeze_channels: int
@@ -36,6 +33,10 @@ class FireBlock:
     def __post_init__(self) -> None:
         for field in fields(self):
             require_int(field.name, getattr(self, field.name), at_least=1)
+        if self.stride > POOL_SIZE:
+            raise ConfigError(
+                f"stride must be at most {POOL_SIZE}, the side of the pooling, not {self.stride!r}."
+            )
 
 
 def _block(stride: int, squeeze_channels: int, channels: int) -> FireBlock:
@@ -76,7 +77,7 @@ class SqueezeNetConfig:
         img_channels: channels of the input.
         dropout: of the last map, before the classifier.
         stem_channels: after the first convolution, at width 1.
-        stem_kernel_size: of the first convolution, which is not padded.
+        stem_kernel_size: of the first convolution, which is not padded: 1, 3, 5 or 7.
         blocks: the table at width 1.
     """
 
@@ -90,13 +91,11 @@ class SqueezeNetConfig:
     blocks: tuple[FireBlock, ...] = BLOCKS_1_0
 
     def __post_init__(self) -> None:
-        require_positive("width", self.width, at_most=20)
-        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
-        require_int("num_classes", self.num_classes, at_least=0)
-        require_int("img_channels", self.img_channels, at_least=1)
-        require_probability("dropout", self.dropout)
+        require_common(self)
         require_int("stem_channels", self.stem_channels, at_least=1)
         require_int("stem_kernel_size", self.stem_kernel_size, at_least=1)
+        if self.stem_kernel_size not in STEM_KERNEL_SIZES:
+            raise ConfigError(f"stem_kernel_size must be 1, 3, 5 or 7, not {self.stem_kernel_size!r}.")
         require_rows("blocks", self.blocks, FireBlock)
 
     def _scaled(self, channels: int) -> int:

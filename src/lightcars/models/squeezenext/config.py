@@ -13,13 +13,7 @@ from types import MappingProxyType
 from lightcars.models.config import Variant
 from lightcars.models.features import smallest_dynamic_side
 from lightcars.models.scaling import round_repeats
-from lightcars.models.validation import (
-    MIN_RESOLUTION,
-    require_int,
-    require_positive,
-    require_probability,
-    require_rows,
-)
+from lightcars.models.validation import require_common, require_int, require_positive, require_rows
 
 STEM_CHANNELS, OUT_CHANNELS = 64, 128
 STEM_KERNEL_SIZE = 7
@@ -77,15 +71,8 @@ class SqueezeNextConfig:
     stages: tuple[SqueezeNextStage, ...] = STAGES_23
 
     def __post_init__(self) -> None:
-        require_positive("width", self.width, at_most=20)
+        require_common(self)
         require_positive("depth", self.depth, at_most=20)
-        require_int("resolution", self.resolution, at_least=MIN_RESOLUTION)
-        require_int("num_classes", self.num_classes, at_least=0)
-        require_int("img_channels", self.img_channels, at_least=1)
-        if self.out_channels is not None:
-            require_int("out_channels", self.out_channels, at_least=1)
-        require_probability("dropout", self.dropout)
-        require_probability("drop_path", self.drop_path)
         require_int("stem_padding", self.stem_padding, at_least=0)
         require_rows("stages", self.stages, SqueezeNextStage)
 

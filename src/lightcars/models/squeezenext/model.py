@@ -2,8 +2,8 @@
 
 Paper: Gholami et al., "SqueezeNext: Hardware-Aware Neural Network Design", arXiv 1803.10615. Reference
 implementations: the authors' Caffe release and pytorchcv's (`sqnxt23_w1`). Deliberate differences: the 1x3
-convolution always comes before the 3x1 one, and convolutions have a bias, as in all code for PyTorch;
-branches start with a quarter of the weight.
+convolution always comes before the 3x1 one, and convolutions have a bias, as in pytorchcv's and luuuyi's
+code; branches start with a quarter of the weight.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.squeezenext.config import POOL_SIZE, STEM_KERNEL_SIZE, SqueezeNextConfig
 
 STYLE = ConvStyle(activation=nn.ReLU, initial=fan_in, bias=True)
-BRANCH_SCALE = 0.25
-"""Initial weight of the last batch norm of a block's branch. With 1, the sums of 21 rectified branches
-amplify rounding errors 200 times more before training."""
 
 
 @final
@@ -54,14 +51,6 @@ class SqueezeNext(ImageModel):
             ),
             head=ConvNormAct(channels[-1], config.feature_channels, style=STYLE),
         )
-        _scale_branches(self)
 
     def initialize_layers(self, module: nn.Module) -> None:
         initialize(module, initial=STYLE.initial)
-        _scale_branches(module)
-
-
-def _scale_branches(module: nn.Module) -> None:
-    for block in module.modules():
-        if isinstance(block, SqueezeNextBlock):
-            nn.init.constant_(block.expand.norm.weight, BRANCH_SCALE)
