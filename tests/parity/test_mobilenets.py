@@ -125,12 +125,7 @@ def test_logits_at_the_models_size(name, changes, library, theirs, settings, ran
     assert_same_logits(ours, peer, [(ours.config.resolution,) * 2, (193, 257)])
 
 
-vanishing = pytest.mark.xfail(strict=True, reason="hard swish and sigmoid gates halve small values")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=vanishing if "v3" in name else ()) for name in NAMES]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_fresh_maps_neither_vanish_nor_explode(name):
     """In evaluation mode, where new batch norms are the identity."""
     torch.manual_seed(0)

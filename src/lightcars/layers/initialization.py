@@ -36,6 +36,15 @@ def relu_fan_in(conv: nn.Conv2d) -> None:
     _uniform(conv, variance=2.0 / (conv.in_channels // conv.groups * math.prod(conv.kernel_size)))
 
 
+def hardswish_fan_in(conv: nn.Conv2d) -> None:
+    """Sample weights of variance 1.85 / fan-in, uniform.
+
+    Between that of a linear layer and He's: for networks of hardswish and ReLU it keeps maps of a few and of
+    many blocks in the same order (docs/decisions/0037-mobilenets.md).
+    """
+    _uniform(conv, variance=1.85 / (conv.in_channels // conv.groups * math.prod(conv.kernel_size)))
+
+
 def kaiming_fan_out(conv: nn.Conv2d) -> None:
     """Sample as `nn.init.kaiming_normal_(mode="fan_out")` does: all groups' output channels count, normal."""
     deviation = math.sqrt(2.0 / (conv.out_channels * math.prod(conv.kernel_size)))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from lightcars.errors import CheckpointError
 from lightcars.models.build import build_skeleton
+from lightcars.models.config import ModelConfig
 from lightcars.models.registry import MODELS
 from lightcars.models.validation import change_config
 from lightcars.weights.adapt import CLASSIFIER, config_of
@@ -35,7 +36,7 @@ def identify(tensors: Mapping[str, Tensor], origin: str) -> str:
             config = config_of(ours, entry.config)
             if CLASSIFIER not in ours:
                 config = change_config(config, {"num_classes": 0})
-            if _expected_shapes(config) == _shapes(ours):
+            if _expected_shapes(cast(Hashable, config)) == _shapes(ours):
                 return name
     raise CheckpointError(
         f"{origin} fits none of the registered models; name the model that it is of, or use Python for sizes"
@@ -44,8 +45,8 @@ def identify(tensors: Mapping[str, Tensor], origin: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _expected_shapes(config: Any) -> Mapping[str, torch.Size]:
-    return _shapes(build_skeleton(config).state_dict())
+def _expected_shapes(config: Hashable) -> Mapping[str, torch.Size]:
+    return _shapes(build_skeleton(cast(ModelConfig, config)).state_dict())
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:

@@ -25,7 +25,7 @@ from lightcars.layers import (
     SqueezeExcite,
     initialize,
 )
-from lightcars.layers.initialization import conv2d, fan_in
+from lightcars.layers.initialization import conv2d, hardswish_fan_in
 from lightcars.models.image_model import ImageModel
 from lightcars.models.mobilenetv3.config import (
     CHANNEL_DIVISOR,
@@ -51,7 +51,7 @@ class MobileNetV3(ImageModel):
     def __init__(self, config: MobileNetV3Config) -> None:
         style = ConvStyle(
             activation=nn.Hardswish,
-            initial=fan_in,
+            initial=hardswish_fan_in,
             padding=config.padding,
             eps=config.batch_norm_eps,
             momentum=config.batch_norm_momentum,
@@ -70,12 +70,12 @@ class MobileNetV3(ImageModel):
             head=ConvNormAct(config.block_channels[-1], config.feature_channels, style=style),
             pool=GlobalAveragePool(keepdim=True),
             neck=nn.Sequential(
-                conv2d(config.feature_channels, config.out_channels, initial=fan_in), nn.Hardswish()
+                conv2d(config.feature_channels, config.out_channels, initial=hardswish_fan_in), nn.Hardswish()
             ),
         )
 
     def initialize_layers(self, module: nn.Module) -> None:
-        initialize(module, initial=fan_in)
+        initialize(module, initial=hardswish_fan_in)
 
 
 def _block(in_channels: int, block: MobileNetV3Block, drop_path: float, style: ConvStyle) -> MBConv:
