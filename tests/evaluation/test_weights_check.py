@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from lightcars.errors import DataError, UnknownWeightsError
+from lightcars.errors import CheckpointError, DataError, UnknownWeightsError
 from lightcars.evaluation.weights_check import check_weights, labeled_images
+from lightcars.weights.catalog import find_tag
+from lightcars.weights.convert.export import state_dict_for
 from lightcars.weights.imagenet import imagenet_classes
+from lightcars.zoo import create_model
 
 CRANE = imagenet_classes().index("crane bird")
 
@@ -50,3 +54,16 @@ def test_weights_are_loaded_and_described():
 def test_unknown_tags():
     with pytest.raises(UnknownWeightsError, match="efficientnet_lite0 has no weights 'imagnet'"):
         check_weights("efficientnet_lite0", "imagnet")
+
+
+def test_a_cached_file_is_compared_with_its_digest(tmp_path, monkeypatch):
+    """Whoever put it there: a download is verified only when it arrives."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    entry = find_tag("torchvision/squeezenet1_1.imagenet1k_v1")
+    model = create_model("squeezenet_1_1")
+    cached = tmp_path / "hub" / "checkpoints" / entry.url.rpartition("/")[2]
+    cached.parent.mkdir(parents=True)
+    torch.save(state_dict_for(model, "torchvision"), cached)
+    message = f"is not the published file: its sha256 does not begin with {entry.sha256}"
+    with pytest.raises(CheckpointError, match=message):
+        check_weights("squeezenet_1_1", entry.tag)

@@ -15,10 +15,12 @@ from lightcars.data.layouts.folders import images, subfolders
 from lightcars.data.records import Sample
 from lightcars.errors import CheckpointError, DataError
 from lightcars.evaluation.predictions import predict_images
+from lightcars.files import file_digest
 from lightcars.runs.trained import TrainedModel
 from lightcars.text import json_text
 from lightcars.weights.catalog import WeightsEntry, find_tag
 from lightcars.weights.imagenet import imagenet_classes, imagenet_ids
+from lightcars.weights.locate import locate
 from lightcars.weights.pretrained import load_pretrained
 
 
@@ -29,7 +31,8 @@ class WeightsCheck:
     Attributes:
         tag: of the weights.
         model: the registered model that they fit.
-        pinned_by: "sha256 ...", "commit ..." (both verified when they were loaded), "shipped" or "unpinned".
+        pinned_by: "sha256 ..." (verified), "commit ..." (which the Hub's client asks for), "shipped" or
+            "unpinned".
         num_images: images that were classified; 0 without data.
         broken: a message for each image that could not be read.
         num_right: images whose class is the most likely one.
@@ -64,7 +67,7 @@ def check_weights(
 ) -> WeightsCheck:
     """Load published weights and classify labeled images with them.
 
-    Loading verifies the digest or commit that the catalog pins them by.
+    The file is compared with the digest that the catalog pins it by, also if it was on this machine before.
 
     Args:
         model: a registered name.
@@ -83,6 +86,7 @@ def check_weights(
     entry = find_tag("" if network.origin is None else network.origin.weights)
     if entry is None:
         raise CheckpointError(f"{weights} is not a published tag of {model}; see lightcars weights {model}.")
+    _require_digest(entry, locate(entry.tag, model).path)
     if data is None:
         return _described(entry)
     if network.classes is None or network.preprocessing is None:
@@ -99,6 +103,15 @@ def check_weights(
         top1_percent=predictions.top1_percent,
         top5_percent=predictions.top5_percent,
     )
+
+
+def _require_digest(entry: WeightsEntry, path: Path) -> None:
+    """Raise CheckpointError for a file that is not the pinned one."""
+    if entry.sha256 is not None and not file_digest(path).startswith(entry.sha256):
+        raise CheckpointError(
+            f"{path} is not the published file: its sha256 does not begin with {entry.sha256}; remove it to"
+            " download it again."
+        )
 
 
 def _described(entry: WeightsEntry, **found: object) -> WeightsCheck:

@@ -31,8 +31,7 @@ def download(url: str, *, sha256: str | None = None, progress: bool = True) -> P
 
     It is written beside its place under another name and moved there when it is complete and, where `sha256`
     (the digest or its beginning) is given, right. An interrupted download is resumed if the server
-    still has the same file. Several processes
-    that want the same file wait for the first one.
+    still has the same file. Several processes that want the same file wait for the first one.
 
     Raises:
         DownloadError: no such file, no permission, no connection, a server that keeps failing, a wrong
