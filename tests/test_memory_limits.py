@@ -42,6 +42,13 @@ def test_version_2(machine, limit, free):
     assert free_bytes() == free
 
 
+def test_the_page_cache_is_free(machine):
+    """The system gives it back; after a data set was read it fills the group."""
+    files = {"memory.max": "700", "memory.current": "690", "memory.stat": "anon 90\ninactive_file 600\n"}
+    machine("0::/app\n", app=files)
+    assert free_bytes() == 610
+
+
 def test_the_group_above_counts_too(machine):
     inner = {"memory.max": "max", "memory.current": "5"}
     machine("0::/app/inner\n", app_inner=inner, app={"memory.max": "300", "memory.current": "100"})

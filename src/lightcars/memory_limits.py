@@ -44,7 +44,18 @@ def _cgroup_bytes() -> Iterator[float]:
     for folder in _cgroup_folders():
         for limit, use in _FILES:
             with suppress(OSError, ValueError):  # ValueError: "max"
-                yield max(0, int((folder / limit).read_text()) - int((folder / use).read_text()))
+                used = int((folder / use).read_text()) - _reclaimable(folder)
+                yield max(0, int((folder / limit).read_text()) - used)
+
+
+def _reclaimable(folder: Path) -> int:
+    """Return the bytes of files in the page cache, which the system gives back when they are needed."""
+    with suppress(OSError, ValueError):
+        for line in (folder / "memory.stat").read_text().splitlines():
+            name, _, value = line.partition(" ")
+            if name in ("inactive_file", "total_inactive_file"):
+                return int(value)
+    return 0
 
 
 def _cgroup_folders() -> list[Path]:

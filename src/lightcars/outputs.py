@@ -57,7 +57,7 @@ def check_output_folder(path: Path, *, inputs: Iterable[str | Path] = (), force:
     """
     target = path.resolve()
     for source in (Path(source).resolve() for source in inputs if Path(source).exists()):
-        if target in (source, source.parent):
+        if source.is_relative_to(target):
             raise InputError(f"{path} is where the input {source.name} is; name another folder.")
         if source.is_dir() and target.is_relative_to(source):
             raise InputError(f"{path} is inside of the input {source}; name a folder outside of it.")

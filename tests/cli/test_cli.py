@@ -249,6 +249,9 @@ def test_list_measures_latencies(lightcars, tmp_path, monkeypatch):
     monkeypatch.setattr("lightcars.benching.latencies._measure", lambda name: float(len(name)))
     shown = lightcars("list", "ghostnet_*", "--sort", "latency").out
     assert re.search(r"ghostnet_thesis .*15\.0 ms", shown.splitlines()[-1])
+    quick = json.loads(lightcars("list", "ghostnet_*", "--max-latency", 12, "--json").out)
+    assert [row["name"] for row in quick] == ["ghostnet_050", "ghostnet_100", "ghostnet_130"]
+    assert "no model takes at most 1 ms" in lightcars("list", "ghostnet_*", "--max-latency", 1).error
 
 
 @pytest.mark.parametrize(
@@ -256,7 +259,7 @@ def test_list_measures_latencies(lightcars, tmp_path, monkeypatch):
     [
         (("--max-flops", "much"), "--max-flops takes a number such as 5M, 300M or 1.5G, not 'much'."),
         (("--max-params", "-3"), "--max-params takes a number such as 5M, 300M or 1.5G, not '-3'."),
-        (("--min-top1", "99"), "no model is like that; leave an option out, or see `lightcars list`."),
+        (("--min-top1", "99"), "no model matches these options; leave one out, or see `lightcars list`."),
         (("--family", "ghosts"), "no family named 'ghosts'. Did you mean ghostnet"),
     ],
 )
@@ -566,6 +569,12 @@ def test_report_of_several_runs_as_json(lightcars, finished, tmp_path):
     assert content["comparison"] is None
     assert shown.err.startswith("note: The run is not finished")
     assert len(shown.err.splitlines()) == len(content["notes"]) == 2
+
+
+def test_a_run_s_own_report_is_written_again_by_force(lightcars, finished):
+    page = finished / "report.html"
+    assert "already exists" in lightcars("report", finished, "--out", page).error
+    assert lightcars("report", finished, "--out", page, "--force").code == 0
 
 
 def test_report_counts_what_runs_have_in_common(lightcars, finished, tmp_path):

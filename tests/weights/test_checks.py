@@ -11,6 +11,7 @@ import lightcars
 from lightcars.cli.main import app
 from lightcars.errors import CheckpointError
 from lightcars.weights.checks import check_tensors
+from lightcars.weights.tensors import read_tensors
 
 NAN, INF = float("nan"), float("inf")
 NORM = "stem.norm.running_var"
@@ -120,3 +121,8 @@ def test_pytorch_file(change, message, tmp_path):
     tensors["stem.conv.weight"] = change(tensors["stem.conv.weight"])
     torch.save(tensors, tmp_path / "model.pth")
     assert_refused(tmp_path / "model.pth", tmp_path, message)
+
+
+def test_large_values_of_double_precision_are_finite(tmp_path):
+    torch.save({"a": torch.full((2,), 1e300, dtype=torch.float64)}, tmp_path / "model.pth")
+    assert read_tensors(tmp_path / "model.pth", torch.device("cpu"))["a"][0] == 1e300

@@ -1,5 +1,6 @@
 """Files from plain addresses: whole and right under their name, or not there; every fault is one line."""
 
+import io
 import itertools
 import os
 import resource
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from urllib.request import Request
 
 import pytest
 import torch
@@ -480,3 +482,11 @@ def test_two_processes_download_once(server, cache):
         assert out.split() == [DIGEST], err
     assert len(server.requests) == 1
     assert kept(cache) == ["model.pth"]
+
+
+def test_a_redirect_from_https_to_http_is_refused():
+    request = Request("https://example.org/weights.pth")
+    with pytest.raises(
+        DownloadError, match="redirects to http://example.org/x, which is not an HTTPS address"
+    ):
+        transfer._HttpOnly().redirect_request(request, io.BytesIO(), 302, "", {}, "http://example.org/x")

@@ -110,11 +110,6 @@ def _row(name: str) -> ModelRow:
 
 
 def _is_wanted(row: ModelRow, wanted: Wanted) -> bool:
-    if wanted.available:
-        from lightcars.weights.availability import is_available
-
-        if not any(is_available(weights) for weights in list_weights(row.name)):
-            return False
     licenses = [known.casefold() for known in row.licenses]
     return (
         wanted.family in (None, row.family)
@@ -122,7 +117,14 @@ def _is_wanted(row: ModelRow, wanted: Wanted) -> bool:
         and row.flops <= _or_infinity(wanted.max_flops)
         and (wanted.min_top1_percent is None or (row.top1_percent or 0.0) >= wanted.min_top1_percent)
         and (wanted.license is None or wanted.license.casefold() in licenses)
+        and (not wanted.available or _is_available(row.name))
     )
+
+
+def _is_available(name: str) -> bool:
+    from lightcars.weights.availability import is_available
+
+    return any(is_available(weights) for weights in list_weights(name))
 
 
 def _or_infinity(limit: float | None) -> float:

@@ -53,6 +53,9 @@ def list_models(
         bool, typer.Option("--available", help="Some published weights are on this machine already.")
     ] = False,
     sort: Annotated[SortKey | None, typer.Option(help="Smallest first; the most accurate first.")] = None,
+    max_latency: Annotated[
+        float | None, typer.Option(help="At most so many milliseconds; measures as --latency does.")
+    ] = None,
     latency: Annotated[
         bool,
         typer.Option("--latency", help="Measure each model here, unless that was done before (slow)."),
@@ -80,10 +83,14 @@ def list_models(
         raise UnknownModelError(
             f"no model matches {pattern!r}; `lightcars list` shows all."
             if wanted == Wanted(pattern=pattern)
-            else "no model is like that; leave an option out, or see `lightcars list`."
+            else "no model matches these options; leave one out, or see `lightcars list`."
         )
-    if latency or sort == "latency":
+    if latency or sort == "latency" or max_latency is not None:
         rows = _with_latencies(rows)
+    if max_latency is not None:
+        rows = [row for row in rows if row.latency_ms is not None and row.latency_ms <= max_latency]
+        if not rows:
+            raise UnknownModelError(f"no model takes at most {max_latency:g} ms here; allow more.")
     if sort is not None:
         rows = sorted(rows, key=SORT_KEYS[sort])
     if as_json:

@@ -40,9 +40,11 @@ def report(
     """
     from lightcars.reports import write_report
     from lightcars.reports.run_metrics import Source
+    from lightcars.runs.folder import RunFolder
 
     if out is not None:
-        inputs = [*runs, *([] if data is None else [data])]
+        own = [run for run in runs if out.resolve() != RunFolder(run).report.resolve()]
+        inputs = [*own, *([] if data is None else [data])]
         check_output_file(out, suffixes=(".html", ".htm"), inputs=inputs, force=force)
     done = write_report(runs, out, Source(data=data, device=device, progress=True))
     for note in done.notes:

@@ -83,7 +83,7 @@ def _extremes(tensors: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Return the minimum and the maximum of each tensor, NaN where it holds NaN, on the CPU."""
     if not tensors:
         return torch.empty(0), torch.empty(0)
-    pairs = torch.stack([torch.stack(tensor.detach().aminmax()).float() for tensor in tensors]).cpu()
+    pairs = torch.stack([torch.stack(tensor.detach().aminmax()).double() for tensor in tensors]).cpu()
     return pairs[:, 0], pairs[:, 1]
 
 
