@@ -487,6 +487,6 @@ def test_two_processes_download_once(server, cache):
 def test_a_redirect_from_https_to_http_is_refused():
     request = Request("https://example.org/weights.pth")
     with pytest.raises(
-        DownloadError, match="redirects to http://example.org/x, which is not an HTTPS address"
+        DownloadError, match=r"redirects to http://example\.org/x, which is not an HTTPS address"
     ):
         transfer._HttpOnly().redirect_request(request, io.BytesIO(), 302, "", {}, "http://example.org/x")
