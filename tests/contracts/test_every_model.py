@@ -289,7 +289,7 @@ def compiles(model: ImageModel) -> None:
     torch.testing.assert_close(compiled(x), model(x))
 
 
-@every_kind
+@first_families
 @torch.no_grad()
 def test_exports_with_any_batch_and_size(variant):
     exports(quick(variant).eval())

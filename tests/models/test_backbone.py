@@ -163,7 +163,7 @@ def test_gradient_checkpointing_goes_with_it():
     assert model.backbone(out_indices=(1,)).blocks.recompute
 
 
-@each_family
+@pytest.mark.parametrize("name", ["ghostnet_100", pytest.param("efficientnet_lite0", marks=pytest.mark.slow)])
 def test_it_exports_and_compiles(name):
     backbone = small(name).eval().backbone(output_stride=16)
     x = torch.randn(1, 3, 64, 64)
