@@ -38,9 +38,10 @@ WRITES = {
     "data prepare": ("data", "prepare", "cars", "OUT"),
     "demo": ("demo", "--out", "OUT"),
     "finetune": ("finetune", "cars", "--out", "OUT"),
+    "compare": ("compare", "ghostnet_050", "--data", "cars", "--out", "OUT"),
 }
 """Each way in which a command writes to a path that the user names: `OUT` with its suffix."""
-NEW_ONLY = {"data prepare", "demo", "finetune"}
+NEW_ONLY = {"compare", "data prepare", "demo", "finetune"}
 """Those that write new folders and never replace anything."""
 PARAMETERS = {
     "convert": {"target"},
@@ -50,6 +51,7 @@ PARAMETERS = {
     "report": {"out"},
     "demo": {"out"},
     "finetune": {"out"},
+    "compare": {"out"},
     "predict": {"picture", "cam"},
     "bench": {"plot"},
 }
