@@ -84,7 +84,8 @@ def test_the_files_of_the_run_say_it(chosen, honest):
 
 def test_lines_and_bars_while_it_runs_say_it(lightcars, data, tmp_path):
     setting = ("--set", "model.settings.width=0.1", "--set", "model.settings.out_channels=16")
-    command = ("finetune", data, *setting, "--epochs", 1, "--resolution", 32, "--batch-size", 8)
+    small = ("--epochs", 1, "--resolution", 32, "--batch-size", 8)
+    command = ("finetune", data, "--model", "ghostnet_050", *setting, *small)
     shown = lightcars(*command, "--select-on", "test", "--test", "--out", tmp_path / "run")
     assert f"  |  test ({CHOSEN_ON_TEST}) loss " in shown.err
     assert f"epoch 1 of 1: test ({CHOSEN_ON_TEST}) top-1 " in shown.out
