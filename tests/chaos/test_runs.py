@@ -56,13 +56,14 @@ def test_kills_before_changes_of_files(drawn, changes, ends_alike, tmp_path):
 
 
 def test_kills_at_random_times(drawn, ends_alike, tmp_path):
-    random = Random(0)
+    random, killed = Random(0), 0
     for number in range(RANDOM):
         out = tmp_path / f"run{number}"
         for _ in range(random.randrange(1, 3)):
-            run(drawn, out, after(random.uniform(0.05, 2.0)))
+            killed += run(drawn, out, after(random.uniform(0.05, 2.0))) == -signal.SIGKILL
         if out.exists():
             ends_alike(out)
+    assert killed >= RANDOM / 2, "the runs end before they are killed"
 
 
 def test_the_disk_is_full_at_any_change(drawn, changes, ends_alike, tmp_path):

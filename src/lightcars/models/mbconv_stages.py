@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from lightcars.models.scaling import round_channels
 from lightcars.models.validation import require_int
@@ -22,8 +22,8 @@ class MBConvStage:
     repeats: int
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            require_int(field.name, getattr(self, field.name), at_least=1)
+        for name in ("expand_ratio", "kernel_size", "stride", "channels", "repeats"):
+            require_int(name, getattr(self, name), at_least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,7 @@ def scaled_blocks(
     width: float,
     drop_path: float,
     repeats: Sequence[int] | None = None,
+    rounded: Callable[[float, int], int] = round_channels,
 ) -> tuple[MBConvBlock, ...]:
     """Return all blocks of a table in order.
 
@@ -56,11 +57,12 @@ def scaled_blocks(
         width: multiplier of the table's channels.
         drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
         repeats: blocks of every stage; None is the table's.
+        rounded: scaled channels and their divisor -> channels.
     """
     counts = [stage.repeats for stage in stages] if repeats is None else repeats
     blocks: list[MBConvBlock] = []
     for position, (stage, count) in enumerate(zip(stages, counts, strict=True)):
-        out_channels = round_channels(stage.channels * width, CHANNEL_DIVISOR)
+        out_channels = rounded(stage.channels * width, CHANNEL_DIVISOR)
         for repeat in range(count):
             blocks.append(
                 MBConvBlock(

@@ -15,9 +15,10 @@ from typing import final
 
 from torch import nn
 
-from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv, SqueezeExcite
+from lightcars.layers import ConvStyle, MBConv, SqueezeExcite
 from lightcars.models.efficientnet.config import Activation, EfficientNetConfig
 from lightcars.models.image_model import ImageModel
+from lightcars.models.mbconv_parts import mbconv, mbconv_parts
 from lightcars.models.mbconv_stages import MBConvBlock
 
 ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
@@ -42,37 +43,17 @@ class EfficientNet(ImageModel):
             eps=config.batch_norm_eps,
             momentum=config.batch_norm_momentum,
         )
-        blocks = config.blocks()
-        super().__init__(
-            config,
-            stem=ConvNormAct(
-                config.img_channels,
-                config.stem_channels,
-                kernel_size=3,
-                stride=config.stem_stride,
-                style=style,
-            ),
-            blocks=BlockSequence(*(_block(block, config.squeeze_reduction, style) for block in blocks)),
-            head=ConvNormAct(blocks[-1].out_channels, config.head_channels, style=style),
-        )
+        blocks = (_block(block, config.squeeze_reduction, style) for block in config.blocks())
+        super().__init__(config, **mbconv_parts(config, style, blocks))
 
 
 def _block(block: MBConvBlock, squeeze_reduction: int, style: ConvStyle) -> MBConv:
-    squeeze_excite = None
-    if squeeze_reduction:
-        squeeze_excite = partial(
-            SqueezeExcite,
-            reduced_channels=max(1, block.in_channels // squeeze_reduction),
-            activation=style.activation,
-            initial=style.initial,
-        )
-    return MBConv(
-        block.in_channels,
-        block.out_channels,
-        expand_ratio=block.expand_ratio,
-        kernel_size=block.kernel_size,
-        stride=block.stride,
-        squeeze_excite=squeeze_excite,
-        drop_path=block.drop_path,
-        style=style,
+    if not squeeze_reduction:
+        return mbconv(block, style)
+    squeeze_excite = partial(
+        SqueezeExcite,
+        reduced_channels=max(1, block.in_channels // squeeze_reduction),
+        activation=style.activation,
+        initial=style.initial,
     )
+    return mbconv(block, style, squeeze_excite=squeeze_excite)

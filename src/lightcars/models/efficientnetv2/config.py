@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from lightcars.models.config import Variant
+from lightcars.models.mbconv_stages import CHANNEL_DIVISOR, MBConvBlock, MBConvStage, scaled_blocks
 from lightcars.models.scaling import nearest_channels, round_repeats
 from lightcars.models.validation import (
     require_common,
@@ -22,29 +23,20 @@ from lightcars.models.validation import (
     require_rows,
 )
 
-CHANNEL_DIVISOR = 8
 BASE_OUT_CHANNELS = 1280
 SQUEEZE_REDUCTION = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """`repeats` equal blocks; only the first one has `stride`. Channels and repeats are unscaled.
-
-    A fused stage has full convolutions and no squeeze-and-excitation, the others are MBConv blocks with it.
-    """
+class Stage(MBConvStage):
+    """A row of the table. A fused stage has full convolutions and no squeeze-and-excitation."""
 
     fused: bool
-    expand_ratio: int
-    stride: int
-    channels: int
-    repeats: int
     kernel_size: int = 3
 
     def __post_init__(self) -> None:
+        MBConvStage.__post_init__(self)
         require_flag("fused", self.fused)
-        for name in ("expand_ratio", "stride", "channels", "repeats", "kernel_size"):
-            require_int(name, getattr(self, name), at_least=1)
 
 
 def _stages(*rows: tuple[bool, int, int, int, int]) -> tuple[Stage, ...]:
@@ -89,19 +81,6 @@ LARGE_STAGES = _stages(
     (False, 6, 2, 384, 25),
     (False, 6, 1, 640, 7),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """One block after scaling."""
-
-    fused: bool
-    in_channels: int
-    out_channels: int
-    expand_ratio: int
-    kernel_size: int
-    stride: int
-    drop_path: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,27 +163,16 @@ class EfficientNetV2Config:
         """Blocks of every stage, scaled by depth."""
         return tuple(round_repeats(stage.repeats, self.depth) for stage in self.stages)
 
-    def blocks(self) -> tuple[Block, ...]:
-        """All blocks in order, scaled by width and depth, with their stochastic depth."""
-        total = sum(self.stage_repeats)
-        blocks: list[Block] = []
-        in_channels = self.stem_channels
-        for stage, repeats in zip(self.stages, self.stage_repeats, strict=True):
-            out_channels = self._scaled(stage.channels)
-            for repeat in range(repeats):
-                blocks.append(
-                    Block(
-                        fused=stage.fused,
-                        in_channels=in_channels,
-                        out_channels=out_channels,
-                        expand_ratio=stage.expand_ratio,
-                        kernel_size=stage.kernel_size,
-                        stride=stage.stride if repeat == 0 else 1,
-                        drop_path=self.drop_path * len(blocks) / total,
-                    )
-                )
-                in_channels = out_channels
-        return tuple(blocks)
+    def blocks(self) -> tuple[MBConvBlock, ...]:
+        """Return all blocks in order, scaled by width and depth, with their stochastic depth."""
+        return scaled_blocks(
+            self.stages,
+            in_channels=self.stem_channels,
+            width=self.width,
+            drop_path=self.drop_path,
+            repeats=self.stage_repeats,
+            rounded=nearest_channels,
+        )
 
 
 def _base(width: float, depth: float, resolution: int, dropout: float) -> EfficientNetV2Config:

@@ -12,9 +12,11 @@ from typing import final
 
 from torch import nn
 
-from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, FusedMBConv, MBConv, SqueezeExcite
-from lightcars.models.efficientnetv2.config import SQUEEZE_REDUCTION, Block, EfficientNetV2Config
+from lightcars.layers import ConvStyle, FusedMBConv, SqueezeExcite
+from lightcars.models.efficientnetv2.config import SQUEEZE_REDUCTION, EfficientNetV2Config
 from lightcars.models.image_model import ImageModel
+from lightcars.models.mbconv_parts import mbconv, mbconv_parts
+from lightcars.models.mbconv_stages import MBConvBlock
 
 
 @final
@@ -33,23 +35,13 @@ class EfficientNetV2(ImageModel):
             eps=config.batch_norm_eps,
             momentum=config.batch_norm_momentum,
         )
-        blocks = config.blocks()
-        super().__init__(
-            config,
-            stem=ConvNormAct(
-                config.img_channels,
-                config.stem_channels,
-                kernel_size=3,
-                stride=config.stem_stride,
-                style=style,
-            ),
-            blocks=BlockSequence(*(_block(block, style) for block in blocks)),
-            head=ConvNormAct(blocks[-1].out_channels, config.head_channels, style=style),
-        )
+        stages = config.stages
+        blocks = (_block(block, style, fused=stages[block.stage].fused) for block in config.blocks())
+        super().__init__(config, **mbconv_parts(config, style, blocks))
 
 
-def _block(block: Block, style: ConvStyle) -> nn.Module:
-    if block.fused:
+def _block(block: MBConvBlock, style: ConvStyle, *, fused: bool) -> nn.Module:
+    if fused:
         return FusedMBConv(
             block.in_channels,
             block.out_channels,
@@ -59,17 +51,9 @@ def _block(block: Block, style: ConvStyle) -> nn.Module:
             drop_path=block.drop_path,
             style=style,
         )
-    return MBConv(
-        block.in_channels,
-        block.out_channels,
-        expand_ratio=block.expand_ratio,
-        kernel_size=block.kernel_size,
-        stride=block.stride,
-        squeeze_excite=partial(
-            SqueezeExcite,
-            reduced_channels=max(1, block.in_channels // SQUEEZE_REDUCTION),
-            activation=style.activation,
-        ),
-        drop_path=block.drop_path,
-        style=style,
+    squeeze_excite = partial(
+        SqueezeExcite,
+        reduced_channels=max(1, block.in_channels // SQUEEZE_REDUCTION),
+        activation=style.activation,
     )
+    return mbconv(block, style, squeeze_excite=squeeze_excite)

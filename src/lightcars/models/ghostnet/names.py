@@ -15,13 +15,7 @@ from lightcars.models.tensor_names import Source, TensorNames, conv_unit
 
 
 def _official(config: GhostNetConfig) -> Iterator[tuple[str, str]]:
-    def inside(position: int, ours: str, theirs: str) -> Iterator[tuple[str, str]]:
-        yield from ghost_module(f"{ours}.expand", f"{theirs}.ghost1")
-        if config.blocks[position].stride > 1:
-            yield from conv_unit(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn_dw")
-        yield from ghost_module(f"{ours}.project", f"{theirs}.ghost2")
-
-    return official_layers(config, inside)
+    return official_layers(config)
 
 
 def _thesis(config: GhostNetConfig) -> Iterator[tuple[str, str]]:

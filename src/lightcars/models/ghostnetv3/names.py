@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lightcars.models.ghost_names import attention, official_layers
+from lightcars.models.ghost_names import official_layers
 from lightcars.models.ghostnetv3.config import GhostNetV3Config
 from lightcars.models.tensor_names import Source, TensorNames, conv_unit
 
@@ -30,17 +30,11 @@ def _layers(config: GhostNetV3Config) -> Iterator[tuple[str, str]]:
         cheap = f"{theirs}.cheap_rpr", f"{theirs}.cheap_operation.0"
         yield from unit(f"{ours}.cheap", *cheap, "scale", "skip")
 
-    def inside(position: int, ours: str, theirs: str) -> Iterator[tuple[str, str]]:
-        if position >= config.attention_from:
-            yield from ghost_module(f"{ours}.expand.ghost", f"{theirs}.ghost1")
-            yield from attention(f"{ours}.expand", f"{theirs}.ghost1")
-        else:
-            yield from ghost_module(f"{ours}.expand", f"{theirs}.ghost1")
-        if config.blocks[position].stride > 1:
-            yield from unit(f"{ours}.depthwise", f"{theirs}.dw_rpr", f"{theirs}.conv_dw", "scale")
-        yield from ghost_module(f"{ours}.project", f"{theirs}.ghost2")
+    def depthwise(ours: str, theirs: str) -> Iterator[tuple[str, str]]:
+        yield from unit(f"{ours}.depthwise", f"{theirs}.dw_rpr", f"{theirs}.conv_dw", "scale")
 
-    return official_layers(config, inside)
+    attention_from = config.attention_from
+    return official_layers(config, module=ghost_module, depthwise=depthwise, attention_from=attention_from)
 
 
 NAMES = TensorNames(

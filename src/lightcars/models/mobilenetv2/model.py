@@ -11,8 +11,9 @@ from typing import final
 
 from torch import nn
 
-from lightcars.layers import BlockSequence, ConvNormAct, ConvStyle, MBConv
+from lightcars.layers import ConvStyle
 from lightcars.models.image_model import ImageModel
+from lightcars.models.mbconv_parts import mbconv, mbconv_parts
 from lightcars.models.mobilenetv2.config import MobileNetV2Config
 
 
@@ -27,29 +28,5 @@ class MobileNetV2(ImageModel):
 
     def __init__(self, config: MobileNetV2Config) -> None:
         style = ConvStyle(activation=nn.ReLU6)
-        blocks = config.blocks()
-        super().__init__(
-            config,
-            stem=ConvNormAct(
-                config.img_channels,
-                config.stem_channels,
-                kernel_size=3,
-                stride=config.stem_stride,
-                style=style,
-            ),
-            blocks=BlockSequence(
-                *(
-                    MBConv(
-                        block.in_channels,
-                        block.out_channels,
-                        expand_ratio=block.expand_ratio,
-                        kernel_size=block.kernel_size,
-                        stride=block.stride,
-                        drop_path=block.drop_path,
-                        style=style,
-                    )
-                    for block in blocks
-                )
-            ),
-            head=ConvNormAct(blocks[-1].out_channels, config.head_channels, style=style),
-        )
+        blocks = (mbconv(block, style) for block in config.blocks())
+        super().__init__(config, **mbconv_parts(config, style, blocks))

@@ -22,13 +22,7 @@ def _layers(config: RepGhostNetConfig) -> Iterator[tuple[str, str]]:
         yield from conv_unit(f"{ours}.1.convs.0", f"{cheap}.0", f"{cheap}.1")
         yield f"{ours}.1.skip", f"{theirs}.fusion_bn.0"
 
-    def inside(position: int, ours: str, theirs: str) -> Iterator[tuple[str, str]]:
-        yield from ghost_module(f"{ours}.expand", f"{theirs}.ghost1")
-        if config.blocks[position].stride > 1:
-            yield from conv_unit(f"{ours}.depthwise", f"{theirs}.conv_dw", f"{theirs}.bn_dw")
-        yield from ghost_module(f"{ours}.project", f"{theirs}.ghost2")
-
-    return official_layers(config, inside)
+    return official_layers(config, module=ghost_module)
 
 
 NAMES = TensorNames(
