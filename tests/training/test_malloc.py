@@ -1,7 +1,9 @@
-"""Memory of tensors that are gone stays with the process while a processor trains, and only then."""
+"""Memory of tensors that are gone stays with the process while a CPU trains, and only then."""
 
+import json
 import platform
-import resource
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,22 +12,39 @@ from lightcars.training import malloc as memory
 from lightcars.training.malloc import memory_kept
 
 on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator alone is told")
-NUMBER = 10_000_000
-PAGES = NUMBER * 4 // resource.getpagesize()
 
+IN_A_NEW_PROCESS = """
+import contextlib, json, resource, torch
+from lightcars.training.malloc import memory_kept
 
-def faults() -> int:
-    """Pages that the system cleared for one large tensor."""
+NUMBER = 40_000_000
+
+def fraction_cleared():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(NUMBER)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    b"x" * NUMBER
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    return faults * resource.getpagesize() / NUMBER
+
+with memory_kept(torch.device("cpu")):
+    kept = min(fraction_cleared() for _ in range(5))
+returned = fraction_cleared()
+with contextlib.suppress(ValueError), memory_kept(torch.device("cpu")):
+    fraction_cleared()
+    raise ValueError
+print(json.dumps({"kept": kept, "returned": returned, "returned after an error": fraction_cleared()}))
+"""
+"""The fraction of one large block's pages that the system clears. Other tests shape the heap of this process, and
+before glibc 2.38 the aligned blocks of tensors fit into freed ones of their own size by chance only."""
 
 
 @on_glibc
-def test_memory_is_kept_on_a_processor():
-    with memory_kept(torch.device("cpu")):
-        assert min(faults() for _ in range(5)) < PAGES / 100
-    assert faults() > PAGES / 100, "it was given back"
+def test_memory_is_kept_within_and_returned_at_the_end():
+    done = subprocess.run([sys.executable, "-c", IN_A_NEW_PROCESS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    cleared = json.loads(done.stdout)
+    assert cleared["kept"] < 0.01
+    assert cleared["returned"] > 0.01
+    assert cleared["returned after an error"] > 0.01
 
 
 @pytest.mark.parametrize(("libc", "device"), [("", "cpu"), ("glibc", "cuda"), ("glibc", "mps")])
@@ -36,16 +55,3 @@ def test_other_systems_and_devices_are_left_alone(monkeypatch, libc, device):
     with memory_kept(torch.device(device)):
         pass
     assert opened == [], "no library was asked for anything"
-
-
-def stopping() -> None:
-    with memory_kept(torch.device("cpu")):
-        faults()
-        raise ValueError("stop")
-
-
-@on_glibc
-def test_an_error_ends_it_too():
-    with pytest.raises(ValueError, match="stop"):
-        stopping()
-    assert faults() > PAGES / 100
