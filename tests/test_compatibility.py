@@ -84,11 +84,13 @@ def test_without_compiled_checkpoints_activations_are_kept(monkeypatch):
     assert called == []
 
 
-def test_the_default_device_without_torchs_word_on_it(monkeypatch):
-    def fails() -> None:
-        raise AttributeError("'NoneType' object has no attribute 'device'")
-
-    monkeypatch.setattr(torch, "get_default_device", fails)
+def test_the_default_device():
     assert compatibility.default_device() == torch.device("cpu")
     with torch.device("meta"):
         assert compatibility.default_device() == torch.device("meta")
+    torch.set_default_device("meta")
+    try:
+        assert compatibility.default_device() == torch.device("meta")
+    finally:
+        torch.set_default_device(None)
+    assert compatibility.default_device() == torch.device("cpu")

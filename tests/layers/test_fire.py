@@ -34,6 +34,9 @@ def test_ceil_pooling_is_torchs(kernel_size, size):
     assert torch.equal(CeilMaxPool(kernel_size, stride=2)(x), expected)
 
 
+@pytest.mark.skipif(
+    torch.__version__ < "2.10", reason="torch 2.9 and older export max pooling of odd or of even sides only"
+)
 def test_a_program_pools_maps_of_any_size():
     sides = {2: Dim("height", min=4), 3: Dim("width", min=4)}
     pool = CeilMaxPool(3, stride=2)

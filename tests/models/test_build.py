@@ -50,7 +50,7 @@ def test_devices_of_other_makers(monkeypatch):
 
 
 def test_no_device_is_torchs_default():
-    assert resolve_device(None) == torch.get_default_device()
+    assert resolve_device(None) == torch.device("cpu")
     with torch.device("meta"):
         assert resolve_device(None) == torch.device("meta")
 
