@@ -8,10 +8,8 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 
 # Branch coverage of src/lightcars; `fail_under` in pyproject.toml is the gate.
 COVERAGE ?= --cov --cov-report=term
 
-# The environment of the lowest versions, and the tests of it that take a minute; docs/versions.md.
+# The environment of the lowest versions, and the tests there; docs/versions.md.
 OLDEST       := .venv-oldest
-OLDEST_QUICK := tests/test_compatibility.py tests/layers tests/models/test_build.py tests/models/test_alterations.py \
-	tests/counters/test_flops.py tests/weights/test_checkpoint.py tests/weights/test_hub.py tests/contracts/test_ecosystem.py
 OLDEST_ROOMS := tests/test_compatibility.py tests/layers tests/models tests/counters tests/weights tests/contracts
 
 .PHONY: help demo test test-all test-oldest test-oldest-quick fuzz check docs clean
@@ -42,17 +40,19 @@ test-all: $(VENV)/installed-dev  ## the slow tests too
 fuzz: $(VENV)/installed-dev  ## 10,000 damaged files of each kind; INPUTS, KINDS and SEED change that
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --inputs $(or $(INPUTS),10000) --seed $(or $(SEED),0) $(KINDS)
 
+# uv, as it installs torch in about a minute.
 $(OLDEST)/installed: pyproject.toml tests/packaging/oldest.txt
 	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet --constraint tests/packaging/oldest.txt \
-		--editable '.[cars,parquet,imagenet]' pytest pytest-xdist timm==1.0.9 efficientnet_pytorch==0.7.1
+	$(OLDEST)/bin/python -m pip install --quiet uv
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --constraint tests/packaging/oldest.txt \
+		--editable '.[cars,parquet,imagenet]' pytest pytest-xdist timm==1.0.12 efficientnet_pytorch==0.7.1
 	touch $@
 
 test-oldest: $(OLDEST)/installed  ## the tests of models, weights and counters with the lowest versions of all dependencies
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not slow" $(OLDEST_ROOMS)
 
-test-oldest-quick: $(OLDEST)/installed  ## those of them that take a minute
-	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n logical --maxprocesses 4 --dist load -m "not slow" $(OLDEST_QUICK)
+test-oldest-quick: $(OLDEST)/installed  ## those of them that depend on versions most, in two minutes
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile -m "not slow" @tests/packaging/versions.txt
 
 check: $(VENV)/installed-dev  ## lint, types, import contracts, docs, wheel
 	$(BIN)/ruff check .

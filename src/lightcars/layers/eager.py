@@ -31,7 +31,7 @@ def shape_of(x: Any) -> tuple[int, ...] | None:
     """Return the shape of x as plain numbers, which are no part of a trace; None while `torch.fx` traces."""
     if not isinstance(x, Tensor):
         return None
-    if not is_tracing():
+    if torch.compiler.is_compiling() or not is_tracing():  # compilers of torch 2.6 follow the first alone
         return tuple(x.shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TracerWarning)
