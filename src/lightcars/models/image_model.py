@@ -71,6 +71,7 @@ class ImageModel(TimmInterface, nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        self._img_channels = config.img_channels  # compilers of torch 2.6 cannot read inherited slots
         self.stem, self.blocks = stem, blocks
         self.head = nn.Identity() if head is None else head
         self.pool = GlobalAveragePool() if pool is None else pool
@@ -178,7 +179,7 @@ class ImageModel(TimmInterface, nn.Module):
         shape = shape_of(x)
         if shape is None:
             return
-        wanted = self.config.img_channels
+        wanted = self._img_channels
         if len(shape) != 4 or shape[1] != wanted:
             raise InputError(
                 f"this model takes images of shape (N, {wanted}, H, W), not {shape}; convert"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,13 @@ def read_pytorch_file(path: Path, device: torch.device) -> Any:
     if not is_pickled(begin):
         raise CheckpointError(f"{path} is not what torch.save writes; copy or download it again.")
     try:
-        records = _stored_records(path) if begin == ZIP else None
-        content = load_pickled(path, device, mapped=records is not None)
-        if records is not None and _storage_sizes(content) != records:
-            # Reading compares each record with its tensor.
+        records, stored = _record_sizes(path) if begin == ZIP else (None, False)
+        content = load_pickled(path, device, mapped=stored)
+        sizes = _storage_sizes(content)
+        if stored and sizes != records:
+            # Reading compares each record with its tensor; torch 2.8 and older do not.
             content = load_pickled(path, device, mapped=False)
+        _require_records(sizes, records, path)
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
@@ -60,8 +63,8 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__} {text}".strip() if not text or isinstance(error, KeyError) else text
 
 
-def _stored_records(path: Path) -> list[int] | None:
-    """Return the sizes of the tensors' records that are not empty, sorted; None if any record is compressed.
+def _record_sizes(path: Path) -> tuple[list[int], bool]:
+    """Return the sizes of the tensors' records that are not empty, sorted, and whether none is compressed.
 
     Raises:
         CheckpointError: the records unpack to far more than the size of the file.
@@ -75,10 +78,17 @@ def _stored_records(path: Path) -> list[int] | None:
         raise CheckpointError(
             f"{path} has {size} bytes and unpacks to {unpacked}, which no weights do; ask for another file."
         )
-    if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-        return None
     sizes = [record.file_size for record in records if _RECORDS in record.filename]
-    return sorted(size for size in sizes if size)
+    stored = all(record.compress_type == zipfile.ZIP_STORED for record in records)
+    return sorted(size for size in sizes if size), stored
+
+
+def _require_records(sizes: list[int], records: list[int] | None, path: Path) -> None:
+    """Raise CheckpointError where a tensor takes more or fewer bytes than any record has."""
+    if records is not None and (missing := Counter(sizes) - Counter(records)):
+        raise CheckpointError(
+            f"{path} cannot be read (no record has the {min(missing)} bytes of a tensor); copy or download it again."
+        )
 
 
 def _storage_sizes(content: Any) -> list[int]:
