@@ -51,14 +51,16 @@ def is_eager(x: Tensor) -> bool:
 
 def is_hooked(*modules: nn.Module) -> bool:
     """Return whether one of the modules has hooks or a replaced `forward`."""
-    return has_global_hook() or any(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-        or "forward" in vars(module)
-        for module in modules
-    )
+    for module in modules:  # no generator: blocks ask this at each call
+        if (
+            module._forward_hooks
+            or module._forward_pre_hooks
+            or module._backward_hooks
+            or module._backward_pre_hooks
+            or "forward" in vars(module)
+        ):
+            return True
+    return has_global_hook()
 
 
 def may_overwrite(x: Tensor) -> bool:

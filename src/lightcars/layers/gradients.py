@@ -57,7 +57,7 @@ def _interleave(first: Tensor, second: Tensor) -> Tensor:
 
 def trains_eagerly(x: Tensor) -> bool:
     """Return whether x, a plain tensor on a CPU that nothing traces, has a gradient."""
-    return is_eager(x) and x.requires_grad and x.device.type == "cpu" and torch.is_grad_enabled()
+    return type(x) is Tensor and x.requires_grad and x.device.type == "cpu" and torch.is_grad_enabled() and is_eager(x)
 
 
 @final
