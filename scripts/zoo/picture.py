@@ -31,7 +31,8 @@ MARKERS = "os^Dv<>PX*pdh8H1"
 """Each family has its own, so that color is never all that tells it apart."""
 DPI, INCHES = 150, (7.2, 6.4)
 FONT_SIZE = 7.5
-NUM_COLORS = 128
+NUM_COLORS = 256
+LABEL_MARGIN = 2
 PLACES = (
     (0, 7),
     (0, -7),
@@ -47,6 +48,12 @@ PLACES = (
     (-14, 9),
 )
 """Where a label may be, in points from its marker; the first that is free is taken."""
+FAR_PLACES = tuple(
+    (x, y)
+    for far in (18, 26, 36, 48)
+    for x, y in ((far, -far), (-far, far), (far, far), (-far, -far), (far, -6))
+)
+"""Where it may be with a line to its marker, if those are taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +162,7 @@ def _save(figure: Figure, path: Path, source: str) -> None:
     about = PngInfo()
     about.add_text(SOURCE, source)
     with Image.open(whole) as image:
-        small = image.convert("RGB").quantize(NUM_COLORS, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(NUM_COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         small.save(path, optimize=True, pnginfo=about)
 
 
@@ -240,13 +247,16 @@ def _free_place(
 ) -> Bbox | None:
     """Write a label where it overlaps with nothing, and return where; None if there is no such place."""
     from matplotlib.patheffects import withStroke
+    from matplotlib.text import Text
 
-    for x, y in PLACES:
+    for x, y in (*PLACES, *FAR_PLACES):
+        line = {"arrowstyle": "-", "color": color, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 4}
         label = axes.annotate(
             text,
             point,
             xytext=(x, y),
             textcoords="offset points",
+            arrowprops=line if (x, y) in FAR_PLACES else None,
             fontsize=FONT_SIZE,
             color=_darker(color),
             path_effects=[withStroke(linewidth=2, foreground="white")],
@@ -254,7 +264,8 @@ def _free_place(
             ha="center" if x == 0 else "left" if x > 0 else "right",
             va="center" if y == 0 else "bottom" if y > 0 else "top",
         )
-        box = label.get_window_extent()
+        label.get_window_extent()  # with the line; it moves the text to its place
+        box = Text.get_window_extent(label).padded(LABEL_MARGIN)
         frame = axes.get_window_extent()
         inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
         if inside and not any(box.overlaps(other) for other in taken):
