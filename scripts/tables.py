@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.harness.record import records
 from benchmarks.tables import cars, counting, imagenet, plots, speed
 from lightcars.models.families import FAMILIES
-from scripts.zoo import pages
+from scripts.zoo import overview, pages
 from scripts.zoo import picture as zoo
 
 ROOT = Path(__file__).parents[1]
@@ -38,10 +38,10 @@ def blocks() -> Mapping[str, Callable[[], str]]:
     """Return the functions that generate the blocks of the pages, by name."""
     found = records()
     return {
-        "models": pages.model_table,
-        "families": partial(pages.family_table, "docs/models"),
-        "family-pages": partial(pages.family_table, "models"),
-        "family-tree": pages.family_tree,
+        "models": overview.model_table,
+        "families": partial(overview.family_table, "docs/models"),
+        "family-pages": partial(overview.family_table, "models"),
+        "family-tree": overview.family_tree,
         "how-fast": partial(speed.how_fast, found),
         "fused": partial(speed.fused, found),
         "deployed": partial(speed.deployed, found),

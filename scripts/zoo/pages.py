@@ -1,4 +1,4 @@
-"""The page of each family in docs/models/, and the tables of families: all from the registry."""
+"""The page of each family in docs/models/, from the registry and the docstrings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from lightcars.benching.choosing import ModelRow, Wanted, choose_models
 from lightcars.models.build import build_model
 from lightcars.models.families import FAMILIES, Family
 from lightcars.models.validation import has_setting
-from lightcars.tables import markdown_table, short_number
+from lightcars.tables import markdown_table
 from lightcars.weights.catalog import WeightsEntry, find_tag, list_weights
 from lightcars.weights.entry import CARS
 from scripts.zoo.blocks import Block, drawn_blocks
 from scripts.zoo.drawing import block_svg, network_svg
 from scripts.zoo.network import block_classes, measure, stages
+from scripts.zoo.overview import UNKNOWN, stated_top1
 from scripts.zoo.settings import attributes_of, changed, row_classes, settings_of
 
 SOURCES: Mapping[str, str] = {
@@ -31,7 +32,6 @@ SOURCES: Mapping[str, str] = {
     "lightcars": "../cars196.md",
 }
 """Publisher of weights -> where it states their accuracy or license."""
-UNKNOWN = "-"
 IMAGES = "../images/models"
 MERGED = "reparameterized"
 """The setting of families whose training form has parallel branches."""
@@ -119,17 +119,13 @@ def _best(row: ModelRow) -> tuple[str, str]:
         return UNKNOWN, ""
     resolution = best.preprocessing.resolution
     at = "" if resolution == row.resolution else f" at {resolution} px"
-    return _top1(row.top1_percent) + at, f"`{best.tag}`"
+    return stated_top1(row.top1_percent) + at, f"`{best.tag}`"
 
 
 def _merged(variant: Any) -> tuple[str, str]:
     """Return parameters and multiply-accumulates with merged branches."""
     measured = measure(replace(variant.config, **{MERGED: True}))
     return f"{measured.params['']:,}", f"{measured.macs['']:,}"
-
-
-def _top1(percent: float | None) -> str:
-    return UNKNOWN if percent is None else f"{percent:g} %"
 
 
 def settings_table(family: Family) -> str:
@@ -181,7 +177,7 @@ def weights_table(family: Family) -> str:
 
 
 def _accuracy(entry: WeightsEntry) -> str:
-    stated = _top1(entry.top1_percent)
+    stated = stated_top1(entry.top1_percent)
     return f"{stated} of Stanford Cars" if entry.data == CARS else stated
 
 
@@ -245,58 +241,3 @@ PAGE_BLOCKS: Mapping[str, Callable[[Family], str]] = {
 def page_blocks(family: Family) -> Mapping[str, Callable[[], str]]:
     """Return the functions that generate the blocks of a family's page, by name."""
     return {name: partial(block, family) for name, block in PAGE_BLOCKS.items()}
-
-
-def family_table(pages: str) -> str:
-    """Return a table of the families: the ranges of their models, links to their pages in a folder."""
-    head = ("family", "models", "parameters", "FLOPs", "top-1", "paper")
-    cells = []
-    for family in FAMILIES.values():
-        rows = choose_models(Wanted(family=family.name))
-        variants = ", ".join(f"`{variant}`" for variant in family.variants)
-        cells.append(
-            [
-                f"[`{family.name}`]({pages}/{family.name}.md)",
-                variants,
-                _range([row.num_params for row in rows]),
-                _range([row.flops for row in rows]),
-                _top1_range(rows),
-                family.paper,
-            ]
-        )
-    return markdown_table(head, cells, right=("parameters", "FLOPs", "top-1")) + "\n"
-
-
-def family_tree() -> str:
-    """Return the contents of docs/models/ for Sphinx."""
-    return "\n".join(["```{toctree}", ":hidden:", "", *(f"models/{name}" for name in FAMILIES), "```"]) + "\n"
-
-
-def model_table() -> str:
-    """Return a table of all registered models."""
-    head = ("model", "parameters", "FLOPs", "input", "top-1", "paper")
-    cells = [
-        [
-            f"`{row.name}`",
-            f"{row.num_params:,}",
-            f"{row.flops:,}",
-            f"{row.resolution} px",
-            _top1(row.top1_percent),
-            row.paper,
-        ]
-        for row in choose_models(Wanted())
-    ]
-    return markdown_table(head, cells, right=head[1:5]) + "\n"
-
-
-def _top1_range(rows: Sequence[ModelRow]) -> str:
-    known = sorted(row.top1_percent for row in rows if row.top1_percent is not None)
-    if not known:
-        return UNKNOWN
-    least, most = f"{known[0]:.1f}", f"{known[-1]:.1f}"
-    return f"{least} %" if least == most else f"{least} to {most} %"
-
-
-def _range(numbers: Sequence[int]) -> str:
-    least, most = short_number(min(numbers)), short_number(max(numbers))
-    return least if least == most else f"{least} to {most}"
