@@ -10,6 +10,8 @@ COVERAGE ?= --cov --cov-report=term
 
 # The environment of the lowest versions, and the tests there; docs/versions.md.
 OLDEST       := .venv-oldest
+OLDEST_PACKAGES := --constraint tests/packaging/oldest.txt --editable '.[cars,parquet,imagenet]' \
+	pytest pytest-xdist timm==1.0.31 efficientnet_pytorch==0.7.1
 OLDEST_ROOMS := tests/test_compatibility.py tests/layers tests/models tests/counters tests/weights tests/contracts
 
 .PHONY: help demo test test-all test-oldest test-oldest-quick fuzz check docs clean
@@ -44,12 +46,9 @@ test-all: $(VENV)/installed-dev  ## the slow tests too
 fuzz: $(VENV)/installed-dev  ## 10,000 damaged files of each kind; INPUTS, KINDS and SEED change that
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --inputs $(or $(INPUTS),10000) --seed $(or $(SEED),0) $(KINDS)
 
-# uv, as it installs torch in about a minute.
 $(OLDEST)/installed: pyproject.toml tests/packaging/oldest.txt
 	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet uv
-	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --constraint tests/packaging/oldest.txt \
-		--editable '.[cars,parquet,imagenet]' pytest pytest-xdist timm==1.0.31 efficientnet_pytorch==0.7.1
+	$(call install,$(OLDEST),$(OLDEST_PACKAGES))
 	touch $@
 
 # Packages that no bound of ours holds back may call old ones deprecated.
