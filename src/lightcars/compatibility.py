@@ -62,5 +62,5 @@ torch 2.7 updates them twice; a compiled model keeps its activations there, whic
 
 
 def default_device() -> torch.device:
-    """Return the device of new tensors. `torch.get_default_device` of torch 2.6 ignores `with torch.device(...)`."""
+    """Return the device of new tensors; torch 2.6's `get_default_device` ignores `with torch.device(...)`."""
     return torch.empty(0).device

@@ -35,7 +35,7 @@ def test_ceil_pooling_is_torchs(kernel_size, size):
 
 
 @pytest.mark.skipif(
-    torch.__version__ < "2.10", reason="torch 2.9 and older export max pooling of odd or of even sides only"
+    torch.__version__ < "2.10", reason="torch 2.9 and older export max pooling for one parity of a side"
 )
 def test_a_program_pools_maps_of_any_size():
     sides = {2: Dim("height", min=4), 3: Dim("width", min=4)}

@@ -22,8 +22,8 @@ from lightcars.layers import (
     ConvNormAct,
     GhostModule,
     GlobalAveragePool,
-    Residual,
     SqueezeExcite,
+    is_residual,
 )
 from lightcars.models.alterations import actual_config, require_unaltered
 from lightcars.models.image_model import ImageModel
@@ -188,7 +188,7 @@ def _fused(layer: nn.Module) -> nn.Module:
 
     A layer without tensors and parts, such as a pooling, stays.
     """
-    if isinstance(layer, Residual):
+    if is_residual(layer):
         shortcut = layer.shortcut
         passes = shortcut is None or isinstance(shortcut, nn.Identity)
         return FusedBlock(

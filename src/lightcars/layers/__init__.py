@@ -15,7 +15,7 @@ from lightcars.layers.harmonic_dense import HarmonicDenseBlock
 from lightcars.layers.initialization import initialize
 from lightcars.layers.mbconv import MBConv
 from lightcars.layers.pooling import CeilMaxPool, GlobalAveragePool
-from lightcars.layers.residual import Residual
+from lightcars.layers.residual import Residual, is_residual
 from lightcars.layers.shuffle import ShuffleUnit, ShuffleV2Unit
 from lightcars.layers.squeeze_excite import ClampGate, SqueezeExcite
 from lightcars.layers.squeezenext import SqueezeNextBlock
@@ -48,4 +48,5 @@ __all__ = [
     "SqueezeNextBlock",
     "UniversalInvertedBottleneck",
     "initialize",
+    "is_residual",
 ]

@@ -57,7 +57,13 @@ def _interleave(first: Tensor, second: Tensor) -> Tensor:
 
 def trains_eagerly(x: Tensor) -> bool:
     """Return whether x, a plain tensor on a CPU that nothing traces, has a gradient."""
-    return type(x) is Tensor and x.requires_grad and x.device.type == "cpu" and torch.is_grad_enabled() and is_eager(x)
+    return (
+        type(x) is Tensor
+        and x.requires_grad
+        and x.device.type == "cpu"
+        and torch.is_grad_enabled()
+        and is_eager(x)
+    )
 
 
 @final

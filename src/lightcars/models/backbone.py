@@ -15,7 +15,7 @@ from lightcars.layers import (
     BranchedConv,
     ConvAct,
     ConvNormAct,
-    Residual,
+    is_residual,
 )
 from lightcars.models.features import FeatureMap
 
@@ -105,7 +105,7 @@ def _paths(block: nn.Module, own_stride: int) -> tuple[Iterable[nn.Module], ...]
     if isinstance(block, ConvNormAct):
         return ((block,),)
     undilatable = (BranchedConv, ConvAct, AttentiveGhostModule)
-    if not isinstance(block, Residual) or any(isinstance(part, undilatable) for part in block.modules()):
+    if any(isinstance(part, undilatable) for part in block.modules()) or not is_residual(block):
         raise ConfigError(
             f"blocks of the kind {type(block).__name__} cannot be dilated; leave output_stride at"
             f" {own_stride}."

@@ -87,7 +87,8 @@ def _require_records(sizes: list[int], records: list[int] | None, path: Path) ->
     """Raise CheckpointError where a tensor takes more or fewer bytes than any record has."""
     if records is not None and (missing := Counter(sizes) - Counter(records)):
         raise CheckpointError(
-            f"{path} cannot be read (no record has the {min(missing)} bytes of a tensor); copy or download it again."
+            f"{path} cannot be read (no record has the {min(missing)} bytes of a tensor); copy or"
+            " download it again."
         )
 
 
