@@ -95,4 +95,3 @@ def test_the_digest_is_of_all_that_matters(checkpoint):
     changed = {digest(change) for change in (weight, temperature, detector)}
     assert digest() == digest()
     assert len(changed | {digest()}) == 4
-

@@ -68,7 +68,7 @@ def test_other_names_are_taken_as_they_are(tmp_path):
         ("", InputError, "the name of an image is empty"),
         ("ftp://example.org/a.jpg", InputError, "is neither a file nor an http:// or https:// address"),
         ("nothing/*.jpg", DataError, r"no image matches nothing/\*\.jpg"),
-        ("empty", DataError, "there are no images in .*empty, and it is neither a run nor"),
+        ("empty", DataError, r"there are no images in .*empty, and it is neither a run nor"),
     ],
 )
 def test_what_gives_no_image(tmp_path, source, error, message):
@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(DataError, match="cannot read .*: Permission denied"):
+    with pytest.raises(DataError, match=r"cannot read .*: Permission denied"):
         found(tmp_path)
 
 

@@ -136,7 +136,7 @@ def test_addresses(checkpoint, photo, monkeypatch):
         (found,) = predict(checkpoint, url)
         assert found.guesses == predict(checkpoint, photo)[0].guesses
         assert found.path is None
-        with pytest.raises(DownloadError, match="/nothing.png cannot be fetched .the server answers 404"):
+        with pytest.raises(DownloadError, match=r"/nothing\.png cannot be fetched .the server answers 404"):
             read_source(f"{server.url}/nothing.png", 3, "")
         page = server.prepare("/page.html", Answer(body=b"<html>"))
         with pytest.raises(DataError, match=r"/page\.html cannot be read as an image"):

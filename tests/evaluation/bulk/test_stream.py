@@ -1,4 +1,4 @@
-"""Results in the order of the images, batches that do not depend on bad images, and nothing read far ahead."""
+"""Results in the order of the images, batches that bad images do not change, and nothing read far ahead."""
 
 import threading
 
