@@ -74,13 +74,14 @@ class Classifier:
 
     Attributes:
         choice: engine, precision and batch size; never "auto".
+        run: the engine alone.
         has_familiarity: whether the weights have an OOD detector.
     """
 
     def __init__(self, trained: TrainedModel, choice: EngineChoice, run: Run) -> None:
         self.trained, self.choice = trained, choice
         self.has_familiarity = trained.model.familiarity is not None
-        self._run = run
+        self.run = run
 
     @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8], top: int) -> list[Scores]:
@@ -91,7 +92,7 @@ class Classifier:
         """
         trained = self.trained
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(trained.device)
-        logits, familiar = self._run(normalize(pixels, trained.preprocessing))
+        logits, familiar = self.run(normalize(pixels, trained.preprocessing))
         probabilities = trained.probabilities(logits.float())
         best = probabilities.topk(min(top, len(trained.classes)), dim=1)
         known = [None] * len(images) if familiar is None else familiar.tolist()
