@@ -86,7 +86,8 @@ def test_it_goes_on_from_any_byte(job, tmp_path, expected, monkeypatch, suffix):
     content = whole.rows_file.read_bytes()
     assert content.count(b"\n") == NUMBER
     random = Random(suffix)
-    cuts = [0, 1, len(content) - 1, len(content), *random.sample(range(len(content)), 6)]
+    seven_rows = len(b"".join(content.splitlines(keepends=True)[: 2 * BATCH - 1]))
+    cuts = [0, 1, len(content) - 1, len(content), seven_rows, *random.sample(range(len(content)), 5)]
     for number, cut in enumerate(cuts):
         table = tmp_path / f"{number}{suffix}"
         shutil.copytree(whole.folder, Journal.beside(table).folder)
