@@ -10,7 +10,8 @@ Sides, all with the shipped weights `cars196`:
 
 Method: in one process with all cores, in rounds in which all sides take turns, after the engine was selected.
 In addition to wall-clock time the CPU time of this process, which other processes disturb less. Without
-`--data` the images are synthetic.
+`--data` the images are synthetic. Run it with OMP_WAIT_POLICY=passive, as `lightcars predict` sets it: on a
+busy machine PyTorch's threads otherwise spin, which slows the loops many times.
 
 Reading: `bulk over loop` should be at least 5, and `engine over bulk, decoded` at most 1.25.
 """
@@ -191,6 +192,7 @@ def main() -> None:
         workers=workers,
         threads=torch.get_num_threads(),
         images="photographs" if arguments.data else "synthetic",
+        omp_wait_policy=os.environ.get("OMP_WAIT_POLICY"),
         load_average=[rounded(value) for value in os.getloadavg()],
     )
 

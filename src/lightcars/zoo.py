@@ -11,6 +11,7 @@ import torch
 from lightcars.errors import ConfigError, UnknownModelError, did_you_mean
 from lightcars.models.backbone import OUTPUT_STRIDES, Backbone
 from lightcars.models.build import build_model
+from lightcars.models.config import ModelConfig
 from lightcars.models.efficientnet.config import EfficientNetChanges
 from lightcars.models.efficientnet.model import EfficientNet
 from lightcars.models.families import FAMILIES
@@ -19,7 +20,7 @@ from lightcars.models.ghostnet.model import GhostNet
 from lightcars.models.image_model import ImageModel
 from lightcars.models.registry import find_model, list_models
 from lightcars.models.validation import change_config
-from lightcars.weights.catalog import find_tag
+from lightcars.weights.catalog import find_foreign, find_tag
 
 __all__ = ["create_model", "efficientnet", "ghostnet", "list_models"]
 
@@ -157,13 +158,26 @@ def _make(
     dtype: torch.dtype | None,
     changes: dict[str, Any],
 ) -> ImageModel:
-    config = change_config(find_model(name).config, changes)
+    config = change_config(_config(name), changes)
     if weights is None:
         model = build_model(config, device=device)
         return model if dtype is None else model.to(dtype)
     from lightcars.weights.pretrained import load_pretrained
 
     return load_pretrained(name, weights, changes, device=device, dtype=dtype)
+
+
+def _config(name: str) -> ModelConfig:
+    """Return the config of a registered name; the error for one of timm's or torchvision's gives ours."""
+    try:
+        return find_model(name).config
+    except UnknownModelError:
+        entry = find_foreign(name)
+        if entry is None:
+            raise
+        raise UnknownModelError(
+            f"no model named {name!r}; here it is {entry.model!r}, and its weights are {entry.tag!r}."
+        ) from None
 
 
 def _registered(name: str, variant: str | None, weights: str | Path | None) -> str:

@@ -315,6 +315,15 @@ def test_info_as_text_and_markdown(lightcars):
     assert (text.err, markdown.err) == ("", "")
 
 
+def test_info_of_a_run_and_of_published_weights(lightcars, finished):
+    run = json.loads(lightcars("info", finished, "--json").out)
+    assert run["config"]["num_classes"] == 8
+    assert json.loads(lightcars("info", "cars196", "--json").out)["config"]["num_classes"] == 196
+    shown = lightcars("info", finished, "--num-classes", 3)
+    assert (shown.code, len(shown.err.splitlines())) == (2, 1)
+    assert "has its own resolution, classes and channels" in shown.err
+
+
 def test_info_measures_latency_when_asked(lightcars, monkeypatch):
     measured = []
 
@@ -368,8 +377,9 @@ def test_nothing_but_progress_is_said_on_stderr(lightcars, cars, tmp_path):
     shown = lightcars("finetune", cars, *SMALL, "--epochs", 2, "--out", tmp_path / "run")
     lines = shown.err.splitlines()
     assert lines[0].startswith(f"run folder: {tmp_path / 'run'}")
-    assert [line[:9] for line in lines[1:4]] == ["images: a", "epoch 1/2", "epoch 2/2"]
-    assert [line.split()[0] for line in lines[4:]] == ["trained"]
+    assert lines[1] == "ghostnet_050 starts from random weights", "it has no published ones"
+    assert [line[:9] for line in lines[2:5]] == ["images: a", "epoch 1/2", "epoch 2/2"]
+    assert [line.split()[0] for line in lines[5:]] == ["trained"]
 
 
 def test_what_was_measured_is_said_in_a_line(lightcars, cars, tmp_path):

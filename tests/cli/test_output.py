@@ -1,5 +1,6 @@
 """Output that no file name breaks: one line is one line, bytes that are not UTF-8, narrow encodings."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -71,3 +72,24 @@ def test_predict_of_a_name_that_is_not_utf8(images):
         shown = command("predict", path, *arguments)
         assert (shown.returncode, shown.stderr) == (0, b"")
     assert json.loads(shown.stdout)[0]["image"] == str(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_run_with_names_that_are_not_utf8(lightcars, tmp_path):
+    """Trained to its end, with predictions, report and all that reads them again."""
+    odd = os.fsdecode(b"caf\xe9")
+    for split, name in itertools.product(("train", "val"), ("bus", odd)):
+        folder = tmp_path / "data" / split / name
+        folder.mkdir(parents=True)
+        for number in range(2):
+            Image.effect_noise((32, 32), 60).save(folder / f"{number}{NOT_UTF8}")
+    run = tmp_path / "run"
+    small = ("--model", "ghostnet_050", "--width", 0.1, "--resolution", 32, "--epochs", 1, "--batch-size", 4)
+    assert lightcars("finetune", tmp_path / "data", *small, "--out", run).code == 0
+    assert lightcars("finetune", tmp_path / "data", "--resume", "--out", run).code == 0
+    assert f"bus/0{NOT_UTF8}".encode(errors="backslashreplace") in (run / "predictions.csv").read_bytes()
+    assert lightcars("report", run).code == 0
+    shown = lightcars("evaluate", run, tmp_path / "data", "--json")
+    assert {one["name"] for one in json.loads(shown.out)["per_class"]} == {"bus", odd}
+    shown = lightcars("predict", run, tmp_path / "data" / "val" / odd / f"0{NOT_UTF8}", "--json")
+    assert {guess["name"] for guess in json.loads(shown.out)[0]["guesses"]} == {"bus", odd}

@@ -32,6 +32,13 @@ def test_weights_fit_the_terminal(lightcars, terminal, columns):
     assert "unknown" in shown.out
 
 
+def test_weights_of_a_run_and_of_a_tag(lightcars, finished, tmp_path):
+    assert "no published weights of ghostnet_050;" in lightcars("weights", finished).out, "the run's model"
+    assert lightcars("weights", "cars196").out == lightcars("weights", "ghostnet_thesis").out
+    shown = lightcars("weights", tmp_path)
+    assert (shown.code, len(shown.err.splitlines())) == (2, 1)
+
+
 def test_weights_of_one_model(lightcars):
     lines = lightcars("weights", "ghostnet_100").out.splitlines()
     assert len(lines) == 4

@@ -2,7 +2,9 @@
 
 import importlib.metadata
 import json
+import math
 import re
+import struct
 import subprocess
 import sys
 from dataclasses import asdict
@@ -42,6 +44,23 @@ def save_rotated(path):
     exif = image.getexif()
     exif[0x0112] = 6
     image.save(path, exif=exif)
+
+
+ODD_METADATA = {
+    "text as DPI": (0x011A, 2, b"many\0"),
+    "NaN as DPI": (0x011A, 12, struct.pack("<d", math.nan)),
+    "negative rational": (0x011A, 10, struct.pack("<ii", -1, 0)),
+    "wild offset": (0x8769, 4, struct.pack("<I", 2**31)),
+}
+
+
+def save_rotated_with(path, tag, kind, value):
+    """Orientation 6 with one more tag, which is invalid."""
+    place = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack("<I", 8 + 2 + 2 * 12 + 4)
+    entries = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+    entries += struct.pack("<HHI", tag, kind, len(value) if kind == 2 else 1) + place
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4) + value
+    scene(90, 50).save(path, exif=exif)
 
 
 def save_sixteen_bits(path):
@@ -94,6 +113,15 @@ def test_pixels_are_those_of_lightcars(reader, tmp_path, settings, name):
     assert got.dtype == expected.dtype
     assert got.shape == expected.shape
     np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6)  # a pixel's step is 0.013
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("metadata", ODD_METADATA.values(), ids=ODD_METADATA)
+def test_upright_whatever_the_other_metadata_are(reader, tmp_path, metadata):
+    save_rotated(tmp_path / "plain.jpg")
+    save_rotated_with(tmp_path / "odd.jpg", *metadata)
+    read = reader(Preprocessing(resolution=48, mean=(0.47,) * 3, std=(0.29,) * 3)).read
+    np.testing.assert_array_equal(read(tmp_path / "odd.jpg"), read(tmp_path / "plain.jpg"))
 
 
 @pytest.fixture(scope="module")

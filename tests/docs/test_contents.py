@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import lightcars
+from lightcars.models.families import FAMILIES
 
 DOCS = Path(__file__).parents[2] / "docs"
 GROUPS = (
@@ -31,6 +32,11 @@ def test_the_contents_have_four_groups():
 def test_every_page_is_in_one_group():
     pages = [path.stem for path in DOCS.glob("*.md") if path.stem != "index"]
     assert sorted(entries("index.md")) == sorted([*pages, "api/index", "decisions/index"])
+
+
+def test_every_family_has_a_page_in_the_contents():
+    pages = [f"models/{path.stem}" for path in (DOCS / "models").glob("*.md")]
+    assert sorted(entries("models.md")) == sorted(pages) == sorted(f"models/{name}" for name in FAMILIES)
 
 
 def test_every_page_of_the_api_reference_is_listed():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -352,10 +353,11 @@ def pth_seeds(_: Path) -> dict[str, bytes]:
     import torch
 
     files = {}
-    for suffix, is_zip in ((".pth", True), ("_old.pth", False)):
-        file = io.BytesIO()
-        torch.save(some_tensors(), file, _use_new_zipfile_serialization=is_zip)
-        files[suffix] = file.getvalue()
+    for protocol in (2, 4, 5):
+        for name, is_zip in (("zip", True), ("old", False)):
+            file = io.BytesIO()
+            torch.save(some_tensors(), file, pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip)
+            files[f"_{name}{protocol}.pth"] = file.getvalue()
     return files
 
 
@@ -378,8 +380,13 @@ def read_pth(path: Path) -> object:
     """What is accepted is what torch itself reads."""
     import torch
 
+    from lightcars.weights.protocols import copy_in_protocol_2
+
     found = read_weights(path)
-    expected = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+    try:
+        expected = torch.load(path, map_location="cpu", weights_only=True, mmap=False)
+    except pickle.UnpicklingError:  # a later protocol
+        expected = torch.load(copy_in_protocol_2(path), map_location="cpu", weights_only=True)
     assert isinstance(found, dict)
     assert found.keys() == expected.keys()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items()), "wrong weights"

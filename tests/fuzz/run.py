@@ -26,7 +26,13 @@ from lightcars.errors import LightcarsError
 from tests.fuzz.kinds import KINDS, Kind
 
 SECONDS = 10
-"""For one input; a hang that Python cannot interrupt is ended after three times as long."""
+"""Of CPU time for one input, so that other processes of the machine do not matter."""
+WAIT_SECONDS = 60
+"""Of wall time for one that waits; a hang that Python cannot interrupt is ended after twice as long."""
+TIMERS = {
+    signal.ITIMER_PROF: (signal.SIGPROF, SECONDS),
+    signal.ITIMER_REAL: (signal.SIGALRM, WAIT_SECONDS),
+}
 MEMORY_BYTES = 2 << 30
 """Address space beyond that of the process at its start."""
 MAX_BAD = 20
@@ -100,7 +106,7 @@ def _wait(child: int, progress: Path) -> int:
         if ended:
             return status
         time.sleep(0.05)
-        if progress.exists() and time.time() - progress.stat().st_mtime > 3 * SECONDS:
+        if progress.exists() and time.time() - progress.stat().st_mtime > 2 * WAIT_SECONDS:
             os.kill(child, signal.SIGKILL)
 
 
@@ -145,8 +151,9 @@ def _limit_memory() -> None:
 def _outcome(kind: Kind, seeds: dict[str, bytes], folder: Path, random: Random) -> tuple[str, str]:
     suffix = random.choice(sorted(seeds))
     path = _placed(kind, folder, suffix, kind.mutate(seeds[suffix], random))
-    signal.signal(signal.SIGALRM, _out_of_time)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    for timer, (number, seconds) in TIMERS.items():
+        signal.signal(number, _out_of_time)
+        signal.setitimer(timer, seconds)
     try:
         kind.read(path)
     except LightcarsError as error:
@@ -159,7 +166,8 @@ def _outcome(kind: Kind, seeds: dict[str, bytes], folder: Path, random: Random) 
     else:
         return "accepted", ""
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        for timer in TIMERS:
+            signal.setitimer(timer, 0)
 
 
 def _out_of_time(_number: int, _frame: FrameType | None) -> None:

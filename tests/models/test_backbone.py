@@ -124,8 +124,9 @@ def test_weights_are_loaded(tmp_path):
     backbone = small("ghostnet_100", weights=folder, features_only=True, output_stride=16)
     assert isinstance(backbone, Backbone)
     assert not backbone.training
+    expected = model.state_dict()
     for name, tensor in backbone.state_dict().items():
-        assert torch.equal(tensor, model.state_dict()[name])
+        assert torch.equal(tensor, expected[name])
     left = set(model.state_dict()) - set(backbone.state_dict())
     assert {name.partition(".")[0] for name in left} == {"head", "neck", "classifier"}
 

@@ -8,9 +8,10 @@ import pytest
 import lightcars
 from lightcars.counters.flops import count_flops
 from lightcars.counters.params import count_params
-from lightcars.errors import UnknownModelError
+from lightcars.errors import ConfigError, UnknownModelError
 from lightcars.models.families import FAMILIES
 from lightcars.models.registry import MODELS, find_model
+from lightcars.zoo import create_model
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -134,3 +135,28 @@ def test_table_and_configs_need_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "tag"),
+    [
+        ("mobilenetv3_large_100.ra_in1k", "mobilenetv3_large_100", "timm/mobilenetv3_large_100.ra_in1k"),
+        ("timm/tf_efficientnet_b0.ns_jft_in1k", "efficientnet_b0", "timm/tf_efficientnet_b0.ns_jft_in1k"),
+        ("tf_efficientnet_lite3", "efficientnet_lite3", "timm/tf_efficientnet_lite3.in1k"),
+        ("mobilenet_v2", "mobilenetv2_100", "torchvision/mobilenet_v2.imagenet1k_v2"),
+        ("shufflenet_v2_x1_0", "shufflenetv2_100", "torchvision/shufflenet_v2_x1_0.imagenet1k_v1"),
+    ],
+)
+def test_names_of_timm_and_torchvision_are_answered_with_ours(name, ours, tag):
+    with pytest.raises(UnknownModelError) as error:
+        create_model(name)
+    assert f"here it is {ours!r}, and its weights are {tag!r}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "ours"),
+    [("pretrained", 'weights="imagenet"'), ("in_chans", "img_channels"), ("drop_path_rate", "drop_path")],
+)
+def test_settings_of_timm_are_answered_with_ours(setting, ours):
+    with pytest.raises(ConfigError, match=f"has no setting '{setting}'. Here it is {ours}"):
+        create_model("ghostnet_100", **{setting: 1})

@@ -58,6 +58,11 @@ def one_line(caught) -> str:
         ("epochs: 3\n---\nepochs: 4", "line 2: invalid YAML"),
         ("a: \x00", "invalid YAML"),
         ("epochs: *nowhere", "line 1: invalid YAML"),
+        ("optimizer:\n  settings: {x: .inf}", "line 2: optimizer.settings.x: it must be a finite number"),
+        (
+            "seed: 1\naugment: {images: [{ColorJitter: {hue: [.nan]}}]}",
+            "line 2: augment.images.0.ColorJitter",
+        ),
     ],
 )
 def test_a_hostile_recipe_is_one_clear_line_at_once(text, message):

@@ -785,8 +785,32 @@ def test_a_resumed_run_keeps_its_model_and_test(drawn, stopped, tiny):
     for change in ({"model": "ghostnet_100"}, {"test": True}):
         with pytest.raises(ConfigError, match="keeps its model and test"):
             finetune(drawn, out=stopped, resume=True, **change)
+    with pytest.raises(ConfigError, match="keeps its model and test, epochs; leave them out"):
+        finetune(drawn, out=stopped, resume=True, epochs=3)
     with pytest.raises(ConfigError, match=r"\(test False -> True\)"):
         finetune(drawn, out=stopped, resume=True, recipe=TINY_RECIPE, test=True)
+
+
+def test_keys_of_the_recipe_are_arguments_too(drawn, tmp_path):
+    result = finetune(drawn, recipe=TINY_RECIPE, out=tmp_path / "run", epochs=1, seed=5, batch_size=4)
+    recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
+    assert result.metrics["epochs"] == 1
+    assert (recipe["epochs"], recipe["seed"], recipe["batch_size"]) == (1, 5, 4)
+    assert recipe["resolution"] == TINY_RECIPE.resolution, "the rest is the recipe's"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch": 1}, "no key 'epoch'. Did you mean epochs"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
+        ({"source": "me"}, "no key 'source'"),
+    ],
+)
+def test_bad_arguments_write_nothing(drawn, tmp_path, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        finetune(drawn, recipe=TINY_RECIPE, out=tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_same_call_resumes(drawn, tmp_path, monkeypatch):

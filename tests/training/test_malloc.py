@@ -33,13 +33,14 @@ with contextlib.suppress(ValueError), memory_kept(torch.device("cpu")):
     raise ValueError
 print(json.dumps({"kept": kept, "returned": returned, "returned after an error": fraction_cleared()}))
 """
-"""The fraction of one large block's pages that the system clears. Other tests shape the heap of this process, and
-before glibc 2.38 the aligned blocks of tensors fit into freed ones of their own size by chance only."""
+"""The fraction of one large block's pages that the system clears. Other tests shape the heap of this process,
+and before glibc 2.38 the aligned blocks of tensors fit into freed ones of their own size by chance only."""
 
 
 @on_glibc
 def test_memory_is_kept_within_and_returned_at_the_end():
-    done = subprocess.run([sys.executable, "-c", IN_A_NEW_PROCESS], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", IN_A_NEW_PROCESS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     cleared = json.loads(done.stdout)
     assert cleared["kept"] < 0.01

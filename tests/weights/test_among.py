@@ -68,8 +68,9 @@ def opened(content: object, source: str, tmp_path, **more) -> ImageModel:
 
 
 def assert_same(found: ImageModel, trained: ImageModel) -> None:
+    loaded = found.state_dict()
     for name, tensor in trained.state_dict().items():
-        assert torch.equal(found.state_dict()[name], tensor), name
+        assert torch.equal(loaded[name], tensor), name
 
 
 # Prefixes

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,13 @@ def test_saving_what_was_loaded_over_itself(folder):
     first = load(folder)
     save(first, folder)
     assert_equal_states(load(folder), first)
+
+
+def test_a_run_folder_is_its_best_epoch(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "run" / "best")
+    (tmp_path / "run" / "run.json").write_text("{}")
+    expected, found = load(folder).state_dict(), load(tmp_path / "run").state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
 def test_loaded_weights_can_be_trained_without_touching_the_file(folder):

@@ -151,9 +151,10 @@ def test_another_width_before_the_classifier(name, layer, tmp_path):
     assert other.config.head_channels == 24
     assert {name.partition(".")[0] for name in other.origin.initialized} == {layer, "classifier"}
     assert other(torch.randn(2, 3, 64, 64)).isfinite().all()
+    expected = model.state_dict()
     for key, tensor in other.state_dict().items():
         if key not in other.origin.initialized:
-            assert torch.equal(tensor, model.state_dict()[key])
+            assert torch.equal(tensor, expected[key])
     assert not any(tensor.is_meta for tensor in other.state_dict().values())
 
 

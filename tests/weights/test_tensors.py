@@ -48,12 +48,12 @@ def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
 
 
-def save_zip(content: object, path: Path) -> None:
-    torch.save(content, path)
+def save_zip(content: object, path: Path, protocol: int = 2) -> None:
+    torch.save(content, path, pickle_protocol=protocol)
 
 
-def save_legacy(content: object, path: Path) -> None:
-    torch.save(content, path, _use_new_zipfile_serialization=False)
+def save_legacy(content: object, path: Path, protocol: int = 2) -> None:
+    torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
 
 
 FORMATS = pytest.mark.parametrize("save", [save_zip, save_legacy], ids=["zip", "legacy"])
@@ -163,12 +163,50 @@ def test_what_training_scripts_keep_beside_the_tensors(save, tmp_path):
     assert_equal(read_tensors(path, CPU), tensors)
 
 
-@pytest.mark.parametrize("protocol", [4, 5])
-@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
-def test_other_pickle_protocols_are_named(protocol, is_zip, tmp_path):
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@FORMATS
+def test_every_pickle_protocol(protocol, save, tmp_path):
+    """Those after 2, which `torch.save` does not use by itself, are translated."""
+    tensors = some_tensors() | {"transposed": torch.randn(3, 4).t(), "parameter": nn.Parameter(torch.ones(2))}
+    more = {"frozen": frozenset({"a"}), "bytes": b"abc" * 100, "of bytes": bytearray(b"a"), "model": "model"}
     path = tmp_path / "last.pth"
-    torch.save(some_tensors(), path, pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip)
-    assert_refused(path, f"was saved with pickle protocol {protocol}, which torch does not read without")
+    save({"more": more, **beside(), "state_dict": OrderedDict(tensors)}, path, protocol)
+    assert_equal(read_tensors(path, CPU), tensors)
+
+
+def with_pickle(path: Path, content: bytes) -> None:
+    """Replace the pickle of an archive."""
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, before in records.items():
+            archive.writestr(name, content if name.endswith("data.pkl") else before)
+
+
+FRAME = b"\x80\x04\x95" + bytes(8)
+TEXT = b"X\x00\x00\x10\x00" + b"a" * (1 << 20) + b"\x94"
+BAD_PICKLES = {
+    "a text again and again": (FRAME + b"](" + TEXT + b"h\x00" * 100 + b"e.", "has more than 16 MiB beside"),
+    "a global of a number": (FRAME + b"\x8c\x02osK\x01\x93.", "is not a PyTorch file, or corrupt"),
+    "a global of one text": (FRAME + b"\x8c\x02os\x93.", "is not a PyTorch file, or corrupt"),
+    "a global of lines": (FRAME + b"\x8c\x07os\nlist\x8c\x01a\x93.", "is not a PyTorch file, or corrupt"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_PICKLES.values(), ids=BAD_PICKLES)
+def test_pickles_that_cannot_be_translated(content, message, tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save({"a": torch.ones(2)}, path)
+    with_pickle(path, content)
+    assert_refused(path, message)
+
+
+@pytest.mark.parametrize("save", [save_zip, save_legacy])
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_foreign_code_in_other_protocols_is_the_reason(save, protocol, marker, tmp_path):
+    save({"a": torch.zeros(1), "b": RunsCommand(marker)}, tmp_path / "model.pth", protocol)
+    assert_refused(tmp_path / "model.pth", "holds more than tensors, and is refused")
+    assert not marker.exists()
 
 
 def global_call(module: str, name: str, arguments: bytes) -> bytes:
@@ -190,12 +228,7 @@ def test_objects_beside_the_tensors_are_never_made(payload, tmp_path):
     """Neither their memory nor their state: NumPy would take both from the file."""
     path = tmp_path / "model.pth"
     torch.save({"a": torch.ones(2), "b": 1}, path)
-    with zipfile.ZipFile(path) as archive:
-        records = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in records.items():
-            is_pickle = name.endswith("data.pkl")
-            archive.writestr(name, b"\x80\x02}X\x01\x00\x00\x00b" + payload + b"s." if is_pickle else content)
+    with_pickle(path, b"\x80\x02}X\x01\x00\x00\x00b" + payload + b"s.")
     tracemalloc.start()
     assert_refused(path, "holds no state dict")
     assert tracemalloc.get_traced_memory()[1] < 2**22
@@ -364,7 +397,7 @@ DUMPS = {f"pickle{protocol}": pickle_dump(protocol) for protocol in range(pickle
 
 REFUSED = (
     "is refused because reading it could run foreign code|is not what torch.save writes"
-    "|was saved with pickle protocol"
+    "|cannot be read|is not a PyTorch file"
 )
 
 

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from lightcars.cli.loading import MODEL_HELP, is_source, load_source
 from lightcars.cli.output import complete_model, print_json
+from lightcars.errors import ConfigError
 
 
 def info(
-    model: Annotated[str, typer.Argument(help="Name from `lightcars list`.", autocompletion=complete_model)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, autocompletion=complete_model)],
     resolution: Annotated[
         int | None, typer.Option(help="Pixels of the square input \\[default: the model's].")
     ] = None,
@@ -29,8 +31,9 @@ def info(
 ) -> None:
     """Show the cost of a model: parameters, FLOPs, memory, layer by layer.
 
-    Needs no data and no weights. FLOPs are multiply-accumulates, as in the papers. --latency runs the model
-    in PyTorch on the CPU; `lightcars bench` compares engines, batches and training steps.
+    A name from `lightcars list` needs no data and no weights. FLOPs are multiply-accumulates, as in the
+    papers. --latency runs the model in PyTorch on the CPU; `lightcars bench` compares engines, batches and
+    training steps.
 
     Example: lightcars info efficientnet_b3 --resolution 224 --depth 1
     """
@@ -39,7 +42,12 @@ def info(
 
     wanted = {"resolution": resolution, "num_classes": num_classes, "img_channels": img_channels}
     changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
-    network = create_model(model, device="cpu" if latency else "meta", **changes)
+    if is_source(model) and changes:
+        raise ConfigError(f"{model} has its own resolution, classes and channels; leave those options out.")
+    if is_source(model):
+        network = load_source(model, None)
+    else:
+        network = create_model(model, device="cpu" if latency else "meta", **changes)
     profiled = profile(network, backward=backward, latency=latency)
     if as_json:
         about = {"name": model, "config": asdict(network.config)}

@@ -28,6 +28,11 @@ def is_registered(source: str) -> bool:
     return source in MODELS and not Path(source).is_dir()
 
 
+def is_source(source: str) -> bool:
+    """Return whether it is a folder or published weights, and not a registered name."""
+    return Path(source).is_dir() or (source not in MODELS and find_tag(source) is not None)
+
+
 def load_source(source: str, weights: str | None) -> ImageModel:
     """Load the model on the CPU, in evaluation mode."""
     import torch

@@ -37,7 +37,11 @@ app = typer.Typer(
 def list_published(
     model: Annotated[
         str | None,
-        typer.Argument(help="Name from `lightcars list`; all if left out.", autocompletion=complete_model),
+        typer.Argument(
+            metavar="MODEL",
+            help="Name from `lightcars list`, a tag, or a run folder; all if left out.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all that is known.")] = False,
 ) -> None:
@@ -50,6 +54,7 @@ def list_published(
     """
     from lightcars.weights.catalog import WeightsEntry, list_weights
 
+    model = None if model is None else _name(model)
     entries = list_weights(model)
     if as_json:
         print_json([_plain(entry) for entry in entries])
@@ -70,6 +75,17 @@ def list_published(
         [row(entry) for entry in entries],
         right=("top-1", "input", "size"),
     )
+
+
+def _name(model: str) -> str:
+    """Return the registered name that a name, a tag or a run folder means; an unknown one as it is."""
+    from lightcars.runs.folder import RunFolder
+    from lightcars.weights.catalog import find_tag
+
+    entry = find_tag(model)
+    if entry is not None:
+        return entry.model
+    return RunFolder(Path(model)).read().model.name if Path(model).is_dir() else model
 
 
 @app.command()

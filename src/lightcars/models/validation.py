@@ -13,6 +13,20 @@ ConfigT = TypeVar("ConfigT", bound=Any)
 
 MAX_INT = 10**9
 
+OTHER_NAMES = {
+    "pretrained": 'weights="imagenet"',
+    "checkpoint_path": "weights",
+    "in_chans": "img_channels",
+    "drop_rate": "dropout",
+    "drop_path_rate": "drop_path",
+    "stochastic_depth_prob": "drop_path",
+    "width_mult": "width",
+    "width_multiplier": "width",
+    "depth_mult": "depth",
+    "depth_multiplier": "depth",
+}
+"""What timm and torchvision call a setting, and its name here."""
+
 MIN_RESOLUTION = 32
 """Pixels. Models halve their input four or five times."""
 
@@ -55,9 +69,9 @@ def change_config(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
     known = [field.name for field in fields(config)]
     for key in changes:
         if key not in known:
+            hint = f" Here it is {OTHER_NAMES[key]}." if key in OTHER_NAMES else did_you_mean(key, known)
             raise ConfigError(
-                f"{type(config).__name__} has no setting {key!r}.{did_you_mean(key, known)}"
-                f" It has: {', '.join(known)}."
+                f"{type(config).__name__} has no setting {key!r}.{hint} It has: {', '.join(known)}."
             )
     return replace(config, **changes)
 

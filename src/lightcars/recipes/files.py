@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -143,7 +144,31 @@ def _validated(content: dict[str, Any], origin: str, lines: Mapping[tuple[str | 
         problems = sorted(error.errors(), key=lambda problem: problem["type"] == "missing")  # misspelt first
         raise ConfigError(_explain(problems[0], origin, lines)) from error
     assert isinstance(recipe, Recipe)
+    place = next(_infinite(recipe.to_dict(), ()), None)
+    if place is not None:
+        raise ConfigError(f"{_where(place, origin, lines)}: {_key(place)}: it must be a finite number.")
     return recipe
+
+
+def _infinite(content: Any, place: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    """Yield the places of numbers that are NaN or infinite, which `run.json` cannot hold."""
+    if isinstance(content, float) and not math.isfinite(content):
+        yield place
+    elif isinstance(content, dict):
+        for key, value in content.items():
+            yield from _infinite(value, (*place, key))
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content):
+            yield from _infinite(value, (*place, number))
+
+
+def _where(place: tuple[str | int, ...], origin: str, lines: Mapping[tuple[str | int, ...], str]) -> str:
+    line = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None)
+    return f"{origin}, {line}" if line else origin
+
+
+def _key(place: tuple[str | int, ...]) -> str:
+    return ".".join(str(part) for part in place)
 
 
 def _explain(problem: Mapping[str, Any], origin: str, lines: Mapping[tuple[str | int, ...], str]) -> str:
@@ -154,8 +179,7 @@ def _explain(problem: Mapping[str, Any], origin: str, lines: Mapping[tuple[str |
     named = (*place, *text.split(" ", 1)[0].rstrip(":").split("."))
     if isinstance(cause, ConfigError) and named in lines:
         place = named
-    key = ".".join(str(part) for part in place)
-    where = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None)
+    key = _key(place)
     if problem["type"] == "unexpected_keyword_argument":
         known = _known_keys(place[:-1])
         text = f"there is no such setting.{did_you_mean(place[-1], known)}"
@@ -163,7 +187,7 @@ def _explain(problem: Mapping[str, Any], origin: str, lines: Mapping[tuple[str |
         text = "it is missing."
     elif not isinstance(cause, ConfigError):
         text = f"{text[0].lower()}{text[1:]}, not {shortened(problem['input'])}."
-    return f"{origin}{f', {where}' if where else ''}: {key}: {text}" if key else f"{origin}: {text}"
+    return f"{_where(place, origin, lines)}: {key}: {text}" if key else f"{origin}: {text}"
 
 
 def _known_keys(place: Sequence[str | int]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Protocol, TypeVar
 
 from lightcars.reports import page
 from lightcars.reports.charts import Point, scatter_chart
@@ -34,6 +35,16 @@ class ComparedModel:
     seconds: float
 
 
+class Rated(Protocol):
+    """A model whose accuracy is known."""
+
+    @property
+    def top1_percent(self) -> float:
+        """Of all images."""
+
+
+RatedT = TypeVar("RatedT", bound=Rated)
+
 COSTS: dict[str, Callable[[ComparedModel], float]] = {
     "multiply-accumulates (millions)": lambda model: model.flops / 1e6,
     "parameters (millions)": lambda model: model.num_params / 1e6,
@@ -41,14 +52,12 @@ COSTS: dict[str, Callable[[ComparedModel], float]] = {
 }
 
 
-def pareto_front(
-    models: Sequence[ComparedModel], cost: Callable[[ComparedModel], float]
-) -> list[ComparedModel]:
+def pareto_front(models: Sequence[RatedT], cost: Callable[[RatedT], float]) -> list[RatedT]:
     """Return the models that are more accurate than all that cost as much or less, cheapest first.
 
     Of models with the same cost and accuracy, the first one counts.
     """
-    front: list[ComparedModel] = []
+    front: list[RatedT] = []
     for model in sorted(models, key=lambda model: (cost(model), -model.top1_percent)):
         if not front or model.top1_percent > front[-1].top1_percent:
             front.append(model)

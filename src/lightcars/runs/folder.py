@@ -23,6 +23,7 @@ from lightcars.errors import ConfigError, RunError
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.description import RunDescription, read_description, write_description
 from lightcars.runs.lock import LOCK_FILE, RunLock
+from lightcars.weights.checkpoint import BEST
 
 Row: TypeAlias = dict[str, float]
 """The metrics of one epoch, as in metrics.csv."""
@@ -67,7 +68,7 @@ class RunFolder:
     @property
     def best(self) -> Path:
         """Checkpoint of the best epoch."""
-        return self.path / "best"
+        return self.path / BEST
 
     @property
     def last(self) -> Path:

@@ -67,6 +67,7 @@ def finetune(
     test: bool = False,
     trackers: Sequence[str] | str | None = None,
     progress: bool = False,
+    **changes: Any,
 ) -> FinetuneResult:
     """Fine-tune a model on a folder of images and write a run folder.
 
@@ -88,6 +89,8 @@ def finetune(
         trackers: "tensorboard", "wandb", "mlflow", beside metrics.csv; ("none",) for none. None is
             TensorBoard, or what the resumed run had. One that fails is left out with a warning.
         progress: show progress bars.
+        changes: keys of the recipe with other values: `epochs`, `resolution`, `batch_size`, `seed`,
+            `precision`, ... (see `Recipe`).
 
     Raises:
         DataError: missing images, or unknown classes; a resumed run has other images than before.
@@ -104,7 +107,7 @@ def finetune(
     named = None if trackers is None else check_trackers(trackers)
     if model is None and recipe is None and not resume:
         recipe = default_recipe(data)
-    chosen = chosen_recipe(recipe, model, test=test, required=not resume)
+    chosen = chosen_recipe(recipe, model, test=test, required=not resume, changes=changes)
     with RunLock() as lock:
         if resume:
             _lock_existing(lock, out)

@@ -5,22 +5,25 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lightcars.augmentation.image import augmentation
 from lightcars.data.layouts import CLASSES_FILE, DatasetRecords, find_data, with_validation
 from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
+from lightcars.deploy.classifier import is_untrained
 from lightcars.deploy.cpu import computes_bf16
-from lightcars.errors import ConfigError, DataError
+from lightcars.errors import ConfigError, DataError, did_you_mean
 from lightcars.models.alterations import actual_config, require_unaltered
 from lightcars.models.build import build_model, resolve_device
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.registry import find_model
+from lightcars.models.registry import MODELS, find_model
 from lightcars.models.validation import change_config
 from lightcars.recipes.files import load_recipe
 from lightcars.recipes.recipe import AUTO, ModelRecipe, Recipe
@@ -38,24 +41,41 @@ from lightcars.training.distributed.processes import (
 )
 from lightcars.training.optim.optimizers import check_optimization
 from lightcars.training.speed import device_of
+from lightcars.weights.catalog import IMAGENET_TAG, find_candidates
 from lightcars.weights.checkpoint import load, read_card
 from lightcars.weights.pretrained import load_pretrained
 
 
 def chosen_recipe(
-    recipe: Recipe | str | Path | None, model: str | ImageModel | None, *, test: bool, required: bool
+    recipe: Recipe | str | Path | None,
+    model: str | ImageModel | None,
+    *,
+    test: bool,
+    required: bool,
+    changes: Mapping[str, Any],
 ) -> Recipe | None:
     """Return the recipe with the changes of the other arguments; None if nothing is given or required."""
     chosen = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
     if chosen is None and not required:
-        if isinstance(model, str) or test:
-            raise ConfigError(
-                "a resumed run keeps its model and test; leave them out, or give its recipe too."
-            )
+        if isinstance(model, str) or test or changes:
+            given = ", ".join(["its model and test", *changes])
+            raise ConfigError(f"a resumed run keeps {given}; leave them out, or give its recipe too.")
         return None
     chosen = chosen or Recipe()
     chosen = for_model(chosen, model) if isinstance(model, str) else chosen
+    chosen = _changed(chosen, changes)
     return with_started(replace(chosen, test=True) if test else chosen)
+
+
+def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    known = [field.name for field in fields(recipe) if field.name not in ("name", "source", "model", "test")]
+    for key in changes:
+        if key not in known:
+            raise ConfigError(
+                f"finetune has no argument and Recipe no key {key!r}.{did_you_mean(key, known)}"
+                f" Recipe has: {', '.join(known)}."
+            )
+    return replace(recipe, **changes)
 
 
 def for_model(recipe: Recipe, name: str) -> Recipe:
@@ -236,13 +256,17 @@ class TrainingJob:
 
     @property
     def named_recipe(self) -> str:
-        """The recipe with its model and weights, in a line; "" if it has no name."""
-        if self.recipe.name is None:
-            return ""
+        """The recipe with its model and weights, in a line; "" if it has no name and starts from weights."""
         origin = self.network.origin
         weights = self.recipe.model.weights if self.before or origin is None else origin.weights
-        start = "random weights" if weights is None else f"weights {weights}"
-        return f"recipe {self.recipe.name}: {self.name}, {start}"
+        if self.recipe.name is not None:
+            start = "random weights" if weights is None else f"weights {weights}"
+            return f"recipe {self.recipe.name}: {self.name}, {start}"
+        if self.before or not is_untrained(self.network):
+            return ""
+        has_tag = bool(self.name in MODELS and find_candidates(self.name, IMAGENET_TAG))
+        hint = "; --set model.weights=imagenet starts from published ones" if has_tag else ""
+        return f"{self.name} starts from random weights{hint}"
 
 
 def default_folder(model_name: str) -> Path:

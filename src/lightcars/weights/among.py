@@ -101,7 +101,7 @@ def with_classifier(found: Found, config: ModelConfig) -> Found:
         config: of the model that the tensors are of, for any number of classes.
     """
     tensors = to_lightcars(found.tensors, config, found.source)
-    head = {name: tensor for name, tensor in tensors.items() if _is_of_head(name, config, found.source)}
+    head = _head(tensors, config, found.source)
     body = {name: tensor for name, tensor in tensors.items() if name not in head}
     whole = _whole_names(head, found, config)
     inside = {whole[name]: tensor for name, tensor in head.items() if name in whole}
@@ -160,14 +160,16 @@ def _is_under(name: str, prefix: str, others: tuple[str, ...]) -> bool:
     return name.startswith(prefix) and not name.startswith(tuple(inner))
 
 
-def _is_of_head(name: str, config: ModelConfig, source: str) -> bool:
-    """Return whether a tensor, by our name or one that is unknown, belongs behind the known layers."""
-    part = name.partition(".")[0]
-    if part == _CLASSIFIER or source == OURS:
-        return part == _CLASSIFIER or part not in _PARTS
-    theirs = layer_names(config, source)
-    own = {layer.partition(".")[0] for ours, layer in theirs.items() if ours != _CLASSIFIER}
-    return name.rpartition(".")[0] not in theirs and part not in own
+def _head(tensors: Mapping[str, Tensor], config: ModelConfig, source: str) -> dict[str, Tensor]:
+    """Return those tensors, by our names or unknown ones, that belong behind the known layers."""
+    theirs = layer_names(config, source) if source != OURS else {}
+    own = {layer.partition(".")[0] for ours, layer in theirs.items() if ours != _CLASSIFIER} or _PARTS
+
+    def is_of_head(name: str) -> bool:
+        part = name.partition(".")[0]
+        return part == _CLASSIFIER or (part not in own and name.rpartition(".")[0] not in theirs)
+
+    return {name: tensor for name, tensor in tensors.items() if is_of_head(name)}
 
 
 def _whole_names(head: Iterable[str], found: Found, config: ModelConfig) -> dict[str, str]:

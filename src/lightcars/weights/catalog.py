@@ -13,6 +13,7 @@ __all__ = [
     "IMAGENET_TAG",
     "WeightsEntry",
     "find_candidates",
+    "find_foreign",
     "find_tag",
     "find_weights",
     "list_weights",
@@ -79,6 +80,18 @@ def find_tag(tag: str) -> WeightsEntry | None:
         if entry.tag == tag or (shipped and (tag in _short_names(entry) or _means_imagenet(entry, tag))):
             return entry
     return None
+
+
+def find_foreign(name: str) -> WeightsEntry | None:
+    """Return the entry that a model's name in timm or torchvision means, with or without its tag; else None.
+
+    >>> find_foreign("tf_efficientnet_b0.ns_jft_in1k").model
+    'efficientnet_b0'
+    """
+    wanted = str(name).removeprefix("hf-hub:").removeprefix("hf_hub:").removeprefix("timm/")
+    found = [entry for entry in ENTRIES if wanted == entry.tag.partition("/")[2]]
+    found = found or [entry for entry in ENTRIES if wanted == entry.tag.partition("/")[2].partition(".")[0]]
+    return max(found, key=_top1, default=None)
 
 
 def _means_imagenet(entry: WeightsEntry, tag: str) -> bool:

@@ -30,6 +30,8 @@ from lightcars.weights.hub import CONFIG_FILE
 from lightcars.weights.tensors import read_tensors, write_tensors
 
 WEIGHTS_FILE = "model.safetensors"
+BEST = "best"
+"""The folder in a run folder that holds the best epoch's model."""
 FORMAT = 1
 
 
@@ -115,7 +117,7 @@ def load(
     """Return the model that `save` wrote, in evaluation mode.
 
     Args:
-        folder: holds `model.safetensors` and `config.json`.
+        folder: holds `model.safetensors` and `config.json`; of a run folder it is the best epoch.
         device: where the tensors are loaded to; None is torch's default device.
         dtype: of all floating-point tensors; None leaves each as it was saved.
 
@@ -124,6 +126,9 @@ def load(
             unexpected and mis-shaped ones are listed.
     """
     target = resolve_device(device)
+    best = Path(folder) / BEST
+    if (best / CONFIG_FILE).is_file() and not (Path(folder) / CONFIG_FILE).exists():
+        folder = best
     card = read_card(folder)
     path = Path(folder) / WEIGHTS_FILE
     if not path.is_file():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import pickle
-import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,12 +17,12 @@ from typing import Any, cast
 
 import torch
 
-from lightcars.errors import CheckpointError
+from lightcars.weights.protocols import copy_in_protocol_2
 
 ZIP, PROTO = b"PK\x03\x04", 0x80
 """First bytes of `torch.save` files: today's, and those before PyTorch 1.6, which are pickles."""
-PROTOCOL = re.compile(r"pickle protocol (\d+) in the checkpoint")
-"""torch's warning."""
+PROTOCOL = "pickle protocol"
+"""torch warns of one other than 2."""
 _LOCK = threading.Lock()
 """What torch's unpickler may look up is set for the whole process."""
 
@@ -55,21 +54,18 @@ def load_pickled(path: Path, device: torch.device, *, mapped: bool) -> Any:
 
     Raises:
         pickle.UnpicklingError: it holds anything but tensors, plain data and such objects.
-        CheckpointError: a pickle of a protocol that `torch.save` does not use by itself.
+        CheckpointError: a pickle of protocol 4 or 5 that cannot be translated.
     """
     with _LOCK, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        try:
-            with torch.serialization.safe_globals(cast(Any, _placeholders())):
+        with torch.serialization.safe_globals(cast(Any, _placeholders())):
+            try:
                 return torch.load(path, map_location=device, weights_only=True, mmap=mapped)
-        except pickle.UnpicklingError as error:
-            found = next((PROTOCOL.search(str(warning.message)) for warning in said), None)
-            if found is None:
-                raise
-            raise CheckpointError(
-                f"{path} was saved with pickle protocol {found[1]}, which torch does not read without running"
-                " code; save it again with torch.save's own protocol, or as safetensors."
-            ) from error
+            except pickle.UnpicklingError:
+                if not any(PROTOCOL in str(warning.message) for warning in said):
+                    raise
+            copy = copy_in_protocol_2(path)
+            return torch.load(copy, map_location=device, weights_only=True)
 
 
 def is_pickled(begin: bytes) -> bool:
@@ -93,7 +89,7 @@ def _dictionary(*_: object) -> dict[Any, Any]:
 
 def _names() -> Iterator[str]:
     yield from ("_codecs.encode", "numpy.dtype", "numpy.ndarray")
-    for name in ("int", "float", "bool", "str", "list", "dict", "set"):  # what a defaultdict makes
+    for name in ("int", "float", "bool", "str", "list", "dict", "set", "frozenset", "bytearray"):
         yield from (f"builtins.{name}", f"__builtin__.{name}")
     yield from ("__builtin__.long", "__builtin__.unicode")
     for module in ("pathlib", "pathlib._local"):  # of Python 3.13
@@ -101,6 +97,7 @@ def _names() -> Iterator[str]:
             yield f"{module}.{name}"
     for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
         yield from (f"{module}.scalar", f"{module}._reconstruct")
+    yield from ("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer")
     for kind in ("Bool", "Bytes", "Complex64", "Complex128", "Float16", "Float32", "Float64", "Str"):
         yield f"numpy.dtypes.{kind}DType"
     for bits in (8, 16, 32, 64):
