@@ -1,4 +1,4 @@
-"""The recipe for Ray Data gives what `predict` gives: its class alone, and with Ray where that is installed."""
+"""The recipe for Ray Data gives what `predict` gives: its class alone, and with Ray where it is installed."""
 
 import importlib.util
 from pathlib import Path
