@@ -102,12 +102,15 @@ def run(command: list[str], until: Callable[[], bool]) -> dict[str, Any]:
         errors.seek(0)
         if process.returncode not in (0, -signal.SIGKILL):
             raise SystemExit(errors.read().decode())
-    half = memory[len(memory) // 2 :]
+    memory = [value for value in memory if value] or [0.0]  # 0 once the process has ended
     return {
         "s": rounded(time.perf_counter() - begun),
         "killed": process.returncode == -signal.SIGKILL,
-        "memory_mib_in_the_middle": rounded(half[0]),
-        "memory_mib_at_most": rounded(max(memory)),
+        "memory_mib": {
+            "middle": rounded(memory[len(memory) // 2]),
+            "end": rounded(memory[-1]),
+            "at most": rounded(max(memory)),
+        },
     }
 
 
