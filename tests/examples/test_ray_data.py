@@ -52,6 +52,7 @@ def test_the_class_alone(recipe, photos):
 
 
 @pytest.mark.ecosystem
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray warns of settings of its own
 def test_with_ray(recipe, photos, tmp_path):
     ray = pytest.importorskip("ray")
     from pyarrow import parquet
