@@ -19,14 +19,18 @@ OLDEST_ROOMS := tests/test_compatibility.py tests/layers tests/models tests/coun
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# uv installs torch in about a minute; where it cannot, pip does, in about three.
+install = $(1)/bin/python -m pip install --quiet uv && $(1)/bin/uv pip install --quiet --python $(1)/bin/python $(2) \
+	|| $(1)/bin/python -m pip install --quiet $(2)
+
 $(VENV)/installed-demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[cars]'
+	$(call install,$(VENV),--editable '.[cars]')
 	touch $@
 
 $(VENV)/installed-dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(call install,$(VENV),--editable '.[dev]')
 	touch $@
 
 demo: $(VENV)/installed-demo  ## set up, list the models, fine-tune on synthetic cars, predict; DATA=folder for your images

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness.record import records
-from benchmarks.tables import cars, counting, imagenet, plots, speed
+from benchmarks.tables import cars, compared, counting, families, imagenet, plots, speed
 from lightcars.models.families import FAMILIES
 from scripts.zoo import overview, pages
 from scripts.zoo import picture as zoo
@@ -25,7 +25,7 @@ PAGES = (
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("models", "counting", "deploy", "benchmarks", "cars196", "weights")
+        for name in ("models", "counting", "deploy", "benchmarks", "cars196", "compared", "weights")
     ),
 )
 FAMILY_PAGES = {name: ROOT / "docs" / "models" / f"{name}.md" for name in FAMILIES}
@@ -47,6 +47,8 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "deployed": partial(speed.deployed, found),
         "picture": partial(picture, "speed.png", "How many times faster than eager peers"),
         "trained": partial(speed.trained, found),
+        "optimized-families": partial(families.optimized, found),
+        "trained-families": partial(families.trained, found),
         "checkpointed": partial(speed.checkpointed, found),
         "outside": partial(speed.outside, found),
         "gpu": partial(speed.on_gpu, found),
@@ -57,6 +59,7 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "shipped": partial(cars.shipped, found),
         "out-of-distribution": partial(cars.out_of_distribution, found),
         "corrupted": partial(cars.corrupted, found),
+        "compared": partial(compared.compared, found),
         "counting-zoo": partial(counting.zoo, found),
         "imagenet-precisions": partial(imagenet.precisions, found),
     }
@@ -99,6 +102,7 @@ def main() -> None:
     ).parse_args()
     plots.draw_all(records(), IMAGES)
     cars.draw_curves(records(), IMAGES / cars.SEARCH_PICTURE)
+    compared.draw(records(), IMAGES / compared.PICTURE)
     zoo.draw_all(IMAGES)
     write_families()
     for page in PAGES:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.calls import fit_batch_norms, synthetic_images
 from benchmarks.harness.ratios import OURS
@@ -17,45 +17,98 @@ if TYPE_CHECKING:
 
 EFFICIENTNETS = tuple(f"efficientnet_b{size}" for size in range(8))
 GHOSTNETS = ("ghostnet_050", "ghostnet_100", "ghostnet_130")
+HEART = ("efficientnet_b0", "ghostnet_100")
+FURTHER = (
+    "efficientnet_lite0",
+    "mobilenetv3_large_100",
+    "shufflenetv2_100",
+    "ghostnetv3_100",
+    "repghostnet_100",
+)
+OTHERS = (
+    "mobilenetv1_100",
+    "mobilenetv2_100",
+    "mobilenetv4_conv_small",
+    "mnasnet_100",
+    "squeezenet_1_1",
+    "ghostnetv2_100",
+)
+"""What the tables of speed show in detail, further families beside them, and one of each other family."""
 CLASSES = 1000
+
+
+def peer_names(model: str) -> dict[str, str]:
+    """Return the libraries that have a registered model -> its name there; torchvision first.
+
+    timm's is one whose published weights need no other settings than the registered ones, or else our name.
+    """
+    from lightcars.models.registry import find_model
+    from lightcars.weights.catalog import list_weights
+    from lightcars.weights.convert.translate import sources
+
+    found: dict[str, str] = {}
+    for source in ("torchvision", "timm"):
+        if source not in sources(find_model(model).config):
+            continue
+        entries = [entry for entry in list_weights(model) if entry.source == source]
+        names = {_peer_name(entry.tag): not entry.settings for entry in entries}
+        alike = [name for name, same in names.items() if same]
+        if source == "torchvision" and names:
+            found[source] = next(iter(names))
+        elif source == "timm":
+            found[source] = model if model in alike or not alike else alike[0]
+    return found
+
+
+def _peer_name(tag: str) -> str:
+    return tag.partition("/")[2].partition(".")[0]
 
 
 def sides_of(model: str) -> tuple[str, ...]:
     """Return the libraries that have the model: torchvision has no GhostNet."""
-    return (OURS, "torchvision", "timm") if model in EFFICIENTNETS else (OURS, "timm")
+    return (OURS, *peer_names(model))
 
 
 def eager_peer(model: str) -> str:
-    """Return the library whose eager model is the baseline: torchvision, or timm for GhostNets."""
+    """Return the library whose eager model is the baseline: torchvision, or timm where that lacks it."""
     return sides_of(model)[1]
+
+
+def engine_peer(model: str) -> str:
+    """Return the library whose model the peers' engines run: timm, or torchvision where that lacks it."""
+    return sides_of(model)[-1]
 
 
 def builder(side: str, model: str, num_classes: int = CLASSES) -> Callable[[], nn.Module]:
     """Return a function that builds the model with random weights. Its library is imported before.
 
-    timm's EfficientNets get the dropout and stochastic depth that the others have by default.
+    timm's models get the dropout and stochastic depth that the others have by default.
     """
     if side == OURS:
         from lightcars import create_model
 
         return lambda: create_model(model, num_classes=num_classes)
+    name = peer_names(model)[side]
     if side == "torchvision":
         import torchvision
 
-        build = getattr(torchvision.models, model)
+        build = getattr(torchvision.models, name)
         return lambda: build(weights=None, num_classes=num_classes)
     import timm
 
-    if model in GHOSTNETS:
-        return lambda: timm.create_model(model, num_classes=num_classes)
-    dropout = _dropout(model)
-    return lambda: timm.create_model(model, num_classes=num_classes, drop_rate=dropout, drop_path_rate=0.2)
+    rates = timm_rates(model)
+    return lambda: timm.create_model(name, num_classes=num_classes, **rates)
 
 
-def _dropout(model: str) -> float:
-    from lightcars.models.efficientnet.config import VARIANTS
+def timm_rates(model: str) -> dict[str, float]:
+    """Return the dropout and stochastic depth of the registered model as timm's arguments."""
+    from lightcars.models.registry import find_model
 
-    return VARIANTS[model.removeprefix("efficientnet_")].config.dropout
+    config: Any = find_model(model).config
+    rates = {"drop_rate": config.dropout}
+    if getattr(config, "drop_path", 0.0):
+        rates["drop_path_rate"] = config.drop_path
+    return rates
 
 
 def add_weights_option(options: argparse.ArgumentParser) -> None:
@@ -105,11 +158,20 @@ def with_weights(side: str, model: str, folder: Path) -> nn.Module:
         return lightcars.load(folder / OURS).eval()
     from safetensors.torch import load_file
 
+    from lightcars.weights.checkpoint import read_card
+
     tensors = load_file(folder / f"{side}.safetensors")
-    biases = (tensor for name, tensor in tensors.items() if name in ("classifier.bias", "classifier.1.bias"))
-    built = builder(side, model, len(next(biases)))()
+    built = builder(side, model, read_card(folder / OURS).config.num_classes)()
     built.load_state_dict(tensors)
     return built.eval()
+
+
+def merged_branches(model: nn.Module) -> nn.Module:
+    """Return timm's model in its form for deployment: branches that train in parallel are merged."""
+    convert = getattr(model, "convert_to_deploy", None)
+    if convert is not None:
+        convert()
+    return model
 
 
 if __name__ == "__main__":

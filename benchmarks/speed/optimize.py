@@ -1,9 +1,10 @@
 """How much faster is `lightcars.optimize` on the CPU than the available alternatives?
 
-Sides: lightcars optimized ("auto"), and with `--calibration FOLDER` in int8 too; torchvision (EfficientNet
-only) and timm in eager mode; and timm's model set up as each engine's documentation advises
-(`harness/peer_engines.py`): torch.compile in fp32 and, where the CPU has it, in bf16; ONNX Runtime in fp32;
-OpenVINO in bf16 where the CPU has it. Cases: batches of 1 and of 16 contiguous images of 224 px.
+Sides: lightcars optimized ("auto"), and with `--calibration FOLDER` in int8 too; torchvision and timm in
+eager mode, where they have the model; and timm's model, or torchvision's where timm has none, set up as each
+engine's documentation advises (`harness/peer_engines.py`, branches merged where it has parallel ones):
+torch.compile in fp32 and, where the CPU has it, in bf16; ONNX Runtime in fp32; OpenVINO in bf16 where the CPU
+has it. Cases: batches of 1 and of 16 contiguous images of 224 px.
 
 Method: as in `fuse.py`. In every round each side has a fresh process, because the idle threads of one
 engine slow another; while one works, the others wait. All sides have the same weights and images and two
@@ -35,7 +36,17 @@ from benchmarks.harness.calls import inference, logits, synthetic_images
 from benchmarks.harness.neighbors import Neighbors
 from benchmarks.harness.options import driver_arguments, parser
 from benchmarks.harness.peer_engines import COMPILE_BF16, ENGINES
-from benchmarks.harness.peers import add_weights_option, eager_peer, prepare_weights, sides_of, with_weights
+from benchmarks.harness.peers import (
+    FURTHER,
+    HEART,
+    add_weights_option,
+    eager_peer,
+    engine_peer,
+    merged_branches,
+    prepare_weights,
+    sides_of,
+    with_weights,
+)
 from benchmarks.harness.ratios import (
     COMPARISON_HEAD,
     OURS,
@@ -54,11 +65,10 @@ from benchmarks.harness.workers import ask_fresh
 if TYPE_CHECKING:
     from lightcars.models.image_model import ImageModel
 
-MODELS = ("efficientnet_b0", "ghostnet_100")
+MODELS = (*HEART, *FURTHER)
 TURNS: Mapping[int, int] = {1: 15, 16: 7}
 """Batch size -> number of turns of each side in a round."""
 INT8 = "lightcars int8"
-EAGER_TIMM = "timm"
 
 
 def open_side(task: dict[str, Any]) -> Side:
@@ -71,7 +81,8 @@ def open_side(task: dict[str, Any]) -> Side:
     side, folder = task["side"], Path(task["weights"])
     if side in (OURS, INT8):
         return _open_optimized(task, start, torch_s)
-    model = with_weights(EAGER_TIMM if side in ENGINES else side, task["model"], folder)
+    model = with_weights(engine_peer(task["model"]) if side in ENGINES else side, task["model"], folder)
+    model = merged_branches(model) if side in ENGINES else model
     images = synthetic_images(task["batch"], 224)
     call = ENGINES[side](model, images, task) if side in ENGINES else inference(model, images)
     return Side(call=call, answers={"logits": logits(call)})
@@ -140,7 +151,8 @@ def measure(tasks: Mapping[str, Mapping[str, Any]], rounds: int, neighbors: Neig
         "eager": eager,
         "eager_over_side": over_others(eager, found.ms),
         "peer_over_int8": others_over(INT8, found.ms) if INT8 in tasks else {},
-        "relative_differences": differences(found.answers["logits"], EAGER_TIMM),
+        "engines_run": engine_peer(task["model"]),
+        "relative_differences": differences(found.answers["logits"], engine_peer(task["model"])),
         "starts": {
             side: {"first_process": first[side], "second_process": _medians(starts[side])} for side in ours
         },
@@ -154,7 +166,7 @@ def _medians(starts: list[dict[str, Any]]) -> dict[str, float]:
 
 def main() -> None:
     options = parser(__doc__, rounds=5)
-    options.add_argument("--models", nargs="+", choices=MODELS, default=MODELS, metavar="MODEL")
+    options.add_argument("--models", nargs="+", choices=MODELS, default=HEART, metavar="MODEL")
     options.add_argument("--batches", nargs="+", type=int, choices=TURNS, default=list(TURNS))
     add_weights_option(options)
     options.add_argument("--engines", nargs="*", choices=ENGINES, default=list(ENGINES), metavar="SIDE")
@@ -184,7 +196,8 @@ def main() -> None:
     head = ("model", "batch", "side", "chosen", "first process", "second process", "import torch")
     print(table(head, starts))
     learnt = [name for name, _ in arguments.weights]
-    finish("optimize", arguments, neighbors, results, threads=arguments.threads, learnt=learnt)
+    name = "optimize" if set(arguments.models) <= set(HEART) else "optimize_families"
+    finish(name, arguments, neighbors, results, threads=arguments.threads, learnt=learnt)
 
 
 def start_rows(model: str, batch: int, starts: Mapping[str, Any]) -> list[list[str]]:

@@ -42,7 +42,7 @@ def how_fast(found: Records) -> str:
         rows.append(
             [
                 label_of(model, batch),
-                f"{eager} {_ms(either, eager)} ms",
+                f"{eager} {milliseconds(either, eager)} ms",
                 _fused_over(model, fused),
                 *(spread(cell) if cell else "" for cell in cells),
             ]
@@ -70,7 +70,7 @@ def fused(found: Records) -> str:
         if fused:
             over = fused["ms"]["peer_over_lightcars"]
             ratios = [spread(over[peer]) if peer in over else "" for peer in peers]
-            ms = f"{_ms(fused, OURS)} ms"
+            ms = f"{milliseconds(fused, OURS)} ms"
             rows.append([label_of(model, batch), ms, *ratios])
     head = ("", "fused", "torchvision", "timm", "not fused")
     return markdown(head, rows) + origin(found, "fuse") if rows else not_yet("fuse")
@@ -91,7 +91,7 @@ def deployed(found: Records) -> str:
             )
             difference = optimized["relative_differences"].get(side)
             differs = "" if difference is None else f"{difference:.2g}"
-            row = [label, NAMES.get(side, side), _ms(optimized, side)]
+            row = [label, NAMES.get(side, side), milliseconds(optimized, side)]
             change = _top1_change(optimized) if side == INT8 else ""
             rows.append([*row, *(spread(ratio) if ratio else "" for ratio in over), differs, change])
         starts += [_start(label, side, start) for side, start in optimized["starts"].items()]
@@ -137,7 +137,7 @@ def _trained(record: Mapping[str, Any]) -> str:
     rows = []
     for model, step in record["results"].items():
         for side in step["ms"]["sides"]:
-            row = [MODELS[model], side, _ms(step, side)]
+            row = [MODELS[model], side, milliseconds(step, side)]
             over = step["ms"]["peer_over_lightcars"].get(side)
             mib = f"{step['mib']['sides'][side]['median']:.4g}"
             rows.append([*row, spread(over) if over else "", mib])
@@ -192,7 +192,7 @@ def on_gpu(found: Records) -> str:
                 label = f"{MODELS[model]}, {CASES[case]}"
                 mib = f"{result['reserved_mib']['sides'][side]['median']:.4g}"
                 per_second = f"{1000 * result['batch'] / times['median']:,.0f}"
-                row = [label, side + chosen, _ms(result, side), per_second]
+                row = [label, side + chosen, milliseconds(result, side), per_second]
                 rows.append([*row, spread(over) if over else "", mib])
     head = ("", "side", "ms", "images/s", "side / lightcars", "MiB")
     return markdown(head, rows, texts=2) + origin(found, "gpu")
@@ -228,7 +228,8 @@ def label_of(model: str, batch: int) -> str:
     return f"{MODELS[model]}, {'1 image' if batch == 1 else f'{batch} images'}"
 
 
-def _ms(result: Mapping[str, Any], side: str) -> str:
+def milliseconds(result: Mapping[str, Any], side: str) -> str:
+    """Return the median time of a side for a table."""
     value = result["ms"]["sides"][side]["median"]
     return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 

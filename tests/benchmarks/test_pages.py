@@ -6,7 +6,7 @@ import json
 import pytest
 from PIL import Image
 
-from benchmarks.tables import cars, imagenet, plots, speed
+from benchmarks.tables import cars, compared, families, imagenet, plots, speed
 from tests.benchmarks.synthetic_records import synthetic_records
 
 
@@ -207,8 +207,56 @@ def test_precisions_are_two_rows_of_each_model():
     assert "2026-01-02: a CPU" in text
 
 
+def test_families_are_a_row_for_each_model_and_batch():
+    ratio = {"ratio": 1.5, "low": 1.25, "high": 2.0}
+    ms = {
+        "sides": {"lightcars": {"median": 2.0}},
+        "peer_over_lightcars": {"timm": ratio, "timm openvino": ratio},
+    }
+    starts = {"lightcars": {"first_process": {"engine": "onednn", "precision": "bf16"}}}
+    batch = {"ms": ms, "eager": "timm", "engines_run": "timm", "starts": starts}
+    text = families.optimized({families.OPTIMIZED: {**RECORD, "results": {"net": {"batch16": batch}}}})
+    spread = "1.50 [1.25 .. 2.00]"
+    assert rows(text) == [["`net`, 16 images", "onednn bf16", "2", f"{spread} (timm)", f"{spread} (timm)"]]
+
+
+def test_training_steps_of_families_are_in_the_fastest_precision():
+    ratio = {"ratio": 1.5, "low": 1.25, "high": 2.0}
+    step = {
+        "ms": {"sides": {"lightcars bf16": {"median": 2.0}}},
+        "fastest": {"lightcars": "lightcars bf16", "peer": "timm bf16 memory kept"},
+        "peer_over_lightcars": ratio,
+    }
+    settings = {"batch": 64, "resolution": 224, "threads": 2}
+    text = families.trained({families.TRAINED: {**RECORD, **settings, "results": {"net": step}}})
+    assert rows(text) == [["`net`", "bf16", "2", "1.50 [1.25 .. 2.00] (timm bf16 memory kept)"]]
+    assert "64 images of 224 px, 2 threads." in text
+
+
+def test_compared_models_name_their_fronts(tmp_path):
+    common = {"best_epoch": 5, "top5_percent": 9.0, "seconds": 1.0}
+    models = [
+        {"name": "small", "top1_percent": 2.0, "num_params": 10, "flops": 20, "latency_ms": 3.0, **common},
+        {"name": "large", "top1_percent": 4.0, "num_params": 20, "flops": 40, "latency_ms": 1.0, **common},
+    ]
+    record = {**RECORD, "images": {"train": 5541, "val": 968}, "epochs": 5, "resolution": 96, "seed": 0}
+    found = {compared.NAME: {**record, "results": models}}
+    text = compared.compared(found)
+    fronts = ["multiply-accumulates, parameters, latency", "multiply-accumulates, parameters"]
+    assert [row[:3] for row in rows(text)] == [
+        ["`large`", fronts[0], "4.00 %"],
+        ["`small`", fronts[1], "2.00 %"],
+    ]
+    assert "5 epochs at 96 px, seed 0; 5,541 photographs of `train`, and 968 of `val`" in text
+    compared.draw(found, tmp_path / compared.PICTURE)
+    assert Image.open(tmp_path / compared.PICTURE).text[plots.SOURCE] == compared.digest(found)
+    compared.draw({}, tmp_path / compared.PICTURE)
+    assert not (tmp_path / compared.PICTURE).exists()
+
+
 def test_without_a_search_there_is_neither_table_nor_plot(tmp_path):
-    for table in (cars.search, cars.shipped, cars.answers, cars.corrupted, imagenet.precisions):
+    of_cars = (cars.search, cars.shipped, cars.answers, cars.corrupted, compared.compared)
+    for table in (*of_cars, imagenet.precisions, families.optimized, families.trained):
         assert table({}).startswith("Not measured yet: run `python -m ")
     cars.draw_curves({}, tmp_path / "search.png")
     assert not (tmp_path / "search.png").exists()

@@ -34,7 +34,7 @@ def test_each_library_has_its_fastest_precision(monkeypatch):
         ),
     )
     found = training_step.measure({}, list(ms), 1, Neighbors(0))
-    assert found["fastest"] == {"lightcars": "lightcars bf16", "timm": "timm fp32"}
-    assert found["timm_over_lightcars"]["ratio"] == 1.5
+    assert found["fastest"] == {"lightcars": "lightcars bf16", "peer": "timm fp32"}
+    assert found["peer_over_lightcars"]["ratio"] == 1.5
     assert found["ms"]["peer_over_lightcars"]["timm bf16 compiled"]["ratio"] == 0.5
     assert training_step.sides_of(compiled=True)[1] == "lightcars fp32 compiled"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.harness.record import records
-from benchmarks.tables import cars, plots
+from benchmarks.tables import cars, compared, plots
 from scripts import tables
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +76,11 @@ def test_tables_are_up_to_date(page):
 def test_the_curves_of_the_search_are_up_to_date():
     with Image.open(tables.IMAGES / cars.SEARCH_PICTURE) as image:
         assert image.text[plots.SOURCE] == cars.digest(records()), HINT
+
+
+def test_the_charts_of_the_comparison_are_up_to_date():
+    with Image.open(tables.IMAGES / compared.PICTURE) as image:
+        assert image.text[plots.SOURCE] == compared.digest(records()), HINT
 
 
 @pytest.mark.parametrize("name", plots.PICTURES)

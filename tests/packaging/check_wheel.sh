@@ -9,7 +9,9 @@ trap 'rm -rf "$work"' EXIT
     exit 1
 }
 "$bin/python" -m venv "$work/empty"
-"$work/empty/bin/python" -m pip install --quiet "$work"/dist/*.whl
+# uv takes what it has downloaded before
+"$bin/uv" pip install --quiet --python "$work/empty/bin/python" "$work"/dist/*.whl ||
+    "$work/empty/bin/python" -m pip install --quiet "$work"/dist/*.whl
 cd "$work"
 "$work/empty/bin/python" - <<'PY'
 import pathlib, sys, lightcars

@@ -1,0 +1,53 @@
+"""Markdown tables of the speed of further families, for docs/benchmarks.md. Imports no torch."""
+
+from __future__ import annotations
+
+from benchmarks.harness.ratios import OURS, spread
+from benchmarks.tables.speed import Records, markdown, milliseconds, not_yet, origin
+
+OPTIMIZED, TRAINED = "optimize_families", "training_step_families"
+OPENVINO = "timm openvino"
+"""Side of `optimize.py`; the model is torchvision's where timm has none."""
+
+
+def optimized(found: Records) -> str:
+    """Return one row per model and batch: `optimize` beside the eager peer and OpenVINO."""
+    record = found.get(OPTIMIZED)
+    if record is None:
+        return not_yet(OPTIMIZED)
+    rows = []
+    for model, batches in record["results"].items():
+        for batch, result in batches.items():
+            over, eager = result["ms"]["peer_over_lightcars"], result["eager"]
+            first = result["starts"][OURS]["first_process"]
+            number = batch.removeprefix("batch")
+            rows.append(
+                [
+                    f"`{model}`, {number} image{'' if number == '1' else 's'}",
+                    f"{first['engine']} {first['precision']}",
+                    milliseconds(result, OURS),
+                    f"{spread(over[eager])} ({eager})",
+                    f"{spread(over[OPENVINO])} ({result['engines_run']})",
+                ]
+            )
+    head = ("", "chosen", "`lightcars.optimize`, ms", "eager / `optimize`", "OpenVINO bf16 / `optimize`")
+    return markdown(head, rows, texts=2) + origin(found, OPTIMIZED)
+
+
+def trained(found: Records) -> str:
+    """Return one row per model: the training step beside the peer's, each in its fastest precision."""
+    record = found.get(TRAINED)
+    if record is None:
+        return not_yet(TRAINED)
+    rows = [
+        [
+            f"`{model}`",
+            step["fastest"][OURS].removeprefix(f"{OURS} "),
+            milliseconds(step, step["fastest"][OURS]),
+            f"{spread(step['peer_over_lightcars'])} ({step['fastest']['peer']})",
+        ]
+        for model, step in record["results"].items()
+    ]
+    head = ("", "precision", "lightcars, ms", "peer / lightcars")
+    settings = f"{record['batch']} images of {record['resolution']} px, {record['threads']} threads"
+    return f"{markdown(head, rows, texts=2)}\n{settings}.\n{origin(found, TRAINED)}"
