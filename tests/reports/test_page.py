@@ -379,6 +379,8 @@ def test_a_folder_of_images_that_is_not_there(copy, tmp_path):
         ("metrics.csv", lambda text: text.replace("train_loss", "loss"), "row 2: no column 'train_loss'"),
         ("metrics.csv", lambda text: text.rstrip().rsplit(",", 2)[0] + ",much,1", "row 4: not a number"),
         ("metrics.csv", lambda text: text.rstrip().rsplit(",", 3)[0], "row 4: not a number"),
+        ("metrics.csv", lambda text: text.replace("\n1,", "\nnan,"), "row 2: not an epoch"),
+        ("metrics.csv", lambda text: text.replace("\n2,", "\n1e999,"), "row 3: not an epoch"),
         ("metrics.json", lambda text: text[:20], "cannot be read"),
         ("metrics.json", lambda text: text.replace("val_loss", "loss"), "has no 'val_loss'"),
         ("metrics.json", lambda text: "[]", "cannot be read"),
@@ -442,3 +444,10 @@ def test_a_gap_splits_a_line_and_one_point_is_marked():
     for ys in ([3.0], [0.0], [float("nan")], []):
         Page(line_chart("x", [Line("val", range(len(ys)), ys, 0)]))
     Page(line_chart("x", []))
+
+
+def test_values_beyond_any_axis_are_gaps():
+    drawn = line_chart("loss", [Line("train", [1, 2, 3, 4], [1.0, 1e308, -1e308, float("nan")], 0)])
+    assert "inf" not in drawn
+    assert "nan" not in drawn
+    assert drawn.count("<circle") == 1

@@ -34,6 +34,9 @@ class Line:
     dashed: bool = False
 
 
+_LARGEST = 1e100
+
+
 @dataclass(frozen=True, slots=True)
 class _Scale:
     """Map values to pixels."""
@@ -50,7 +53,7 @@ class _Scale:
 def line_chart(title: str, lines: Sequence[Line], *, x_name: str = "epoch") -> str:
     """Draw lines over the epochs, with a legend if there is more than one."""
     xs = [x for line in lines for x in line.xs]
-    ys = [y for line in lines for y in line.ys if math.isfinite(y)]
+    ys = [y for line in lines for y in line.ys if _is_drawn(y)]
     x_scale = _Scale(*_range(xs), LEFT, WIDTH - RIGHT)
     y_scale = _Scale(*_range(ys), HEIGHT - BOTTOM, TOP)
     parts = [_frame(title, x_name), _x_axis(x_scale, whole=True), _y_axis(y_scale)]
@@ -171,7 +174,7 @@ def _y_axis(scale: _Scale) -> str:
 
 def _line(line: Line, x_scale: _Scale, y_scale: _Scale) -> str:
     style = f"c{line.color % NUM_COLORS}" + (" dashed" if line.dashed else "")
-    points = [(x_scale(x), y_scale(y)) for x, y in zip(line.xs, line.ys, strict=True) if math.isfinite(y)]
+    points = [(x_scale(x), y_scale(y)) for x, y in zip(line.xs, line.ys, strict=True) if _is_drawn(y)]
     drawn = "".join(
         f'<polyline class="{style}" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in piece)}"/>'
         for piece in _pieces(line, x_scale, y_scale)
@@ -187,13 +190,18 @@ def _pieces(line: Line, x_scale: _Scale, y_scale: _Scale) -> Iterator[list[tuple
     """Split the points at gaps."""
     piece: list[tuple[float, float]] = []
     for x, y in zip(line.xs, line.ys, strict=True):
-        if math.isfinite(y):
+        if _is_drawn(y):
             piece.append((x_scale(x), y_scale(y)))
         elif piece:
             yield piece
             piece = []
     if piece:
         yield piece
+
+
+def _is_drawn(value: float) -> bool:
+    """Return whether a value has a place on an axis; not NaN, infinite, or so large as to overflow."""
+    return abs(value) < _LARGEST
 
 
 def _legend(lines: Sequence[Line]) -> str:

@@ -16,6 +16,7 @@ from lightcars.errors import DataError, LightcarsError, RunError
 from lightcars.evaluation.analysis import reliability
 from lightcars.evaluation.predictions import Predictions, predict_run, read_predictions, write_predictions
 from lightcars.models.build import build_skeleton
+from lightcars.models.validation import MAX_INT
 from lightcars.runs.description import RunDescription
 from lightcars.runs.folder import Row, RunFolder, best_row
 from lightcars.runs.selection import note_on_choice
@@ -167,10 +168,16 @@ def _rows(path: Path) -> tuple[Row, ...]:
                     rows.append({name: float(row[name]) for name in CURVES})
                 except (KeyError, TypeError, ValueError) as error:
                     reason = f"no column {error}" if isinstance(error, KeyError) else "not a number"
-                    raise RunError(f"{path}, row {line}: {reason}; it is not what the run wrote.") from error
+                    raise _foreign_row(path, line, reason) from error
+                if not 1 <= rows[-1]["epoch"] <= MAX_INT:  # NaN too
+                    raise _foreign_row(path, line, "not an epoch")
     except (csv.Error, UnicodeDecodeError) as error:
         raise RunError(f"{path} cannot be read ({error}).") from error
     return tuple(rows)
+
+
+def _foreign_row(path: Path, line: int, reason: str) -> RunError:
+    return RunError(f"{path}, row {line}: {reason}; it is not what the run wrote.")
 
 
 def _unfinished(rows: tuple[Row, ...], description: RunDescription) -> str:
