@@ -388,10 +388,11 @@ def test_what_was_measured_is_said_in_a_line(lightcars, cars, tmp_path):
         "finetune", cars, *SMALL, *options, "--memory-format", "fastest", "--out", tmp_path / "run"
     )
     lines = shown.err.splitlines()
-    assert lines[1].startswith("training in ")
-    assert lines[1].rstrip(")").endswith("of 32 px, forward and backward")
+    assert lines[1] == "ghostnet_050 starts from random weights"
+    assert lines[2].startswith("training in ")
+    assert lines[2].rstrip(")").endswith("of 32 px, forward and backward")
     recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
-    assert f"training in {recipe['precision']} {recipe['memory_format']}: " in lines[1]
+    assert f"training in {recipe['precision']} {recipe['memory_format']}: " in lines[2]
     assert (recipe["gradient_checkpointing"], recipe["compile"]) == (True, False)
 
 
