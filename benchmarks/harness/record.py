@@ -22,6 +22,7 @@ SCRIPTS = {
         name: f"benchmarks/speed/{name}.py"
         for name in (
             "building",
+            "bulk_predict",
             "counting",
             "counting_zoo",
             "eager",
@@ -35,6 +36,7 @@ SCRIPTS = {
             "input_pipeline",
             "kornia_augmentation",
             "loading",
+            "million_images",
             "optimize",
             "training_step",
         )

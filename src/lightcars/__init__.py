@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from lightcars.errors import LightcarsError
     from lightcars.evaluation.activation_map import activation_map
     from lightcars.evaluation.evaluate import Evaluation, evaluate
-    from lightcars.evaluation.predict import Prediction, predict
+    from lightcars.evaluation.guesses import Prediction
+    from lightcars.evaluation.predict import predict
     from lightcars.models.merging import reparameterize
     from lightcars.models.preprocessing import Preprocessing
     from lightcars.models.registry import list_models
@@ -57,7 +58,7 @@ _MODULES = {
     "Measurement": "deploy.measuring",
     "Measurements": "deploy.measuring",
     "OptimizedModel": "deploy.optimized",
-    "Prediction": "evaluation.predict",
+    "Prediction": "evaluation.guesses",
     "Preprocessing": "models.preprocessing",
     "Profile": "counters.profile",
     "Recipe": "recipes.recipe",

@@ -35,7 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
         raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # a second error would hide the first
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ WRITES = {
     "report": ("report", "run", "--out", "OUT.html"),
     "predict --picture": ("predict", "run", PHOTO, "--picture", "OUT.png"),
     "predict --cam": ("predict", "run", PHOTO, "--cam", "OUT.png"),
+    "predict --out": ("predict", "run", PHOTO, "--out", "OUT.csv"),
     "bench --plot": ("bench", "ghostnet_050", *FRESH, "--resolution", "32", "--plot", "OUT.png"),
     "recipes copy": ("recipes", "copy", "c-50", "OUT.yaml"),
     "data prepare": ("data", "prepare", "cars", "OUT"),
@@ -52,11 +53,11 @@ PARAMETERS = {
     "demo": {"out"},
     "finetune": {"out"},
     "compare": {"out"},
-    "predict": {"picture", "cam"},
+    "predict": {"picture", "cam", "out"},
     "bench": {"plot"},
 }
 """Command -> its parameters that are paths to write; each has a line in `WRITES`."""
-READ = {"data", "runs", "path", "calibration"}
+READ = {"data", "runs", "path", "calibration", "files_from"}
 """Parameters that are paths to read."""
 
 
@@ -123,7 +124,15 @@ def test_a_folder_where_a_file_goes_and_a_file_where_a_folder_goes(lightcars, pl
     assert target.is_dir() == bool(target.suffix)
 
 
-QUICK = ["convert FILE", "convert FOLDER", "report", "predict --picture", "predict --cam", "recipes copy"]
+QUICK = [
+    "convert FILE",
+    "convert FOLDER",
+    "report",
+    "predict --picture",
+    "predict --cam",
+    "predict --out",
+    "recipes copy",
+]
 
 
 @pytest.mark.parametrize("name", QUICK)

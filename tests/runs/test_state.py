@@ -142,6 +142,15 @@ def test_a_process_killed_at_any_moment_leaves_a_state(run, monkeypatch):
         assert epoch_of(run.resumable) == 3
 
 
+def test_a_process_killed_between_both_files_leaves_nothing_behind_later(run):
+    """Then both names are links of one file, and replacing one by the other does nothing."""
+    run.previous.unlink()
+    run.previous.hardlink_to(run.resumable)
+    AtomicCheckpoints().save_checkpoint(content(4), run.resumable)
+    assert (epoch_of(run.resumable), epoch_of(run.previous)) == (4, 3)
+    assert names(run) == {"last.ckpt", "previous.ckpt", CHECKSUMS}
+
+
 def test_without_hard_links_it_is_copied(run, monkeypatch):
     def no_links(*_):
         raise PermissionError

@@ -649,6 +649,16 @@ def assert_same_run(run: Path, reference: Path, table, same_weights) -> None:
     assert files(run) == FILES
 
 
+def test_a_run_killed_behind_its_last_file_is_finished(drawn, finished, tmp_path, table, same_weights):
+    run = tmp_path / "run"
+    shutil.copytree(finished.run, run)
+    (run / "report.html").unlink()
+    shutil.copytree(run / "best", run / "initial")
+    shutil.copyfile(run / "checkpoints" / "last.ckpt", run / "checkpoints" / "previous.ckpt")
+    finetune(drawn, out=run, resume=True)
+    assert_same_run(run, finished.run, table, same_weights)
+
+
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_a_run_stopped_by_the_user_ends_as_if_it_had_not_been(
     drawn, tiny, finished, tmp_path, monkeypatch, table, same_weights, epoch

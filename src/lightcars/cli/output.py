@@ -7,7 +7,8 @@ import re
 import shutil
 import sys
 from collections.abc import Collection, Sequence
-from typing import Any
+from textwrap import indent
+from typing import Any, final
 
 import typer
 
@@ -38,9 +39,31 @@ def print_line(text: object) -> None:
 
 def print_json(content: Any) -> None:
     """Print JSON; names that are not UTF-8 are escaped, and all that stdout's encoding may not have."""
+    typer.echo(_printable_json(content))
+
+
+@final
+class JsonList:
+    """Prints a JSON list item by item, as `print_json` prints a whole one; nothing before the first item."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def add(self, item: Any) -> None:
+        """Print an item."""
+        typer.echo(",\n" if self._begun else "[\n", nl=False)
+        typer.echo(indent(_printable_json(item), "  "), nl=False)
+        self._begun = True
+
+    def end(self) -> None:
+        """Close the list."""
+        typer.echo("\n]" if self._begun else "[]")
+
+
+def _printable_json(content: Any) -> str:
     is_utf8 = (sys.stdout.encoding or "utf-8").replace("-", "").lower() == "utf8"
     text = json_text(content, ensure_ascii=not is_utf8)
-    typer.echo(_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def print_whatever_the_encoding() -> None:

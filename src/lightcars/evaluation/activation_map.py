@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.errors import InputError
-from lightcars.evaluation.predict import Guess
+from lightcars.evaluation.guesses import Guess
 from lightcars.models.image_model import ImageModel
 from lightcars.models.images import read_image, without_advice
 from lightcars.models.transforms import fit_square

@@ -2,87 +2,187 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, TypeAlias, overload
 
 import torch
+from PIL import Image
 
 from lightcars.data.pixels import normalize, to_pixels
-from lightcars.errors import InputError
-from lightcars.models.images import read_image, without_advice
+from lightcars.errors import ConfigError, InputError
+from lightcars.evaluation.bulk.reading import ImageSource, read_source
+from lightcars.evaluation.guesses import Guess, Prediction
+from lightcars.models.images import without_advice
 from lightcars.models.transforms import fit_square
-from lightcars.runs.trained import TrainedModel, load_trained
+from lightcars.runs.trained import TrainedModel, holds_model, load_trained
 
 OWN_WEIGHTS = "lightcars/ghostnet_thesis.cars196"
 """Weights for Stanford Cars that ship with the package; the full tag, which no folder has as its name."""
+BATCH_SIZE = 32
+Several: TypeAlias = list[Any] | tuple[Any, ...] | Iterator[Any]
+"""Images, each an `ImageSource`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Guess:
-    """A class and its probability."""
-
-    name: str
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The prediction for one image.
-
-    Attributes:
-        path: path of the image.
-        guesses: the most likely classes, the most likely one first.
-        familiar: False for an out-of-distribution (OOD) image; None if the weights have no OOD detector (see
-            `ImageModel.familiarity`).
-    """
-
-    path: Path
-    guesses: tuple[Guess, ...]
-    familiar: bool | None = None
-
-
+@overload
 def predict(
-    run: str | Path,
-    images: str | Path | Iterable[str | Path],
+    run: ImageSource,
+    images: None = None,
     *,
     top: int = 5,
     device: str | torch.device | None = None,
-) -> list[Prediction]:
+    engine: str = "eager",
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+) -> Prediction: ...
+
+
+@overload
+def predict(
+    run: Several,
+    images: None = None,
+    *,
+    top: int = 5,
+    device: str | torch.device | None = None,
+    engine: str = "eager",
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+) -> list[Prediction]: ...
+
+
+@overload
+def predict(
+    run: str | Path,
+    images: ImageSource | Iterable[ImageSource],
+    *,
+    top: int = 5,
+    device: str | torch.device | None = None,
+    engine: str = "eager",
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+) -> list[Prediction]: ...
+
+
+def predict(
+    run: Any,
+    images: Any = None,
+    *,
+    top: int = 5,
+    device: str | torch.device | None = None,
+    engine: str = "eager",
+    batch_size: int = BATCH_SIZE,
+    workers: int | None = None,
+) -> Prediction | list[Prediction]:
     """Return the most likely classes of each image, with their probabilities.
 
-    They are calibrated by temperature scaling if the weights have a temperature, as "cars196" does.
+    `predict(image)` and `predict([image, ...])` use the weights for Stanford Cars that ship with the package:
+    one image gives one prediction, a list gives a list. `predict(run, images)` uses others, and always gives
+    a list. Probabilities are calibrated by temperature scaling if the weights have a temperature, as
+    "cars196" does.
+
+    An image is a path, an http(s) address, the `bytes` of an image file, a PIL image, an array (H, W) or
+    (H, W, C), or a tensor (C, H, W). Arrays and tensors have uint8 or uint16, or floating-point numbers from
+    0 to 1; they are not normalized yet.
 
     Args:
         run: a run folder (its best model is used), a checkpoint folder, or the tag of published weights:
-            "cars196" ships with the package.
-        images: one image file or several.
+            "cars196" ships with the package. The images, if `images` is left out.
+        images: one image or several.
         top: how many classes to return.
         device: None: CUDA if it is available.
+        engine: "eager" for PyTorch without changes; one of `lightcars.optimize`, in fp32; or "auto" for the
+            fastest of these if there are at least 1,000 images.
+        batch_size: images per forward pass, if there are several images.
+        workers: threads that read images; None for the number of cores.
 
     Raises:
         CheckpointError: there is no such model.
-        DataError: a file is missing or is not an image; then nothing is predicted.
+        DataError: a file is missing or is not an image; then nothing is returned.
+        DownloadError: an address that cannot be fetched.
+        InputError: something that is not an image.
     """
     if top < 1:
         raise InputError(f"top must be at least 1, not {top}.")
-    trained = load_trained(run, device)
-    paths = [Path(images)] if isinstance(images, str | Path) else [Path(image) for image in images]
+    if images is None:
+        _check_images(run)
+        weights, images, single = OWN_WEIGHTS, run, _is_single(run)
+    else:
+        weights, single = run, False
+    trained = load_trained(weights, device)
     with without_advice():
-        return [_predict_one(trained, path, top) for path in paths]
+        if _is_single(images) and engine == "eager":
+            prediction = _predict_one(trained, images, top)
+            return prediction if single else [prediction]
+        several = [images] if _is_single(images) else images
+        predictions = _predict_many(trained, several, top, engine, batch_size, workers)
+    return predictions[0] if single else predictions
+
+
+def _check_images(images: Any) -> None:
+    """Raise InputError if somebody left out the images, or the run is not the first argument."""
+    if images is None:
+        raise InputError("name images: predict(image) or predict(run, images).")
+    if isinstance(images, str | Path) and holds_model(Path(images)):
+        raise InputError(f"{images} is a model; name images too: predict({str(images)!r}, images).")
+
+
+def _is_single(images: Any) -> bool:
+    if isinstance(images, str | Path | bytes | bytearray | memoryview | Image.Image):
+        return True
+    return hasattr(images, "shape") or not isinstance(images, Iterable)
 
 
 @torch.inference_mode()
-def _predict_one(trained: TrainedModel, path: Path, top: int) -> Prediction:
-    image = fit_square(trained.preprocessing)(read_image(path, len(trained.preprocessing.mean)))
-    pixels = to_pixels(image)[None].to(trained.device)
+def _predict_one(trained: TrainedModel, source: ImageSource, top: int) -> Prediction:
+    image = read_source(source, len(trained.preprocessing.mean), "the image")
+    pixels = to_pixels(fit_square(trained.preprocessing)(image))[None].to(trained.device)
     model = trained.model
     maps = model.features(normalize(pixels, trained.preprocessing))
     logits = model.forward_head(model.head(maps[-1])).float().cpu()
     best = trained.probabilities(logits)[0].topk(min(top, len(trained.classes)))
     guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return Prediction(
-        path,
+        _path_of(source),
         tuple(Guess(trained.classes[position], probability) for position, probability in guesses),
         None if model.familiarity is None else bool(model.familiarity.is_familiar(maps)),
     )
+
+
+def _predict_many(
+    trained: TrainedModel,
+    sources: Iterable[ImageSource],
+    top: int,
+    engine: str,
+    batch_size: int,
+    workers: int | None,
+) -> list[Prediction]:
+    """Predict in batches. The first image that cannot be read is an error."""
+    from lightcars.evaluation.bulk.engine import EngineChoice, peek, start
+    from lightcars.evaluation.bulk.stream import classify
+
+    chosen = os.cpu_count() or 1 if workers is None else workers
+    if chosen < 1:
+        raise ConfigError(f"workers must be at least 1, not {chosen}.")
+    many, sources = peek(sources)
+    classifier = start(trained, EngineChoice(engine=engine, batch_size=batch_size), many=many)
+    numbered = ((source, f"images[{position}]") for position, source in enumerate(sources))
+    predictions = []
+    for batch in classify(classifier, numbered, _read_numbered, top=top, workers=chosen):
+        for result in batch:
+            if result.error is not None:
+                raise result.error
+            predictions.append(Prediction(_path_of(result.source[0]), result.guesses, result.familiar))
+    return predictions
+
+
+def _read_numbered(numbered: tuple[ImageSource, str], img_channels: int) -> Image.Image:
+    return read_source(numbered[0], img_channels, numbered[1])
+
+
+def _path_of(source: ImageSource) -> Path | None:
+    from lightcars.evaluation.bulk.names import is_url
+
+    if isinstance(source, str):
+        return None if is_url(source) else Path(source)
+    return source if isinstance(source, Path) else None

@@ -71,29 +71,46 @@ def read_image(path: Path, img_channels: int) -> Image.Image:
     Raises:
         DataError: missing, empty, truncated, too large or not an image; the message names the file.
     """
+    return _read(path, path, img_channels)
+
+
+def decode_image(content: bytes, img_channels: int, *, name: str = "the image") -> Image.Image:
+    """Decode an image file in memory as `read_image` reads one; errors call it `name`.
+
+    Raises:
+        DataError: empty, truncated, too large or not an image.
+    """
+    return _read(io.BytesIO(content), name, img_channels)
+
+
+def _read(source: Path | io.BytesIO, name: object, img_channels: int) -> Image.Image:
     if img_channels not in (1, 3):
         raise DataError(f"images have 1 or 3 channels, the model expects {img_channels}.")
     try:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty (0 bytes); copy it again.")  # noqa: TRY301
-        with Image.open(path) as image:
-            _check_size(path, image.size)
-            loaded = _loaded(image, path)
+        if _size_bytes(source) == 0:
+            raise DataError(f"{name} is empty (0 bytes); copy it again.")  # noqa: TRY301
+        with Image.open(source) as image:
+            _check_size(name, image.size)
+            loaded = _loaded(image, source)
         return plain_image(loaded, img_channels)
     except FileNotFoundError as error:
-        raise DataError(f"there is no image {path}.") from error
+        raise DataError(f"there is no image {name}.") from error
     except IsADirectoryError as error:
-        raise DataError(f"{path} is a folder, not an image.") from error
+        raise DataError(f"{name} is a folder, not an image.") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path} cannot be read as an image (its format is unknown).") from error
+        raise DataError(f"{name} cannot be read as an image (its format is unknown).") from error
     except Image.DecompressionBombError as error:
-        raise DataError(_too_large(path)) from error
+        raise DataError(_too_large(name)) from error
     except MemoryError as error:
-        raise DataError(f"{path} cannot be read as an image (not enough memory).") from error
+        raise DataError(f"{name} cannot be read as an image (not enough memory).") from error
     except DataError:
         raise
     except Exception as error:  # Pillow's plugins raise nearly anything for a corrupt file
-        raise DataError(f"{path} cannot be read as an image ({error}).") from error
+        raise DataError(f"{name} cannot be read as an image ({error}).") from error
+
+
+def _size_bytes(source: Path | io.BytesIO) -> int:
+    return source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
 
 
 def plain_image(image: Image.Image | NDArray[Any], img_channels: int) -> Image.Image:
@@ -122,34 +139,35 @@ def without_advice() -> Iterator[None]:
         yield
 
 
-def _check_size(path: Path, size: tuple[int, int]) -> None:
+def _check_size(name: object, size: tuple[int, int]) -> None:
     if size[0] * size[1] > MAX_PIXELS:
-        raise DataError(f"{_too_large(path)[:-1]}, and this has {size[0]:,} x {size[1]:,}.")
+        raise DataError(f"{_too_large(name)[:-1]}, and this has {size[0]:,} x {size[1]:,}.")
 
 
-def _too_large(path: Path) -> str:
-    return f"{path} is too large: an image may have {MAX_PIXELS // 10**6} million pixels."
+def _too_large(name: object) -> str:
+    return f"{name} is too large: an image may have {MAX_PIXELS // 10**6} million pixels."
 
 
-def _loaded(image: Image.Image, path: Path) -> Image.Image:
+def _loaded(image: Image.Image, source: Path | io.BytesIO) -> Image.Image:
     """Decode the pixels, also of a JPEG that lacks nothing but its end marker."""
     try:
         image.load()
     except OSError:
-        repaired = _without_end_marker(path) if image.format in ("JPEG", "MPO") else None
+        repaired = _without_end_marker(source) if image.format in ("JPEG", "MPO") else None
         if repaired is None:
             raise
         return repaired
     return image
 
 
-def _without_end_marker(path: Path) -> Image.Image | None:
+def _without_end_marker(source: Path | io.BytesIO) -> Image.Image | None:
     """Decode a JPEG without an end marker; None if pixels are missing too.
 
     Where all pixels are there, the decoder ignores whatever comes before an end marker that is appended;
     where some are missing, it takes it for them, so that two different endings give different images.
     """
-    content = path.read_bytes().rstrip(b"\xff")
+    whole = source.read_bytes() if isinstance(source, Path) else source.getvalue()
+    content = whole.rstrip(b"\xff")
     endings = (b"", b"\x35\xca" * 64, b"\xca\x71" * 64)
     first, *others = (_decoded(io.BytesIO(content + ending + b"\xff\xd9")) for ending in endings)
     same = first is not None and all(

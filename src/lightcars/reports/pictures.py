@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from lightcars.evaluation.activation_map import ExplainedImage
-    from lightcars.evaluation.predict import Prediction
+    from lightcars.evaluation.guesses import Prediction
 
 TRAIN_COLOR, VAL_COLOR = "tab:gray", "tab:blue"
 

@@ -147,3 +147,4 @@ def _put_in_place(source: Path, target: Path) -> None:
     except OSError:
         shutil.copyfile(source, temporary)
     temporary.replace(target)
+    temporary.unlink(missing_ok=True)  # of two links to one file, replacing leaves both

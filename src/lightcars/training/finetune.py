@@ -6,6 +6,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -115,7 +116,9 @@ def finetune(
         else:
             assert chosen is not None
             job = new_job(data, None if isinstance(model, str) else model, chosen, out)
-        if resume and job.run.summary.is_file():  # nothing left to do
+        if resume and job.run.summary.is_file():  # nothing left to do, unless it was killed just then
+            if is_first_process():
+                _finish(job.run)
             return FinetuneResult(load(job.run.best), _finished_metrics(job.run), job.run.path)
         if named is None:
             named = check_trackers(job.before.trackers if job.before else DEFAULT_TRACKERS)
@@ -156,10 +159,17 @@ def _run(
         _predict(job, images["val"])
         metrics |= _tested(job, data) if job.recipe.test else {}
         write_text(job.run.summary, json_text(metrics, ensure_ascii=True) + "\n")
-        shutil.rmtree(job.run.initial, ignore_errors=True)
-        job.run.previous.unlink(missing_ok=True)
-        report(job.run.path)
+        _finish(job.run)
     return FinetuneResult(load(job.run.best), metrics, job.run.path)
+
+
+def _finish(run: RunFolder) -> None:
+    """Remove what only a run that goes on needs, and write the report unless it is there."""
+    shutil.rmtree(run.initial, ignore_errors=True)
+    with suppress(OSError):
+        run.previous.unlink(missing_ok=True)
+    if not run.report.exists():
+        report(run.path)
 
 
 def _finished_metrics(run: RunFolder) -> dict[str, Any]:

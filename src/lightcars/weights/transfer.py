@@ -55,7 +55,7 @@ def fetch_rest(url: str, part: Path, *, is_pinned: bool, progress: bool) -> None
         request.add_header("Range", f"bytes={have}-")
         if validator:
             request.add_header("If-Range", validator)
-    with _opener().open(request, timeout=TIMEOUT_S) as response:
+    with web_opener().open(request, timeout=TIMEOUT_S) as response:
         resumed = response.status == 206
         if resumed:
             _check_range(response, part, have)
@@ -112,7 +112,8 @@ class _HttpOnly(HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opener() -> OpenerDirector:
+def web_opener() -> OpenerDirector:
+    """Return an opener of addresses that never leaves the web, whatever it is redirected to."""
     return build_opener(_HttpOnly)
 
 
@@ -180,7 +181,7 @@ def _copy(
         disable=None if progress else True,  # None: only where someone looks
         leave=False,
     ) as bar:
-        while chunk := _read(response):
+        while chunk := read_some(response):
             have += len(chunk)
             if have > MAX_BYTES:
                 raise DownloadError(f"{url} gave more than {MAX_BYTES} bytes, which is the limit.")
@@ -207,7 +208,7 @@ class _Pace:
             self._window, self._bytes = now, 0
 
 
-def _read(response: HTTPResponse) -> bytes:
+def read_some(response: HTTPResponse) -> bytes:
     """Return what has come; every error of the connection is a ConnectionError, unlike those of the disk."""
     try:
         return response.read1(CHUNK_BYTES)
