@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -32,6 +31,7 @@ from lightcars.runs.description import RunDescription, TrainingSpeed
 from lightcars.runs.folder import RunFolder, check_free, reopen
 from lightcars.runs.images import check_same_images
 from lightcars.runs.trained import best_of_run
+from lightcars.text import json_text
 from lightcars.training.distillation import load_teacher
 from lightcars.training.distributed.processes import (
     check_decidable,
@@ -79,7 +79,7 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
             )
     plain = {key: _plain(value, getattr(recipe, key)) for key, value in changes.items()}
     try:
-        json.dumps(plain)
+        json_text(plain)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"finetune: {', '.join(changes)} must be values of a recipe ({error}).") from error
     checked = recipe_from(plain, "finetune")
