@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from tests.training.tiny_settings import TINY_RECIPE
 
 FINISHED, OUR_ERROR, TRACEBACK = 0, 2, 1
 WRITING = os.O_WRONLY | os.O_RDWR
+FREEING = ("os.remove", "os.rmdir", "os.truncate")
+"""Changes that a full disk allows."""
 CHANGES = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate")
 
 
@@ -61,8 +63,13 @@ def _finetune(data: Path, out: Path, before: Callable[[], None]) -> int:
     return code
 
 
-def at_change(folder: Path, number: int, action: Callable[[], None]) -> Callable[[], None]:
-    """Return what makes `action` run before change `number` (from 0) of a file in the folder."""
+def at_change(
+    folder: Path, number: int, action: Callable[[], None], *, spared: Collection[str] = ()
+) -> Callable[[], None]:
+    """Return what makes `action` run before change `number` (from 0) of a file in the folder.
+
+    It does not run if that is one of the spared changes.
+    """
 
     def install() -> None:
         count = 0
@@ -71,7 +78,7 @@ def at_change(folder: Path, number: int, action: Callable[[], None]) -> Callable
             nonlocal count
             if _changes(event, arguments, folder):
                 count += 1
-                if count == number + 1:
+                if count == number + 1 and event not in spared:
                     action()
 
         sys.addaudithook(look)
