@@ -123,17 +123,18 @@ def write_table(
         on_error: told of each image that cannot be read.
 
     Raises:
-        RunError: an interrupted job had other settings, another process is writing the table, or the disk is
-            full.
+        RunError: an interrupted job had other settings, another process is writing the table or has just
+            finished it, the folder of the job holds other files, or the disk is full.
         DataError: none of the images can be read.
         LightcarsError: of the model, the engine, or a folder without images.
     """
     trained = load_trained(job.run, device)
     journal = Journal.beside(table)
-    _make(journal)
+    journal.make()
     with RunLock() as lock, without_advice():
         lock.acquire(journal.folder)
         try:
+            check_output_file(table, force=force)  # another process may have finished it just now
             classifier = _begin_or_resume(job, trained, names, journal, table, force=force)
         except BaseException:
             if journal.settings() is None:
@@ -142,13 +143,6 @@ def write_table(
         summary = _go_on(job, classifier, journal, table, workers, on_error)
         journal.remove()
     return summary
-
-
-def _make(journal: Journal) -> None:
-    try:
-        journal.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write {journal.folder}: {error.strerror or error}.") from error
 
 
 def _begin_or_resume(
