@@ -114,6 +114,38 @@ def test_a_model_without_images(checkpoint):
         predict(None)
 
 
+def test_an_iterator_may_reuse_its_image(checkpoint):
+    colors = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (9, 9, 9), (250, 250, 250)] * 8
+
+    def refilled():
+        buffer = np.empty((40, 40, 3), np.uint8)
+        for color in colors:
+            buffer[:] = color
+            yield buffer
+
+    def pasted():
+        image = Image.new("RGB", (40, 40))
+        for color in colors:
+            image.paste(color, (0, 0, 40, 40))
+            yield image
+
+    expected = predict(checkpoint, [Image.new("RGB", (40, 40), color) for color in colors])
+    assert len({prediction.guesses for prediction in expected}) > 1
+    for images in (refilled(), pasted()):
+        assert predict(checkpoint, images, workers=3) == expected
+
+
+def test_one_lazily_opened_image_several_times(checkpoint, photo):
+    image = Image.open(photo)
+    first, *others = predict(checkpoint, [image] * 16, workers=4)
+    assert all(other.guesses[0].name == first.guesses[0].name for other in others)
+
+
+def test_the_first_bad_image_is_the_error(checkpoint, photo):
+    with pytest.raises(DataError, match="there is no image nothing.jpg"):
+        predict(checkpoint, [photo, "nothing.jpg", 7])
+
+
 def test_standard_input(photo, monkeypatch):
     def give(content: bytes) -> None:
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
