@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -18,6 +19,7 @@ from lightcars.evaluation.guesses import Guess, Prediction
 from lightcars.models.images import without_advice
 from lightcars.models.transforms import fit_square
 from lightcars.runs.trained import TrainedModel, holds_model, load_trained
+from lightcars.weights.catalog import find_tag
 
 OWN_WEIGHTS = "lightcars/ghostnet_thesis.cars196"
 """Weights for Stanford Cars that ship with the package; the full tag, which no folder has as its name."""
@@ -103,8 +105,8 @@ def predict(
         DownloadError: an address that cannot be fetched.
         InputError: something that is not an image.
     """
-    if top < 1:
-        raise InputError(f"top must be at least 1, not {top}.")
+    if not isinstance(top, Integral) or top < 1:
+        raise InputError(f"top must be an integer of at least 1, not {top}.")
     if images is None:
         _check_images(run)
         weights, images, single = OWN_WEIGHTS, run, _is_single(run)
@@ -126,6 +128,8 @@ def _check_images(images: Any) -> None:
         raise InputError("name images: predict(image) or predict(run, images).")
     if isinstance(images, str | Path) and holds_model(Path(images)):
         raise InputError(f"{images} is a model; name images too: predict({str(images)!r}, images).")
+    if isinstance(images, str) and find_tag(images) is not None and not os.path.lexists(images):
+        raise InputError(f"{images} is a tag of weights; name images too: predict({images!r}, images).")
 
 
 def _is_single(images: Any) -> bool:
@@ -163,8 +167,8 @@ def _predict_many(
     from lightcars.evaluation.bulk.stream import classify
 
     chosen = os.cpu_count() or 1 if workers is None else workers
-    if chosen < 1:
-        raise ConfigError(f"workers must be at least 1, not {chosen}.")
+    if not isinstance(chosen, Integral) or chosen < 1:
+        raise ConfigError(f"workers must be an integer of at least 1, not {chosen}.")
     choice = EngineChoice(engine=engine, batch_size=batch_size)
     taken: Iterator[_Taken] = _take(sources, len(trained.preprocessing.mean))
     if isinstance(sources, Sized):

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from lightcars import Prediction, predict
-from lightcars.errors import DataError, DownloadError, InputError
+from lightcars.errors import ConfigError, DataError, DownloadError, InputError
 from lightcars.evaluation.bulk import reading
 from lightcars.evaluation.bulk.reading import read_named, read_source
 from lightcars.models.images import read_image
@@ -36,6 +36,7 @@ def kinds(photo):
         "PIL": image,
         "array": pixels,
         "array of 16 bits": pixels.astype(np.uint16) * 257,
+        "array of 16 bits, big-endian": pixels.astype(">u2") * 257,
         "array of floats": (pixels / 255).astype(np.float32),
         "tensor": tensor,
         "tensor of floats": tensor / 255,
@@ -78,6 +79,8 @@ def test_one_gives_one_and_a_list_gives_a_list(photo):
         (torch.randn(3, 8, 8), "not from 0 to 1; give the image as it was before normalization"),
         (torch.full((3, 8, 8), torch.nan), "not from 0 to 1"),
         (torch.zeros(3, 8, 8, dtype=torch.int64), "pixels of int64; give uint8, uint16, or floats"),
+        (torch.zeros(3, 8, 8).to_sparse(), "the image is a sparse tensor or one without values"),
+        (torch.zeros(3, 8, 8, device="meta"), "the image is a sparse tensor or one without values"),
         (7, "the image is a int; an image is a path, bytes, a PIL image, an array or a tensor"),
     ],
 )
@@ -92,6 +95,8 @@ def test_what_is_no_image(checkpoint, source, message):
         (b"", "images.1. is empty"),
         (b"text", "images.1. cannot be read as an image"),
         (np.zeros((4, 4, 2), np.uint8), r"images.1. cannot be read as an image .*not \(4, 4, 2\)"),
+        (np.zeros((0, 5, 3), np.uint8), "images.1. cannot be read as an image .it has no pixels"),
+        (Image.new("RGB", (0, 5)), "images.1. cannot be read as an image .it has no pixels"),
         (np.zeros(5, np.uint8), "images.1. cannot be read as an image"),
     ],
 )
@@ -110,6 +115,8 @@ def test_a_lazily_opened_file_that_is_cut(photo):
 def test_a_model_without_images(checkpoint):
     with pytest.raises(InputError, match="is a model; name images too"):
         predict(checkpoint)
+    with pytest.raises(InputError, match=r"cars196 is a tag of weights; name images too: predict\('cars196'"):
+        predict("cars196")
     with pytest.raises(InputError, match=r"name images: predict\(image\)"):
         predict(None)
 
@@ -142,8 +149,23 @@ def test_one_lazily_opened_image_several_times(checkpoint, photo):
 
 
 def test_the_first_bad_image_is_the_error(checkpoint, photo):
-    with pytest.raises(DataError, match="there is no image nothing.jpg"):
+    with pytest.raises(DataError, match=r"there is no image nothing\.jpg"):
         predict(checkpoint, [photo, "nothing.jpg", 7])
+
+
+def test_settings_that_are_no_integers(checkpoint, photo):
+    with pytest.raises(InputError, match=r"top must be an integer of at least 1, not 2\.5"):
+        predict(checkpoint, photo, top=2.5)
+    for name in ("batch_size", "workers"):
+        with pytest.raises(ConfigError, match=r"must be an integer of at least 1, not 2\.5"):
+            predict(checkpoint, [photo], **{name: 2.5})
+
+
+def test_a_name_that_is_too_long():
+    name = f"{'a' * 300}.jpg"
+    for images in (name, [name]):
+        with pytest.raises(DataError, match=r"^a+\.jpg cannot be read as an image .*File name too long"):
+            predict(images)
 
 
 def test_standard_input(photo, monkeypatch):

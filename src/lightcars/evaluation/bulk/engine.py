@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
+from numbers import Integral
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, final
 
 import numpy as np
@@ -54,8 +55,8 @@ class EngineChoice:
             raise ConfigError(f"there is no precision {self.precision!r}; choose {', '.join(possible)}.")
         if self.engine == EAGER and self.precision == "bf16":
             raise ConfigError("the engine eager is in fp32; choose another engine for bf16.")
-        if self.batch_size < 1:
-            raise ConfigError(f"the batch size must be at least 1, not {self.batch_size}.")
+        if not isinstance(self.batch_size, Integral) or self.batch_size < 1:
+            raise ConfigError(f"the batch size must be an integer of at least 1, not {self.batch_size}.")
 
 
 Source = TypeVar("Source")
