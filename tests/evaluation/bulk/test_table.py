@@ -200,6 +200,18 @@ def test_another_command_does_not_go_on(job, photos, tmp_path, expected, monkeyp
     assert table.read_bytes() == expected[".csv"]
 
 
+def test_another_device_or_list_does_not_go_on(job, tmp_path, monkeypatch):
+    job = replace(job, list_digest="0123")
+    journal = interrupted(job, tmp_path / "table.csv", monkeypatch)
+    with pytest.raises(RunError, match=r"content of the list: 0123, now 4567"):
+        write(replace(job, list_digest="4567"), tmp_path / "table.csv")
+    content = journal.job_file.read_text()
+    assert '"device": "cpu"' in content
+    journal.job_file.write_text(content.replace('"device": "cpu"', '"device": "cuda"'))
+    with pytest.raises(RunError, match="device: cuda, now cpu"):
+        write(job, tmp_path / "table.csv")
+
+
 def test_force_begins_again_with_other_settings(job, tmp_path, monkeypatch):
     interrupted(job, tmp_path / "table.csv", monkeypatch)
     assert write(replace(job, top=1), tmp_path / "table.csv", force=True).resumed_at == 0
