@@ -19,9 +19,11 @@ OLDEST_ROOMS := tests/test_compatibility.py tests/layers tests/models tests/coun
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-# uv installs torch in about a minute; where it cannot, pip does, in about three.
-install = $(1)/bin/python -m pip install --quiet uv && $(1)/bin/uv pip install --quiet --python $(1)/bin/python $(2) \
-	|| $(1)/bin/python -m pip install --quiet $(2)
+# uv installs torch in about a minute, pip in about three. uv knows no settings of pip: with PIP_INDEX_URL
+# or PIP_EXTRA_INDEX_URL, or where uv fails, pip installs.
+pip = $(1)/bin/python -m pip
+install = { ! env | grep -q '^PIP_[A-Z_]*INDEX_URL=' && $(pip) install --quiet uv \
+	&& $(1)/bin/uv pip install --quiet --python $(1)/bin/python $(2); } || $(pip) install --quiet $(2)
 
 $(VENV)/installed-demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -103,9 +103,9 @@ def test_it_has_a_model_card(model, tmp_path):
 
 def test_it_is_in_the_tables_of_the_docs(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
-    from scripts import tables
+    from scripts.zoo import overview
 
-    assert f"| `{NAME}` | {MODELS[NAME].num_params:,} |" in tables.model_table()
+    assert f"| `{NAME}` | {MODELS[NAME].num_params:,} |" in overview.model_table()
 
 
 def test_torch_hub_finds_it():

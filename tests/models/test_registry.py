@@ -160,3 +160,9 @@ def test_names_of_timm_and_torchvision_are_answered_with_ours(name, ours, tag):
 def test_settings_of_timm_are_answered_with_ours(setting, ours):
     with pytest.raises(ConfigError, match=f"has no setting '{setting}'. Here it is {ours}"):
         create_model("ghostnet_100", **{setting: 1})
+
+
+def test_a_setting_of_timm_that_a_family_lacks_has_no_hint():
+    with pytest.raises(ConfigError) as error:
+        create_model("hardnet_68", drop_path_rate=0.1)
+    assert "Here it is" not in str(error.value)

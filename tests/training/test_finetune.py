@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lightcars import Recipe, evaluate, finetune, ghostnet, load, predict
+from lightcars import Recipe, evaluate, finetune, ghostnet, load, predict, report
 from lightcars.data.dataset import decode
 from lightcars.data.layouts import find_data, with_validation
 from lightcars.data.stanford_cars import GRAY_MEAN, GRAY_STD, RGB_MEAN, RGB_STD
@@ -649,6 +649,13 @@ def assert_same_run(run: Path, reference: Path, table, same_weights) -> None:
     assert files(run) == FILES
 
 
+def test_the_report_of_a_run_that_goes_on_is_replaced_at_its_end(drawn, stopped, tiny):
+    report(stopped)
+    assert "not finished" in (stopped / "report.html").read_text()
+    tiny(drawn, stopped, resume=True, recipe=None)
+    assert "not finished" not in (stopped / "report.html").read_text()
+
+
 def test_a_run_killed_behind_its_last_file_is_finished(drawn, finished, tmp_path, table, same_weights):
     run = tmp_path / "run"
     shutil.copytree(finished.run, run)
@@ -802,10 +809,12 @@ def test_a_resumed_run_keeps_its_model_and_test(drawn, stopped, tiny):
 
 
 def test_keys_of_the_recipe_are_arguments_too(drawn, tmp_path):
-    result = finetune(drawn, recipe=TINY_RECIPE, out=tmp_path / "run", epochs=1, seed=5, batch_size=4)
+    changes = {"epochs": 1, "seed": 5, "batch_size": 4, "optimizer": {"lr": 0.01}}
+    result = finetune(drawn, recipe=TINY_RECIPE, out=tmp_path / "run", **changes)
     recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
     assert result.metrics["epochs"] == 1
     assert (recipe["epochs"], recipe["seed"], recipe["batch_size"]) == (1, 5, 4)
+    assert recipe["optimizer"]["lr"] == 0.01
     assert recipe["resolution"] == TINY_RECIPE.resolution, "the rest is the recipe's"
 
 
@@ -815,6 +824,10 @@ def test_keys_of_the_recipe_are_arguments_too(drawn, tmp_path):
         ({"epoch": 1}, "no key 'epoch'. Did you mean epochs"),
         ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
         ({"source": "me"}, "no key 'source'"),
+        ({"optimizer": "sgd"}, "finetune: optimizer: input should be an object, not 'sgd'"),
+        ({"optimizer": {"lrr": 1}}, "there is no such setting"),
+        ({"compile": "yes"}, "finetune: compile: input should be a valid boolean"),
+        ({"seed": object()}, "seed must be values of a recipe"),
     ],
 )
 def test_bad_arguments_write_nothing(drawn, tmp_path, changes, message):

@@ -186,7 +186,8 @@ def with_pickle(path: Path, content: bytes) -> None:
 FRAME = b"\x80\x04\x95" + bytes(8)
 TEXT = b"X\x00\x00\x10\x00" + b"a" * (1 << 20) + b"\x94"
 BAD_PICKLES = {
-    "a text again and again": (FRAME + b"](" + TEXT + b"h\x00" * 100 + b"e.", "has more than 16 MiB beside"),
+    "a million operations": (FRAME + b"N" * 1_000_001 + b".", "holds far more than tensors"),
+    "a text again and again": (FRAME + b"](" + TEXT + b"h\x00" * 100 + b"e.", "holds far more than tensors"),
     "a global of a number": (FRAME + b"\x8c\x02osK\x01\x93.", "is not a PyTorch file, or corrupt"),
     "a global of one text": (FRAME + b"\x8c\x02os\x93.", "is not a PyTorch file, or corrupt"),
     "a global of lines": (FRAME + b"\x8c\x07os\nlist\x8c\x01a\x93.", "is not a PyTorch file, or corrupt"),

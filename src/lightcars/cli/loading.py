@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def is_registered(source: str) -> bool:
 
 def is_source(source: str) -> bool:
     """Return whether it is a folder or published weights, and not a registered name."""
-    return Path(source).is_dir() or (source not in MODELS and find_tag(source) is not None)
+    return os.path.isdir(source) or (source not in MODELS and find_tag(source) is not None)  # noqa: PTH112 - any text
 
 
 def load_source(source: str, weights: str | None) -> ImageModel:

@@ -69,9 +69,11 @@ def change_config(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
     known = [field.name for field in fields(config)]
     for key in changes:
         if key not in known:
-            hint = f" Here it is {OTHER_NAMES[key]}." if key in OTHER_NAMES else did_you_mean(key, known)
+            ours = OTHER_NAMES.get(key, "")
+            hint = f" Here it is {ours}." if ours in known or ours.startswith("weights") else ""
             raise ConfigError(
-                f"{type(config).__name__} has no setting {key!r}.{hint} It has: {', '.join(known)}."
+                f"{type(config).__name__} has no setting {key!r}.{hint or did_you_mean(key, known)}"
+                f" It has: {', '.join(known)}."
             )
     return replace(config, **changes)
 

@@ -118,7 +118,7 @@ def finetune(
             job = new_job(data, None if isinstance(model, str) else model, chosen, out)
         if resume and job.run.summary.is_file():  # nothing left to do, unless it was killed just then
             if is_first_process():
-                _finish(job.run)
+                _finish(job.run, rewrite=False)
             return FinetuneResult(load(job.run.best), _finished_metrics(job.run), job.run.path)
         if named is None:
             named = check_trackers(job.before.trackers if job.before else DEFAULT_TRACKERS)
@@ -159,16 +159,16 @@ def _run(
         _predict(job, images["val"])
         metrics |= _tested(job, data) if job.recipe.test else {}
         write_text(job.run.summary, json_text(metrics, ensure_ascii=True) + "\n")
-        _finish(job.run)
+        _finish(job.run, rewrite=True)
     return FinetuneResult(load(job.run.best), metrics, job.run.path)
 
 
-def _finish(run: RunFolder) -> None:
-    """Remove what only a run that goes on needs, and write the report unless it is there."""
+def _finish(run: RunFolder, *, rewrite: bool) -> None:
+    """Remove what only a run that goes on needs, and write the report, over one that is there if asked."""
     shutil.rmtree(run.initial, ignore_errors=True)
     with suppress(OSError):
         run.previous.unlink(missing_ok=True)
-    if not run.report.exists():
+    if rewrite or not run.report.exists():
         report(run.path)
 
 

@@ -6,7 +6,7 @@ import copy
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,13 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS, find_model
 from lightcars.models.validation import change_config
-from lightcars.recipes.files import load_recipe
+from lightcars.recipes.files import load_recipe, recipe_from
 from lightcars.recipes.recipe import AUTO, ModelRecipe, Recipe
 from lightcars.runs.description import RunDescription, TrainingSpeed
 from lightcars.runs.folder import RunFolder, check_free, reopen
 from lightcars.runs.images import check_same_images
 from lightcars.runs.trained import best_of_run
+from lightcars.text import json_text
 from lightcars.training.distillation import load_teacher
 from lightcars.training.distributed.processes import (
     check_decidable,
@@ -68,6 +69,7 @@ def chosen_recipe(
 
 
 def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with other values of its keys, sections as their dataclasses or as in YAML."""
     known = [field.name for field in fields(recipe) if field.name not in ("name", "source", "model", "test")]
     for key in changes:
         if key not in known:
@@ -75,7 +77,20 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
                 f"finetune has no argument and Recipe no key {key!r}.{did_you_mean(key, known)}"
                 f" Recipe has: {', '.join(known)}."
             )
-    return replace(recipe, **changes)
+    plain = {key: _plain(value, getattr(recipe, key)) for key, value in changes.items()}
+    try:
+        json_text(plain)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"finetune: {', '.join(changes)} must be values of a recipe ({error}).") from error
+    checked = recipe_from(plain, "finetune")
+    return replace(recipe, **{key: getattr(checked, key) for key in plain})
+
+
+def _plain(value: Any, before: Any) -> Any:
+    """Return a value as in YAML; keys of a section that are left out keep their values."""
+    if isinstance(value, dict) and is_dataclass(before) and not isinstance(before, type):
+        return {**asdict(before), **value}
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def for_model(recipe: Recipe, name: str) -> Recipe:
