@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -105,7 +104,9 @@ def predict(
         DownloadError: an address that cannot be fetched.
         InputError: something that is not an image.
     """
-    if not isinstance(top, Integral) or top < 1:
+    from lightcars.evaluation.bulk.engine import is_count
+
+    if not is_count(top):
         raise InputError(f"top must be an integer of at least 1, not {top}.")
     if images is None:
         _check_images(run)
@@ -163,11 +164,11 @@ def _predict_many(
     workers: int | None,
 ) -> list[Prediction]:
     """Predict in batches. The first image that cannot be read is an error."""
-    from lightcars.evaluation.bulk.engine import AUTO_FROM, EngineChoice, peek, start
+    from lightcars.evaluation.bulk.engine import AUTO_FROM, EngineChoice, is_count, peek, start
     from lightcars.evaluation.bulk.stream import classify
 
     chosen = os.cpu_count() or 1 if workers is None else workers
-    if not isinstance(chosen, Integral) or chosen < 1:
+    if not is_count(chosen):
         raise ConfigError(f"workers must be an integer of at least 1, not {chosen}.")
     choice = EngineChoice(engine=engine, batch_size=batch_size)
     taken: Iterator[_Taken] = _take(sources, len(trained.preprocessing.mean))
