@@ -136,6 +136,81 @@ def test_ctrl_c_says_how_to_go_on(lightcars, finished, photos, tmp_path, monkeyp
     assert (shown.code, table.exists()) == (0, True)
 
 
+def test_ctrl_c_while_names_are_found(lightcars, finished, photos, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lightcars.evaluation.bulk.journal.Journal.store_names", interrupt)
+    shown = lightcars("predict", finished, photos, "--out", tmp_path / "table.csv")
+    assert shown.code == 130
+    assert shown.err.splitlines()[-1] == "stopped; nothing is done"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_list_does_not_go_on(lightcars, finished, photos, tmp_path, stdin, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    table, listed = tmp_path / "table.csv", tmp_path / "list.txt"
+    content = "\n".join(all_of(photos)).encode()
+    for source, path in ((listed, table), ("-", tmp_path / "stdin.csv")):
+        listed.write_bytes(content)
+        stdin(content)
+        command = ("predict", finished, "--files-from", source, "--out", path)
+        with monkeypatch.context() as patch:
+            patch.setattr("lightcars.evaluation.bulk.journal.Writer.write", interrupt)
+            assert lightcars(*command).code == 130
+        listed.write_bytes(content[:-9])
+        stdin(content[:-9])
+        assert "was begun with other settings (content of the list:" in lightcars(*command).error
+        assert "other settings (images:" in lightcars(*command, "--null").error
+        listed.write_bytes(content)
+        stdin(b"")  # not needed twice
+        shown = lightcars(*command)
+        assert (shown.code, shown.err.splitlines()[0]) == (
+            0,
+            f"{path}.part: goes on with the 16 names of the first start",
+        )
+
+
+def test_force_begins_again_with_another_list(lightcars, finished, photos, tmp_path, stdin, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    table = tmp_path / "table.csv"
+    command = ("predict", finished, "--files-from", "-", "--out", table, "--force")
+    with monkeypatch.context() as patch:
+        patch.setattr("lightcars.evaluation.bulk.journal.Writer.write", interrupt)
+        stdin("\n".join(all_of(photos)).encode())
+        assert lightcars(*command).code == 130
+    stdin(all_of(photos)[3].encode())
+    assert lightcars(*command).code == 0
+    with table.open(newline="") as file:
+        assert [row["image"] for row in csv.DictReader(file)] == [all_of(photos)[3]]
+
+
+def test_an_empty_list_is_an_error(lightcars, finished, tmp_path, stdin):
+    listed = tmp_path / "list.txt"
+    listed.write_bytes(b"\n")
+    for options in ((), ("--json",), ("--out", tmp_path / "t.csv")):
+        shown = lightcars("predict", finished, "--files-from", listed, *options)
+        assert (shown.code, shown.out, shown.error) == (2, "", f"there are no names in {listed}.")
+    stdin(b"")
+    assert (
+        lightcars("predict", finished, "--files-from", "-").error == "there are no names in standard input."
+    )
+    assert list(tmp_path.iterdir()) == [listed]
+
+
+def test_json_is_whole_when_a_later_pattern_matches_nothing(lightcars, finished, photos, tmp_path):
+    shown = lightcars(
+        "predict", finished, photos, tmp_path / "*.jpg", "--json", "--engine", "eager", "--batch-size", 2
+    )
+    assert (shown.code, shown.err) == (2, f"error: no image matches {tmp_path / '*.jpg'}.\n")
+    assert names(shown) == all_of(photos)[: len(names(shown))]
+    assert names(shown)
+
+
 def test_no_more_than_some_bad_images_are_named(lightcars, finished, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MOST_NAMED", 2)
     bad = [tmp_path / f"{position}.jpg" for position in range(5)]
@@ -170,6 +245,17 @@ def test_bad_input_is_one_line(lightcars, finished, photos, tmp_path, stdin):
     assert "the image on standard input is empty" in error("-")
     assert lightcars("predict").error == "name images: lightcars predict IMAGE..."
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_name_that_is_too_long(lightcars, finished, tmp_path):
+    name = f"{'a' * 300}.jpg"
+    for arguments in ((name,), (name, "--engine", "eager"), (name, "--out", tmp_path / "t.csv")):
+        shown = lightcars("predict", *arguments)
+        assert shown.code == 2
+        assert shown.error.startswith("aaa")
+        assert "cannot be read as an image" in shown.error
+    shown = lightcars("predict", name, name)
+    assert (shown.code, shown.err.splitlines()[-1]) == (2, "error: none of the 2 images can be read.")
 
 
 def test_all_images_bad(lightcars, finished):

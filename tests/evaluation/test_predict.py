@@ -94,7 +94,7 @@ def test_a_bad_file_is_named(finished, photo, tmp_path, kind):
 
 
 def test_at_least_one_class(finished, photo):
-    with pytest.raises(InputError, match="top must be at least 1, not 0"):
+    with pytest.raises(InputError, match="top must be an integer of at least 1, not 0"):
         predict(finished.run, photo, top=0)
 
 

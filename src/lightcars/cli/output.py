@@ -6,12 +6,14 @@ import io
 import re
 import shutil
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from textwrap import indent
 from typing import Any, final
 
 import typer
 
+from lightcars.errors import LightcarsError
 from lightcars.models.registry import MODELS
 from lightcars.tables import text_table
 from lightcars.text import MAX_LENGTH, json_text, one_line
@@ -54,6 +56,16 @@ class JsonList:
         typer.echo(",\n" if self._begun else "[\n", nl=False)
         typer.echo(indent(_printable_json(item), "  "), nl=False)
         self._begun = True
+
+    @contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Close a list that was begun before an error, so that what was printed is JSON."""
+        try:
+            yield
+        except (LightcarsError, KeyboardInterrupt):
+            if self._begun:
+                self.end()
+            raise
 
     def end(self) -> None:
         """Close the list."""

@@ -92,7 +92,7 @@ def predict(
     or lightcars predict photos --out table.csv, or lightcars predict cat.jpg --weights imagenet
     """
     # Before torch is loaded: its threads, which would spin while they wait, share the cores with those that
-    # read images. On a busy machine this was ten times faster.
+    # read images.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if null and files_from is None:
         raise InputError("--null goes with --files-from.")
@@ -182,7 +182,7 @@ def _is_image(name: str) -> bool:
 
     path = Path(name)
     known = is_url(name) or name == STDIN or is_pattern(name)
-    return known or path.exists() or path.suffix.lower() in IMAGE_SUFFIXES | MORE_SUFFIXES
+    return known or os.path.lexists(name) or path.suffix.lower() in IMAGE_SUFFIXES | MORE_SUFFIXES
 
 
 def _with_weights(arguments: list[str], weights: str, *, listed: bool) -> tuple[str, list[str]]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +22,7 @@ from lightcars.cli.interrupts import one_interrupt
 from lightcars.cli.output import INTERRUPTED, JsonList, complain_in_one_line, print_json
 from lightcars.deploy.candidates import AUTO
 from lightcars.errors import DataError, InputError, LightcarsError
-from lightcars.evaluation.bulk.names import STDIN, find_names, read_names
+from lightcars.evaluation.bulk.names import STDIN, at_least_one, find_names, read_names
 
 if TYPE_CHECKING:
     from lightcars.evaluation.bulk.engine import EngineChoice
@@ -54,66 +58,119 @@ class Request:
     workers: int
 
     @contextmanager
-    def names(self) -> Iterator[Iterator[str]]:
-        """Open the list, and return all names, found as they are needed."""
+    def names(self, *, again: bool) -> Iterator[Names]:
+        """Open the list, and return all names, found as they are needed.
+
+        Args:
+            again: whether the digest of the list is needed, to recognize it when the command goes on.
+        """
         if STDIN in self.images and str(self.files_from) == STDIN:
             raise InputError("standard input is either an image or a list of images.")
         if self.images.count(STDIN) > 1:
             raise InputError("standard input holds one image; name - once.")
         if self.files_from is None:
-            yield find_names(self.images)
+            yield Names(find_names(self.images), None)
             return
-        with _opened(self.files_from) as file:
-            yield chain(find_names(self.images), read_names(file, self.separator))
+        with _opened(self.files_from) as opened, tempfile.TemporaryFile() as copy:
+            digest = _copy_list(opened, copy) if again else None
+            file = _as_text(copy if again else opened)
+            try:
+                names = chain(find_names(self.images), read_names(file, self.separator))
+                nothing = f"there are no names in {_called(self.files_from)}."
+                yield Names(at_least_one(names, nothing), digest)
+            finally:
+                file.detach()  # so that standard input stays open
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of all images.
+
+    Attributes:
+        all: found as they are needed.
+        digest: of the list; None if there is none, or if standard input, which was read before, is empty.
+    """
+
+    all: Iterator[str]
+    digest: str | None
+
+
+def _copy_list(opened: IO[bytes], copy: IO[bytes]) -> str | None:
+    """Copy a list, which may be a pipe, and return its digest."""
+    is_stdin = opened is sys.stdin.buffer
+    if not (is_stdin and opened.isatty()):
+        shutil.copyfileobj(opened, copy)
+    size = copy.tell()
+    copy.seek(0)
+    digest = hashlib.file_digest(copy, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
+    copy.seek(0)
+    return None if is_stdin and size == 0 else digest
+
+
+def _as_text(file: IO[bytes]) -> io.TextIOWrapper:
+    """Read names; bytes that are not UTF-8 are those of file names."""
+    return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _called(path: Path) -> str:
+    return "standard input" if str(path) == STDIN else str(path)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
-    """Open a list of names; bytes that are not UTF-8 are those of file names."""
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a list of names."""
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a list of names; give it as an image.")
-    is_stdin = str(path) == STDIN
-    binary = sys.stdin.buffer if is_stdin else path.open("rb")
-    file = io.TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape", newline="")
-    try:
+    if str(path) == STDIN:
+        yield sys.stdin.buffer
+        return
+    with path.open("rb") as file:
         yield file
-    finally:
-        file.detach() if is_stdin else file.close()
 
 
 def predict_many(request: Request, *, out: Path | None, force: bool, as_json: bool) -> None:
     """Print predictions as they come, or write them to a table."""
-    with request.names() as names:
+    with request.names(again=out is not None) as names:
         if out is None:
-            failed = _print_all(request, names, as_json=as_json)
+            failed = _print_all(request, names.all, as_json=as_json)
         else:
             failed = _write(request, names, out, force=force, as_json=as_json)
     if failed:
         raise typer.Exit(SOME_FAILED)
 
 
-def _write(request: Request, names: Iterator[str], out: Path, *, force: bool, as_json: bool) -> int:
+def _write(request: Request, names: Names, out: Path, *, force: bool, as_json: bool) -> int:
+    from lightcars.evaluation.bulk.journal import Journal
     from lightcars.evaluation.bulk.table import Job, check_table, write_table
 
-    read = [image for image in request.images if Path(image).is_file()]
+    read = [image for image in request.images if os.path.isfile(image)]  # noqa: PTH113 - False for a name that is too long
     listed = [] if request.files_from is None else [request.files_from]
     check_table(out, inputs=[request.run, *read, *listed], force=force)
     sources = (*request.images, *(f"--files-from {path}" for path in listed))
-    job = Job(run=request.run, sources=sources, top=request.top, choice=request.choice)
+    if request.separator == "\0":
+        sources += ("--null",)
+    job = Job(
+        run=request.run, sources=sources, top=request.top, choice=request.choice, list_digest=names.digest
+    )
     complaints = _Complaints(MOST_NAMED)
     try:
         with one_interrupt():
             summary = write_table(
                 job,
-                names,
+                names.all,
                 out,
                 device=request.device,
                 workers=request.workers,
                 force=force,
                 on_error=complaints.add,
+                on_resume=lambda count: complain_in_one_line(
+                    f"{out}.part: goes on with the {count:,} names of the first start"
+                ),
             )
     except KeyboardInterrupt:
-        complain_in_one_line(f"stopped; what is done is in {out}.part, and the same command goes on")
+        begun = Journal.beside(out).settings() is not None
+        done = f"what is done is in {out}.part, and the same command goes on" if begun else "nothing is done"
+        complain_in_one_line(f"stopped; {done}")
         raise typer.Exit(INTERRUPTED) from None
     complaints.check_any(summary.images - summary.failed)
     if as_json:
@@ -191,7 +248,7 @@ def _print_all(request: Request, names: Iterator[str], *, as_json: bool) -> int:
         many, names = peek(names)
     classifier = start(trained, request.choice, many=many)
     good, complaints, items = 0, _Complaints(), JsonList()
-    with without_advice():
+    with without_advice(), items.closed_on_error():
         for batch in classify(classifier, names, read_named, top=request.top, workers=request.workers):
             for result in batch:
                 if result.error is not None:

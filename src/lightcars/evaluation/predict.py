@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -11,12 +12,13 @@ import torch
 from PIL import Image
 
 from lightcars.data.pixels import normalize, to_pixels
-from lightcars.errors import ConfigError, InputError
+from lightcars.errors import ConfigError, InputError, LightcarsError
 from lightcars.evaluation.bulk.reading import ImageSource, read_source
 from lightcars.evaluation.guesses import Guess, Prediction
 from lightcars.models.images import without_advice
 from lightcars.models.transforms import fit_square
 from lightcars.runs.trained import TrainedModel, holds_model, load_trained
+from lightcars.weights.catalog import find_tag
 
 OWN_WEIGHTS = "lightcars/ghostnet_thesis.cars196"
 """Weights for Stanford Cars that ship with the package; the full tag, which no folder has as its name."""
@@ -102,8 +104,10 @@ def predict(
         DownloadError: an address that cannot be fetched.
         InputError: something that is not an image.
     """
-    if top < 1:
-        raise InputError(f"top must be at least 1, not {top}.")
+    from lightcars.evaluation.bulk.engine import is_count
+
+    if not is_count(top):
+        raise InputError(f"top must be an integer of at least 1, not {top}.")
     if images is None:
         _check_images(run)
         weights, images, single = OWN_WEIGHTS, run, _is_single(run)
@@ -125,6 +129,8 @@ def _check_images(images: Any) -> None:
         raise InputError("name images: predict(image) or predict(run, images).")
     if isinstance(images, str | Path) and holds_model(Path(images)):
         raise InputError(f"{images} is a model; name images too: predict({str(images)!r}, images).")
+    if isinstance(images, str) and find_tag(images) is not None and not os.path.lexists(images):
+        raise InputError(f"{images} is a tag of weights; name images too: predict({images!r}, images).")
 
 
 def _is_single(images: Any) -> bool:
@@ -158,26 +164,58 @@ def _predict_many(
     workers: int | None,
 ) -> list[Prediction]:
     """Predict in batches. The first image that cannot be read is an error."""
-    from lightcars.evaluation.bulk.engine import EngineChoice, peek, start
+    from lightcars.evaluation.bulk.engine import AUTO_FROM, EngineChoice, is_count, peek, start
     from lightcars.evaluation.bulk.stream import classify
 
     chosen = os.cpu_count() or 1 if workers is None else workers
-    if chosen < 1:
-        raise ConfigError(f"workers must be at least 1, not {chosen}.")
-    many, sources = peek(sources)
-    classifier = start(trained, EngineChoice(engine=engine, batch_size=batch_size), many=many)
-    numbered = ((source, f"images[{position}]") for position, source in enumerate(sources))
+    if not is_count(chosen):
+        raise ConfigError(f"workers must be an integer of at least 1, not {chosen}.")
+    choice = EngineChoice(engine=engine, batch_size=batch_size)
+    taken: Iterator[_Taken] = _take(sources, len(trained.preprocessing.mean))
+    if isinstance(sources, Sized):
+        many = len(sources) >= AUTO_FROM
+    else:
+        many, taken = peek(taken)
+    classifier = start(trained, choice, many=many)
     predictions = []
-    for batch in classify(classifier, numbered, _read_numbered, top=top, workers=chosen):
+    for batch in classify(classifier, taken, _read_taken, top=top, workers=chosen):
         for result in batch:
             if result.error is not None:
                 raise result.error
-            predictions.append(Prediction(_path_of(result.source[0]), result.guesses, result.familiar))
+            predictions.append(Prediction(result.source.path, result.guesses, result.familiar))
     return predictions
 
 
-def _read_numbered(numbered: tuple[ImageSource, str], img_channels: int) -> Image.Image:
-    return read_source(numbered[0], img_channels, numbered[1])
+@dataclass(slots=True)
+class _Taken:
+    """An image of several: to be read by another thread, or as it was when it was taken."""
+
+    source: str | Path | bytes
+    name: str
+    path: Path | None
+    copy: Image.Image | LightcarsError | None = None
+
+
+def _take(sources: Iterable[ImageSource], img_channels: int) -> Iterator[_Taken]:
+    """Yield images; those in memory are copied, as an iterator may change or reuse them."""
+    for position, source in enumerate(sources):
+        name = f"images[{position}]"
+        if isinstance(source, str | Path | bytes):
+            yield _Taken(source, name, _path_of(source))
+            continue
+        copy: Image.Image | LightcarsError
+        try:
+            copy = read_source(source, img_channels, name)
+        except LightcarsError as error:  # raised once it is this image's turn
+            copy = error
+        yield _Taken(b"", name, None, copy)
+
+
+def _read_taken(taken: _Taken, img_channels: int) -> Image.Image:
+    copy, taken.copy = taken.copy, None  # results are kept longer than images
+    if isinstance(copy, LightcarsError):
+        raise copy
+    return read_source(taken.source, img_channels, taken.name) if copy is None else copy
 
 
 def _path_of(source: ImageSource) -> Path | None:

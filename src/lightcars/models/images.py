@@ -121,9 +121,11 @@ def plain_image(image: Image.Image | NDArray[Any], img_channels: int) -> Image.I
         img_channels: 3 or 1.
 
     Raises:
-        ValueError: the pixels are floating-point numbers, or the array is not an image.
+        ValueError: there are no pixels, they are floating-point numbers, or the array is not an image.
     """
     opened = image if isinstance(image, Image.Image) else _from_array(image)
+    if 0 in opened.size:
+        raise ValueError("it has no pixels")
     return _opaque(_eight_bits(_upright(opened))).convert("L" if img_channels == 1 else "RGB")
 
 

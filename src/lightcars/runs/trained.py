@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,10 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
 
 
 def holds_model(path: Path) -> bool:
-    """Tell whether a path is a run folder or a checkpoint folder."""
-    return (path / CONFIG_FILE).is_file() or RunFolder(path).description.is_file()
+    """Tell whether a path is a run folder or a checkpoint folder; one that is too long is neither."""
+    with suppress(OSError):
+        return (path / CONFIG_FILE).is_file() or RunFolder(path).description.is_file()
+    return False
 
 
 def load_model(weights: str | Path, device: torch.device) -> ImageModel:

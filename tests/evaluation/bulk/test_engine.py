@@ -69,7 +69,7 @@ def test_auto_is_eager_where_no_engine_runs_the_model(trained, monkeypatch):
         ({"engine": "openvin"}, "there is no engine 'openvin'. Did you mean openvino"),
         ({"precision": "fp16"}, "there is no precision 'fp16'; choose auto, fp32, bf16"),
         ({"engine": "eager", "precision": "bf16"}, "the engine eager is in fp32"),
-        ({"batch_size": 0}, "the batch size must be at least 1, not 0"),
+        ({"batch_size": 0}, "the batch size must be an integer of at least 1, not 0"),
     ],
 )
 def test_what_cannot_be_chosen(settings, message):

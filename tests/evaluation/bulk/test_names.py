@@ -56,6 +56,29 @@ def test_patterns(tmp_path):
     assert found(tmp_path / "[x].jpg") == [str(tmp_path / "[x].jpg")], "a file of that name is no pattern"
 
 
+def test_deep_patterns_do_not_follow_circles(tmp_path, monkeypatch):
+    touch(tmp_path, "ph/1.jpg", "ph/.trash/9.jpg", "ph/a/b/2.jpg", "elsewhere/3.jpg")
+    for position in range(3):
+        (tmp_path / "ph" / f"loop{position}").symlink_to(tmp_path / "ph")
+    (tmp_path / "ph" / "more").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    every = ["ph/1.jpg", "ph/a/b/2.jpg", "ph/more/3.jpg"]
+    assert found("ph/**/*.jpg") == every
+    assert found("ph/**") == every
+    assert found("p*/**/*.jpg") == every
+    assert found("**/ph/**/*.jpg") == every
+    assert found(f"{tmp_path}/**/b/*.jpg") == [f"{tmp_path}/ph/a/b/2.jpg"]
+    monkeypatch.chdir("ph")
+    assert found("**/*.jpg") == ["1.jpg", "a/b/2.jpg", "more/3.jpg"]
+
+
+def test_a_file_that_is_called_as_standard_input(tmp_path, monkeypatch):
+    Image.new("RGB", (2, 2)).save(tmp_path / "-", format="PNG")
+    monkeypatch.chdir(tmp_path)
+    assert found("*") == ["./-"]
+    assert list(read_names(io.StringIO("-\n./-\n"))) == ["./-", "./-"]
+
+
 def test_other_names_are_taken_as_they_are(tmp_path):
     names = ["missing.jpg", "-", "https://example.org/a?b=*.jpg", str(tmp_path / "a.txt")]
     assert found(*names) == names
@@ -122,6 +145,7 @@ def test_the_memory_of_sorting_does_not_grow(monkeypatch):
         ("a.jpg\r\n\r\n\nb.jpg", "\n", ["a.jpg", "b.jpg"]),
         ("a\nb.jpg\0c.jpg\0", "\0", ["a\nb.jpg", "c.jpg"]),
         ("", "\n", []),
+        ("\ufeffa.jpg\n", "\n", ["a.jpg"]),
     ],
 )
 def test_lists(text, separator, expected):
@@ -131,3 +155,16 @@ def test_lists(text, separator, expected):
 def test_a_long_list_is_read_in_parts():
     names = [f"{position}.jpg" for position in range(20_000)]
     assert list(read_names(io.StringIO("\n".join(names)))) == names
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a.jpg\nb.jpg\n".encode("utf-16"), "the list of names is in UTF-16; save it as UTF-8"),
+        (b"a.jpg\0b.jpg\0", "has NUL bytes; if they separate names, give -0"),
+    ],
+)
+def test_lists_that_are_not_lines_of_text(content, message):
+    file = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", errors="surrogateescape", newline="")
+    with pytest.raises(InputError, match=message):
+        list(read_names(file))

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from lightcars import Prediction, predict
-from lightcars.errors import DataError, DownloadError, InputError
+from lightcars.errors import ConfigError, DataError, DownloadError, InputError
 from lightcars.evaluation.bulk import reading
 from lightcars.evaluation.bulk.reading import read_named, read_source
 from lightcars.models.images import read_image
@@ -36,6 +36,7 @@ def kinds(photo):
         "PIL": image,
         "array": pixels,
         "array of 16 bits": pixels.astype(np.uint16) * 257,
+        "array of 16 bits, big-endian": pixels.astype(">u2") * 257,
         "array of floats": (pixels / 255).astype(np.float32),
         "tensor": tensor,
         "tensor of floats": tensor / 255,
@@ -78,6 +79,8 @@ def test_one_gives_one_and_a_list_gives_a_list(photo):
         (torch.randn(3, 8, 8), "not from 0 to 1; give the image as it was before normalization"),
         (torch.full((3, 8, 8), torch.nan), "not from 0 to 1"),
         (torch.zeros(3, 8, 8, dtype=torch.int64), "pixels of int64; give uint8, uint16, or floats"),
+        (torch.zeros(3, 8, 8).to_sparse(), "the image is a sparse tensor or one without values"),
+        (torch.zeros(3, 8, 8, device="meta"), "the image is a sparse tensor or one without values"),
         (7, "the image is a int; an image is a path, bytes, a PIL image, an array or a tensor"),
     ],
 )
@@ -92,6 +95,8 @@ def test_what_is_no_image(checkpoint, source, message):
         (b"", "images.1. is empty"),
         (b"text", "images.1. cannot be read as an image"),
         (np.zeros((4, 4, 2), np.uint8), r"images.1. cannot be read as an image .*not \(4, 4, 2\)"),
+        (np.zeros((0, 5, 3), np.uint8), "images.1. cannot be read as an image .it has no pixels"),
+        (Image.new("RGB", (0, 5)), "images.1. cannot be read as an image .it has no pixels"),
         (np.zeros(5, np.uint8), "images.1. cannot be read as an image"),
     ],
 )
@@ -110,8 +115,57 @@ def test_a_lazily_opened_file_that_is_cut(photo):
 def test_a_model_without_images(checkpoint):
     with pytest.raises(InputError, match="is a model; name images too"):
         predict(checkpoint)
+    with pytest.raises(InputError, match=r"cars196 is a tag of weights; name images too: predict\('cars196'"):
+        predict("cars196")
     with pytest.raises(InputError, match=r"name images: predict\(image\)"):
         predict(None)
+
+
+def test_an_iterator_may_reuse_its_image(checkpoint):
+    colors = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (9, 9, 9), (250, 250, 250)] * 8
+
+    def refilled():
+        buffer = np.empty((40, 40, 3), np.uint8)
+        for color in colors:
+            buffer[:] = color
+            yield buffer
+
+    def pasted():
+        image = Image.new("RGB", (40, 40))
+        for color in colors:
+            image.paste(color, (0, 0, 40, 40))
+            yield image
+
+    expected = predict(checkpoint, [Image.new("RGB", (40, 40), color) for color in colors])
+    assert len({prediction.guesses for prediction in expected}) > 1
+    for images in (refilled(), pasted()):
+        assert predict(checkpoint, images, workers=3) == expected
+
+
+def test_one_lazily_opened_image_several_times(checkpoint, photo):
+    image = Image.open(photo)
+    first, *others = predict(checkpoint, [image] * 16, workers=4)
+    assert all(other.guesses[0].name == first.guesses[0].name for other in others)
+
+
+def test_the_first_bad_image_is_the_error(checkpoint, photo):
+    with pytest.raises(DataError, match=r"there is no image nothing\.jpg"):
+        predict(checkpoint, [photo, "nothing.jpg", 7])
+
+
+def test_settings_that_are_no_integers(checkpoint, photo):
+    with pytest.raises(InputError, match=r"top must be an integer of at least 1, not 2\.5"):
+        predict(checkpoint, photo, top=2.5)
+    for name in ("batch_size", "workers"):
+        with pytest.raises(ConfigError, match=r"must be an integer of at least 1, not 2\.5"):
+            predict(checkpoint, [photo], **{name: 2.5})
+
+
+def test_a_name_that_is_too_long():
+    name = f"{'a' * 300}.jpg"
+    for images in (name, [name]):
+        with pytest.raises(DataError, match=r"^a+\.jpg cannot be read as an image .*File name too long"):
+            predict(images)
 
 
 def test_standard_input(photo, monkeypatch):

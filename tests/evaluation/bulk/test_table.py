@@ -200,6 +200,18 @@ def test_another_command_does_not_go_on(job, photos, tmp_path, expected, monkeyp
     assert table.read_bytes() == expected[".csv"]
 
 
+def test_another_device_or_list_does_not_go_on(job, tmp_path, monkeypatch):
+    job = replace(job, list_digest="0123")
+    journal = interrupted(job, tmp_path / "table.csv", monkeypatch)
+    with pytest.raises(RunError, match=r"content of the list: 0123, now 4567"):
+        write(replace(job, list_digest="4567"), tmp_path / "table.csv")
+    content = journal.job_file.read_text()
+    assert '"device": "cpu"' in content
+    journal.job_file.write_text(content.replace('"device": "cpu"', '"device": "cuda"'))
+    with pytest.raises(RunError, match="device: cuda, now cpu"):
+        write(job, tmp_path / "table.csv")
+
+
 def test_force_begins_again_with_other_settings(job, tmp_path, monkeypatch):
     interrupted(job, tmp_path / "table.csv", monkeypatch)
     assert write(replace(job, top=1), tmp_path / "table.csv", force=True).resumed_at == 0
@@ -279,3 +291,49 @@ def test_tables_that_cannot_be_written(job, tmp_path):
     check_table(tmp_path / "TABLE.CSV", force=True)
     with pytest.raises(RunError, match="cannot write"):
         write(job, tmp_path / "table.csv" / "inside.csv")
+
+
+def test_a_folder_of_others_is_left_alone(job, tmp_path):
+    table = tmp_path / "table.csv"
+    folder = Journal.beside(table).folder
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    for sources in (job.sources, ("nothing.jpg",)):
+        with pytest.raises(RunError, match=r"part holds other files .thesis\.txt.; move it"):
+            write(replace(job, sources=sources), table)
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_a_link_or_a_file_in_place_of_the_folder(job, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    Journal.beside(tmp_path / "a.csv").folder.symlink_to(tmp_path / "elsewhere")
+    Journal.beside(tmp_path / "b.csv").folder.write_text("mine")
+    for name in ("a.csv", "b.csv"):
+        with pytest.raises(RunError, match="part is not a folder of lightcars; move it"):
+            write(job, tmp_path / name)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert Journal.beside(tmp_path / "b.csv").folder.read_text() == "mine"
+
+
+def test_files_of_others_stay_beside_a_job(job, tmp_path, monkeypatch):
+    journal = interrupted(job, tmp_path / "table.csv", monkeypatch)
+    (journal.folder / "notes.txt").write_text("mine")
+    assert write(job, tmp_path / "table.csv").resumed_at == NUMBER
+    assert [path.name for path in journal.folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_table_that_another_process_has_just_finished_stays(job, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("of the other process")
+    with pytest.raises(RunError, match="already exists; --force"):
+        write(job, table)
+    assert table.read_text() == "of the other process"
+    assert list(tmp_path.iterdir()) == [table]
+
+
+def test_a_kill_in_the_clean_up_leaves_no_job(job, tmp_path, monkeypatch):
+    journal = interrupted(job, tmp_path / "table.csv", monkeypatch)
+    removed = []
+    monkeypatch.setattr(Path, "unlink", lambda path, **_: removed.append(path.name))
+    journal.remove()
+    assert removed[0] == "job.json"

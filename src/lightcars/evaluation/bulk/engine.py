@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
+from numbers import Integral
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, final
 
 import numpy as np
@@ -33,6 +34,15 @@ Scores: TypeAlias = tuple[tuple[Guess, ...], bool | None]
 """The guesses for an image, and whether it is familiar."""
 
 
+def is_count(value: object) -> bool:
+    """Return whether a setting is an integer, such as one of NumPy, and at least 1.
+
+    >>> is_count(2), is_count(2.5), is_count(0)
+    (True, False, False)
+    """
+    return isinstance(value, Integral) and int(value) >= 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineChoice:
     """The engine, its precision and the batch size: with these, results are the same to the last bit."""
@@ -54,8 +64,8 @@ class EngineChoice:
             raise ConfigError(f"there is no precision {self.precision!r}; choose {', '.join(possible)}.")
         if self.engine == EAGER and self.precision == "bf16":
             raise ConfigError("the engine eager is in fp32; choose another engine for bf16.")
-        if self.batch_size < 1:
-            raise ConfigError(f"the batch size must be at least 1, not {self.batch_size}.")
+        if not is_count(self.batch_size):
+            raise ConfigError(f"the batch size must be an integer of at least 1, not {self.batch_size}.")
 
 
 Source = TypeVar("Source")

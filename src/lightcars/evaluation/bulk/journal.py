@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,6 +23,7 @@ from typing import IO, Any
 
 from lightcars.errors import RunError
 from lightcars.files import replacing, write_text
+from lightcars.runs.lock import LOCK_FILE
 from lightcars.text import json_text
 
 FORMAT = 1
@@ -56,6 +56,30 @@ class Journal:
     def rows_file(self) -> Path:
         """The rows of the images that are done."""
         return self.folder / "rows.jsonl"
+
+    def make(self) -> None:
+        """Create the folder, or check that an existing one holds nothing of others.
+
+        Raises:
+            RunError: it is not a folder, it holds files of others but no job, or it cannot be written to.
+        """
+        if os.path.lexists(self.folder) and (self.folder.is_symlink() or not self.folder.is_dir()):
+            raise RunError(f"{self.folder} is not a folder of lightcars; move it, or name another table.")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            foreign = {path.name for path in self.folder.iterdir()} - {path.name for path in self._own()}
+        except OSError as error:
+            raise RunError(f"cannot write {self.folder}: {error.strerror or error}.") from error
+        if foreign and self.settings() is None:
+            raise RunError(
+                f"{self.folder} holds other files ({min(foreign)}); move it, or name another table."
+            )
+
+    def _own(self) -> list[Path]:
+        """Return the files of a job that are there, the one first without which it is none."""
+        files = (self.job_file, self.rows_file, self.names_file)
+        temporaries = [path for file in files for path in self.folder.glob(f".{file.name}.*.part")]
+        return [path for path in (*files, *temporaries, self.folder / LOCK_FILE) if os.path.lexists(path)]
 
     def settings(self) -> dict[str, Any] | None:
         """Return the settings of the job that was begun; None if there is none."""
@@ -138,8 +162,11 @@ class Journal:
             raise RunError(f"cannot write {self.rows_file}: {error.strerror or error}.") from error
 
     def remove(self) -> None:
-        """Remove the folder once the table is complete."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove the job once the table is complete; files of others stay."""
+        with suppress(OSError):
+            for path in self._own():
+                path.unlink()
+            self.folder.rmdir()
 
 
 class Writer:

@@ -9,10 +9,11 @@ import glob
 import heapq
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from itertools import islice
+from contextlib import ExitStack, suppress
+from itertools import groupby, islice
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +24,11 @@ STDIN = "-"
 SORTED_IN_MEMORY = 65_536
 """Names of one folder; more are sorted in temporary files."""
 _WEB = ("http://", "https://")
+_SEPARATORS = re.escape(os.sep + (os.altsep or ""))
+_DEEP = re.compile(rf"(|.*?[{_SEPARATORS}])\*\*(?:[{_SEPARATORS}](.*))?", re.DOTALL)
+"""A pattern with `**`: what is before the first one, and what is after it."""
+_UTF_16 = ("\udcff\udcfe", "\udcfe\udcff")
+"""How a list in UTF-16 begins, read as UTF-8."""
 
 
 def is_url(name: str) -> bool:
@@ -41,7 +47,7 @@ def is_pattern(name: str) -> bool:
 
 def is_several(name: str) -> bool:
     """Return whether a name may stand for more than one image."""
-    return is_pattern(name) or (not is_url(name) and Path(name).is_dir())
+    return is_pattern(name) or (not is_url(name) and os.path.isdir(name))  # noqa: PTH112 - False for a name that is too long
 
 
 def check_name(name: str) -> None:
@@ -69,23 +75,36 @@ def find_names(sources: Iterable[str]) -> Iterator[str]:
     for source in sources:
         check_name(source)
         if is_pattern(source):
-            matches = filter(_is_image_path, glob.iglob(source, recursive=True))  # noqa: PTH207
-            yield from _at_least_one(in_order(matches), f"no image matches {source}.")
+            matches = in_order(filter(_is_image_path, _matches(source)))
+            unique = (literal(name) for name, _ in groupby(matches))
+            yield from at_least_one(unique, f"no image matches {source}.")
         elif is_several(source):
             problem = f"there are no images in {source}, and it is neither a run nor a checkpoint."
-            yield from _at_least_one(_below(source, ()), problem)
+            yield from at_least_one(_below(source, ()), problem)
         else:
             yield source
 
 
 def read_names(file: IO[str], separator: str = "\n") -> Iterator[str]:
-    r"""Yield the names in a list, one a line, or separated by "\0" as `find -print0` writes them."""
-    rest = ""
-    while chunk := file.read(1 << 16):
+    r"""Yield the names in a list, one a line, or separated by "\0" as `find -print0` writes them.
+
+    Raises:
+        InputError: it is not UTF-8, or a line has a NUL byte.
+    """
+    rest, chunk = "", file.read(1 << 16).removeprefix("\ufeff")
+    if chunk.startswith(_UTF_16):
+        raise InputError("the list of names is in UTF-16; save it as UTF-8.")
+    while chunk:
         *whole, rest = (rest + chunk).split(separator)
-        yield from filter(None, (_without_return(name, separator) for name in whole))
-    if last := _without_return(rest, separator):
+        yield from filter(None, (_from_list(name, separator) for name in whole))
+        chunk = file.read(1 << 16)
+    if last := _from_list(rest, separator):
         yield last
+
+
+def literal(name: str) -> str:
+    """Return a name that stands for a file, also if the file is called `-`."""
+    return os.path.join(os.curdir, name) if name == STDIN else name  # noqa: PTH118
 
 
 def in_order(names: Iterable[str]) -> Iterator[str]:
@@ -102,16 +121,48 @@ def in_order(names: Iterable[str]) -> Iterator[str]:
         yield from heapq.merge(*runs)
 
 
-def _without_return(name: str, separator: str) -> str:
-    return name.removesuffix("\r") if separator == "\n" else name
+def _from_list(name: str, separator: str) -> str:
+    if separator != "\0" and "\0" in name:
+        raise InputError("the list of names has NUL bytes; if they separate names, give -0 (--null).")
+    return literal(name.removesuffix("\r") if separator == "\n" else name)
 
 
-def _at_least_one(names: Iterator[str], problem: str) -> Iterator[str]:
+def at_least_one(names: Iterator[str], problem: str) -> Iterator[str]:
+    """Yield the names.
+
+    Raises:
+        DataError: `problem`, if there are none.
+    """
     first = next(names, None)
     if first is None:
         raise DataError(problem)
     yield first
     yield from names
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Yield what a pattern matches, some more than once; `**` does not follow links to a folder above."""
+    deep = _DEEP.fullmatch(pattern)
+    if deep is None:
+        yield from glob.iglob(pattern)  # noqa: PTH207
+        return
+    before, after = deep[1], "*" if deep[2] is None else deep[2]
+    for start in glob.iglob(before) if glob.has_magic(before) else (before,):  # noqa: PTH207
+        for folder in _folders(start, ()):
+            yield from _matches(os.path.join(glob.escape(folder), after))  # noqa: PTH118
+
+
+def _folders(folder: str, parents: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    """Yield a folder and all below it; those that cannot be read are left out, as `glob` does."""
+    with suppress(OSError):
+        found = os.stat(folder or os.curdir)  # noqa: PTH116
+        identity = (found.st_dev, found.st_ino)
+        if identity in parents:
+            return
+        inner = sorted(entry.name for entry in _entries(folder or os.curdir) if entry.is_dir())
+        yield folder
+        for name in inner:
+            yield from _folders(os.path.join(folder, name), (*parents, identity))  # noqa: PTH118
 
 
 def _below(folder: str, parents: tuple[tuple[int, int], ...]) -> Iterator[str]:

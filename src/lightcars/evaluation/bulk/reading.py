@@ -71,9 +71,7 @@ def _pixels(source: Any, name: str) -> NDArray[Any]:
     if isinstance(source, np.ndarray):
         pixels: NDArray[Any] = source
     elif hasattr(source, "detach"):  # a tensor, without importing torch
-        tensor = source.detach().cpu()
-        tensor = tensor.float() if tensor.is_floating_point() else tensor  # NumPy has no bfloat16
-        pixels = np.moveaxis(tensor.numpy(), 0, -1) if tensor.ndim == 3 else tensor.numpy()
+        pixels = _from_tensor(source, name)
     else:
         raise InputError(
             f"{name} is a {type(source).__name__}; an image is a path, bytes, a PIL image, an array or a"
@@ -81,8 +79,9 @@ def _pixels(source: Any, name: str) -> NDArray[Any]:
         )
     if pixels.ndim == 4:
         raise InputError(f"{name} is a batch of images, {tuple(source.shape)}; give a list of them.")
-    if pixels.dtype in (np.uint8, np.uint16):
-        return pixels
+    native = pixels.dtype.newbyteorder("=")
+    if native in (np.uint8, np.uint16):
+        return pixels.astype(native, copy=False)
     if pixels.dtype.kind != "f":
         raise InputError(f"{name} has pixels of {pixels.dtype}; give uint8, uint16, or floats from 0 to 1.")
     if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 1):  # also if it is NaN
@@ -92,6 +91,16 @@ def _pixels(source: Any, name: str) -> NDArray[Any]:
         )
     scaled: NDArray[np.uint8] = np.rint(pixels * 255).astype(np.uint8)
     return scaled
+
+
+def _from_tensor(source: Any, name: str) -> NDArray[Any]:
+    try:
+        tensor = source.detach().cpu()
+        tensor = tensor.float() if tensor.is_floating_point() else tensor  # NumPy has no bfloat16
+        pixels: NDArray[Any] = tensor.numpy()
+    except (TypeError, RuntimeError) as error:
+        raise InputError(f"{name} is a sparse tensor or one without values; give a dense one.") from error
+    return np.moveaxis(pixels, 0, -1) if pixels.ndim == 3 else pixels
 
 
 def _from_stdin() -> bytes:

@@ -23,6 +23,8 @@ from lightcars.outputs import check_output_file
 from lightcars.runs.lock import RunLock
 from lightcars.runs.trained import TrainedModel, load_trained
 
+LIST = "content of the list"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -33,17 +35,20 @@ class Job:
         sources: where the images are, as on the command line; recorded only.
         top: guesses of each image.
         choice: engine, precision and batch size.
+        list_digest: digest of the list of names, if there is one; None is not compared.
     """
 
     run: str
     sources: tuple[str, ...]
     top: int
     choice: EngineChoice
+    list_digest: str | None = None
 
     def settings(self, trained: TrainedModel) -> dict[str, Any]:
         """Return all that must be the same when it goes on."""
         return {
             "images": list(self.sources),
+            LIST: self.list_digest,
             "working folder": os.getcwd(),  # noqa: PTH109 - relative names start there
             "weights": self.run,
             "model": model_digest(trained),
@@ -51,6 +56,7 @@ class Job:
             "engine": self.choice.engine,
             "precision": self.choice.precision,
             "batch size": self.choice.batch_size,
+            "device": str(trained.device),
         }
 
 
@@ -110,6 +116,7 @@ def write_table(
     workers: int = 1,
     force: bool = False,
     on_error: Callable[[LightcarsError], None] = lambda _: None,
+    on_resume: Callable[[int], None] = lambda _: None,
 ) -> Summary:
     """Classify images into a table, or go on with it.
 
@@ -121,20 +128,27 @@ def write_table(
         workers: threads that read images.
         force: an interrupted job with other settings may be given up.
         on_error: told of each image that cannot be read.
+        on_resume: told of the number of images when an interrupted job goes on.
 
     Raises:
-        RunError: an interrupted job had other settings, another process is writing the table, or the disk is
-            full.
+        RunError: an interrupted job had other settings, another process is writing the table or has just
+            finished it, the folder of the job holds other files, or the disk is full.
         DataError: none of the images can be read.
         LightcarsError: of the model, the engine, or a folder without images.
     """
     trained = load_trained(job.run, device)
     journal = Journal.beside(table)
-    _make(journal)
+    journal.make()
     with RunLock() as lock, without_advice():
         lock.acquire(journal.folder)
         try:
-            classifier = _begin_or_resume(job, trained, names, journal, table, force=force)
+            check_output_file(table, force=force)  # another process may have finished it just now
+            before = _resumable(job.settings(trained), journal, table, force=force)
+            if before is None:
+                classifier = _begin(job, trained, names, journal)
+            else:
+                on_resume(journal.count_names())
+                classifier = start(trained, replace(job.choice, **before["chosen"]), many=True)
         except BaseException:
             if journal.settings() is None:
                 journal.remove()
@@ -144,28 +158,36 @@ def write_table(
     return summary
 
 
-def _make(journal: Journal) -> None:
-    try:
-        journal.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write {journal.folder}: {error.strerror or error}.") from error
+def _resumable(
+    settings: dict[str, Any], journal: Journal, table: Path, *, force: bool
+) -> dict[str, Any] | None:
+    """Return what an interrupted job wrote at its beginning; None if a job is to begin.
+
+    Raises:
+        RunError: its settings were others, and `force` is False.
+    """
+    before = journal.settings()
+    if before is None or _is_older(journal, table):
+        return None
+    changed = _changed(before["settings"], settings)
+    if changed is None:
+        return before
+    if force:
+        return None
+    first = _shown(before["settings"].get(changed))
+    raise RunError(
+        f"{journal.folder} was begun with other settings ({changed}: {first}, now"
+        f" {_shown(settings[changed])}); --force begins again."
+    )
 
 
-def _begin_or_resume(
-    job: Job, trained: TrainedModel, names: Iterable[str], journal: Journal, table: Path, *, force: bool
-) -> Classifier:
+def _begin(job: Job, trained: TrainedModel, names: Iterable[str], journal: Journal) -> Classifier:
     """Return the classifier, once the journal has the names and the settings."""
-    settings, before = job.settings(trained), journal.settings()
-    if before is not None and (_is_older(journal, table) or (force and before["settings"] != settings)):
-        before = None
-    if before is None:
-        journal.clear()
-        many = journal.store_names(names) >= AUTO_FROM
-        classifier = start(trained, job.choice, many=many)
-        journal.begin({"settings": settings, "chosen": asdict(classifier.choice)})
-        return classifier
-    _check_same(before["settings"], settings, journal)
-    return start(trained, replace(job.choice, **before["chosen"]), many=True)
+    journal.clear()
+    many = journal.store_names(names) >= AUTO_FROM
+    classifier = start(trained, job.choice, many=many)
+    journal.begin({"settings": job.settings(trained), "chosen": asdict(classifier.choice)})
+    return classifier
 
 
 def _is_older(journal: Journal, table: Path) -> bool:
@@ -174,13 +196,12 @@ def _is_older(journal: Journal, table: Path) -> bool:
     return table.exists() and rows.exists() and rows.stat().st_mtime_ns < table.stat().st_mtime_ns
 
 
-def _check_same(before: dict[str, Any], now: dict[str, Any], journal: Journal) -> None:
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """Return the name of the first setting that is another; a list on standard input need not come twice."""
     for name, value in now.items():
-        if before.get(name) != value:
-            raise RunError(
-                f"{journal.folder} was begun with other settings ({name}: {_shown(before.get(name))}, now"
-                f" {_shown(value)}); --force begins again."
-            )
+        if before.get(name) != value and not (name == LIST and value is None):
+            return name
+    return None
 
 
 def _shown(value: Any) -> str:
