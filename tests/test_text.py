@@ -70,6 +70,8 @@ def test_there_is_one_writer_of_json():
         "deploy/artifacts/executorch.py",
         "deploy/cache.py",
         "deploy/standalone/predict.py",
+        "evaluation/bulk/journal.py",
+        "evaluation/bulk/names.py",
         "recipes/files.py",
         "reports/page.py",
         "runs/description.py",
