@@ -58,7 +58,7 @@ def _archive(path: Path) -> io.BytesIO:
             if name == "data.pkl" and record.file_size > _MAX_BYTES:
                 raise _too_long(path)
             if name == "data.pkl":
-                target.writestr(record.filename, protocol_2(source.read(record), path))
+                target.writestr(record.filename, _protocol_2(io.BytesIO(source.read(record)), path))
             elif name in _RECORDS or name.startswith("data/"):
                 target.writestr(record.filename, source.read(record))
     copied.seek(0)
@@ -70,34 +70,17 @@ def _legacy(path: Path) -> io.BytesIO:
     with path.open("rb") as file:
         for _ in range(_LEGACY_PICKLES):
             start = file.tell()
-            begin = file.read(_MAX_BYTES)
-            pickled = io.BytesIO(begin)
-            copied.write(protocol_2(_first_pickle(pickled, begin, path), path))
+            pickled = io.BytesIO(file.read(_MAX_BYTES))
+            copied.write(_protocol_2(pickled, path))
             file.seek(start + pickled.tell())
         shutil.copyfileobj(file, copied)
     copied.seek(0)
     return copied
 
 
-def _first_pickle(source: io.BytesIO, content: bytes, path: Path) -> bytes:
-    """Return the bytes up to the end of the first pickle, where `source` then stands."""
-    for number, _operation in enumerate(pickletools.genops(source)):
-        if number > _MAX_OPERATIONS:
-            raise _too_long(path)
-    return content[: source.tell()]
-
-
-def protocol_2(data: bytes, path: Path) -> bytes:
-    """Return a pickle of a later protocol in the opcodes of protocol 2.
-
-    Args:
-        data: the pickle.
-        path: of its file, for messages.
-
-    Raises:
-        CheckpointError: a pickle that is too long, or names a global by anything but two texts.
-    """
-    written, source, start = _Written(path), io.BytesIO(data), 0
+def _protocol_2(source: io.BytesIO, path: Path) -> bytes:
+    """Return the next pickle of a stream in the opcodes of protocol 2; the stream then stands behind it."""
+    written, data, start = _Written(path), source.getvalue(), 0
     for number, (opcode, argument, _) in enumerate(pickletools.genops(source)):
         if number > _MAX_OPERATIONS:
             raise _too_long(path)
