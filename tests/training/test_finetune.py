@@ -52,6 +52,7 @@ from tests.training.tiny_settings import TINY_BLOCKS, TINY_MODEL, TINY_RECIPE
 FILES = {
     "best/config.json",
     "best/model.safetensors",
+    "augmented.jpg",
     "checkpoints/last.ckpt",
     "checkpoints/sha256.json",
     "curves.png",

@@ -32,6 +32,8 @@ CURVES = (
     "learning_rate",
 )
 """Columns of metrics.csv that a report needs."""
+SECONDS = "seconds"
+"""A further column; without it, the time of a run is not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +166,9 @@ def _rows(path: Path) -> tuple[Row, ...]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for line, row in enumerate(csv.DictReader(file), start=2):
+                names = (*CURVES, SECONDS) if SECONDS in row else CURVES
                 try:
-                    rows.append({name: float(row[name]) for name in CURVES})
+                    rows.append({name: float(row[name]) for name in names})
                 except (KeyError, TypeError, ValueError) as error:
                     reason = f"no column {error}" if isinstance(error, KeyError) else "not a number"
                     raise _foreign_row(path, line, reason) from error

@@ -95,6 +95,8 @@ class RunDescription:
         training_resolutions: first epoch, counted from 1, -> resolution, where images grow over the epochs.
         versions: of Python and of the packages that matter.
         machine: as `platform.machine` names it.
+        started: date and time in UTC, "2026-11-29T02:03:20Z"; empty in older files.
+        device: name of the device that trains; empty in older files.
         trackers: names of the trackers.
         tracker_runs: tracker -> id of the run there.
         lightcars_version: the version that wrote it.
@@ -108,6 +110,8 @@ class RunDescription:
     training_resolutions: Mapping[int, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: str = ""
+    started: str = ""
+    device: str = ""
     trackers: tuple[str, ...] = ("csv", "tensorboard")
     tracker_runs: Mapping[str, str] = field(default_factory=dict)
     lightcars_version: str = ""
@@ -127,6 +131,8 @@ class RunDescription:
             "data": {key: value for key, value in data.items() if value != {}},
             "versions": dict(self.versions),
             "machine": self.machine,
+            **({"started": self.started} if self.started else {}),
+            **({"device": self.device} if self.device else {}),
             "trackers": list(self.trackers),
             "tracker_runs": dict(self.tracker_runs),
         }
@@ -171,6 +177,8 @@ def _parsed(content: _Section, origin: str) -> RunDescription:
         training_resolutions={_epoch(key): size for key, size in growth.items()},
         versions=content.table("versions", str),
         machine=content.take("machine", str, ""),
+        started=content.take("started", str, ""),
+        device=content.take("device", str, ""),
         trackers=content.texts("trackers", ("csv", "tensorboard")),
         tracker_runs=content.table("tracker_runs", str),
         lightcars_version=content.take("lightcars_version", str, ""),

@@ -22,6 +22,7 @@ from lightcars.errors import DeviceError, LightcarsError, RunError
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.folder import Row
 from lightcars.training.callbacks.agreement import SameDataCheck
+from lightcars.training.callbacks.augmented import AugmentedImages
 from lightcars.training.callbacks.metrics_csv import RunRecorder
 from lightcars.training.callbacks.pace import Pace, Stopwatch
 from lightcars.training.callbacks.progress import EpochBar, EpochLines
@@ -55,6 +56,7 @@ def train(
     stopwatch = Stopwatch()
     pace = Pace(stopwatch)
     callbacks: list[L.Callback] = [pace, recorder, Tracking(loggers, recorder), watch]
+    callbacks.append(AugmentedImages(job.run, loggers))
     if recipe.devices * recipe.num_nodes > 1:
         callbacks.append(SameDataCheck(job.run, recipe, images, val))
     if recipe.patience is not None:
