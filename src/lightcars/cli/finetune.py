@@ -23,7 +23,7 @@ from lightcars.runs.selection import shown_split
 from lightcars.training.distributed.processes import is_first_process, started_by_torchrun
 
 if TYPE_CHECKING:
-    from lightcars.training.finetune import FinetuneResult
+    from lightcars.training.result import FinetuneResult
 
 
 def finetune(

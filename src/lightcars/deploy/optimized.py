@@ -18,6 +18,7 @@ from lightcars.errors import InputError, OptimizationError
 from lightcars.models.config import ModelConfig
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.tables import html_table
 
 UNTRAINED_NOTE = (
     "the weights are untrained: engines were verified within a multiple of eager PyTorch's own rounding error"
@@ -184,6 +185,14 @@ class OptimizedModel:
             f" precision={self.precision!r}, batch={self.batch}, resolution={self.resolution},"
             f" threads={self.threads}, latency_ms={self.latency_ms:.3g})"
         )
+
+    def _repr_html_(self) -> str:
+        name = type(self._source.model).__name__
+        title = (
+            f"{name}: {self.engine} in {self.precision}, {self.latency_ms:.2f} ms for {self.batch} x"
+            f" {self.resolution} px on {self.threads} threads (eager {self.eager_ms:.2f} ms)"
+        )
+        return html_table(self.measurements.HEAD, self.measurements.cells(), title=title)
 
     def __reduce__(self) -> NoReturn:
         raise OptimizationError(

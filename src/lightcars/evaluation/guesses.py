@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+
+from lightcars.errors import DataError
+from lightcars.tables import html_table
+
+SIDE = 224
+"""Maximum pixels of an image in a notebook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +21,7 @@ class Guess:
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """The prediction for one image.
 
@@ -28,3 +35,24 @@ class Prediction:
     path: Path | None
     guesses: tuple[Guess, ...]
     familiar: bool | None = None
+
+    def __repr__(self) -> str:
+        first = self.guesses[0] if self.guesses else None
+        shown = "nothing" if first is None else f"{first.name} {first.probability:.1%}"
+        unfamiliar = ", unfamiliar image" if self.familiar is False else ""
+        return f"Prediction({'image' if self.path is None else str(self.path)}: {shown}{unfamiliar})"
+
+    def _repr_html_(self) -> str:
+        """Return the image, if it is a file, beside a table of its classes."""
+        from lightcars.models.inline import embedded
+
+        rows = [(guess.name, f"{guess.probability:.1%}") for guess in self.guesses]
+        title = "unfamiliar image" if self.familiar is False else ""
+        table = html_table(("class", "probability"), rows, right=["probability"], title=title)
+        try:
+            source = None if self.path is None else embedded(self.path, SIDE)
+        except DataError:
+            source = None
+        name = "" if self.path is None else escape(str(self.path))
+        image = f'<img src="{source}" alt="{name}">' if source else name
+        return f'<div style="display: flex; gap: 1rem; align-items: center">{image}<div>{table}</div></div>'

@@ -17,13 +17,14 @@ from lightcars.evaluation.analysis import (
     reliability,
 )
 from lightcars.evaluation.predictions import Predictions
+from lightcars.models.inline import embedded
 from lightcars.reports import page
 from lightcars.reports.charts import line_chart, reliability_diagram
 from lightcars.reports.conditions import conditions
 from lightcars.reports.confusions import confusions
 from lightcars.reports.lines import Line
 from lightcars.reports.run_metrics import RunContent
-from lightcars.reports.thumbnails import Thumbnails, embedded
+from lightcars.reports.thumbnails import Thumbnails
 from lightcars.runs.folder import RunFolder
 from lightcars.runs.selection import shown_split, shows_top5
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping
 from html import escape
@@ -13,12 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lightcars.errors import DataError
-from lightcars.models.images import read_image
+from lightcars.models.inline import as_data_url, embedded
 from lightcars.plots import COLORS
 
 SIDE = 168
 """Maximum width and height in pixels."""
-QUALITY = 72
 
 
 class Thumbnails:
@@ -36,7 +34,7 @@ class Thumbnails:
     def _image(self, path: str) -> str:
         name = escape(path)
         try:
-            source = embedded(self.root / path) if self.root is not None and _is_below(path) else None
+            source = embedded(self.root / path, SIDE) if self.root is not None and _is_below(path) else None
         except DataError:
             source = None
         if source is None:
@@ -48,20 +46,6 @@ def _is_below(path: str) -> bool:
     """Return whether a path stays below the folder, so that a page embeds no other files."""
     parts = PurePosixPath(path.replace("\\", "/"))
     return not parts.is_absolute() and ".." not in parts.parts and PureWindowsPath(path).drive == ""
-
-
-def embedded(path: Path, side: int = SIDE) -> str:
-    """Return an image as the data URL of a JPEG of at most `side` pixels.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    image = read_image(path, 3)
-    image.info.clear()  # no comment, color profile or place goes into the page
-    image.thumbnail((side, side))
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=QUALITY)
-    return as_data_url("jpeg", buffer.getvalue())
 
 
 def grid_of(hits: NDArray[np.bool_]) -> str:
@@ -88,8 +72,3 @@ def heat_map(counts: Mapping[tuple[int, int], int], num_classes: int) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels.round().astype(np.uint8)).save(buffer, format="PNG", optimize=True)
     return as_data_url("png", buffer.getvalue())
-
-
-def as_data_url(kind: str, content: bytes) -> str:
-    """Return the bytes of an image as a data URL."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

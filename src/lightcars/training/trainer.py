@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from torch._dynamo.exc import TorchDynamoException
 from lightcars.data.dataset import DecodedImages
 from lightcars.deploy.classifier import is_untrained
 from lightcars.errors import DeviceError, LightcarsError, RunError
+from lightcars.progress import shows_bars
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.folder import Row
 from lightcars.training.callbacks.agreement import SameDataCheck
@@ -67,7 +67,7 @@ def train(
         callbacks.append(FrozenBackbone(recipe.model.freeze_epochs))
     if recipe.model.freeze_batch_norms and not is_untrained(job.network):
         callbacks.append(FrozenBatchNorms())
-    bar = progress and sys.stderr.isatty()
+    bar = shows_bars(progress)
     if progress:
         callbacks.append(EpochLines(recorder, pace, (job.named_recipe, str(job.speed or ""), job.place)))
     if bar:
