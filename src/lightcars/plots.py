@@ -14,9 +14,9 @@ from lightcars.text import one_line
 
 SUFFIX = ".png"
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b6508", "#666666")
-"""Colors of lines and points, those of Okabe and Ito (the yellow darkened, the black gray): people who are
-color-blind can tell them apart."""
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#332288", "#666666")
+"""Colors of lines and points that the color-blind can tell apart: those of Okabe and Ito, with indigo for the
+yellow and gray for the black."""
 TRAIN_COLOR, VAL_COLOR = COLORS[7], COLORS[0]
 HEAT_MAP = "viridis"
 """Perceptually uniform: equal steps of a value look equal, in gray too."""

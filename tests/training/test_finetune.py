@@ -447,6 +447,16 @@ def test_nothing_is_left_elsewhere_and_the_default_folder_is_under_runs(drawn, t
     assert files(result.run) == FILES
 
 
+def test_the_bar_counts_epochs_as_the_lines_do(drawn, tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=2), progress=True)
+    shown = capsys.readouterr().err
+    assert "epoch 1/2:" in shown, "the bar"
+    assert "epoch 2/2:" in shown
+    assert re.search(r"epoch 1/2  train loss", shown), "the line"
+    assert "Epoch 0" not in shown
+
+
 def test_shown_progress_leaves_stdout_alone(drawn, tiny, tmp_path, capsys):
     tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=2), progress=True)
     shown = capsys.readouterr()

@@ -19,7 +19,7 @@ from lightcars.counters.skeleton import running_skeleton, skeleton
 from lightcars.errors import CountingError
 from lightcars.models.unwrapping import unwrap
 from lightcars.tables import html_table, markdown_table, short_number, text_table
-from lightcars.text import json_text
+from lightcars.text import json_text, rounded
 
 TEXT_WIDTH = 80
 
@@ -125,9 +125,9 @@ def _latency_rows(latency: Latency) -> list[tuple[str, ...]]:
     peak = short_number(round(latency.peak_macs_per_second))
     calls = f"{latency.calls} calls on {latency.device}, {latency.threads} threads"
     return [
-        ("latency, median", f"{latency.median_ms:.3g} ms ({calls})"),
-        ("latency, 95th percentile", f"{latency.p95_ms:.3g} ms"),
-        ("images per second", f"{latency.images_per_second:.3g}"),
+        ("latency, median", f"{rounded(latency.median_ms)} ms ({calls})"),
+        ("latency, 95th percentile", f"{rounded(latency.p95_ms)} ms"),
+        ("images per second", f"{rounded(latency.images_per_second)}"),
         (
             "reached FLOPs per second",
             f"{rate}, {latency.peak_share_percent:.3g} % of {peak} in large products",

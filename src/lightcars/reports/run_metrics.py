@@ -47,6 +47,7 @@ class RunMetrics:
         selected_on: the split that selected the epoch; the metrics called val are of this split.
         note: "chosen on test: too good" where it is the test split.
         num_params, flops: parameters and FLOPs of the model, for one image at the run's resolution.
+        num_classes: number of classes of the data.
         epochs: number of finished epochs.
         best_epoch: the epoch of the other metrics.
         val_top1_percent, val_top5_percent, val_loss: as in metrics.json; the loss has label smoothing.
@@ -59,6 +60,7 @@ class RunMetrics:
     finished: bool
     num_params: int
     flops: int
+    num_classes: int
     epochs: int
     selected_on: str = "val"
     note: str | None = None
@@ -239,6 +241,7 @@ def _run_metrics(
         note=note_on_choice(chosen),
         num_params=num_params,
         flops=flops,
+        num_classes=description.data.num_classes,
         **_best(run, rows),
         **analysis,
     )

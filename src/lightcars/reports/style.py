@@ -2,8 +2,8 @@
 
 from lightcars.plots import COLORS
 
-_DARK = ("#4aa8e8", "#ff8a4c", "#2fc79a", "#e3a2c6", "#f2b632", "#8fd0f5", "#c9a24a", "#a3a3a3")
-"""The same colors, lighter."""
+_DARK = ("#2b8fd6", "#f0743a", "#14b88a", "#e3a2c6", "#ffc94d", "#a5e0ff", "#6a5acd", "#7a7a7a")
+"""The same colors for a dark page."""
 
 
 def _palette(colors: tuple[str, ...]) -> str:

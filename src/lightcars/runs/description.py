@@ -13,6 +13,7 @@ from lightcars.files import write_text
 from lightcars.models.config import ModelConfig
 from lightcars.recipes.files import recipe_from
 from lightcars.recipes.recipe import Recipe
+from lightcars.text import rounded
 from lightcars.weights.checkpoint import describe_config, read_config
 
 FORMAT = 1
@@ -75,10 +76,10 @@ class TrainingSpeed:
         ours, theirs = self.milliseconds[self.chosen], self.milliseconds[slowest]
         images = f"{self.batch} images of {self.resolution} px"
         if slowest == self.chosen:
-            return f"training in {self.chosen}: {ours:.3g} ms for {images}, forward and backward"
+            return f"training in {self.chosen}: {rounded(ours)} ms for {images}, forward and backward"
         return (
             f"training in {self.chosen}: {theirs / ours:.2f}x the speed of {slowest} here"
-            f" ({theirs:.3g} -> {ours:.3g} ms for {images}, forward and backward)"
+            f" ({rounded(theirs)} -> {rounded(ours)} ms for {images}, forward and backward)"
         )
 
 

@@ -54,6 +54,11 @@ class EpochBar(TQDMProgressBar):
     def init_validation_tqdm(self) -> Tqdm:
         return Tqdm(disable=True)
 
+    def on_train_epoch_start(self, trainer: L.Trainer, *arguments: Any) -> None:
+        """Count epochs from 1, as the line after each epoch does."""
+        super().on_train_epoch_start(trainer, *arguments)
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """Return the metrics, those of the validation by the name of their split."""
         split = shown_split(cast(ClassifierModule, pl_module).recipe.select_on)
