@@ -23,7 +23,9 @@ TIMEOUT_S = 300
 def run(path: Path, folder: Path) -> Any:
     """Return the notebook with the outputs that it has when it runs in `folder`."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=TIMEOUT_S, resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(
+        notebook, timeout=TIMEOUT_S, startup_timeout=TIMEOUT_S, resources={"metadata": {"path": str(folder)}}
+    )
     client.execute()
     for cell in notebook.cells:
         cell.metadata = {}
