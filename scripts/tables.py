@@ -48,6 +48,7 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "picture": partial(picture, "speed.png", "How many times faster than eager peers"),
         "trained": partial(speed.trained, found),
         "optimized-families": partial(families.optimized, found),
+        "optimized-any": partial(families.any_model, found),
         "trained-families": partial(families.trained, found),
         "checkpointed": partial(speed.checkpointed, found),
         "outside": partial(speed.outside, found),

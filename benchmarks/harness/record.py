@@ -38,6 +38,7 @@ SCRIPTS = {
             "loading",
             "million_images",
             "optimize",
+            "optimize_any",
             "training_step",
         )
     },

@@ -3,8 +3,10 @@
 import importlib.util
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from lightcars import Exported, Preprocessing, export, ghostnet
@@ -12,6 +14,9 @@ from lightcars.deploy.formats import FORMATS
 from lightcars.models.image_model import ImageModel
 
 CLASSES = ("Audi 'A4'", 'BMW "3" <touring>', "Škoda & Co\n", "Citroën, DS", "三菱")
+
+FOLDERS = ("Audi A4", "BMW 3 touring", "Škoda Co", "Citroën-DS", "三菱")
+"""As people write class names that have signs no file may have."""
 
 
 def settle(model: ImageModel) -> ImageModel:
@@ -48,6 +53,19 @@ def classifier() -> ImageModel:
         interpolation="bicubic",
     )
     return model
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Eight colored noises in a folder for each class."""
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(FOLDERS):
+        folder = tmp_path / "photos" / name
+        folder.mkdir(parents=True)
+        for count in range(8):
+            pixels = generator.integers(0, 256, (60, 50 + number, 3)) * (number + 1) // 5
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{count}.png")
+    return tmp_path / "photos"
 
 
 @pytest.fixture(scope="session")

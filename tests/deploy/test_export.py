@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from lightcars import InputSize, Preprocessing, export, ghostnet, load, save
-from lightcars.deploy import export as exporting
+from lightcars.deploy import export_plan as exporting
 from lightcars.deploy.description import Description
-from lightcars.deploy.export import largest_difference
+from lightcars.deploy.difference import largest_difference
 from lightcars.deploy.formats import FORMATS, find_format, format_of
 from lightcars.deploy.graphs import to_program
 from lightcars.deploy.verification import TOLERANCES
@@ -89,7 +89,7 @@ def test_weights_that_do_not_say_what_they_are(tmp_path):
     done = export(model, tmp_path / "a.pt2")
     assert done.compared[0] == (1, 3, 40, 40)
     entries = FORMATS["torch-export"].artifact.read_entries(done.path)
-    assert entries.keys() == {"model", "lightcars_version", "temperature"}
+    assert entries.keys() == {"model", "lightcars_version", "precision", "temperature"}
     with pytest.raises(ExportError, match="class names and preprocessing"):
         export(model, tmp_path / "b.pt2", standalone=True)
 
@@ -263,7 +263,7 @@ def test_entries_are_json_of_what_is_known():
     entries = Description(model="GhostNet", classes=CLASSES, preprocessing=preprocessing).entries()
     assert json.loads(entries["classes"]) == list(CLASSES)
     assert json.loads(entries["preprocessing"]) == json.loads(json.dumps(asdict(preprocessing)))
-    assert set(Description(model="X").entries()) == {"model", "temperature", "lightcars_version"}
+    assert set(Description(model="X").entries()) == {"model", "temperature", "lightcars_version", "precision"}
 
 
 def test_onnx_passes_the_checker(exported):
