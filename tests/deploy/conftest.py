@@ -19,6 +19,13 @@ FOLDERS = ("Audi A4", "BMW 3 touring", "Škoda Co", "Citroën-DS", "三菱")
 """As people write class names that have signs no file may have."""
 
 
+def skip_without(name: str) -> None:
+    """Skip a test if a package of an export format is not installed."""
+    for package in FORMATS[name].packages:
+        if importlib.util.find_spec(package.partition(".")[0]) is None:
+            pytest.skip(f"{package} is not installed")
+
+
 def settle(model: ImageModel) -> ImageModel:
     """In evaluation mode, with a batch's own statistics and batch norms that are not the identity's."""
     return settle_norms(model, model.config.img_channels)
@@ -74,8 +81,7 @@ def exported(classifier, tmp_path_factory) -> Callable[[str], Exported]:
     done: dict[str, Exported] = {}
 
     def get(name: str) -> Exported:
-        if name == "executorch" and importlib.util.find_spec("executorch") is None:
-            pytest.skip("executorch is not installed")
+        skip_without(name)
         if name not in done:
             folder = tmp_path_factory.mktemp(name)
             path = folder / f"tiny{FORMATS[name].suffix}"

@@ -137,7 +137,7 @@ def export(  # noqa: PLR0913 - what an artifact can be
 def _check_engines(formats: Iterable[Format], weights: Weights) -> None:
     for package in (package for kind in formats for package in kind.packages):
         require(package)
-    if weights.precision == "int8":
+    if weights.precision == "int8" and not all(kind.quantizes for kind in formats):
         require_nncf()
 
 

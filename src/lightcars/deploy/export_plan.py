@@ -105,6 +105,10 @@ class Plan:
         weights: Weights,
     ) -> Plan:
         ready = for_export(model)
+        if format.fixed_batch:
+            if size.any_size:
+                raise ConfigError(f"{format.engine} takes images of one size; give a resolution instead.")
+            size = replace(size, batch=size.batch or 1)
         info = describe(ready)
         known = preprocessing or info.preprocessing
         if known is not None and len(known.mean) != info.channels:

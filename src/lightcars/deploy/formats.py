@@ -56,6 +56,8 @@ class Format:
         packages: modules that writing and running it need.
         precisions: those that it can be written in.
         half_program: whether fp16 is that of the program; otherwise the weights are converted for the engine.
+        quantizes: whether it comes with a quantizer of its own; others need NNCF.
+        fixed_batch: whether the batch size cannot be dynamic; it is then 1, unless another one is given.
         largest_batch, largest_side: upper bounds of dynamic sizes; small where the engine plans memory for
             the largest input.
     """
@@ -67,6 +69,8 @@ class Format:
     packages: tuple[str, ...] = ()
     precisions: tuple[ExportPrecision, ...] = ("fp32",)
     half_program: bool = False
+    quantizes: bool = False
+    fixed_batch: bool = False
     largest_batch: int = 65_536
     largest_side: int = 16_384
 
@@ -113,6 +117,15 @@ FORMATS = {
             packages=("executorch.exir", "executorch.runtime"),
             largest_batch=8,
             largest_side=1024,
+        ),
+        Format(
+            name="litert",
+            engine="LiteRT",
+            suffix=".tflite",
+            packages=("litert_torch", "ai_edge_litert.interpreter", "ai_edge_quantizer"),
+            precisions=("fp32", "fp16", "int8"),
+            quantizes=True,
+            fixed_batch=True,
         ),
     )
 }

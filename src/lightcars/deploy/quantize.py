@@ -9,13 +9,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from lightcars.deploy.packages import InferenceFunction, quietly, require
 from lightcars.deploy.source import Source
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +33,19 @@ class Attempt:
     kept: tuple[str, ...] = ()
 
 
-_DENSE = "MatMul"
+DENSE = "MatMul"
 """The layers inside squeeze-and-excitation, and the head."""
-_SCALED = "Multiply"
+SCALED = "Multiply"
 """The scaling by squeeze-and-excitation."""
-_DEPTHWISE = "GroupConvolution"
+DEPTHWISE = "GroupConvolution"
 
 ATTEMPTS = (
     Attempt("PERFORMANCE"),
-    Attempt("PERFORMANCE", (_DENSE,)),
+    Attempt("PERFORMANCE", (DENSE,)),
     Attempt("MIXED"),
-    Attempt("PERFORMANCE", (_DENSE, _SCALED)),
-    Attempt("MIXED", (_DENSE, _SCALED)),
-    Attempt("MIXED", (_DENSE, _SCALED, _DEPTHWISE)),
+    Attempt("PERFORMANCE", (DENSE, SCALED)),
+    Attempt("MIXED", (DENSE, SCALED)),
+    Attempt("MIXED", (DENSE, SCALED, DEPTHWISE)),
 )
 """From the fastest to the most accurate, measured with B0 and GhostNet; the first good enough is used."""
 
@@ -74,8 +76,8 @@ def _openvino_type(node: Any) -> str:
     """Return the type of OpenVINO's operator that computes the same as a node of ONNX."""
     groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
     if node.op_type == "Conv" and groups > 1:
-        return _DEPTHWISE
-    return {"Gemm": _DENSE, "Mul": _SCALED}.get(node.op_type, str(node.op_type))
+        return DEPTHWISE
+    return {"Gemm": DENSE, "Mul": SCALED}.get(node.op_type, str(node.op_type))
 
 
 OPENVINO_FORM = ModelForm(_openvino_scope, Tensor.numpy)
@@ -106,13 +108,12 @@ def quantized(
         MissingExtraError: nncf is not installed.
     """
     nncf = require_nncf()
-    assert source.calibration is not None
     images = source.calibration_images
     fitted = [form.feed(part) for part in images.batches(images.fitted, batch)]
-    found: list[tuple[float, Any]] = []
-    for attempt in ATTEMPTS:
+
+    def quantize(attempt: Attempt) -> Any:
         with quietly(), _kept_signal_stack(), contextlib.redirect_stdout(io.StringIO()):
-            candidate = nncf.quantize(
+            return nncf.quantize(
                 converted,
                 nncf.Dataset(fitted),
                 subset_size=len(fitted),
@@ -120,6 +121,16 @@ def quantized(
                 target_device=nncf.TargetDevice.CPU,
                 ignored_scope=form.scope(nncf, converted, attempt.kept),
             )
+
+    return best_attempt(quantize, change, source)
+
+
+def best_attempt(quantize: Callable[[Attempt], T], change: Callable[[T], float], source: Source) -> T:
+    """Return the model of the first attempt that loses no more than is allowed, else of the best one."""
+    assert source.calibration is not None
+    found: list[tuple[float, T]] = []
+    for attempt in ATTEMPTS:
+        candidate = quantize(attempt)
         found.append((change(candidate), candidate))
         if found[-1][0] >= -source.calibration.max_loss_percent:
             break
