@@ -25,7 +25,7 @@ PAGES = (
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("models", "counting", "deploy", "benchmarks", "cars196", "compared", "weights")
+        for name in ("models", "counting", "deploy", "export", "benchmarks", "cars196", "compared", "weights")
     ),
 )
 FAMILY_PAGES = {name: ROOT / "docs" / "models" / f"{name}.md" for name in FAMILIES}
@@ -49,6 +49,7 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "trained": partial(speed.trained, found),
         "optimized-families": partial(families.optimized, found),
         "optimized-any": partial(families.any_model, found),
+        "litert": partial(families.litert, found),
         "trained-families": partial(families.trained, found),
         "checkpointed": partial(speed.checkpointed, found),
         "outside": partial(speed.outside, found),

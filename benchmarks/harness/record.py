@@ -35,6 +35,7 @@ SCRIPTS = {
             "import_time",
             "input_pipeline",
             "kornia_augmentation",
+            "litert",
             "loading",
             "million_images",
             "optimize",

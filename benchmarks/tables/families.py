@@ -66,6 +66,31 @@ def any_model(found: Records) -> str:
     return markdown(head, rows, texts=2) + origin(found, ANY)
 
 
+def litert(found: Records) -> str:
+    """Return one row per file: LiteRT's beside ONNX Runtime's."""
+    record = found.get("litert")
+    if record is None:
+        return not_yet("litert")
+    rows = []
+    for weights, result in record["results"].items():
+        for side, row in result["files"].items():
+            change, over = row["top1_change_percent"], result["over_onnxruntime"].get(side)
+            rows.append(
+                [
+                    f"`{weights}`, {side}",
+                    f"{row['size_bytes'] / 1e6:.1f} MB",
+                    f"{result['ms'][side]['median']:.3g}",
+                    "" if over is None else spread(over),
+                    f"{row['difference']:.1g}",
+                    "" if change is None else f"{change:+.2f}",
+                ]
+            )
+    head = ("", "size", "ms", "side / ONNX Runtime", "max. difference", "top-1 change")
+    packages = ", ".join(f"{name} {number}" for name, number in record["packages"].items())
+    settings = f"One image, {record['threads']} threads; {packages}"
+    return f"{markdown(head, rows)}\n{settings}.\n{origin(found, 'litert')}"
+
+
 def trained(found: Records) -> str:
     """Return one row per model: the training step beside the peer's, each in its fastest precision."""
     record = found.get(TRAINED)

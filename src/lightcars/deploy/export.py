@@ -69,12 +69,13 @@ def export(  # noqa: PLR0913 - what an artifact can be
     Args:
         model: an image classifier: of this library, timm, torchvision or your own; it is not changed.
         path: of the artifact; its suffix selects the format: .onnx, .xml (OpenVINO, with a .bin beside it),
-            .pt2 (torch.export) or .pte (ExecuTorch).
+            .pt2 (torch.export), .pte (ExecuTorch) or .tflite (LiteRT).
         size: of the input; by default any batch size at the weights' own resolution.
         preprocessing: what the weights expect of their input; None takes what the model states, which for
             timm's models is in their `pretrained_cfg`.
         precision: of the weights in the artifact: "fp32", "fp16" (half the size) or "int8" (a quarter, with
-            `calibration`). Input and output are float32 in each. int8 is for ONNX and OpenVINO.
+            `calibration`). Input and output are float32 in each. int8 is for ONNX, OpenVINO and LiteRT, fp16
+            for torch.export too.
         calibration: a folder of images for int8, such as the training data, or a `Calibration`.
         standalone: also write a folder that predicts with onnxruntime, numpy and Pillow only; beside `path`,
             with its name and "-standalone".

@@ -175,4 +175,4 @@ def check_precision(kind: Format, precision: str) -> ExportPrecision:
             f"artifacts for {kind.engine} are in {' or '.join(kind.precisions)}; {precision} is possible with"
             f" the formats {', '.join(others)}."
         )
-    return cast(ExportPrecision, precision)
+    return precision

@@ -42,8 +42,9 @@ class Place:
         if entry is None:
             return None
         watched = entry.record.get("watched")
-        is_valid = isinstance(watched, list) and watched and all(isinstance(path, str) for path in watched)
-        return entry if is_valid and states(watched) == entry.record.get("states") else None
+        if not isinstance(watched, list) or not watched or not all(isinstance(path, str) for path in watched):
+            return None
+        return entry if states(watched) == entry.record.get("states") else None
 
     def can_store(self) -> bool:
         """Return whether the cache can be written to."""
