@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.harness.record import records
 from benchmarks.tables import cars, compared, counting, families, imagenet, plots, speed
 from lightcars.models.families import FAMILIES
-from scripts.zoo import overview, pages
+from scripts.zoo import overview, pages, readme
 from scripts.zoo import picture as zoo
 
 ROOT = Path(__file__).parents[1]
@@ -39,8 +39,8 @@ def blocks() -> Mapping[str, Callable[[], str]]:
     found = records()
     return {
         "models": overview.model_table,
-        "families": partial(overview.family_table, "docs/models"),
-        "family-pages": partial(overview.family_table, "models"),
+        "five-models": partial(readme.five_models, found),
+        "family-pages": overview.family_table,
         "family-tree": overview.family_tree,
         "how-fast": partial(speed.how_fast, found),
         "fused": partial(speed.fused, found),
