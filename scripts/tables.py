@@ -25,7 +25,7 @@ PAGES = (
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("models", "counting", "deploy", "benchmarks", "cars196", "compared", "weights")
+        for name in ("models", "counting", "deploy", "export", "benchmarks", "cars196", "compared", "weights")
     ),
 )
 FAMILY_PAGES = {name: ROOT / "docs" / "models" / f"{name}.md" for name in FAMILIES}
@@ -48,6 +48,8 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "picture": partial(picture, "speed.png", "How many times faster than eager peers"),
         "trained": partial(speed.trained, found),
         "optimized-families": partial(families.optimized, found),
+        "optimized-any": partial(families.any_model, found),
+        "litert": partial(families.litert, found),
         "trained-families": partial(families.trained, found),
         "checkpointed": partial(speed.checkpointed, found),
         "outside": partial(speed.outside, found),
