@@ -65,10 +65,10 @@ def test_hints_name_what_there_is():
 
 
 @pytest.mark.parametrize("equals", [False, True])
-def test_old_names_of_options_still_work(lightcars, finished, equals):
+def test_old_names_of_options_still_work(lightcars, cars, finished, equals):
     def command(name: str, option: str, value: str) -> str:
         words = [f"{option}={value}"] if equals else [option, value]
-        return lightcars(name, finished, *words).err
+        return lightcars(name, cars if name == "finetune" else finished, *words).err
 
     assert "--batch-size takes whole numbers" in command("bench", "--batch", "1,two")
     assert "resolution must be a whole number" in command("optimize", "--input-size", "31")

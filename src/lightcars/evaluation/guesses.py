@@ -1,13 +1,17 @@
-"""The result of classifying one image."""
+"""The result of classifying one image. No torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from lightcars.errors import DataError
 from lightcars.tables import html_table
+
+OWN_WEIGHTS = "lightcars/ghostnet_thesis.cars196"
+"""Weights for Stanford Cars that ship with the package; the full tag, which no folder has as its name."""
 
 SIDE = 224
 """Maximum pixels of an image in a notebook."""
@@ -56,3 +60,11 @@ class Prediction:
         name = "" if self.path is None else escape(str(self.path))
         image = f'<img src="{source}" alt="{name}">' if source else name
         return f'<div style="display: flex; gap: 1rem; align-items: center">{image}<div>{table}</div></div>'
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the prediction for an image file as plain data for JSON."""
+        return {
+            "image": str(self.path),
+            "familiar": self.familiar,
+            "guesses": [{"name": guess.name, "probability": guess.probability} for guess in self.guesses],
+        }
