@@ -450,7 +450,9 @@ def test_nothing_is_left_elsewhere_and_the_default_folder_is_under_runs(drawn, t
 def test_the_bar_counts_epochs_as_the_lines_do(drawn, tiny, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=2), progress=True)
-    shown = capsys.readouterr().err
+    printed = capsys.readouterr()
+    shown = printed.err
+    assert printed.out == ""
     assert "epoch 1/2:" in shown, "the bar"
     assert "epoch 2/2:" in shown
     assert re.search(r"epoch 1/2  train loss", shown), "the line"
