@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
 
 from lightcars.evaluation.analysis import Confusion, confusion_counts, worst_confusions
 from lightcars.evaluation.predictions import Predictions
 from lightcars.reports import page
 from lightcars.reports.thumbnails import heat_map
+from lightcars.text import json_text
 
 NUM_WORST = 15
 NUM_IN_TABLE = 25
@@ -36,7 +36,7 @@ def confusions(predictions: Predictions) -> str:
     return page.section(
         title,
         _image(predictions),
-        page.subheading("Confusion matrix of the worst classes"),
+        page.subheading(f"Confusion matrix of the worst classes{page.mark(predictions.note)}"),
         page.paragraph(text),
         _table(predictions, part),
     )
@@ -51,7 +51,7 @@ def _image(predictions: Predictions) -> str:
     )
     return (
         f"{page.paragraph(text)}"
-        f'<figure class="confusion" data-classes="{escape(json.dumps(names, ensure_ascii=False))}"'
+        f'<figure class="confusion" data-classes="{escape(json_text(names, indent=None))}"'
         f' data-counts="{cells}"><img src="{heat_map(counts, len(names))}" alt="confusion matrix">'
         "<figcaption>Point at a cell to see its classes.</figcaption></figure>"
     )
