@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from lightcars.cli.guesses import print_guesses
+from lightcars.cli.guesses import print_answer
 from lightcars.cli.loading import is_registered
 from lightcars.cli.output import print_json
 from lightcars.deploy.runners import ENGINES
@@ -16,7 +17,9 @@ from lightcars.errors import InputError
 from lightcars.outputs import FORCE_HELP, check_output_file
 
 if TYPE_CHECKING:
+    from lightcars.data.car_names import Level
     from lightcars.evaluation.guesses import Prediction
+    from lightcars.evaluation.options import PredictOptions
 
 TABLES = (".csv", ".jsonl", ".parquet")
 """Suffixes of tables; `lightcars.evaluation.bulk.formats` writes them."""
@@ -81,10 +84,29 @@ def predict(
             min=1, help="Threads that read images \\[default: number of cores].", show_default=False
         ),
     ] = None,
+    level: Annotated[
+        str,
+        typer.Option(
+            help="Of car names: make, model or full. Probabilities of classes with one name are summed."
+        ),
+    ] = "full",
+    cut: Annotated[
+        bool | None,
+        typer.Option(
+            "--cut/--no-cut",
+            help="The image is cut to its car, so none is looked for; or find the car for any weights"
+            " \\[default: find it for weights of cars].",
+            show_default=False,
+        ),
+    ] = None,
+    all_cars: Annotated[
+        bool, typer.Option("--all", help="Classify each car that is found, not the largest one alone.")
+    ] = False,
 ) -> None:
     """Classify images and show probabilities, or write a table of any number of them.
 
-    Without RUN the classes are the 196 cars of Stanford Cars (1991 to 2012); the car should fill the image.
+    Without RUN the classes are the 196 cars of Stanford Cars (1991 to 2012). The car is found in the image
+    first; the largest one, if there are several.
     These weights are for non-commercial research, as are the photographs that they were trained on.
     Images that cannot be read are named, and the exit code is 1.
 
@@ -97,13 +119,18 @@ def predict(
     if null and files_from is None:
         raise InputError("--null goes with --files-from.")
     run, images = run_and_images(arguments or [], weights, listed=files_from is not None)
+    from lightcars.evaluation.options import PredictOptions
+
+    options = PredictOptions(level=cast("Level", level), cut=cut, all_cars=all_cars)
     plotted = picture is not None or cam is not None
     plain = files_from is None and out is None and _is_plain(images) and engine in ("auto", "eager")
     if plotted and (files_from is not None or out is not None or (len(images) == 1 and not plain)):
         raise InputError("--picture and --cam plot one image file, without --out, --files-from and --engine.")
     if plain or plotted:
         paths = [Path(image) for image in images]
-        predictions = predict_all(run, paths, top=top, picture=picture, cam=cam, device=device, force=force)
+        predictions = predict_all(
+            run, paths, top=top, picture=picture, cam=cam, device=device, force=force, options=options
+        )
         if as_json:
             print_json(predictions_as_plain(predictions))
         else:
@@ -122,6 +149,7 @@ def predict(
             choice=EngineChoice(engine=engine, precision=precision, batch_size=batch_size),
             device=device,
             workers=workers or os.cpu_count() or 1,
+            options=options,
         ),
         out=out,
         force=force,
@@ -212,6 +240,7 @@ def predict_all(
     cam: Path | None = None,
     device: str | None = None,
     force: bool = False,
+    options: PredictOptions | None = None,
 ) -> list[Prediction]:
     """Predict, and write the plots that were asked for; an existing one is replaced only with `force`."""
     from lightcars.evaluation.predict import predict as run_predict
@@ -226,7 +255,9 @@ def predict_all(
         check_output_file(path, inputs=[run, *images], force=force)
     if picture is not None and cam is not None and picture.resolve() == cam.resolve():
         raise InputError(f"--picture and --cam are two plots; {cam} cannot be both.")
-    predictions = run_predict(run, images, top=top, device=device)
+    predictions = run_predict(
+        run, images, top=top, device=device, **({} if options is None else asdict(options))
+    )
     if picture is not None:
         from lightcars.models.images import read_image
         from lightcars.reports import draw_prediction
@@ -236,7 +267,7 @@ def predict_all(
         from lightcars.evaluation.activation_map import explain
         from lightcars.reports import draw_activation_map
 
-        draw_activation_map(explain(run, images[0], device=device), cam)
+        draw_activation_map(explain(run, images[0], device=device, box=predictions[0].box), cam)
     return predictions
 
 
@@ -245,8 +276,7 @@ def predictions_as_plain(predictions: list[Prediction]) -> list[dict[str, Any]]:
     return [
         {
             "image": str(prediction.path),
-            "familiar": prediction.familiar,
-            "guesses": [{"name": g.name, "probability": g.probability} for g in prediction.guesses],
+            **prediction.answer.to_dict(),
         }
         for prediction in predictions
     ]
@@ -255,4 +285,4 @@ def predictions_as_plain(predictions: list[Prediction]) -> list[dict[str, Any]]:
 def print_predictions(predictions: list[Prediction]) -> None:
     """Print the predictions as tables."""
     for prediction in predictions:
-        print_guesses(prediction.path, prediction.guesses, prediction.familiar)
+        print_answer(prediction.path, prediction.answer)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lightcars.evaluation.guesses import Prediction
 
 TRAIN_COLOR, VAL_COLOR = "tab:gray", "tab:blue"
+BOX_COLOR, OTHER_BOX_COLOR = "tab:orange", "tab:gray"
 
 
 def draw_curves(rows: Sequence[Row], path: Path, *, select_on: str = "val") -> None:
@@ -41,11 +42,16 @@ def draw_curves(rows: Sequence[Row], path: Path, *, select_on: str = "val") -> N
 
 
 def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> None:
-    """Draw an image beside its most likely classes, as a PNG."""
+    """Draw an image, with the box that was classified, beside its most likely classes, as a PNG."""
     figure = new_figure(width=9.0, height=3.4)
     left, bars = figure.subplots(1, 2)
     left.imshow(image, cmap="gray")
     left.set_axis_off()
+    own = () if prediction.box is None else (prediction.box,)
+    for box in [car.box for car in prediction.cars] or own:
+        start, top, end, bottom = (side - 0.5 for side in box)  # pixels have their centers at integers
+        color = BOX_COLOR if box == prediction.box else OTHER_BOX_COLOR
+        left.plot([start, end, end, start, start], [top, top, bottom, bottom, top], color=color)
     guesses = list(reversed(prediction.guesses))
     bars.barh(range(len(guesses)), [guess.probability for guess in guesses], color=VAL_COLOR)
     bars.set_yticks(range(len(guesses)), [_label(guess.name) for guess in guesses])
