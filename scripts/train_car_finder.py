@@ -1,13 +1,13 @@
 """Train the head of the shipped car finder, and write it.
 
-`OMP_NUM_THREADS=1 python -m scripts.train_car_finder --data cars196 --backgrounds imagenet1000` makes composites
-of the cut cars of `train` and of every second photograph without cars, runs the shipped EfficientNet-Lite0 of
-ImageNet on each once, and trains the head on its maps. `val` and the other photographs are not used.
-Everything is repeated by the seed.
+`OMP_NUM_THREADS=1 python -m scripts.train_car_finder --data cars196 --backgrounds imagenet1000` makes
+composites of the cut cars of `train` and of every second photograph without cars, runs the shipped
+EfficientNet-Lite0 of ImageNet on each once, and trains the head on its maps, with the learning rate of one
+cycle. `val` and the other photographs are not used. The seed decides everything.
 
-Most composites show one car, which fills 5 to 85 % of the picture. Others show two or three, a cut as it is, a
-cut that continues a little beyond its edges, or no car: a photograph, alone or with a part of another pasted
-in as cars are, so that a pasted border is no sign of a car.
+Most composites show one car, which fills 5 to 85 % of the picture. Others show two or three, a cut as it is,
+a cut that continues a little beyond its edges, or no car: a photograph, alone or with a part of another
+pasted in as cars are, so that a pasted border is no sign of a car.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def overlaps_of(found: Tensor, wanted: Tensor) -> Tensor:
 
 
 def train(head: FinderHead, maps: Sequence[Tensor], boxes: Tensor, epochs: int, seed: int) -> None:
-    """Train the head with AdamW and a cosine; mirrored maps stand in for mirrored pictures."""
+    """Train the head with AdamW."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(head.parameters(), lr=3e-3, weight_decay=0.05)
     steps = epochs * (len(boxes) // BATCH_SIZE)

@@ -6,16 +6,58 @@ from collections.abc import Iterable
 from pathlib import Path
 
 CARS = frozenset(
-    "ambulance beach_wagon cab convertible jeep limousine minivan Model_T pickup police_van racer sports_car"
-    " tow_truck".split()
+    [
+        "ambulance",
+        "beach_wagon",
+        "cab",
+        "convertible",
+        "jeep",
+        "limousine",
+        "minivan",
+        "Model_T",
+        "pickup",
+        "police_van",
+        "racer",
+        "sports_car",
+        "tow_truck",
+    ]
 )
 """Passenger cars and what is built on them."""
-DETAILS = frozenset("grille car_wheel car_mirror disk_brake seat_belt odometer".split())
+DETAILS = frozenset(
+    [
+        "grille",
+        "car_wheel",
+        "car_mirror",
+        "disk_brake",
+        "seat_belt",
+        "odometer",
+    ]
+)
 """Parts of cars."""
 OTHER_VEHICLES = frozenset(
-    "moving_van minibus recreational_vehicle trailer_truck garbage_truck fire_engine school_bus trolleybus"
-    " snowplow half_track amphibian golfcart go-kart wreck streetcar tank tractor forklift harvester thresher"
-    " lawn_mower".split()
+    [
+        "moving_van",
+        "minibus",
+        "recreational_vehicle",
+        "trailer_truck",
+        "garbage_truck",
+        "fire_engine",
+        "school_bus",
+        "trolleybus",
+        "snowplow",
+        "half_track",
+        "amphibian",
+        "golfcart",
+        "go-kart",
+        "wreck",
+        "streetcar",
+        "tank",
+        "tractor",
+        "forklift",
+        "harvester",
+        "thresher",
+        "lawn_mower",
+    ]
 )
 """Neither a car nor something else: trucks, buses and machines on wheels."""
 

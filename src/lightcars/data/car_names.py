@@ -81,8 +81,8 @@ def names_at(level: Level, classes: Sequence[str]) -> list[str]:
         return list(classes)
     if not is_stanford_cars(classes):
         raise InputError(
-            f"level {level!r} is for the 196 classes of Stanford Cars, and these weights have others; leave it"
-            " out."
+            f"level {level!r} is for the 196 classes of Stanford Cars, and these weights have others; leave"
+            " it out."
         )
     shorten = make_of if level == "make" else model_of
     return [shorten(name) for name in classes]

@@ -13,15 +13,24 @@ from torch import nn
 from lightcars.deploy.classifier import describe, is_untrained, run_classifier
 from lightcars.deploy.description import Description
 from lightcars.deploy.execution import without_autocast
+from lightcars.deploy.finder import write_finder
 from lightcars.deploy.formats import FORMATS, Format, format_of
 from lightcars.deploy.graphs import for_export, to_program
 from lightcars.deploy.packages import InferenceFunction, require
 from lightcars.deploy.reference import Reference
 from lightcars.deploy.source import Source
-from lightcars.deploy.standalone import FOLDER_SUFFIX, MODEL_FILE, check_describable, write_companions
+from lightcars.deploy.standalone import (
+    FINDER_FILE,
+    FOLDER_SUFFIX,
+    MODEL_FILE,
+    check_describable,
+    write_boxes,
+    write_companions,
+)
 from lightcars.deploy.verification import limit_of
 from lightcars.errors import ConfigError, ExportError, InputError
 from lightcars.files import staging
+from lightcars.models.car_finder import CarFinder
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.validation import MIN_RESOLUTION, require_int
 from lightcars.outputs import check_output_file, check_output_folder
@@ -82,6 +91,7 @@ def export(
     size: InputSize = InputSize(),
     preprocessing: Preprocessing | None = None,
     standalone: bool = False,
+    finder: CarFinder | None = None,
     force: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Exported:
@@ -98,6 +108,7 @@ def export(
             timm's models is in their `pretrained_cfg`.
         standalone: also write a folder that predicts with onnxruntime, numpy and Pillow only; beside `path`,
             with its name and "-standalone".
+        finder: goes into that folder, for models of images that are cut to their car.
         force: replace existing files.
         say: called with a line of text before each step.
 
@@ -135,7 +146,11 @@ def export(
                 (inner / MODEL_FILE).write_bytes(written.read_bytes())
             else:
                 onnx.make(inner / MODEL_FILE, tell)
-            write_companions(inner, plan.description)
+            write_companions(inner, plan.description, finder=finder is not None)
+            if finder is not None:
+                tell("converting the car finder")
+                write_finder(finder, inner / FINDER_FILE)
+                write_boxes(inner)
     return Exported(
         path=target,
         format=plan.format.name,

@@ -79,7 +79,7 @@ def predict(
 ) -> list[Prediction]: ...
 
 
-def predict(
+def predict(  # noqa: PLR0913 - the public function; what it passes on is grouped
     run: Any,
     images: Any = None,
     *,

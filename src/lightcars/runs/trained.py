@@ -78,10 +78,10 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
     if classes is None or preprocessing is None:
         raise CheckpointError(f"{weights} has no class names or preprocessing; save it with both to predict.")
     model = model.to(memory_format=torch.channels_last)
-    return TrainedModel(model, classes, preprocessing, target, _expects_cut_cars(weights, classes))
+    return TrainedModel(model, classes, preprocessing, target, expects_cut_cars(weights, classes))
 
 
-def _expects_cut_cars(weights: str | Path, classes: tuple[str, ...]) -> bool:
+def expects_cut_cars(weights: str | Path, classes: tuple[str, ...]) -> bool:
     """Return whether weights for the classes of Stanford Cars were trained on cars cut to their boxes.
 
     False for a run that says otherwise: of images that have boxes it took the whole.

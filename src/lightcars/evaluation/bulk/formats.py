@@ -107,7 +107,9 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.6g}" if isinstance(value, float) else to_cell(value)
+    if isinstance(value, int | float):
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return to_cell(value)
 
 
 def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -17,7 +17,7 @@ from PIL import Image
 from lightcars.errors import LightcarsError
 from lightcars.evaluation.bulk.engine import Classifier, Scores
 from lightcars.evaluation.finding import Views, as_channels, views_of
-from lightcars.evaluation.guesses import Answer
+from lightcars.evaluation.guesses import Answer, Guess
 from lightcars.models.transforms import fit_square
 
 Source = TypeVar("Source")
@@ -40,6 +40,16 @@ class Result(Generic[Source]):
     source: Source
     answer: Answer | None = None
     error: LightcarsError | None = None
+
+    @property
+    def guesses(self) -> tuple[Guess, ...]:
+        """The most likely classes; empty for an image that could not be read."""
+        return () if self.answer is None else self.answer.guesses
+
+    @property
+    def familiar(self) -> bool | None:
+        """As in `Prediction`."""
+        return None if self.answer is None else self.answer.familiar
 
 
 def to_row(result: Result[str]) -> dict[str, Any]:
