@@ -16,12 +16,14 @@ OOD_HINT = "out of distribution: hardly looks like any of the classes; it should
 
 
 NO_CAR = "no car found; what the whole image looks like most:"
+UNLIKE = "out of distribution: the car hardly looks like any of the classes; it should be sharp"
 
 
 def print_answer(image: object, answer: Answer) -> None:
     """Print the name of an image and a table of its guesses, or one for each of its cars."""
     if not answer.cars:
-        print_guesses(image, answer.guesses, answer.familiar, NO_CAR if answer.car_found is False else None)
+        hint = NO_CAR if answer.car_found is False else UNLIKE if answer.car_found else None
+        print_guesses(image, answer.guesses, answer.familiar, hint)
         return
     for number, car in enumerate(answer.cars, start=1):
         left, top, right, bottom = car.box
@@ -32,9 +34,9 @@ def print_answer(image: object, answer: Answer) -> None:
 def print_guesses(
     image: object, guesses: Iterable[Guess], familiar: bool | None, hint: str | None = None
 ) -> None:
-    """Print the name of an image, a hint if there is one, and a table of its guesses."""
+    """Print the name of an image, a hint if it is not familiar, and a table of its guesses."""
     print_line(image)
-    if hint is not None or familiar is False:
+    if familiar is False:
         typer.echo(hint or OOD_HINT)
     rows = [(f"{guess.probability:.1%}", guess.name) for guess in guesses]
     print_table(("probability", "class"), rows, right=("probability",))

@@ -7,7 +7,7 @@ metadata. If there is a car finder too, images are cut to their largest car firs
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import io
 import json
 import math
@@ -130,7 +130,7 @@ class CarFinder:
             self.least_score = float(_parse(texts, "least_score"))
         except PredictionError as error:
             raise PredictionError(f"{path}: {error} Export the model again.") from error
-        self.boxes = importlib.import_module("boxes")
+        self.boxes = load_module(path.with_name("boxes.py"))
 
     def find(self, image: Image.Image) -> Box | None:
         """Return the box around the largest car in an RGB image, in pixels; None if there is none."""
@@ -140,6 +140,16 @@ class CarFinder:
             return None
         box: Box = self.boxes.to_pixel_box(found[self.boxes.areas(found).argmax()], image.size)
         return box
+
+
+def load_module(path: Path) -> Any:
+    """Load a Python file as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise PredictionError(f"there is no {path}, which belongs to the car finder; copy it too.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def open_model(path: str | Path) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:
