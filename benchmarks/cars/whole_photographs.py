@@ -33,7 +33,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.harness.composites import Box, composite_of
-from benchmarks.harness.finding import Way, crop, ways_of
+from benchmarks.harness.finding import MANY_CROPS, Way, crop, ways_of
 from benchmarks.harness.ratios import rounded, table
 from benchmarks.harness.record import RESULTS, write
 from benchmarks.harness.vehicles import halves, kind_of
@@ -41,7 +41,8 @@ from lightcars.data.car_names import LEVELS
 from lightcars.data.class_matching import folder_name
 from lightcars.data.layouts import find_data
 from lightcars.data.pixels import normalize, to_pixels
-from lightcars.evaluation.finding import find_cars, shipped_finder
+from lightcars.evaluation.finding import cars_of, shipped_finder
+from lightcars.evaluation.guesses import Box as PixelBox
 from lightcars.evaluation.metrics import calibration_error
 from lightcars.evaluation.naming import Naming
 from lightcars.evaluation.temperature import fit_temperature
@@ -54,7 +55,8 @@ from lightcars.runs.trained import TrainedModel, load_trained
 BATCH_SIZE = 64
 BINS = 15
 SEED = 1
-TIMED = 20
+TRUE_BOX = "cut to the true box"
+TIMED = 15
 """Images on which the time of a way is measured."""
 
 
@@ -105,13 +107,14 @@ def logits_of(trained: TrainedModel, images: Sequence[Image.Image]) -> Tensor:
 
 def measured(trained: TrainedModel, way: Way, images: Sequence[Labeled]) -> dict[str, float]:
     """Return top-1 in percent, and the mean overlap."""
+    boxes = [way(each.image) for each in images]
+    views = [crop(each.image, box) for each, tried in zip(images, boxes, strict=True) for box in tried]
+    probabilities = logits_of(trained, views).softmax(1).split([len(tried) for tried in boxes])
     right, shared = [], []
-    for each in images:
-        boxes = way(each.image)
-        probabilities = logits_of(trained, [crop(each.image, box) for box in boxes]).softmax(1)
-        best = int(probabilities.amax(1).argmax())
-        right.append(int(probabilities[best].argmax()) == each.label)
-        shared.append(float(overlaps(np.array([boxes[best]]), np.array(each.box))[0]))
+    for each, tried, rows in zip(images, boxes, probabilities, strict=True):
+        best = int(rows.amax(1).argmax())
+        right.append(int(rows[best].argmax()) == each.label)
+        shared.append(float(overlaps(np.array([tried[best]]), np.array(each.box))[0]))
     return {"top1_percent": percent(right), "overlap": rounded(float(np.mean(shared)))}
 
 
@@ -135,111 +138,141 @@ def percent(flags: Sequence[Any] | np.ndarray[Any, Any]) -> float:
     return rounded(100 * float(np.mean(flags)))
 
 
-def compared(trained: TrainedModel, finder: CarFinder, sets: dict[str, list[Labeled]], quick: int) -> Any:
-    """Return the metrics of each way; the slow one on the first `quick` composites."""
-    results: dict[str, Any] = {}
-    ways = ways_of(trained, load_trained("imagenet"), finder)
-    for name, images in sets.items():
-        cuts = logits_of(trained, [crop(each.image, each.box) for each in images]).argmax(1)
-        right = [int(cut) == each.label for cut, each in zip(cuts, images, strict=True)]
-        results.setdefault("cut to the true box", {})[name] = {"top1_percent": percent(right), "overlap": 1.0}
-    for way_name, way in tqdm(ways.items()):
-        results[way_name] = {
-            name: measured(trained, way, images[:quick] if way_name.startswith("134") else images)
-            for name, images in sets.items()
-        }
-        results[way_name]["passes"] = passes(trained, way, sets["whole"])
-    return results
+def on_true_boxes(trained: TrainedModel, images: Sequence[Labeled]) -> dict[str, float]:
+    """Return top-1 in percent of cars that are cut to their true boxes."""
+    guesses = logits_of(trained, [crop(each.image, each.box) for each in images]).argmax(1).tolist()
+    right = [guess == each.label for guess, each in zip(guesses, images, strict=True)]
+    return {"top1_percent": percent(right), "overlap": 1.0}
 
 
-def shipped_way(finder: CarFinder, image: Image.Image) -> Image.Image:
-    """Return what `predict` classifies."""
-    found = find_cars(finder, image)
-    return image.crop(found[0].box) if found else image
+@torch.inference_mode()
+def found_in(finder: CarFinder, images: Sequence[Image.Image]) -> list[PixelBox | None]:
+    """Return the box of the largest car of each image, as `predict` finds it, but in batches."""
+    fit, found = fit_square(finder.preprocessing), []
+    for first in range(0, len(images), BATCH_SIZE):
+        some = images[first : first + BATCH_SIZE]
+        pixels = torch.stack([to_pixels(fit(image)) for image in some])
+        cells = finder(normalize(pixels, finder.preprocessing)).numpy()
+        for image, rows in zip(some, cells, strict=True):
+            cars = cars_of(rows, image.size, finder.least_score)
+            found.append(cars[0].box if cars else None)
+    return found
 
 
-def finding(trained: TrainedModel, finder: CarFinder, data: Path, photographs: Path) -> dict[str, Any]:
-    """Return what the finder does with `val` as it is, and with images of each ImageNet class."""
-    samples = find_data(data).split("val")
-    images = [read_image(sample.path, 3) for sample in samples]
-    labels = np.array([sample.label for sample in samples])
-    found = [bool(find_cars(finder, image)) for image in images]
-    cut, with_finder = (
-        percent(logits_of(trained, views).argmax(1).numpy() == labels)
-        for views in (images, [shipped_way(finder, image) for image in images])
-    )
-    kinds: dict[str, list[bool]] = {}
-    trained_with, judged = halves(photographs.glob("*.webp"))
-    for half, paths in (("trained with", trained_with), ("others", judged)):
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Images as `predict` classifies them.
+
+    Attributes:
+        images: cut to the car that the finder found; whole where it found none.
+        labels: (N,).
+        found: whether it found one.
+        logits: (N, num_classes).
+    """
+
+    images: list[Image.Image]
+    labels: Tensor
+    found: list[bool]
+    logits: Tensor
+
+    @classmethod
+    def of(
+        cls, trained: TrainedModel, finder: CarFinder, images: list[Image.Image], labels: list[int]
+    ) -> Cut:
+        boxes = found_in(finder, images)
+        views = [image if box is None else image.crop(box) for image, box in zip(images, boxes, strict=True)]
+        return cls(views, torch.tensor(labels), [box is not None for box in boxes], logits_of(trained, views))
+
+    @property
+    def top1_percent(self) -> float:
+        return percent((self.logits.argmax(1) == self.labels).numpy())
+
+
+def told(finder: CarFinder, photographs: Path) -> dict[str, Any]:
+    """Return in how many images of ImageNet's classes no car is found."""
+    kinds: dict[str, list[Image.Image]] = {}
+    for half, paths in zip(("trained with", "others"), halves(photographs.glob("*.webp")), strict=True):
         for path in paths:
             kind = kind_of(path)
-            name = f"{kind}, {half}" if kind == "no cars" else kind
-            kinds.setdefault(name, []).append(bool(find_cars(finder, read_image(path, 3))))
+            kinds.setdefault(f"{kind}, {half}" if kind == "no cars" else kind, []).append(read_image(path, 3))
     return {
-        "val_cut_top1_percent": cut,
-        "val_found_top1_percent": with_finder,
-        "val_refused_percent": percent(~np.array(found)),
-        "imagenet": {
-            name: {"images": len(flags), "told_percent": percent(~np.array(flags))}
-            for name, flags in kinds.items()
-        },
+        kind: {
+            "images": len(images),
+            "told_percent": percent([box is None for box in found_in(finder, images)]),
+        }
+        for kind, images in kinds.items()
     }
 
 
-def calibration(trained: TrainedModel, finder: CarFinder, sets: dict[str, list[Labeled]]) -> dict[str, Any]:
-    """Return the calibration error on what the finder cuts, with two temperatures, and familiar shares.
+def calibration(trained: TrainedModel, cuts: dict[str, Cut]) -> dict[str, Any]:
+    """Return the calibration error with two temperatures, and the share of familiar images.
 
     The second temperature is fitted to every second composite; the error is that of the other ones.
     """
-    views = {name: [shipped_way(finder, each.image) for each in images] for name, images in sets.items()}
-    logits = {name: logits_of(trained, images) for name, images in views.items()}
-    labels = {name: torch.tensor([each.label for each in images]) for name, images in sets.items()}
-    refitted = fit_temperature(logits["composites"][::2], labels["composites"][::2])
-    results: dict[str, Any] = {
-        "temperature": trained.model.temperature,
-        "refitted_temperature": rounded(refitted),
-    }
-    for name, temperature in (("error", trained.model.temperature), ("refitted_error", refitted)):
-        for kind, part in (("composites", slice(1, None, 2)), ("whole", slice(None))):
-            probabilities = (logits[kind][part].double() / temperature).softmax(1)
-            confidences, guesses = probabilities.max(1)
-            hits = (guesses == labels[kind][part]).numpy()
+    own, composite = trained.model.temperature, cuts["composites"]
+    refitted = fit_temperature(composite.logits[::2], composite.labels[::2])
+    results: dict[str, Any] = {"temperature": own, "refitted_temperature": rounded(refitted)}
+    for kind, cut in cuts.items():
+        part = slice(1, None, 2) if kind == "composites" else slice(None)
+        for name, temperature in (("error", own), ("refitted_error", refitted)):
+            confidences, guesses = (cut.logits[part].double() / temperature).softmax(1).max(1)
+            hits = (guesses == cut.labels[part]).numpy()
             results[f"{kind}_{name}"] = rounded(calibration_error(confidences.numpy(), hits, BINS))
-    if trained.model.familiarity is not None:
-        for kind, images in views.items():
-            results[f"{kind}_familiar_percent"] = percent(familiar(trained, images))
+        if trained.model.familiarity is not None:
+            results[f"{kind}_familiar_percent"] = percent(familiar(trained, cut.images))
     return results
 
 
 @torch.inference_mode()
 def familiar(trained: TrainedModel, images: Sequence[Image.Image]) -> list[bool]:
-    fit, model, found = fit_square(trained.preprocessing), trained.model, []
-    assert model.familiarity is not None
-    for image in images:
-        maps = model.features(normalize(to_pixels(fit(image))[None], trained.preprocessing))
-        found.append(bool(model.familiarity.is_familiar(maps)))
+    fit, found = fit_square(trained.preprocessing), []
+    assert trained.model.familiarity is not None
+    for first in range(0, len(images), BATCH_SIZE):
+        pixels = torch.stack([to_pixels(fit(image)) for image in images[first : first + BATCH_SIZE]])
+        maps = trained.model.features(normalize(pixels, trained.preprocessing))
+        found += trained.model.familiarity.is_familiar(maps).tolist()
     return found
 
 
-def levels(
-    trained: TrainedModel, finder: CarFinder, data: Path, sets: dict[str, list[Labeled]]
-) -> dict[str, Any]:
-    """Return top-1 in percent at each level, of `val` as it is, and of what the finder cuts."""
-    samples = find_data(data).split("val")
-    images = {"val": [read_image(sample.path, 3) for sample in samples]}
-    labels = {"val": [sample.label for sample in samples]}
-    for name, each in sets.items():
-        images[name] = [shipped_way(finder, one.image) for one in each]
-        labels[name] = [one.label for one in each]
+def levels(trained: TrainedModel, sets: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Any]:
+    """Return top-1 in percent at each level, for logits and labels."""
     results: dict[str, Any] = {}
-    for name, views in images.items():
-        probabilities = trained.probabilities(logits_of(trained, views))
-        for level in LEVELS:
-            naming = Naming(trained.classes, level)
-            own = Naming(trained.classes, level).summed(torch.eye(len(trained.classes))[labels[name]])
-            right = naming.summed(probabilities).argmax(1) == own.argmax(1)
+    for level in LEVELS:
+        naming = Naming(trained.classes, level)
+        for name, (logits, labels) in sets.items():
+            own = naming.summed(torch.eye(len(trained.classes))[labels]).argmax(1)
+            right = naming.summed(trained.probabilities(logits)).argmax(1) == own
             results.setdefault(level, {})[name] = percent(right.numpy())
     return results
+
+
+def about_the_finder(
+    trained: TrainedModel, sets: dict[str, list[Labeled]], data: Path, photographs: Path
+) -> dict[str, Any]:
+    """Return what the shipped finder does with all kinds of images."""
+    finder = shipped_finder(torch.device("cpu"))
+    samples = find_data(data).split("val")
+    images, labels = [read_image(sample.path, 3) for sample in samples], [sample.label for sample in samples]
+    val = Cut.of(trained, finder, images, labels)
+    cuts = {
+        kind: Cut.of(trained, finder, [each.image for each in some], [each.label for each in some])
+        for kind, some in sets.items()
+    }
+    as_it_is = logits_of(trained, images)
+    return {
+        "finder": {
+            "val_cut_top1_percent": percent((as_it_is.argmax(1) == val.labels).numpy()),
+            "val_found_top1_percent": val.top1_percent,
+            "val_refused_percent": percent(~np.array(val.found)),
+            **{f"{kind}_refused_percent": percent(~np.array(cut.found)) for kind, cut in cuts.items()},
+            "imagenet": told(finder, photographs),
+        },
+        "calibration": calibration(trained, {"val": val, **cuts}),
+        "levels": levels(
+            trained,
+            {"val": (as_it_is, val.labels), **{kind: (cut.logits, cut.labels) for kind, cut in cuts.items()}},
+        ),
+    }
 
 
 def main() -> None:
@@ -252,44 +285,37 @@ def main() -> None:
     options.add_argument("--photographs", type=Path, required=True, help="an image per class of ImageNet")
     options.add_argument("--weights", default="cars196")
     options.add_argument("--composites", type=int, default=300)
-    options.add_argument("--slow-composites", type=int, default=60, help="for the way with 134 crops")
+    options.add_argument("--slow", type=int, default=30, help="images of each set for the way with 134 crops")
     options.add_argument("--out", type=Path, default=RESULTS / "whole_photographs.json")
     arguments = options.parse_args()
-    trained, finder = load_trained(arguments.weights, "cpu"), shipped_finder(torch.device("cpu"))
+    trained = load_trained(arguments.weights, "cpu")
+    settings = {
+        "weights": str(arguments.weights),
+        "images": {"composites": arguments.composites, "whole": 0},
+        "slow_images": arguments.slow,
+    }
     with without_advice():
         sets = {
             "composites": composites(arguments.data, arguments.photographs, arguments.composites),
             "whole": whole_photographs(arguments.data, trained.classes),
         }
-        ways = compared(trained, finder, sets, arguments.slow_composites)
-        rows = [
-            [
-                name,
-                *(f"{row[kind][key]:.4g}" for kind in sets for key in ("top1_percent", "overlap")),
-                row.get("passes", ""),
-            ]
-            for name, row in ways.items()
-        ]
-        print(
-            table(
-                ["way", *(f"{kind}: {key}" for kind in sets for key in ("top-1 %", "overlap")), "passes"],
-                rows,
-            )
-        )
-        results = {
-            "ways": ways,
-            "finder": finding(trained, finder, arguments.data, arguments.photographs),
-            "calibration": calibration(trained, finder, sets),
-            "levels": levels(trained, finder, arguments.data, sets),
+        settings["images"] = {kind: len(images) for kind, images in sets.items()}
+        results: dict[str, Any] = {
+            "ways": {TRUE_BOX: {kind: on_true_boxes(trained, some) for kind, some in sets.items()}}
         }
-    write(
-        arguments.out,
-        "whole_photographs",
-        weights=str(arguments.weights),
-        images={name: len(images) for name, images in sets.items()},
-        slow_composites=arguments.slow_composites,
-        results=results,
-    )
+        finder = shipped_finder(torch.device("cpu"))
+        results |= about_the_finder(trained, sets, arguments.data, arguments.photographs)
+        for name, way in tqdm(ways_of(trained, load_trained("imagenet"), finder).items()):
+            most = arguments.slow if name == MANY_CROPS else None
+            row = {kind: measured(trained, way, images[:most]) for kind, images in sets.items()}
+            results["ways"][name] = {**row, "passes": passes(trained, way, sets["whole"])}
+            write(arguments.out, "whole_photographs", **settings, results=results)  # what is done is kept
+    rows = [
+        [name, *(f"{row[kind][key]:.4g}" for kind in sets for key in ("top1_percent", "overlap"))]
+        for name, row in results["ways"].items()
+    ]
+    head = [f"{kind}: {key}" for kind in sets for key in ("top-1 %", "overlap")]
+    print(table(["way", *head], rows))
 
 
 if __name__ == "__main__":

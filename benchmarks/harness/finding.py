@@ -26,6 +26,7 @@ CENTER: Box = (0.15, 0.15, 0.85, 0.85)
 IMAGENET_CARS = (407, 436, 468, 479, 511, 581, 609, 627, 654, 656, 661, 717, 734, 751, 817, 864)
 """ambulance, beach wagon, cab, car wheel, convertible, grille, jeep, limousine, minibus, minivan, Model T,
 pickup, police van, racer, sports car, tow truck."""
+MANY_CROPS = "134 crops, the most certain one"
 GRID = ((1.0, 1), (0.8, 3), (0.65, 4), (0.5, 4), (0.38, 5))
 """Size of crops as a fraction of the shorter side, and crops along each side."""
 SHAPES = (1.0, 1.5)
@@ -139,14 +140,13 @@ def ways_of(trained: TrainedModel, imagenet: TrainedModel, finder: CarFinder) ->
     cam = partial(activation_box, imagenet, side=224)
     found = partial(finder_box, finder)
     return {
+        "trained finder": found,
         "the whole image": lambda _: [WHOLE],
         "center crop, 70 % of each side": lambda _: [CENTER],
-        "134 crops, the most certain one": grid,
         "car classes of ImageNet in the activation map, 224 px": cam,
-        "the same, 448 px": partial(activation_box, imagenet, side=448),
-        "the same, 224 px, then again inside": partial(twice, cam),
+        "the same, then again inside": partial(twice, cam),
+        "the same at 448 px": partial(activation_box, imagenet, side=448),
         "the car classifier's own map in windows": partial(own_windows, trained),
-        "trained finder": found,
         "trained finder, then again inside": partial(twice, found),
         "trained finder, three sizes, the most certain one": partial(three_sizes, found),
         "activation map, trained finder and whole image, the most certain one": lambda image: [
@@ -154,4 +154,5 @@ def ways_of(trained: TrainedModel, imagenet: TrainedModel, finder: CarFinder) ->
             *cam(image),
             WHOLE,
         ],
+        MANY_CROPS: grid,
     }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from lightcars.data.pixels import normalize, to_pixels
@@ -61,10 +63,15 @@ def find_cars(finder: CarFinder, image: Image.Image) -> list[FoundCar]:
     pixels = to_pixels(fit_square(finder.preprocessing)(image.convert("RGB")))[None]
     device = next(finder.parameters()).device
     cells = finder(normalize(pixels.to(device), finder.preprocessing))[0].float().cpu().numpy()
-    found = separate(cells, least_score=finder.least_score)
+    return cars_of(cells, image.size, finder.least_score)
+
+
+def cars_of(cells: NDArray[np.float32], size: tuple[int, int], least_score: float) -> list[FoundCar]:
+    """Return the cars that a finder's output (N, 5) for an image of that width and height means."""
+    found = separate(cells, least_score=least_score)
     boxes = snap(found[:, 1:])
     order = (-areas(boxes)).argsort(kind="stable")
-    return [FoundCar(to_pixel_box(boxes[row], image.size), float(found[row, 0])) for row in order]
+    return [FoundCar(to_pixel_box(boxes[row], size), float(found[row, 0])) for row in order]
 
 
 @dataclass(frozen=True, slots=True)
