@@ -41,11 +41,12 @@ from lightcars.data.car_names import LEVELS
 from lightcars.data.class_matching import folder_name
 from lightcars.data.layouts import find_data
 from lightcars.data.pixels import normalize, to_pixels
-from lightcars.evaluation.finding import cars_of, shipped_finder
+from lightcars.evaluation.finding import shipped_finder
 from lightcars.evaluation.guesses import Box as PixelBox
 from lightcars.evaluation.metrics import calibration_error
 from lightcars.evaluation.naming import Naming
 from lightcars.evaluation.temperature import fit_temperature
+from lightcars.evaluation.views import cars_of
 from lightcars.models.boxes import overlaps
 from lightcars.models.car_finder import CarFinder
 from lightcars.models.images import read_image, without_advice
