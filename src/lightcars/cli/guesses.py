@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import typer
-
-from lightcars.cli.output import print_line, print_table
+from lightcars.cli.output import echo, print_line, print_table
 
 if TYPE_CHECKING:
     from lightcars.evaluation.guesses import Answer, Guess
@@ -37,6 +35,6 @@ def print_guesses(
     """Print the name of an image, a hint if it is not familiar, and a table of its guesses."""
     print_line(image)
     if familiar is False:
-        typer.echo(hint or OOD_HINT)
+        echo(hint or OOD_HINT)
     rows = [(f"{guess.probability:.1%}", guess.name) for guess in guesses]
     print_table(("probability", "class"), rows, right=("probability",))

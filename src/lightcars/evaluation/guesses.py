@@ -1,4 +1,4 @@
-"""The result of classifying one image."""
+"""The result of classifying one image. No torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+OWN_WEIGHTS = "lightcars/ghostnet_thesis.cars196"
+"""Weights for Stanford Cars that ship with the package; the full tag, which no folder has as its name."""
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the upright image, from 0; right and bottom are just outside."""
 
@@ -95,3 +97,7 @@ class Prediction:
     def of(cls, path: Path | None, answer: Answer) -> Prediction:
         """Return the prediction with this answer."""
         return cls(path, answer.guesses, answer.familiar, answer.car_found, answer.box, answer.cars)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the prediction for an image file as plain data for JSON."""
+        return {"image": str(self.path), **self.answer.to_dict()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS
 from lightcars.runs.folder import RunFolder
+from lightcars.runs.places import holds_model
 from lightcars.sharing import from_pretrained
 from lightcars.weights.catalog import ENTRIES, IMAGENET_TAG, find_tag
 from lightcars.weights.hub import CONFIG_FILE, split_hub_id
@@ -95,13 +95,6 @@ def expects_cut_cars(weights: str | Path, classes: tuple[str, ...]) -> bool:
 
     description = run.read()
     return description.recipe.region == "box" or description.data.layout not in LAYOUTS_WITH_BOXES
-
-
-def holds_model(path: Path) -> bool:
-    """Tell whether a path is a run folder or a checkpoint folder; one that is too long is neither."""
-    with suppress(OSError):
-        return (path / CONFIG_FILE).is_file() or RunFolder(path).description.is_file()
-    return False
 
 
 def load_model(weights: str | Path, device: torch.device) -> ImageModel:
