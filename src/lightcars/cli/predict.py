@@ -132,7 +132,7 @@ def predict(
         paths = [Path(image) for image in images]
         answer = Answer()
         if not plotted and engine != EAGER:
-            answer = find_answer(run, paths, top=top, device=device, level=level, cut=cut)
+            answer = find_answer(run, paths, top=top, device=device, level=level, cut=cut, all_cars=all_cars)
         predictions = answer.predictions
         if predictions is None:
             predictions = predict_all(

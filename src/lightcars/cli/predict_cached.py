@@ -36,13 +36,20 @@ class Answer:
 
 
 def find_answer(
-    run: str, paths: list[Path], *, top: int, device: str | None, level: str = "full", cut: bool | None = None
+    run: str,
+    paths: list[Path],
+    *,
+    top: int,
+    device: str | None,
+    level: str = "full",
+    cut: bool | None = None,
+    all_cars: bool = False,
 ) -> Answer:
     """Predict with the prepared engine of the weights, if there is one that works; imports no torch.
 
-    An engine classifies images as they are: it is for weights and options with which no car is looked for.
+    Levels and several cars are left to PyTorch.
     """
-    if level != "full" or cut is False:
+    if level != "full" or all_cars:
         return Answer()
     if os.environ.get(SWITCH) == "0" or device not in (None, "cpu"):
         return Answer()
@@ -54,10 +61,9 @@ def find_answer(
         return Answer(to_prepare=place)
     from lightcars.evaluation.cached.predictor import is_prepared, predict_cached
 
-    expects_cut_cars = entry.record.get("expects_cut_cars") is True
-    if not is_prepared(entry.record) or (expects_cut_cars and not cut):
+    if not is_prepared(entry.record) or (cut is False and not entry.record.get("expects_cut_cars")):
         return Answer()
-    return Answer(predict_cached(entry, paths, top))
+    return Answer(predict_cached(entry, paths, top, cut=cut is True))
 
 
 def prepare_next(place: Place, run: str) -> None:

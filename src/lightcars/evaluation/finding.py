@@ -61,8 +61,3 @@ def views_of(image: Image.Image, finder: CarFinder | None, *, all_cars: bool) ->
         return Views((image,))
     boxes = tuple(car.box for car in find_cars(finder, image)[: None if all_cars else 1])
     return Views(tuple(image.crop(box) for box in boxes) or (image,), boxes, looked=True)
-
-
-def as_channels(image: Image.Image, img_channels: int) -> Image.Image:
-    """Return an RGB or grayscale image as the model takes it."""
-    return image.convert("L" if img_channels == 1 else "RGB")

@@ -15,10 +15,11 @@ from lightcars.data.car_names import Level
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.errors import ConfigError, InputError, LightcarsError
 from lightcars.evaluation.bulk.reading import ImageSource, read_source
-from lightcars.evaluation.finding import as_channels, finder_for, views_of
+from lightcars.evaluation.finding import finder_for, views_of
 from lightcars.evaluation.guesses import OWN_WEIGHTS, Prediction
 from lightcars.evaluation.naming import Naming
 from lightcars.evaluation.options import PredictOptions
+from lightcars.evaluation.views import as_channels
 from lightcars.models.images import without_advice
 from lightcars.models.transforms import fit_square
 from lightcars.runs.places import holds_model

@@ -58,3 +58,8 @@ class Views:
             box=self.boxes[0] if self.boxes else None,
             cars=tuple(Car(box, names) for box, names in cars),
         )
+
+
+def as_channels(image: Image.Image, img_channels: int) -> Image.Image:
+    """Return an RGB or grayscale image as the model takes it."""
+    return image.convert("L" if img_channels == 1 else "RGB")

@@ -16,9 +16,9 @@ from PIL import Image
 
 from lightcars.errors import LightcarsError
 from lightcars.evaluation.bulk.engine import Classifier, Scores
-from lightcars.evaluation.finding import as_channels, views_of
+from lightcars.evaluation.finding import views_of
 from lightcars.evaluation.guesses import Answer, Guess
-from lightcars.evaluation.views import Views
+from lightcars.evaluation.views import Views, as_channels
 from lightcars.models.transforms import fit_square
 
 Source = TypeVar("Source")
