@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from lightcars.errors import DataError
+from lightcars.tables import html_table
 
 OWN_WEIGHTS = "lightcars/ghostnet_thesis.cars196"
 """Weights for Stanford Cars that ship with the package; the full tag, which no folder has as its name."""
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the upright image, from 0; right and bottom are just outside."""
+
+SIDE = 224
+"""Maximum pixels of an image in a notebook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ def _plain(guesses: tuple[Guess, ...]) -> list[dict[str, Any]]:
     return [{"name": guess.name, "probability": guess.probability} for guess in guesses]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """The prediction for one image.
 
@@ -97,6 +104,27 @@ class Prediction:
     def of(cls, path: Path | None, answer: Answer) -> Prediction:
         """Return the prediction with this answer."""
         return cls(path, answer.guesses, answer.familiar, answer.car_found, answer.box, answer.cars)
+
+    def __repr__(self) -> str:
+        first = self.guesses[0] if self.guesses else None
+        shown = "nothing" if first is None else f"{first.name} {first.probability:.1%}"
+        unfamiliar = ", unfamiliar image" if self.familiar is False else ""
+        return f"Prediction({'image' if self.path is None else str(self.path)}: {shown}{unfamiliar})"
+
+    def _repr_html_(self) -> str:
+        """Return the image, if it is a file, beside a table of its classes."""
+        from lightcars.models.inline import embedded
+
+        rows = [(guess.name, f"{guess.probability:.1%}") for guess in self.guesses]
+        title = "unfamiliar image" if self.familiar is False else ""
+        table = html_table(("class", "probability"), rows, right=["probability"], title=title)
+        try:
+            source = None if self.path is None else embedded(self.path, SIDE)
+        except DataError:
+            source = None
+        name = "" if self.path is None else escape(str(self.path))
+        image = f'<img src="{source}" alt="{name}">' if source else name
+        return f'<div style="display: flex; gap: 1rem; align-items: center">{image}<div>{table}</div></div>'
 
     def to_plain(self) -> dict[str, Any]:
         """Return the prediction for an image file as plain data for JSON."""
