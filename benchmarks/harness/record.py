@@ -53,6 +53,7 @@ SCRIPTS = {
     "imagenet_precisions": "benchmarks/imagenet/precisions.py",
     "strange_pictures": "benchmarks/cars/out_of_distribution.py",
     "train_cars196": "scripts/train_cars196.py",
+    "whole_photographs": "benchmarks/cars/whole_photographs.py",
 }
 """Name of a result -> the script that writes it, from the root of the checkout."""
 

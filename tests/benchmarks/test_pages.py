@@ -6,7 +6,7 @@ import json
 import pytest
 from PIL import Image
 
-from benchmarks.tables import cars, compared, families, imagenet, plots, speed
+from benchmarks.tables import cars, compared, families, imagenet, plots, speed, whole
 from tests.benchmarks.synthetic_records import synthetic_records
 
 
@@ -292,3 +292,30 @@ def test_without_a_search_there_is_neither_table_nor_plot(tmp_path):
         assert table({}).startswith("Not measured yet: run `python -m ")
     cars.draw_curves({}, tmp_path / "search.png")
     assert not (tmp_path / "search.png").exists()
+
+
+def test_whole_photographs():
+    cell = {"top1_percent": 84.33, "overlap": 0.8697}
+    told = {kind: {"images": 10, "told_percent": 90.0} for kind in whole.KINDS}
+    record = {
+        "date": "2026-01-02",
+        "machine": {"cpu": "a CPU", "cores": 2},
+        "versions": {"torch": "9.9"},
+        "images": {"composites": 300, "whole": 45},
+        "results": {
+            "ways": {
+                "cut": {"composites": cell, "whole": cell},
+                "finder": {"composites": cell, "whole": cell, "passes": 2.419},
+            },
+            "finder": {"imagenet": told, "val_refused_percent": 0.0},
+            "levels": {level: {"val": 93.6, "composites": 90.0, "whole": 100.0} for level in whole.LEVELS},
+        },
+    }
+    found = {"whole_photographs": record}
+    assert rows(whole.ways(found)) == [
+        ["cut", "84.3 %", "0.87", "84.3 %", "0.87", ""],
+        ["finder", "84.3 %", "0.87", "84.3 %", "0.87", "2.42"],
+    ]
+    assert "| way | 300 composites: top-1 | overlap | 45 whole photographs: top-1 |" in whole.ways(found)
+    assert rows(whole.told(found))[-1] == ["`val`, cut to the cars", "968", "0.0 %"]
+    assert rows(whole.levels(found))[0] == ["make", "93.6 %", "90.0 %", "100.0 %"]

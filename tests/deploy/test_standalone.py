@@ -3,11 +3,13 @@
 import importlib.metadata
 import json
 import math
+import os
 import re
 import struct
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -292,3 +294,38 @@ def test_odd_metadata_does_not_matter(folder, tmp_path):
     info.add_text("Comment", "x" * 10)
     scene(60, 60).convert("P").save(tmp_path / "p.png", pnginfo=info, transparency=bytes([0, 128, 255]))
     assert run_script(folder, tmp_path / "p.png").stderr == ""
+
+
+@pytest.mark.slow
+def test_a_car_finder_goes_with_weights_for_cars(tmp_path):
+    """The script finds the car that lightcars finds, and says where there is none."""
+    from typer.testing import CliRunner
+
+    from lightcars.cli.main import app
+    from lightcars.models import boxes
+
+    command = ["export", "cars196", "--out", str(tmp_path / "cars.onnx"), "--standalone"]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "cars-standalone"
+    names = ["README.md", "boxes.py", "finder.onnx", "model.onnx", "predict.py", "requirements.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert (folder / "boxes.py").read_bytes() == Path(boxes.__file__).read_bytes()
+    assert "finder.onnx" in (folder / "README.md").read_text()
+    scene(300, 200).save(tmp_path / "noise.png")
+    pictures = [tmp_path / "noise.png", *whole_photographs()[:3]]
+    found = json.loads(run_script(folder, *pictures, "--json", "--top", "2").stdout)
+    for own, expected in zip(found, predict("cars196", pictures, top=2), strict=True):
+        assert own["car_found"] == expected.car_found
+        if expected.box is not None:
+            assert np.abs(np.subtract(own["box"], expected.box)).max() <= 1
+        assert own["guesses"][0]["name"] == expected.guesses[0].name
+    cut = json.loads(run_script(folder, pictures[0], "--json", "--cut").stdout)
+    assert "box" not in cut[0]
+    assert "no car found" in run_script(folder, pictures[0]).stdout
+
+
+def whole_photographs() -> list[Path]:
+    """Return uncut photographs of cars, if there are any."""
+    shared = Path(os.environ.get("LIGHTCARS_SHARED", Path(__file__).parents[3] / "shared"))
+    return sorted((shared / "cars196" / "whole").glob("*/*.webp"))

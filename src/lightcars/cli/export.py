@@ -16,6 +16,8 @@ from lightcars.outputs import FORCE_HELP
 
 if TYPE_CHECKING:
     from lightcars.deploy.export import Exported
+    from lightcars.models.car_finder import CarFinder
+    from lightcars.models.image_model import ImageModel
 
 
 def export(
@@ -75,6 +77,7 @@ def export(
         )
     check_precision(kind, precision)
     model = load_source(source, weights)
+    finder = _finder(source, weights, model) if standalone else None
     exported = run_export(
         model,
         target,
@@ -82,6 +85,7 @@ def export(
         precision=precision,
         calibration=calibration,
         standalone=standalone,
+        finder=finder,
         force=force,
         say=complain,
     )
@@ -93,6 +97,18 @@ def export(
         print_json(_plain(exported))
     else:
         _print(exported)
+
+
+def _finder(source: str, weights: str | None, model: ImageModel) -> CarFinder | None:
+    """Return the car finder that `predict` takes for these weights, if it takes one."""
+    import torch
+
+    from lightcars.runs.trained import expects_cut_cars
+    from lightcars.weights.car_finder import load_car_finder
+
+    if model.classes is None or not expects_cut_cars(weights or source, model.classes):
+        return None
+    return load_car_finder(torch.device("cpu"))
 
 
 def _name_of(source: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from lightcars.cli.guesses import print_guesses
+from lightcars.cli.guesses import print_answer
 from lightcars.cli.loading import is_registered
 from lightcars.cli.output import print_json
 from lightcars.cli.predict_cached import Answer, find_answer, prepare_next
@@ -17,7 +18,9 @@ from lightcars.errors import InputError
 from lightcars.outputs import FORCE_HELP, check_output_file
 
 if TYPE_CHECKING:
+    from lightcars.data.car_names import Level
     from lightcars.evaluation.guesses import Prediction
+    from lightcars.evaluation.options import PredictOptions
 
 EAGER = "eager"
 TABLES = (".csv", ".jsonl", ".parquet")
@@ -83,10 +86,29 @@ def predict(
             min=1, help="Threads that read images \\[default: number of cores].", show_default=False
         ),
     ] = None,
+    level: Annotated[
+        str,
+        typer.Option(
+            help="Of car names: make, model or full. Probabilities of classes with one name are summed."
+        ),
+    ] = "full",
+    cut: Annotated[
+        bool | None,
+        typer.Option(
+            "--cut/--no-cut",
+            help="The image is cut to its car, so none is looked for; or find the car for any weights"
+            " \\[default: find it for weights of cars].",
+            show_default=False,
+        ),
+    ] = None,
+    all_cars: Annotated[
+        bool, typer.Option("--all", help="Classify each car that is found, not the largest one alone.")
+    ] = False,
 ) -> None:
     """Classify images and show probabilities, or write a table of any number of them.
 
-    Without RUN the classes are the 196 cars of Stanford Cars (1991 to 2012); the car should fill the image.
+    Without RUN the classes are the 196 cars of Stanford Cars (1991 to 2012). The car is found in the image
+    first; the largest one, if there are several.
     These weights are for non-commercial research, as are the photographs that they were trained on.
     Images that cannot be read are named, and the exit code is 1.
 
@@ -99,17 +121,22 @@ def predict(
     if null and files_from is None:
         raise InputError("--null goes with --files-from.")
     run, images = run_and_images(arguments or [], weights, listed=files_from is not None)
+    from lightcars.evaluation.options import PredictOptions
+
+    options = PredictOptions(level=cast("Level", level), cut=cut, all_cars=all_cars)
     plotted = picture is not None or cam is not None
     plain = files_from is None and out is None and _is_plain(images) and engine in ("auto", EAGER)
     if plotted and (files_from is not None or out is not None or (len(images) == 1 and not plain)):
         raise InputError("--picture and --cam plot one image file, without --out, --files-from and --engine.")
     if plain or plotted:
         paths = [Path(image) for image in images]
-        answer = Answer() if plotted or engine == EAGER else find_answer(run, paths, top=top, device=device)
+        answer = Answer()
+        if not plotted and engine != EAGER:
+            answer = find_answer(run, paths, top=top, device=device, level=level, cut=cut, all_cars=all_cars)
         predictions = answer.predictions
         if predictions is None:
             predictions = predict_all(
-                run, paths, top=top, picture=picture, cam=cam, device=device, force=force
+                run, paths, top=top, picture=picture, cam=cam, device=device, force=force, options=options
             )
         if as_json:
             print_json(predictions_as_plain(predictions))
@@ -131,6 +158,7 @@ def predict(
             choice=EngineChoice(engine=engine, precision=precision, batch_size=batch_size),
             device=device,
             workers=workers or os.cpu_count() or 1,
+            options=options,
         ),
         out=out,
         force=force,
@@ -221,6 +249,7 @@ def predict_all(
     cam: Path | None = None,
     device: str | None = None,
     force: bool = False,
+    options: PredictOptions | None = None,
 ) -> list[Prediction]:
     """Predict, and write the plots that were asked for; an existing one is replaced only with `force`."""
     from lightcars.evaluation.predict import predict as run_predict
@@ -235,7 +264,9 @@ def predict_all(
         check_output_file(path, inputs=[run, *images], force=force)
     if picture is not None and cam is not None and picture.resolve() == cam.resolve():
         raise InputError(f"--picture and --cam are two plots; {cam} cannot be both.")
-    predictions = run_predict(run, images, top=top, device=device)
+    predictions = run_predict(
+        run, images, top=top, device=device, **({} if options is None else asdict(options))
+    )
     if picture is not None:
         from lightcars.models.images import read_image
         from lightcars.reports import draw_prediction
@@ -245,7 +276,7 @@ def predict_all(
         from lightcars.evaluation.activation_map import explain
         from lightcars.reports import draw_activation_map
 
-        draw_activation_map(explain(run, images[0], device=device), cam)
+        draw_activation_map(explain(run, images[0], device=device, box=predictions[0].box), cam)
     return predictions
 
 
@@ -257,4 +288,4 @@ def predictions_as_plain(predictions: list[Prediction]) -> list[dict[str, Any]]:
 def print_predictions(predictions: list[Prediction]) -> None:
     """Print the predictions as tables."""
     for prediction in predictions:
-        print_guesses(prediction.path, prediction.guesses, prediction.familiar)
+        print_answer(prediction.path, prediction.answer)

@@ -35,8 +35,22 @@ class Answer:
     to_prepare: Place | None = None
 
 
-def find_answer(run: str, paths: list[Path], *, top: int, device: str | None) -> Answer:
-    """Predict with the prepared engine of the weights, if there is one that works; imports no torch."""
+def find_answer(
+    run: str,
+    paths: list[Path],
+    *,
+    top: int,
+    device: str | None,
+    level: str = "full",
+    cut: bool | None = None,
+    all_cars: bool = False,
+) -> Answer:
+    """Predict with the prepared engine of the weights, if there is one that works; imports no torch.
+
+    Levels and several cars are left to PyTorch.
+    """
+    if level != "full" or all_cars:
+        return Answer()
     if os.environ.get(SWITCH) == "0" or device not in (None, "cpu"):
         return Answer()
     place = place_of(run)
@@ -47,9 +61,9 @@ def find_answer(run: str, paths: list[Path], *, top: int, device: str | None) ->
         return Answer(to_prepare=place)
     from lightcars.evaluation.cached.predictor import is_prepared, predict_cached
 
-    if not is_prepared(entry.record):
+    if not is_prepared(entry.record) or (cut is False and not entry.record.get("expects_cut_cars")):
         return Answer()
-    return Answer(predict_cached(entry, paths, top))
+    return Answer(predict_cached(entry, paths, top, cut=cut is True))
 
 
 def prepare_next(place: Place, run: str) -> None:

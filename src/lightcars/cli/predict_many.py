@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, final
 
 import typer
 
-from lightcars.cli.guesses import print_guesses
+from lightcars.cli.guesses import print_answer
 from lightcars.cli.interrupts import one_interrupt
 from lightcars.cli.output import INTERRUPTED, JsonList, complain_in_one_line, print_json
 from lightcars.deploy.candidates import AUTO
@@ -26,6 +26,7 @@ from lightcars.evaluation.bulk.names import STDIN, at_least_one, find_names, rea
 
 if TYPE_CHECKING:
     from lightcars.evaluation.bulk.engine import EngineChoice
+    from lightcars.evaluation.options import PredictOptions
 
 SOME_FAILED = 1
 """Exit code where some images could not be read."""
@@ -46,6 +47,7 @@ class Request:
         choice: engine, precision and batch size.
         device: None: CUDA if it is available.
         workers: threads that read images.
+        options: level, and what is done with whole images.
     """
 
     run: str
@@ -56,6 +58,7 @@ class Request:
     choice: EngineChoice
     device: str | None
     workers: int
+    options: PredictOptions
 
     @contextmanager
     def names(self, *, again: bool) -> Iterator[Names]:
@@ -150,7 +153,12 @@ def _write(request: Request, names: Names, out: Path, *, force: bool, as_json: b
     if request.separator == "\0":
         sources += ("--null",)
     job = Job(
-        run=request.run, sources=sources, top=request.top, choice=request.choice, list_digest=names.digest
+        run=request.run,
+        sources=sources,
+        top=request.top,
+        choice=request.choice,
+        list_digest=names.digest,
+        options=request.options,
     )
     complaints = _Complaints(MOST_NAMED)
     try:
@@ -246,7 +254,7 @@ def _print_all(request: Request, names: Iterator[str], *, as_json: bool) -> int:
     many = False
     if request.choice.engine == AUTO:
         many, names = peek(names)
-    classifier = start(trained, request.choice, many=many)
+    classifier = start(trained, request.choice, many=many, options=request.options)
     good, complaints, items = 0, _Complaints(), JsonList()
     with without_advice(), items.closed_on_error():
         for batch in classify(classifier, names, read_named, top=request.top, workers=request.workers):
@@ -254,11 +262,12 @@ def _print_all(request: Request, names: Iterator[str], *, as_json: bool) -> int:
                 if result.error is not None:
                     complaints.add(result.error)
                     continue
+                assert result.answer is not None
                 good += 1
                 if as_json:
                     items.add(to_row(result))
                 else:
-                    print_guesses(result.source, result.guesses, result.familiar)
+                    print_answer(result.source, result.answer)
     complaints.check_any(good)
     if as_json:
         items.end()

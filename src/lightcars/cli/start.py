@@ -35,7 +35,7 @@ def _answered(arguments: Sequence[str]) -> bool:
     wanted = _plain(arguments)
     if wanted is None:
         return False
-    from lightcars.cli.guesses import print_guesses
+    from lightcars.cli.guesses import print_answer
     from lightcars.cli.output import print_json, print_whatever_the_encoding
     from lightcars.cli.predict_cached import find_answer
     from lightcars.evaluation.guesses import OWN_WEIGHTS
@@ -50,7 +50,7 @@ def _answered(arguments: Sequence[str]) -> bool:
             print_json([prediction.to_plain() for prediction in predictions])
         else:
             for prediction in predictions:
-                print_guesses(prediction.path, prediction.guesses, prediction.familiar)
+                print_answer(prediction.path, prediction.answer)
     except BrokenPipeError:  # of `lightcars predict car.jpg | head -1`; nothing more is to be flushed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -11,12 +11,21 @@ from torch import nn
 from lightcars.deploy.calibration import Calibration
 from lightcars.deploy.description import Description
 from lightcars.deploy.export_plan import InputSize, Plan, Weights
+from lightcars.deploy.finder import write_finder
 from lightcars.deploy.formats import FORMATS, ExportPrecision, Format, format_of
 from lightcars.deploy.packages import require
 from lightcars.deploy.quantize import require_nncf
-from lightcars.deploy.standalone import FOLDER_SUFFIX, MODEL_FILE, check_describable, write_companions
+from lightcars.deploy.standalone import (
+    FINDER_FILE,
+    FOLDER_SUFFIX,
+    MODEL_FILE,
+    check_describable,
+    write_boxes,
+    write_companions,
+)
 from lightcars.errors import ConfigError
 from lightcars.files import staging
+from lightcars.models.car_finder import CarFinder
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.outputs import check_output_file, check_output_folder
 
@@ -59,6 +68,7 @@ def export(  # noqa: PLR0913 - what an artifact can be
     precision: str = "fp32",
     calibration: Calibration | str | Path | None = None,
     standalone: bool = False,
+    finder: CarFinder | None = None,
     force: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> Exported:
@@ -79,6 +89,7 @@ def export(  # noqa: PLR0913 - what an artifact can be
         calibration: a folder of images for int8, such as the training data, or a `Calibration`.
         standalone: also write a folder that predicts with onnxruntime, numpy and Pillow only; beside `path`,
             with its name and "-standalone".
+        finder: goes into that folder, for models of images that are cut to their car.
         force: replace existing files.
         say: called with a line of text before each step.
 
@@ -120,7 +131,11 @@ def export(  # noqa: PLR0913 - what an artifact can be
                 (inner / MODEL_FILE).write_bytes(written.read_bytes())
             else:
                 onnx.make(inner / MODEL_FILE, tell)
-            write_companions(inner, plan.description)
+            write_companions(inner, plan.description, finder=finder is not None)
+            if finder is not None:
+                tell("converting the car finder")
+                write_finder(finder, inner / FINDER_FILE)
+                write_boxes(inner)
     return Exported(
         path=target,
         format=plan.format.name,

@@ -92,8 +92,8 @@ def to_onnx(
     return program_to_onnx(to_program(model, batch=batch, resolution=resolution), opset=opset)
 
 
-def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET) -> onnx.ModelProto:
-    """Convert the result of `to_program` to ONNX, as `to_onnx` does."""
+def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET, output: str = OUTPUT) -> onnx.ModelProto:
+    """Convert the result of `to_program` to ONNX, as `to_onnx` does; `output` names its output."""
     require_int("opset", opset, at_least=OPSET)
     checker = require("onnx.checker")
     require("onnxscript")
@@ -104,7 +104,7 @@ def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET) -> onnx.Mod
             verbose=False,
             opset_version=opset,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=[output],
         )
         assert converted is not None
         proto = converted.model_proto

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.errors import InputError
-from lightcars.evaluation.guesses import Guess
+from lightcars.evaluation.guesses import Box, Guess
 from lightcars.models.image_model import ImageModel
 from lightcars.models.images import read_image, without_advice
 from lightcars.models.transforms import fit_square
@@ -98,7 +98,7 @@ class ExplainedImage:
 
 
 def explain(
-    run: str | Path, image: str | Path, *, device: str | torch.device | None = None
+    run: str | Path, image: str | Path, *, device: str | torch.device | None = None, box: Box | None = None
 ) -> ExplainedImage:
     """Compute the Grad-CAM map of an image's most likely class.
 
@@ -106,6 +106,7 @@ def explain(
         run: a run folder (its best model is used), a checkpoint folder or published weights.
         image: an image file.
         device: None: CUDA if it is available.
+        box: the part of the image that is classified, such as `Prediction.box`; None for all of it.
 
     Raises:
         CheckpointError: there is no such model.
@@ -115,8 +116,10 @@ def explain(
     preprocessing = trained.preprocessing
     fit = fit_square(preprocessing)
     with without_advice():
-        color = read_image(Path(image), 3)
-        fitted = fit(read_image(Path(image), len(preprocessing.mean)))
+        color, own = (read_image(Path(image), channels) for channels in (3, len(preprocessing.mean)))
+    if box is not None:
+        color, own = color.crop(box), own.crop(box)
+    fitted = fit(own)
     pixels = normalize(to_pixels(fitted)[None].to(trained.device), preprocessing)
     with torch.inference_mode():
         best, index = trained.probabilities(trained.model(pixels))[0].max(dim=0)

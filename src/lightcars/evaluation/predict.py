@@ -11,10 +11,15 @@ from typing import Any, TypeAlias, overload
 import torch
 from PIL import Image
 
+from lightcars.data.car_names import Level
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.errors import ConfigError, InputError, LightcarsError
 from lightcars.evaluation.bulk.reading import ImageSource, read_source
-from lightcars.evaluation.guesses import OWN_WEIGHTS, Guess, Prediction
+from lightcars.evaluation.finding import finder_for, views_of
+from lightcars.evaluation.guesses import OWN_WEIGHTS, Prediction
+from lightcars.evaluation.naming import Naming
+from lightcars.evaluation.options import PredictOptions
+from lightcars.evaluation.views import as_channels
 from lightcars.models.images import without_advice
 from lightcars.models.transforms import fit_square
 from lightcars.runs.places import holds_model
@@ -36,6 +41,9 @@ def predict(
     engine: str = "eager",
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
+    level: Level = "full",
+    cut: bool | None = None,
+    all_cars: bool = False,
 ) -> Prediction: ...
 
 
@@ -49,6 +57,9 @@ def predict(
     engine: str = "eager",
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
+    level: Level = "full",
+    cut: bool | None = None,
+    all_cars: bool = False,
 ) -> list[Prediction]: ...
 
 
@@ -62,10 +73,13 @@ def predict(
     engine: str = "eager",
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
+    level: Level = "full",
+    cut: bool | None = None,
+    all_cars: bool = False,
 ) -> list[Prediction]: ...
 
 
-def predict(
+def predict(  # noqa: PLR0913 - the public function; what it passes on is grouped
     run: Any,
     images: Any = None,
     *,
@@ -74,6 +88,9 @@ def predict(
     engine: str = "eager",
     batch_size: int = BATCH_SIZE,
     workers: int | None = None,
+    level: Level = "full",
+    cut: bool | None = None,
+    all_cars: bool = False,
 ) -> Prediction | list[Prediction]:
     """Return the most likely classes of each image, with their probabilities.
 
@@ -81,6 +98,9 @@ def predict(
     one image gives one prediction, a list gives a list. `predict(run, images)` uses others, and always gives
     a list. Probabilities are calibrated by temperature scaling if the weights have a temperature, as
     "cars196" does.
+
+    Weights for cars were trained on images that are cut to one car, so with them the car is found first (see
+    `Prediction.box`), and an image without a car is not familiar.
 
     An image is a path, an http(s) address, the `bytes` of an image file, a PIL image, an array (H, W) or
     (H, W, C), or a tensor (C, H, W). Arrays and tensors have uint8 or uint16, or floating-point numbers from
@@ -96,12 +116,19 @@ def predict(
             fastest of these if there are at least 1,000 images.
         batch_size: images per forward pass, if there are several images.
         workers: threads that read images; None for the number of cores.
+        level: of car names: "make", "model" (make and model) or "full"; probabilities of classes with one
+            name are summed.
+        cut: True for images that are cut to their car already, in which none is looked for; False to find
+            the car for any weights; None finds it for the weights of 196 cars, unless they come from a run
+            that was trained on whole images.
+        all_cars: classify each car that is found (`Prediction.cars`), not the largest one alone.
 
     Raises:
         CheckpointError: there is no such model.
         DataError: a file is missing or is not an image; then nothing is returned.
         DownloadError: an address that cannot be fetched.
-        InputError: something that is not an image.
+        InputError: something that is not an image, or a level that the classes do not have.
+        ConfigError: all cars are asked for, but none is looked for; an unknown level.
     """
     from lightcars.evaluation.bulk.engine import is_count
 
@@ -112,13 +139,14 @@ def predict(
         weights, images, single = OWN_WEIGHTS, run, _is_single(run)
     else:
         weights, single = run, False
+    options = PredictOptions(level=level, cut=cut, all_cars=all_cars)
     trained = load_trained(weights, device)
     with without_advice():
         if _is_single(images) and engine == "eager":
-            prediction = _predict_one(trained, images, top)
+            prediction = _predict_one(trained, images, top, options)
             return prediction if single else [prediction]
         several = [images] if _is_single(images) else images
-        predictions = _predict_many(trained, several, top, engine, batch_size, workers)
+        predictions = _predict_many(trained, several, top, options, engine, batch_size, workers)
     return predictions[0] if single else predictions
 
 
@@ -139,25 +167,28 @@ def _is_single(images: Any) -> bool:
 
 
 @torch.inference_mode()
-def _predict_one(trained: TrainedModel, source: ImageSource, top: int) -> Prediction:
-    image = read_source(source, len(trained.preprocessing.mean), "the image")
-    pixels = to_pixels(fit_square(trained.preprocessing)(image))[None].to(trained.device)
-    model = trained.model
-    maps = model.features(normalize(pixels, trained.preprocessing))
+def _predict_one(trained: TrainedModel, source: ImageSource, top: int, options: PredictOptions) -> Prediction:
+    naming, finder = Naming(trained.classes, options.level), finder_for(trained, options)
+    preprocessing, model = trained.preprocessing, trained.model
+    channels = len(preprocessing.mean)
+    image = read_source(source, channels if finder is None else 3, "the image")
+    views = views_of(image, finder, all_cars=options.all_cars)
+    fit = fit_square(preprocessing)
+    pixels = torch.stack([to_pixels(fit(as_channels(view, channels))) for view in views.images])
+    maps = model.features(normalize(pixels.to(trained.device), preprocessing))
     logits = model.forward_head(model.head(maps[-1])).float().cpu()
-    best = trained.probabilities(logits)[0].topk(min(top, len(trained.classes)))
-    guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return Prediction(
-        _path_of(source),
-        tuple(Guess(trained.classes[position], probability) for position, probability in guesses),
-        None if model.familiarity is None else bool(model.familiarity.is_familiar(maps)),
-    )
+    guesses = naming.guesses(trained.probabilities(logits), top)
+    familiar: list[bool | None] = [None] * len(pixels)
+    if model.familiarity is not None:
+        familiar = model.familiarity.is_familiar(maps).tolist()
+    return Prediction.of(_path_of(source), views.answer(guesses, familiar))
 
 
 def _predict_many(
     trained: TrainedModel,
     sources: Iterable[ImageSource],
     top: int,
+    options: PredictOptions,
     engine: str,
     batch_size: int,
     workers: int | None,
@@ -175,13 +206,14 @@ def _predict_many(
         many = len(sources) >= AUTO_FROM
     else:
         many, taken = peek(taken)
-    classifier = start(trained, choice, many=many)
+    classifier = start(trained, choice, many=many, options=options)
     predictions = []
     for batch in classify(classifier, taken, _read_taken, top=top, workers=chosen):
         for result in batch:
             if result.error is not None:
                 raise result.error
-            predictions.append(Prediction(result.source.path, result.guesses, result.familiar))
+            assert result.answer is not None
+            predictions.append(Prediction.of(result.source.path, result.answer))
     return predictions
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from lightcars.evaluation.guesses import Prediction
 
 
+BOX_COLOR, OTHER_BOX_COLOR = "tab:orange", "tab:gray"
+"""Of the box that was classified, and of other cars."""
 LABEL_WIDTH = 30
 """Characters of a line of a class name beside its bar."""
 
@@ -68,13 +70,14 @@ _RING: dict[str, Any] = {
 
 
 def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> None:
-    """Draw an image beside its most likely classes with their probabilities, as a PNG."""
+    """Draw an image, with the boxes of its cars, beside its most likely classes, as a PNG."""
     guesses = list(reversed(prediction.guesses))
     with house_style():
         figure = new_figure(width=9.0, height=3.4)
         left, bars = figure.subplots(1, 2)
         left.imshow(image, cmap="gray")
         left.set_axis_off()
+        _draw_boxes(left, prediction)
         percents = [100 * guess.probability for guess in guesses]
         drawn = bars.barh(range(len(guesses)), percents, color=VAL_COLOR)
         bars.bar_label(drawn, [f"{percent:.1f} %" for percent in percents], padding=4)
@@ -84,6 +87,15 @@ def draw_prediction(image: Image.Image, prediction: Prediction, path: Path) -> N
         bars.set_xlabel("probability (%)")
         bars.grid(visible=False, axis="y")
         write_figure(figure, path)
+
+
+def _draw_boxes(axes: Any, prediction: Prediction) -> None:
+    """Outline the car that was classified, or all cars."""
+    own = () if prediction.box is None else (prediction.box,)
+    for box in [car.box for car in prediction.cars] or own:
+        start, top, end, bottom = (side - 0.5 for side in box)  # pixels have their centers at integers
+        color = BOX_COLOR if box == prediction.box else OTHER_BOX_COLOR
+        axes.plot([start, end, end, start, start], [top, top, bottom, bottom, top], color=color)
 
 
 def draw_activation_map(seen: ExplainedImage, path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lightcars.data.car_names import is_stanford_cars
 from lightcars.errors import CheckpointError, DownloadError, did_you_mean
 from lightcars.models.build import resolve_device
 from lightcars.models.image_model import ImageModel
@@ -24,12 +25,21 @@ from lightcars.weights.pretrained import load_pretrained
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """A model in evaluation mode, with its class names and preprocessing."""
+    """A model in evaluation mode, with its class names and preprocessing.
+
+    Attributes:
+        model: the model.
+        classes: names of its outputs, in order.
+        preprocessing: what it expects of its input.
+        device: where it is.
+        expects_cut_cars: whether it was trained on images of cars that are cut to the cars' boxes.
+    """
 
     model: ImageModel
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     device: torch.device
+    expects_cut_cars: bool = False
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return the probabilities of (N, num_classes) logits, on the CPU, scaled by the temperature.
@@ -68,7 +78,23 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
     if classes is None or preprocessing is None:
         raise CheckpointError(f"{weights} has no class names or preprocessing; save it with both to predict.")
     model = model.to(memory_format=torch.channels_last)
-    return TrainedModel(model, classes, preprocessing, target)
+    return TrainedModel(model, classes, preprocessing, target, expects_cut_cars(weights, classes))
+
+
+def expects_cut_cars(weights: str | Path, classes: tuple[str, ...]) -> bool:
+    """Return whether weights for the classes of Stanford Cars were trained on cars cut to their boxes.
+
+    False for a run that says otherwise: of images that have boxes it took the whole.
+    """
+    if not is_stanford_cars(classes):
+        return False
+    run = RunFolder(Path(weights))
+    if find_tag(str(weights)) is not None or not run.description.is_file():
+        return True
+    from lightcars.data.layouts import LAYOUTS_WITH_BOXES
+
+    description = run.read()
+    return description.recipe.region == "box" or description.data.layout not in LAYOUTS_WITH_BOXES
 
 
 def load_model(weights: str | Path, device: torch.device) -> ImageModel:

@@ -19,7 +19,7 @@ from lightcars.deploy.cache import cache_folder
 from lightcars.evaluation.cached import predictor as predicting
 from lightcars.evaluation.cached import preparation
 from lightcars.evaluation.cached.entries import place_of
-from lightcars.evaluation.cached.predictor import Predictor, is_prepared, predict_cached
+from lightcars.evaluation.cached.predictor import Predictor, is_prepared, predict_cached, to_input
 from lightcars.evaluation.cached.preparation import prepare
 from lightcars.evaluation.predict import OWN_WEIGHTS
 from lightcars.models.familiarity import distance, fit_familiarity, pooled
@@ -102,6 +102,10 @@ def entry(made, checkpoint, monkeypatch):
     return found
 
 
+def as_input(predictor, path):
+    return to_input(read_image(path, len(predictor.preprocessing.mean)), predictor.preprocessing)
+
+
 def test_it_answers_as_pytorch_does(entry, checkpoint, photos):
     expected = [predict(checkpoint, path, top=2)[0] for path in photos]
     assert {prediction.familiar for prediction in expected} == {True, False}
@@ -124,7 +128,7 @@ def test_images_are_read_to_the_last_bit_alike(entry, checkpoint, photos, number
     predictor = Predictor.open(entry)
     model = preparation.load_trained(checkpoint, "cpu").model
     expected = _input(model, photos[number]).numpy()
-    assert np.array_equal(predictor._read(photos[number]), expected)
+    assert np.array_equal(as_input(predictor, photos[number]), expected)
 
 
 def test_a_model_without_a_detector(tmp_path, photos):
@@ -142,7 +146,7 @@ def test_a_model_without_a_detector(tmp_path, photos):
 
 def test_an_image_at_the_limit_is_left_to_pytorch(entry, photos, monkeypatch):
     predictor = Predictor.open(entry)
-    outputs = predictor.run(predictor._read(photos[0]))[0][len(CLASSES) :]
+    outputs = predictor.run(as_input(predictor, photos[0]))[0][len(CLASSES) :]
     distance = np.linalg.norm(predictor.centers - outputs, axis=1).min()
     limit = {"distance": 0.0}
     norm = np.linalg.norm
@@ -157,7 +161,7 @@ def test_an_image_at_the_limit_is_left_to_pytorch(entry, photos, monkeypatch):
 
 def test_outputs_that_are_not_finite_are_left_to_pytorch(entry, photos, monkeypatch):
     predictor = Predictor.open(entry)
-    broken = predictor.run(predictor._read(photos[0])) * np.nan
+    broken = predictor.run(as_input(predictor, photos[0])) * np.nan
     monkeypatch.setattr(
         Predictor, "open", lambda _: Predictor(**{**_fields(predictor), "run": lambda _: broken})
     )
@@ -319,3 +323,21 @@ def test_modules_that_answer_import_no_torch():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "False"
+
+
+@pytest.mark.slow
+def test_the_car_is_found_without_torch_too(cache, tmp_path):
+    """Boxes and guesses of the shipped weights are PyTorch's, to a pixel."""
+    place = place_of("cars196")
+    assert preparation.prepare(place, "cars196")
+    shared = Path(os.environ.get("LIGHTCARS_SHARED", Path(__file__).parents[4] / "shared"))
+    paths = sorted((shared / "cars196" / "whole").glob("*/*.webp"))[::9]
+    Image.effect_noise((200, 150), 120).convert("RGB").save(tmp_path / "noise.png")
+    paths.append(tmp_path / "noise.png")
+    for cut in (False, True):
+        answers = predict_cached(place.find(), paths, 3, cut=cut)
+        for answer, wanted in zip(answers, predict("cars196", paths, top=3, cut=cut or None), strict=True):
+            assert (answer.car_found, answer.familiar) == (wanted.car_found, wanted.familiar)
+            assert answer.guesses[0].name == wanted.guesses[0].name
+            if wanted.box is not None:
+                assert max(abs(a - b) for a, b in zip(answer.box, wanted.box, strict=True)) <= 1

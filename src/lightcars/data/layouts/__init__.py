@@ -4,13 +4,14 @@ The layouts are rows of one table, `LAYOUTS`; each is a module here, with `recog
 """
 
 from lightcars.data.layouts.cut import VALIDATION_FRACTION, split_stratified, with_validation
-from lightcars.data.layouts.find import LAYOUTS, find_data
+from lightcars.data.layouts.find import LAYOUTS, LAYOUTS_WITH_BOXES, find_data
 from lightcars.data.layouts.folders import CLASSES_FILE
 from lightcars.data.records import Box, DatasetRecords, Sample, Split
 
 __all__ = [
     "CLASSES_FILE",
     "LAYOUTS",
+    "LAYOUTS_WITH_BOXES",
     "VALIDATION_FRACTION",
     "Box",
     "DatasetRecords",

@@ -40,6 +40,8 @@ LAYOUTS: dict[str, Layout] = {
     ),
 }
 """The layouts, in the order in which they are tried."""
+LAYOUTS_WITH_BOXES = frozenset([original.NAME, combined.NAME, thesis.NAME, parquet.NAME])
+"""Layouts of uncut images, with boxes beside them."""
 
 
 def find_data(root: str | Path) -> DatasetRecords:

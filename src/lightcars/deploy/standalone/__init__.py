@@ -1,6 +1,7 @@
 """The standalone folder, which predicts with onnxruntime, numpy and Pillow only: the files beside the model.
 
-`predict.py` is copied into it unchanged; it does not import lightcars. No torch.
+`predict.py`, and `models/boxes.py` beside a car finder, are copied into it unchanged; they do not import
+lightcars. No torch.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from lightcars.errors import ExportError
 FOLDER_SUFFIX = "-standalone"
 MODEL_FILE = "model.onnx"
 SCRIPT = "predict.py"
+FINDER_FILE = "finder.onnx"
+BOXES = "boxes.py"
 NEEDS = ("numpy", "onnxruntime", "pillow")
 
 
@@ -35,19 +38,33 @@ def check_describable(description: Description) -> None:
         )
 
 
-def write_companions(folder: Path, description: Description) -> None:
+_FINDER = f"""
+`{FINDER_FILE}` finds cars, and the image is cut to the largest one before it is classified; with `--cut`
+(`cut=True`) it is not looked for. It takes `images` (1, 3, S, S), squashed to the S pixels of its
+preprocessing and normalized, and returns `boxes` (1, N, 5): score, left, top, right, bottom from 0 to 1;
+`{BOXES}` merges those of one car.
+"""
+
+
+def write_companions(folder: Path, description: Description, *, finder: bool = False) -> None:
     """Write script, requirements and README beside the model in `folder`."""
     script = resources.files(__package__).joinpath(SCRIPT).read_text(encoding="utf-8")
     needs = [f"{name}  # tested with {metadata.version(name)}" for name in NEEDS]
     for name, text in (
         (SCRIPT, script),
         ("requirements.txt", "\n".join(needs) + "\n"),
-        ("README.md", _readme(description)),
+        ("README.md", _readme(description, finder=finder)),
     ):
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _readme(description: Description) -> str:
+def write_boxes(folder: Path) -> None:
+    """Write what the script needs to understand a car finder's output."""
+    text = resources.files("lightcars.models").joinpath(BOXES).read_text(encoding="utf-8")
+    (folder / BOXES).write_text(text, encoding="utf-8")
+
+
+def _readme(description: Description, *, finder: bool) -> str:
     assert description.classes is not None
     assert description.preprocessing is not None
     license_line = f"License of the weights: {description.license}.\n" if description.license else ""
@@ -69,5 +86,5 @@ From Python, in this folder:
 `{MODEL_FILE}` takes `images` (N, {channels}, {side}, {side}), normalized float32, and returns `logits`
 (N, {len(description.classes)}). Its metadata (JSON) holds the class names, the preprocessing and the
 temperature, by which logits are divided before the softmax. There is no out-of-distribution detection.
-{license_line}Exported by lightcars {description.lightcars_version}.
+{_FINDER if finder else ""}{license_line}Exported by lightcars {description.lightcars_version}.
 """

@@ -1,12 +1,13 @@
 """Classify images: `python predict.py car.jpg`.
 
 Needs onnxruntime, numpy and Pillow. The model lies beside this file; class names and preprocessing are in its
-metadata.
+metadata. If there is a car finder too, images are cut to their largest car first.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import json
 import math
@@ -21,6 +22,7 @@ import onnxruntime
 from PIL import Image
 
 MODEL = Path(__file__).parent / "model.onnx"
+FINDER_FILE = "finder.onnx"
 USER_ERROR = 2
 MAX_PIXELS = 100_000_000
 """Of an image; a larger one could need several gigabytes of memory."""
@@ -39,6 +41,10 @@ UPRIGHT = {
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels."""
+
+
 class PredictionError(Exception):
     """An error that the user can fix, in one line."""
 
@@ -53,16 +59,9 @@ class Classifier:
     def __init__(self, path: str | Path = MODEL) -> None:
         if not Path(path).is_file():
             raise PredictionError(f"there is no model {path}.")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
-        try:
-            self.session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-            texts = self.session.get_modelmeta().custom_metadata_map
-        except Exception as error:
-            raise PredictionError(f"{path} is not a model that ONNX Runtime supports ({error}).") from error
+        self.session, texts = open_model(path)
+        finder = Path(path).with_name(FINDER_FILE)
+        self.finder = CarFinder(finder) if finder.is_file() else None
         try:
             self.classes = read_classes(texts)
             self.preprocessing = read_preprocessing(texts)
@@ -70,9 +69,28 @@ class Classifier:
         except PredictionError as error:
             raise PredictionError(f"{path}: {error} Export the model again.") from error
 
-    def predict(self, image: str | Path, top: int = 5) -> list[tuple[str, float]]:
-        """Return the most likely classes of one image with their probabilities, in descending order."""
-        logits = self._logits(self.read(Path(image)))
+    def predict(self, image: str | Path, top: int = 5, cut: bool = False) -> list[tuple[str, float]]:
+        """Return the most likely classes of one image with their probabilities, in descending order.
+
+        Args:
+            image: path of the image.
+            top: number of classes.
+            cut: whether the image is cut to its car already, so that none is looked for.
+        """
+        return self.find_and_predict(Path(image), top, cut)[1]
+
+    def find_and_predict(self, path: Path, top: int, cut: bool) -> tuple[Box | None, list[tuple[str, float]]]:
+        """Return the box around the largest car, None if there is none, and what `predict` returns."""
+        channels = len(self.preprocessing["mean"])
+        if cut or self.finder is None:
+            return None, self._guesses(read_image(path, channels), top)
+        image = read_image(path, 3)
+        box = self.finder.find(image)
+        part = image if box is None else image.crop(box)
+        return box, self._guesses(part.convert("L" if channels == 1 else "RGB"), top)
+
+    def _guesses(self, image: Image.Image, top: int) -> list[tuple[str, float]]:
+        logits = self._logits(to_input(image, self.preprocessing))
         exponents = np.exp((logits - logits.max()) / self.temperature)
         probabilities = exponents / exponents.sum()
         best = np.argsort(-probabilities, kind="stable")[:top]
@@ -80,11 +98,7 @@ class Classifier:
 
     def read(self, path: Path) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Return an image as the model's input: (1, C, H, W), normalized."""
-        mean, std = (np.array(self.preprocessing[name], np.float32) for name in ("mean", "std"))
-        image = fit_square(read_image(path, len(mean)), self.preprocessing)
-        pixels = np.asarray(image, np.float32).reshape(image.height, image.width, len(mean))
-        normalized = (pixels - mean * 255) / (std * 255)
-        return np.ascontiguousarray(normalized.transpose(2, 0, 1)[None])
+        return to_input(read_image(path, len(self.preprocessing["mean"])), self.preprocessing)
 
     def _logits(self, images: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float64]]:
         try:
@@ -100,6 +114,63 @@ class Classifier:
                 " classes."
             )
         return logits
+
+
+class CarFinder:
+    """A graph that finds cars: `images` -> `boxes` (1, N, 5) of score, left, top, right, bottom from 0 to 1.
+
+    Args:
+        path: of the .onnx file, beside which is `boxes.py`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.session, texts = open_model(path)
+        try:
+            self.preprocessing = read_preprocessing(texts)
+            self.least_score = float(_parse(texts, "least_score"))
+        except PredictionError as error:
+            raise PredictionError(f"{path}: {error} Export the model again.") from error
+        self.boxes = load_module(path.with_name("boxes.py"))
+
+    def find(self, image: Image.Image) -> Box | None:
+        """Return the box around the largest car in an RGB image, in pixels; None if there is none."""
+        (cells,) = self.session.run(["boxes"], {"images": to_input(image, self.preprocessing)})
+        found = self.boxes.snap(self.boxes.separate(cells[0], least_score=self.least_score)[:, 1:])
+        if not len(found):
+            return None
+        box: Box = self.boxes.to_pixel_box(found[self.boxes.areas(found).argmax()], image.size)
+        return box
+
+
+def load_module(path: Path) -> Any:
+    """Load a Python file as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise PredictionError(f"there is no {path}, which belongs to the car finder; copy it too.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def open_model(path: str | Path) -> tuple[onnxruntime.InferenceSession, Mapping[str, str]]:
+    """Open a model; return it with its metadata."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads sleep
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return session, session.get_modelmeta().custom_metadata_map
+    except Exception as error:
+        raise PredictionError(f"{path} is not a model that ONNX Runtime supports ({error}).") from error
+
+
+def to_input(image: Image.Image, preprocessing: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return an RGB or grayscale image as a model's input: (1, C, H, W), normalized."""
+    mean, std = (np.array(preprocessing[name], np.float32) for name in ("mean", "std"))
+    fitted = fit_square(image, preprocessing)
+    pixels = np.asarray(fitted, np.float32).reshape(fitted.height, fitted.width, len(mean))
+    normalized = (pixels - mean * 255) / (std * 255)
+    return np.ascontiguousarray(normalized.transpose(2, 0, 1)[None])
 
 
 def read_classes(texts: Mapping[str, str]) -> list[str]:
@@ -257,9 +328,11 @@ def fit_square(image: Image.Image, preprocessing: Mapping[str, Any]) -> Image.Im
     return image.crop((left, top, left + side, top + side))
 
 
-def show(path: Path, guesses: list[tuple[str, float]]) -> None:
-    """Print one image's classes as a table."""
+def show(path: Path, guesses: list[tuple[str, float]], hint: str = "") -> None:
+    """Print one image's classes as a table, after a hint if there is one."""
     print(path)
+    if hint:
+        print(hint)
     for name, probability in guesses:
         print(f"{probability:10.1%}  {name}")
 
@@ -270,6 +343,7 @@ def main() -> int:
     parser.add_argument("images", nargs="+", type=Path, help="image files")
     parser.add_argument("--top", type=int, default=5, help="number of classes to show (default: 5)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--cut", action="store_true", help="the images are cut to their car already")
     parser.add_argument("--model", type=Path, default=MODEL, help="default: model.onnx beside this file")
     arguments = parser.parse_args()
     if arguments.top < 1:
@@ -277,20 +351,28 @@ def main() -> int:
     warnings.simplefilter("ignore")  # Pillow's, on odd metadata and large images
     try:
         classifier = Classifier(arguments.model)
-        predictions = [(path, classifier.predict(path, arguments.top)) for path in arguments.images]
+        predictions = [
+            (path, *classifier.find_and_predict(path, arguments.top, arguments.cut))
+            for path in arguments.images
+        ]
     except (PredictionError, MemoryError) as error:
         reason = " ".join(str(error).split()) or "not enough memory."
         print(f"error: {reason}", file=sys.stderr)
         return USER_ERROR
+    looked = classifier.finder is not None and not arguments.cut
     if arguments.json:
         content = [
-            {"image": str(path), "guesses": [{"name": name, "probability": p} for name, p in guesses]}
-            for path, guesses in predictions
+            {
+                "image": str(path),
+                "guesses": [{"name": name, "probability": p} for name, p in guesses],
+                **({"car_found": box is not None, "box": box} if looked else {}),
+            }
+            for path, box, guesses in predictions
         ]
         print(json.dumps(content, indent=2, ensure_ascii=False))
     else:
-        for path, guesses in predictions:
-            show(path, guesses)
+        for path, box, guesses in predictions:
+            show(path, guesses, "no car found" if looked and box is None else "")
     return 0
 
 

@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from lightcars.data.pixels import normalize
 from lightcars.deploy.candidates import AUTO
 from lightcars.errors import ConfigError, OptimizationError, did_you_mean
+from lightcars.evaluation.finding import finder_for
 from lightcars.evaluation.guesses import Guess
+from lightcars.evaluation.naming import Naming
+from lightcars.evaluation.options import PredictOptions
 from lightcars.models.familiarity import Familiarity, pooled
 from lightcars.runs.trained import TrainedModel
 
@@ -31,7 +34,7 @@ AUTO_FROM = 1000
 Run: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 """(N, C, H, W), normalized -> (N, num_classes) logits, and (N,) whether the images are familiar."""
 Scores: TypeAlias = tuple[tuple[Guess, ...], bool | None]
-"""The guesses for an image, and whether it is familiar."""
+"""The guesses for an image or a part of one, and whether it is familiar."""
 
 
 def is_count(value: object) -> bool:
@@ -85,13 +88,19 @@ class Classifier:
     Attributes:
         choice: engine, precision and batch size; never "auto".
         run: the engine alone.
-        has_familiarity: whether the weights have an OOD detector.
+        options: level of the names, and whether all cars of an image are classified.
+        naming: the names at that level.
+        finder: finds the cars before they are classified, in PyTorch; None for images that are cut already.
+        has_familiarity: whether it says whether images are familiar.
     """
 
-    def __init__(self, trained: TrainedModel, choice: EngineChoice, run: Run) -> None:
-        self.trained, self.choice = trained, choice
-        self.has_familiarity = trained.model.familiarity is not None
-        self.run = run
+    def __init__(
+        self, trained: TrainedModel, choice: EngineChoice, run: Run, options: PredictOptions
+    ) -> None:
+        self.trained, self.choice, self.run, self.options = trained, choice, run, options
+        self.naming = Naming(trained.classes, options.level)
+        self.finder = finder_for(trained, options)
+        self.has_familiarity = trained.model.familiarity is not None or self.finder is not None
 
     @torch.inference_mode()
     def __call__(self, images: NDArray[np.uint8], top: int) -> list[Scores]:
@@ -103,31 +112,29 @@ class Classifier:
         trained = self.trained
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(trained.device)
         logits, familiar = self.run(normalize(pixels, trained.preprocessing))
-        probabilities = trained.probabilities(logits.float())
-        best = probabilities.topk(min(top, len(trained.classes)), dim=1)
+        guesses = self.naming.guesses(trained.probabilities(logits.float()), top)
         known = [None] * len(images) if familiar is None else familiar.tolist()
-        rows = zip(best.indices.tolist(), best.values.tolist(), known, strict=True)
-        return [(self._guesses(classes, values), known) for classes, values, known in rows]
-
-    def _guesses(self, classes: list[int], values: list[float]) -> tuple[Guess, ...]:
-        names = self.trained.classes
-        return tuple(Guess(names[label], value) for label, value in zip(classes, values, strict=True))
+        return list(zip(guesses, known, strict=True))
 
 
-def start(trained: TrainedModel, choice: EngineChoice, *, many: bool) -> Classifier:
+def start(
+    trained: TrainedModel, choice: EngineChoice, *, many: bool, options: PredictOptions = PredictOptions()
+) -> Classifier:
     """Start an engine.
 
     Args:
         trained: the model.
         choice: the engine that is asked for.
         many: whether there are so many images that "auto" may take time to find the fastest engine.
+        options: level, and what is done with whole images.
 
     Raises:
         MissingExtraError: the engine is not installed.
         ConfigError, OptimizationError: it cannot run the model.
+        InputError: the classes have no such level.
     """
     if choice.engine == EAGER or (choice.engine == AUTO and not many):
-        return _eager(trained, choice.batch_size)
+        return _eager(trained, choice.batch_size, options)
     from lightcars.deploy.optimize import optimize
 
     model, familiarity = trained.model, trained.model.familiarity
@@ -138,7 +145,7 @@ def start(trained: TrainedModel, choice: EngineChoice, *, many: bool) -> Classif
     except OptimizationError:
         if choice.engine != AUTO:
             raise
-        return _eager(trained, choice.batch_size)  # no engine runs this model as it should
+        return _eager(trained, choice.batch_size, options)  # no engine runs this model as it should
 
     def run(images: Tensor) -> tuple[Tensor, Tensor | None]:
         outputs = fast(images)
@@ -147,7 +154,7 @@ def start(trained: TrainedModel, choice: EngineChoice, *, many: bool) -> Classif
         return outputs[:, :number], is_near(outputs[:, number:], familiarity)
 
     chosen = EngineChoice(engine=fast.engine, precision=fast.precision, batch_size=choice.batch_size)
-    return Classifier(trained, chosen, run)
+    return Classifier(trained, chosen, run, options)
 
 
 @final
@@ -187,7 +194,7 @@ def is_near(places: Tensor, familiarity: Familiarity) -> Tensor:
     return near
 
 
-def _eager(trained: TrainedModel, batch_size: int) -> Classifier:
+def _eager(trained: TrainedModel, batch_size: int, options: PredictOptions) -> Classifier:
     model = trained.model
 
     def run(images: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -195,7 +202,7 @@ def _eager(trained: TrainedModel, batch_size: int) -> Classifier:
         logits = model.forward_head(model.head(maps[-1]))
         return logits, None if model.familiarity is None else model.familiarity.is_familiar(maps)
 
-    return Classifier(trained, EngineChoice(engine=EAGER, batch_size=batch_size), run)
+    return Classifier(trained, EngineChoice(engine=EAGER, batch_size=batch_size), run, options)
 
 
 def model_digest(trained: TrainedModel) -> str:

@@ -18,6 +18,8 @@ from lightcars.evaluation.cells import to_cell
 from lightcars.text import json_text
 
 Row: TypeAlias = Mapping[str, Any]
+SIDES = ("left", "top", "right", "bottom")
+"""Columns of the box, in pixels."""
 ROW_GROUP = 16_384
 """Rows of a Parquet row group."""
 
@@ -29,22 +31,26 @@ class Columns:
     Attributes:
         top: guesses of each image.
         has_familiarity: whether there is a column `familiar`.
+        has_boxes: whether there are columns for the car that was found.
     """
 
     top: int
     has_familiarity: bool
+    has_boxes: bool = False
 
     @property
     def names(self) -> list[str]:
         """Names of the columns, in order."""
         pairs = (f"{kind}_{rank}" for rank in range(1, self.top + 1) for kind in ("guess", "probability"))
-        return ["image", *pairs, *["familiar"] * self.has_familiarity, "error"]
+        cars = ["car_found", *SIDES] if self.has_boxes else []
+        return ["image", *pairs, *["familiar"] * self.has_familiarity, *cars, "error"]
 
     def values(self, row: Row) -> list[Any]:
         """Return the values of a row; None where there is none."""
         pairs = [value for guess in row.get("guesses", ()) for value in (guess["name"], guess["probability"])]
         pairs += [None] * (2 * self.top - len(pairs))
-        return [row["image"], *pairs, *[row.get("familiar")] * self.has_familiarity, row.get("error")]
+        cars = [row.get("car_found"), *(row.get("box") or [None] * len(SIDES))] if self.has_boxes else []
+        return [row["image"], *pairs, *[row.get("familiar")] * self.has_familiarity, *cars, row.get("error")]
 
 
 def write_csv(rows: Iterable[Row], path: Path, columns: Columns) -> None:
@@ -65,6 +71,7 @@ def write_parquet(rows: Iterable[Row], path: Path, columns: Columns) -> None:
     """Write row groups of `ROW_GROUP` rows; what is not UTF-8 in a name is escaped."""
     pyarrow, parquet = _pyarrow()
     kinds = {"image": pyarrow.string(), "familiar": pyarrow.bool_(), "error": pyarrow.string()}
+    kinds |= {"car_found": pyarrow.bool_(), **dict.fromkeys(SIDES, pyarrow.int32())}
     fields = [
         (name, kinds.get(name) or (pyarrow.string() if name.startswith("guess") else pyarrow.float64()))
         for name in columns.names
@@ -100,7 +107,9 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:.6g}" if isinstance(value, float) else to_cell(value)
+    if isinstance(value, int | float):
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return to_cell(value)
 
 
 def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:

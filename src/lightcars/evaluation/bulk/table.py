@@ -17,11 +17,14 @@ from lightcars.evaluation.bulk.formats import FORMATS, Columns, check_installed
 from lightcars.evaluation.bulk.journal import Journal
 from lightcars.evaluation.bulk.reading import read_named
 from lightcars.evaluation.bulk.stream import classify, to_row
+from lightcars.evaluation.finding import finder_for
+from lightcars.evaluation.options import PredictOptions
 from lightcars.files import replacing
 from lightcars.models.images import without_advice
 from lightcars.outputs import check_output_file
 from lightcars.runs.lock import RunLock
 from lightcars.runs.trained import TrainedModel, load_trained
+from lightcars.weights.car_finder import finder_digest
 
 LIST = "content of the list"
 
@@ -36,6 +39,7 @@ class Job:
         top: guesses of each image.
         choice: engine, precision and batch size.
         list_digest: digest of the list of names, if there is one; None is not compared.
+        options: level of the names, and what is done with whole images.
     """
 
     run: str
@@ -43,6 +47,7 @@ class Job:
     top: int
     choice: EngineChoice
     list_digest: str | None = None
+    options: PredictOptions = PredictOptions()
 
     def settings(self, trained: TrainedModel) -> dict[str, Any]:
         """Return all that must be the same when it goes on."""
@@ -57,6 +62,10 @@ class Job:
             "precision": self.choice.precision,
             "batch size": self.choice.batch_size,
             "device": str(trained.device),
+            "level": self.options.level,
+            "cut": self.options.cut,
+            "all cars": self.options.all_cars,
+            "car finder": finder_digest() if finder_for(trained, self.options) else None,
         }
 
 
@@ -148,7 +157,9 @@ def write_table(
                 classifier = _begin(job, trained, names, journal)
             else:
                 on_resume(journal.count_names())
-                classifier = start(trained, replace(job.choice, **before["chosen"]), many=True)
+                classifier = start(
+                    trained, replace(job.choice, **before["chosen"]), many=True, options=job.options
+                )
         except BaseException:
             if journal.settings() is None:
                 journal.remove()
@@ -185,7 +196,7 @@ def _begin(job: Job, trained: TrainedModel, names: Iterable[str], journal: Journ
     """Return the classifier, once the journal has the names and the settings."""
     journal.clear()
     many = journal.store_names(names) >= AUTO_FROM
-    classifier = start(trained, job.choice, many=many)
+    classifier = start(trained, job.choice, many=many, options=job.options)
     journal.begin({"settings": job.settings(trained), "chosen": asdict(classifier.choice)})
     return classifier
 
@@ -230,7 +241,9 @@ def _go_on(
             bar.update(len(batch))
     log = _Log()
     columns = Columns(
-        top=min(job.top, len(classifier.trained.classes)), has_familiarity=classifier.has_familiarity
+        top=min(job.top, len(classifier.naming.names)),
+        has_familiarity=classifier.has_familiarity,
+        has_boxes=classifier.finder is not None,
     )
     with replacing(table) as temporary:
         FORMATS[table.suffix.lower()](log.watch(journal.rows()), temporary, columns)

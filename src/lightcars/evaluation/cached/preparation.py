@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lightcars.deploy.finder import write_finder
 from lightcars.deploy.packages import quietly
 from lightcars.deploy.reference import Reference
 from lightcars.deploy.runners import ENGINES
@@ -17,9 +18,10 @@ from lightcars.deploy.temporary import temporary_folder
 from lightcars.deploy.verification import verify
 from lightcars.evaluation.bulk.engine import LogitsAndPlace
 from lightcars.evaluation.cached.entries import Place, files_of, states
-from lightcars.evaluation.cached.predictor import CENTERS
+from lightcars.evaluation.cached.predictor import CENTERS, FINDER
 from lightcars.runs.places import holds_model
 from lightcars.runs.trained import TrainedModel, load_trained
+from lightcars.weights.car_finder import load_car_finder
 from lightcars.weights.catalog import find_tag
 from lightcars.weights.hub import CONFIG_FILE
 from lightcars.weights.locate import locate
@@ -44,6 +46,7 @@ def prepare(place: Place, run: str) -> bool:
         if problem is None:
             record |= {
                 "engine": ENGINE,
+                "expects_cut_cars": trained.expects_cut_cars,
                 "classes": list(trained.classes),
                 "preprocessing": asdict(trained.preprocessing),
                 "temperature": trained.model.temperature,
@@ -81,4 +84,6 @@ def _convert(trained: TrainedModel, folder: Path) -> str | None:
     if familiarity is not None:
         centers = familiarity.centers.to("cpu", torch.float32) / familiarity.limit
         np.save(folder / CENTERS, centers.numpy())
+    if trained.expects_cut_cars:
+        write_finder(load_car_finder(torch.device("cpu")), folder / FINDER)
     return result.problem

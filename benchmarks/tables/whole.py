@@ -1,0 +1,68 @@
+"""Markdown tables of whole photographs, for docs/cars196.md. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.tables.speed import Records, markdown, not_yet, origin
+
+NAME = "whole_photographs"
+KINDS = {
+    "no cars, trained with": "no cars, photographs that the finder was trained with",
+    "no cars, others": "no cars, other photographs",
+    "details": "parts of cars (grille, wheel, mirror, ...)",
+    "other vehicles": "trucks, buses, tractors, ...",
+    "cars": "cars",
+}
+"""Kind of images in the results -> its name in the table, in order."""
+LEVELS = {"make": "make", "model": "make and model", "full": "make, model, body and year"}
+
+
+def ways(found: Records) -> str:
+    """Return the accuracy and the time of each way to find the car."""
+    record = found.get(NAME)
+    if record is None:
+        return not_yet(NAME)
+    rows = []
+    for name, row in record["results"]["ways"].items():
+        tops = [f"{row[kind]['top1_percent']:.1f} %" for kind in ("composites", "whole")]
+        shared = [f"{row[kind]['overlap']:.2f}" for kind in ("composites", "whole")]
+        time = f"{row['passes']:.3g}" if "passes" in row else ""
+        rows.append([name, tops[0], shared[0], tops[1], shared[1], time])
+    sizes = record["images"]
+    head = (
+        "way",
+        f"{sizes['composites']} composites: top-1",
+        "overlap",
+        f"{sizes['whole']} whole photographs: top-1",
+        "overlap",
+        "time in forward passes",
+    )
+    return markdown(head, rows) + origin(found, NAME)
+
+
+def told(found: Records) -> str:
+    """Return how often no car is found, in images of `val` and of ImageNet's classes."""
+    record = found.get(NAME)
+    if record is None:
+        return not_yet(NAME)
+    results: dict[str, Any] = record["results"]["finder"]
+    rows = [
+        [name, f"{results['imagenet'][kind]['images']}", f"{results['imagenet'][kind]['told_percent']:.1f} %"]
+        for kind, name in KINDS.items()
+    ]
+    rows.append(["`val`, cut to the cars", "968", f"{results['val_refused_percent']:.1f} %"])
+    return markdown(("images", "number", '"no car found"'), rows) + origin(found, NAME)
+
+
+def levels(found: Records) -> str:
+    """Return the accuracy at each level of the names."""
+    record = found.get(NAME)
+    if record is None:
+        return not_yet(NAME)
+    rows = [
+        [LEVELS[level], *(f"{row[kind]:.1f} %" for kind in ("val", "composites", "whole"))]
+        for level, row in record["results"]["levels"].items()
+    ]
+    head = ("level", "`val`, cut", "composites", "whole photographs")
+    return markdown(head, rows) + origin(found, NAME)
