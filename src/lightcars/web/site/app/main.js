@@ -23,7 +23,8 @@ let site;
 /** @type {import("./picture.js").Picture | null} */
 let picture = null;
 let turn = 0; // of the latest request; answers of earlier ones are not shown
-let cars = [];
+/** @type {any} */
+let shown = null; // the answer on the page
 
 await begin();
 
@@ -51,10 +52,8 @@ async function begin() {
 function listen() {
   at("choose").addEventListener("click", () => at("file").click());
   for (const id of ["file", "capture"]) {
-    at(id).addEventListener("change", () => {
-      if (at(id).files.length > 0) open(at(id).files[0]);
-      at(id).value = "";
-    });
+    at(id).addEventListener("change", () => openChosen(at(id)));
+    openChosen(at(id)); // a file may have been chosen before
   }
   at("open-camera").addEventListener("click", openCamera);
   at("close-camera").addEventListener("click", closeCamera);
@@ -85,6 +84,12 @@ function listenForDrops() {
     const [file] = event.dataTransfer.files;
     if (file) open(file);
   });
+}
+
+/** @param {HTMLInputElement} input */
+function openChosen(input) {
+  if (input.files.length > 0) open(input.files[0]);
+  input.value = "";
 }
 
 /** @param {Blob} blob */
@@ -120,7 +125,7 @@ async function classifyPicture(box) {
     const answer = await engine.classify(copy, box === null ? null : [box]);
     if (mine !== turn) return;
     showAnswer(answer);
-    history.add(picture, cars);
+    history.add(picture, answer.cars);
     at("whole").hidden = box === null;
     say("");
     await engine.improve(picture.bitmap, answer.latencyMs);
@@ -130,11 +135,11 @@ async function classifyPicture(box) {
 }
 
 function showAnswer(answer) {
-  ({ cars } = answer);
-  const [best] = cars[0].guesses;
-  at("shown").alt = text("shown", { name: best.name });
-  crop.show(answer, cars[0].box);
-  showCars(at("cars"), cars);
+  shown = answer;
+  const [car] = answer.cars;
+  at("shown").alt = text("shown", { name: car.guesses[0].name });
+  crop.show(answer, car.box);
+  showCars(at("cars"), answer.cars);
   at("latency").textContent = text("latency", { ms: Math.round(answer.latencyMs), backend: backendText() });
   at("problem").textContent = "";
   at("result").hidden = false;
@@ -200,7 +205,7 @@ function setLive(on) {
 }
 
 async function shareResult() {
-  const [best] = cars[0].guesses;
+  const [best] = shown.cars[0].guesses;
   const values = { name: best.name, probability: percent(best.probability), title: site.title };
   try {
     if ((await share(site.title, text("shared_text", values))) === "copied") say("copied");
@@ -222,17 +227,21 @@ async function changeLanguage(wanted) {
   const { name: model, classes, license } = site.model;
   const about = { model, classes: classes.length, version: site.lightcars_version };
   at("about").textContent = text("about", { ...about, license: license ? text("license", { license }) : "" });
+  if (shown !== null) showAnswer(shown);
 }
 
 /** Show one of hint, picture and camera, with its buttons. */
 function show(wanted) {
   for (const id of ["hint", "frame", "viewfinder"]) at(id).hidden = id !== wanted;
+  at("drag").hidden = wanted !== "frame";
   at("actions").hidden = wanted === "viewfinder";
   at("camera-actions").hidden = wanted !== "viewfinder";
 }
 
+/** Show a text until another one takes its place; nothing for "". */
 function say(key) {
-  at("status").textContent = key === "" ? "" : text(key);
+  at("status").dataset.text = key;
+  at("status").textContent = text(key);
 }
 
 function fail(problem) {

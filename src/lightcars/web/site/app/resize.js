@@ -1,7 +1,8 @@
 /**
- * Antialiased resizing of 8-bit pixels, in the integer arithmetic of Pillow's `Image.resize`: results are equal.
+ * Antialiased resizing of 8-bit pixels in two passes, in the integer arithmetic of Pillow's `Image.resize`.
  *
- * Source: libImaging/Resample.c of Pillow.
+ * Results are equal where Pillow scales across first, as all versions did. Pillow 13 scales some pictures down
+ * first; there the 8-bit rounding between the passes makes values differ by one. Source: libImaging/Resample.c.
  */
 
 const PRECISION_BITS = 22; // 32, without 8 of the result and 2 for the overshoot of the bicubic filter

@@ -34,7 +34,7 @@ export async function loadTexts(known, subject, wanted = null) {
  * @param {Record<string, string | number>} values for names in braces, as in "{count} cars"
  */
 export function text(key, values = {}) {
-  return (texts[key + ending] ?? texts[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+  return (texts[key + ending] ?? texts[key] ?? "").replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }
 
 /** @param {number} probability */
