@@ -171,17 +171,26 @@ def main() -> None:
         version = browser.version
         for storage in arguments.storage or STORAGES:
             page = export_web(lightcars.ghostnet(weights="cars196"), Path(work) / storage, storage=storage)
-            sizes = {
-                name: getattr(page, name) for name in ("page_bytes", "model_bytes", "runtime_bytes")
-            }
+            sizes = {name: getattr(page, name) for name in ("page_bytes", "model_bytes", "runtime_bytes")}
             found = measured(browser, page.path, paths, arguments.rounds)
             results[storage] = summary(found, ours, truth, sizes)
             print(storage, results[storage])
         browser.close()
-    print(table(("weights", "top-1", "of predict", "same class"), [
-        [name, *(f"{row[key]:.2f}" for key in ("top1_percent", "python_top1_percent", "same_class_percent"))]
-        for name, row in results.items()
-    ]))
+    print(
+        table(
+            ("weights", "top-1", "of predict", "same class"),
+            [
+                [
+                    name,
+                    *(
+                        f"{row[key]:.2f}"
+                        for key in ("top1_percent", "python_top1_percent", "same_class_percent")
+                    ),
+                ]
+                for name, row in results.items()
+            ],
+        )
+    )
     write(
         arguments.out,
         "in_browser",

@@ -2,9 +2,11 @@
 
 import shutil
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lightcars.errors import DownloadError
 from lightcars.web.runtime import registry
@@ -43,15 +45,22 @@ def axe_source() -> str:
         return archive.extractfile("package/axe.min.js").read().decode()
 
 
-def camera_file(path: Path, image, frames: int = 3) -> Path:
-    """Write an image as a video that Chromium takes for a camera (Y4M, 4:4:4)."""
-    import numpy as np
-
-    pixels = np.asarray(image.convert("YCbCr"))
-    height, width = pixels.shape[:2]
-    planes = pixels.transpose(2, 0, 1).tobytes()
+def camera_file(path: Path, image: Image.Image, frames: int = 3) -> Path:
+    """Write an image of even sides as a video that Chromium takes for a camera (Y4M, 4:2:0)."""
+    luma, *chroma = image.convert("YCbCr").split()
+    half = (image.width // 2, image.height // 2)
+    planes = b"".join(plane.tobytes() for plane in (luma, *(part.resize(half) for part in chroma)))
     with path.open("wb") as file:
-        file.write(f"YUV4MPEG2 W{width} H{height} F10:1 Ip A1:1 C444\n".encode())
+        file.write(f"YUV4MPEG2 W{image.width} H{image.height} F10:1 Ip A1:1 C420jpeg\n".encode())
         for _ in range(frames):
             file.write(b"FRAME\n" + planes)
     return path
+
+
+def until(page, script: str, limit_s: float = 20.0):
+    """Wait until a script in the page returns something true; the page's policy forbids Playwright's own."""
+    end = time.monotonic() + limit_s
+    while not (found := page.evaluate(script)):
+        assert time.monotonic() < end, script
+        page.wait_for_timeout(50)
+    return found
