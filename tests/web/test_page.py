@@ -1,8 +1,10 @@
 """The page in Chromium: pictures in, answers out; wrong files; phones and desktops; without a network."""
 
+import base64
 import io
 import json
 import re
+import shutil
 
 import pytest
 from PIL import Image
@@ -113,8 +115,6 @@ DROP = """
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_dropped_and_pasted_pictures(page, pictures, kind):
-    import base64
-
     page.evaluate(DROP, [base64.b64encode(pictures[0].read_bytes()).decode(), kind])
     page.locator("#cars .name").first.wait_for()
     assert len(answer(page)) == 3
@@ -158,7 +158,8 @@ def test_history_opens_earlier_pictures(page, pictures):
 def test_share_copies_the_text_where_nothing_can_be_shared(tab, served, pictures):
     tab.add_init_script(
         "Object.defineProperty(navigator, 'share', { value: undefined });"
-        "Object.defineProperty(navigator.clipboard, 'writeText', { value: async (text) => { window.copied = text; } });"
+        "const writeText = async (text) => { window.copied = text; };"
+        "Object.defineProperty(navigator.clipboard, 'writeText', { value: writeText });"
     )
     tab.goto(served)
     (name, share), *_ = upload(tab, pictures[0]).items()
@@ -303,8 +304,6 @@ def test_isolated_from_the_second_visit_on_any_host(browser, site):
 
 
 def test_a_new_version_is_offered(browser, site, tmp_path):
-    import shutil
-
     folder = shutil.copytree(site, tmp_path / "site")
     context = browser.new_context(locale="en-US")
     page = context.new_page()

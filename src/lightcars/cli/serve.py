@@ -77,6 +77,6 @@ def _invite(server: SiteServer) -> None:
         complain("note: pip install 'lightcars[web]' shows a QR code here.")
     if server.tls is None:
         complain(
-            "note: over plain HTTP phones choose pictures and take them with their camera app; the live camera"
+            "note: over plain HTTP phones choose pictures or take them with their camera app; the live camera"
             " and offline use need HTTPS: --certificate and --key."
         )

@@ -93,7 +93,7 @@ def to_onnx(
 def program_to_onnx(
     program: ExportedProgram, *, opset: int = OPSET, outputs: Sequence[str] = (OUTPUT,)
 ) -> onnx.ModelProto:
-    """Convert the result of `to_program` to ONNX, as `to_onnx` does; `outputs` are the names of its outputs."""
+    """Convert the result of `to_program` to ONNX, as `to_onnx` does, with the names of its outputs."""
     require_int("opset", opset, at_least=OPSET)
     checker = require("onnx.checker")
     require("onnxscript")

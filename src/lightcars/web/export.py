@@ -16,14 +16,15 @@ from lightcars.deploy.execution import without_autocast
 from lightcars.deploy.graphs import INPUT, for_export
 from lightcars.deploy.packages import require
 from lightcars.deploy.verification import TOLERANCES
+from lightcars.errors import ConfigError, ExportError
+from lightcars.files import staging
+from lightcars.outputs import check_output_folder
 from lightcars.web.graph import for_web, web_onnx
 from lightcars.web.offline import SERVICE_WORKER, service_worker
 from lightcars.web.page import MODEL_FILE, PageOptions, page_files
 from lightcars.web.runtime import RuntimeOptions, find_runtime
 from lightcars.web.storage import STORAGES, Storage, store
-from lightcars.errors import ConfigError, ExportError
-from lightcars.files import staging
-from lightcars.outputs import check_output_folder
+from lightcars.web.texts import texts_with
 
 STORED_LIMITS: Mapping[Storage, float] = {"int8": 0.25, "fp16": 0.02}
 """By how much outputs of stored weights may differ from PyTorch's, as a fraction of the largest one."""
@@ -38,8 +39,8 @@ class WebPage:
     Attributes:
         path: of the folder.
         page_bytes, model_bytes, runtime_bytes: sizes of its parts; a runtime on another site counts as 0.
-        difference: largest difference from PyTorch's outputs, as a fraction of the largest one, before weights
-            were stored smaller.
+        difference: largest difference from PyTorch's outputs, as a fraction of the largest one, before the
+            weights were stored smaller.
         stored_difference: the same of the stored model.
         description: of the model.
     """
@@ -95,8 +96,9 @@ def export_web(
     ready = for_export(model)
     description = _described(ready)
     check_output_folder(target, force=force)
+    texts = texts_with(page.texts)
     found = find_runtime(runtime, tell)
-    files = page_files(page, description, found.addresses, found.cdn)
+    files = page_files(page, description, texts, found.addresses, found.cdn)
     content, difference, stored_difference = _converted(ready, description, storage, tell)
     page_bytes = sum(map(len, files.values()))
     files = {**files, MODEL_FILE: content, **found.files}

@@ -1,4 +1,4 @@
-"""The service worker, which keeps all files of one version of the site for use without a network. No torch."""
+"""The service worker, which keeps one version of the site for use without a network. No torch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import mimetypes
 from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 
+from lightcars.text import json_text
 from lightcars.web.page import HEADERS_FILE, INDEX, source_text
 from lightcars.web.policy import headers
-from lightcars.text import json_text
 
 SERVICE_WORKER = "service-worker.js"
 TYPES: Mapping[str, str] = {

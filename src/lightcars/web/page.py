@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lightcars.deploy.description import Description
+from lightcars.errors import ConfigError
+from lightcars.text import json_text
 from lightcars.web.colors import PAPERS, as_hex, parse_color, theme
 from lightcars.web.icons import png_icon, svg_icon
 from lightcars.web.policy import content_security_policy, headers_file
-from lightcars.web.texts import ENGLISH, NAME_KEY, texts_with
-from lightcars.errors import ConfigError
-from lightcars.text import json_text
+from lightcars.web.texts import ENGLISH, NAME_KEY, Texts
 
 MODEL_FILE = "model.onnx"
 INDEX, SITE_FILE = "index.html", "site.json"
@@ -57,6 +57,7 @@ class PageOptions:
 def page_files(
     options: PageOptions,
     description: Description,
+    texts: Mapping[str, Texts],
     runtime: Mapping[str, Any],
     cdn: str | None,
 ) -> dict[str, bytes]:
@@ -65,13 +66,11 @@ def page_files(
     Args:
         options: how it looks.
         description: of the model; its class names and preprocessing are known.
+        texts: of all languages.
         runtime: back end -> addresses of its files.
         cdn: folder of the runtime on another site, if it is not on this one.
-
-    Raises:
-        ConfigError: an invalid file of texts.
     """
-    color, texts = parse_color(options.color), texts_with(options.texts)
+    color = parse_color(options.color)
     files = {
         **_copied(),
         **{f"texts/{tag}.json": _json(given) for tag, given in texts.items()},
@@ -104,7 +103,7 @@ def _site(
     options: PageOptions,
     description: Description,
     runtime: Mapping[str, Any],
-    texts: Mapping[str, Mapping[str, str]],
+    texts: Mapping[str, Texts],
 ) -> dict[str, Any]:
     assert description.preprocessing is not None
     return {

@@ -35,7 +35,7 @@ def content_security_policy(cdn: str | None = None, *, header: bool = True) -> s
 def headers(cdn: str | None = None) -> Mapping[str, str]:
     """Return the headers of every file of the site.
 
-    The two `Cross-Origin-...-Policy` of opener and embedder isolate the page, which lets WebAssembly use threads.
+    The policies of opener and embedder isolate the page, which lets WebAssembly use threads.
     """
     return {
         "Content-Security-Policy": content_security_policy(cdn),

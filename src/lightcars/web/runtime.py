@@ -104,7 +104,7 @@ def find_runtime(options: RuntimeOptions, tell: Callable[[str], None]) -> Runtim
 
 
 def _site_name(name: str) -> str:
-    """Return the path on the site: as .js, because some hosts do not know .mjs, and WebAssembly compressed."""
+    """Return the path on the site: .js, because some hosts do not know .mjs; WebAssembly compressed."""
     return f"{FOLDER}/{name.removesuffix('.mjs')}.js" if name.endswith(".mjs") else f"{FOLDER}/{name}.gz"
 
 
@@ -186,7 +186,7 @@ def _fetched(tell: Callable[[str], None]) -> Path:
 
 def registry() -> str:
     """Return the address of the registry that npm is configured for, without a slash at its end."""
-    known = os.environ.get("npm_config_registry") or _npm_setting()
+    known = os.environ.get("npm_config_registry") or _npm_setting()  # noqa: SIM112 - npm's name
     return known.rstrip("/") if known and known.startswith(("http://", "https://")) else REGISTRY
 
 

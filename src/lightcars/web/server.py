@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
+from lightcars.errors import ConfigError, InputError, RunError
 from lightcars.web.offline import SERVICE_WORKER, media_type
 from lightcars.web.page import INDEX, SITE_FILE, parse_site
 from lightcars.web.policy import headers
-from lightcars.errors import ConfigError, InputError, RunError
 
 TIMEOUT_S = 30.0
 """Of a connection on which nothing happens."""
 CHUNK_BYTES = 1 << 20
-LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 - only where it is asked for
+LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"
 _OUTSIDE = "192.0.2.1"
 """An address for documentation; nothing is sent to it."""
 
@@ -76,7 +76,7 @@ class SiteServer(ThreadingHTTPServer):
             return
         request.settimeout(TIMEOUT_S)
         with self.tls.wrap_socket(request, server_side=True) as secured:
-            super().finish_request(secured, client_address)  # type: ignore[arg-type]
+            super().finish_request(secured, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore connections that break; visitors close them whenever they like."""
@@ -100,10 +100,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.folder, self.site_headers = folder, headers
         super().__init__(*arguments)
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         self._answer(with_body=True)
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._answer(with_body=False)
 
     def _answer(self, *, with_body: bool) -> None:
@@ -170,7 +170,7 @@ def _read_site(folder: Path) -> dict[str, Any]:
         site = parse_site((folder / SITE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{folder} is not a page that lightcars export --to web wrote ({SITE_FILE} is missing or invalid)."
+            f"{folder} is not what lightcars export --to web wrote ({SITE_FILE} is missing or invalid)."
         ) from error
     missing = [name for name in (INDEX, SERVICE_WORKER) if not (folder / name).is_file()]
     if missing:

@@ -1,7 +1,7 @@
 """Store the weights of an ONNX model in 8 or 16 bits; engines still compute in float32.
 
-Each weight becomes a small tensor with a cast behind it, which engines evaluate once, while they load the model.
-So the file is small, and latency and most of the accuracy are those of float32.
+Each weight becomes a small tensor with a cast behind it, which engines evaluate once, while they load the
+model. So the file is small, and latency and most of the accuracy are those of float32.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ STORAGES: tuple[Storage, ...] = ("int8", "fp16", "fp32")
 LEAST_VALUES = 256
 """Smaller tensors stay in float32; they are a small part of the file."""
 LEAST_INTEGERS = 4096
-"""Smaller weights, as those of depthwise convolutions, stay in float16: as integers they would make the file of
-`cars196` 1 % smaller, and change twice as many predictions (decision 42)."""
+"""Smaller weights, as those of depthwise convolutions, stay in float16: as integers they would make the file
+of `cars196` 1 % smaller, and change twice as many predictions (decision 42)."""
 _OUTPUT_AXES: Mapping[str, int] = {"Conv": 0, "MatMul": -1}
 """Operator -> axis of its weight, the second input, along which the output channels lie."""
 
@@ -38,7 +38,8 @@ def store(proto: onnx.ModelProto, storage: Storage) -> None:
         return
     graph = proto.graph
     axes = _output_axes(graph) if storage == "int8" else {}
-    kept, added = [], []
+    kept: list[Any] = []
+    added: list[Any] = []
     for tensor in graph.initializer:
         values = _float_values(tensor)
         if values is None:

@@ -1,4 +1,4 @@
-"""The texts of the page: English and Polish come with it, a file changes them or adds a language. No torch."""
+"""The texts of the page: English, Polish, and those of a file. No torch."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def shipped_texts() -> dict[str, Texts]:
 def texts_with(path: Path | None) -> dict[str, Texts]:
     """Return the texts of all languages, English first, with those of a file.
 
-    The file is a JSON object of languages, each an object of texts: `{"en": {"hint": "Show me a bird."}}`. Keys
-    are those of `site/texts/en.json`. A new language needs its own name as "language_name"; keys that it
-    leaves out are English.
+    The file is a JSON object of languages, each an object of texts: `{"en": {"hint": "Show me a bird."}}`.
+    Keys are those of `site/texts/en.json`. A new language needs its own name as "language_name"; keys that
+    it leaves out are English.
 
     Raises:
         ConfigError: the file cannot be read, or has something else in it.
