@@ -60,7 +60,7 @@ def test_both_languages_have_the_same_texts():
 
 def test_every_text_of_the_page_exists():
     used = set(re.findall(r'data-(?:text|label)="(\w+)"', source_text("index.html")))
-    for name in ("main", "picture"):
+    for name in ("main", "picture", "results"):
         source = source_text(f"app/{name}.js")
         used |= set(re.findall(r'(?:text|say|PictureError|\?) ?\(?"(\w+)"', source))
     used -= {"off"}  # of aria-live
