@@ -79,6 +79,11 @@ export class Engine {
     throw problem;
   }
 
+  /** Run the model once, because the first run takes longer. */
+  warmUp() {
+    return this.#backend.ask({ kind: "warm up" });
+  }
+
   /**
    * @param {ImageBitmap} bitmap it is used up
    * @param {number[][] | null} boxes null for the whole picture
@@ -97,9 +102,9 @@ export class Engine {
     if (this.#improved || this.state.backend !== "wasm" || latencyMs < SLOW_MS) return;
     this.#improved = true; // tried once
     if (!this.#site.runtime.webgpu) return;
-    if (navigator.connection?.saveData || !(await hasGpu())) return;
     let candidate = null;
     try {
+      if (navigator.connection?.saveData || !(await hasGpu())) return;
       const [backend, state] = await this.#started("webgpu");
       candidate = backend;
       const now = await measured(this.#backend, bitmap);

@@ -31,22 +31,29 @@ await begin();
 async function begin() {
   listen();
   site = await (await fetch("site.json")).json();
+  const hasWebAssembly = typeof WebAssembly === "object";
+  const started = hasWebAssembly ? startEngine() : Promise.resolve();
   await changeLanguage(null);
-  if (typeof WebAssembly !== "object") {
+  if (!hasWebAssembly) {
     fail(text("error_wasm"));
     return;
   }
-  engine = new Engine(site);
-  try {
-    const wanted = new URLSearchParams(location.search).get("backend");
-    await engine.start(wanted === null ? BACKENDS : [wanted]);
-    say("ready");
-  } catch (error) {
-    fail(text("error_load", { reason: error.message }));
+  const problem = await started;
+  if (problem) {
+    fail(text("error_load", { reason: problem.message }));
     return;
   }
+  say("ready");
+  if (picture === null) engine.warmUp().catch(() => {}); // a picture will tell what is wrong
   await classifyPicture(null);
   keepOffline(offerUpdate).catch(() => {}); // the page works without; a browser may forbid it
+}
+
+/** Load runtime and model while the texts are loaded; return the error, if there is one. */
+function startEngine() {
+  engine = new Engine(site);
+  const wanted = new URLSearchParams(location.search).get("backend");
+  return engine.start(wanted === null ? BACKENDS : [wanted]).catch((error) => error);
 }
 
 function listen() {

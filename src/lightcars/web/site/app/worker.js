@@ -7,10 +7,11 @@ import { startRuntime } from "./runtime.js";
 /** @type {{ort: any, session: any, model: any} | null} */
 let classifier = null;
 
+const tasks = { start, "warm up": warmUp, classify };
+
 self.addEventListener("message", async ({ data }) => {
   try {
-    const answer = data.kind === "start" ? await start(data) : await classify(data);
-    self.postMessage({ id: data.id, answer });
+    self.postMessage({ id: data.id, answer: await tasks[data.kind](data) });
   } catch (error) {
     self.postMessage({ id: data.id, problem: String(error?.message ?? error) });
   } finally {
@@ -18,7 +19,7 @@ self.addEventListener("message", async ({ data }) => {
   }
 });
 
-/** Load runtime and model, and run it once: the first run takes longer. */
+/** Load runtime and model. */
 async function start({ backend, runtime, model, base }) {
   const began = performance.now();
   const address = new URL(model.file, base);
@@ -34,9 +35,12 @@ async function start({ backend, runtime, model, base }) {
     graphOptimizationLevel: "all",
   });
   classifier = { ort, session, model };
-  const side = model.preprocessing.resolution;
-  await run(new Float32Array(model.preprocessing.mean.length * side * side));
   return { backend, threads, loadMs: performance.now() - began };
+}
+
+async function warmUp() {
+  const { mean, resolution: side } = classifier.model.preprocessing;
+  await run(new Float32Array(mean.length * side * side));
 }
 
 /**
