@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.harness.record import records
 from benchmarks.tables import cars, compared, counting, families, imagenet, plots, speed, web
 from lightcars.models.families import FAMILIES
-from scripts.zoo import overview, pages
+from scripts.zoo import overview, pages, readme
 from scripts.zoo import picture as zoo
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +25,17 @@ PAGES = (
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("models", "counting", "deploy", "benchmarks", "cars196", "compared", "weights", "web")
+        for name in (
+            "models",
+            "counting",
+            "deploy",
+            "export",
+            "benchmarks",
+            "cars196",
+            "compared",
+            "weights",
+            "web",
+        )
     ),
 )
 FAMILY_PAGES = {name: ROOT / "docs" / "models" / f"{name}.md" for name in FAMILIES}
@@ -39,8 +49,8 @@ def blocks() -> Mapping[str, Callable[[], str]]:
     found = records()
     return {
         "models": overview.model_table,
-        "families": partial(overview.family_table, "docs/models"),
-        "family-pages": partial(overview.family_table, "models"),
+        "five-models": partial(readme.five_models, found),
+        "family-pages": overview.family_table,
         "family-tree": overview.family_tree,
         "how-fast": partial(speed.how_fast, found),
         "fused": partial(speed.fused, found),
@@ -48,6 +58,8 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "picture": partial(picture, "speed.png", "How many times faster than eager peers"),
         "trained": partial(speed.trained, found),
         "optimized-families": partial(families.optimized, found),
+        "optimized-any": partial(families.any_model, found),
+        "litert": partial(families.litert, found),
         "trained-families": partial(families.trained, found),
         "checkpointed": partial(speed.checkpointed, found),
         "outside": partial(speed.outside, found),

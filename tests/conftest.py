@@ -12,6 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 ROOT = Path(__file__).parent.parent
 
+os.environ.setdefault("LIGHTCARS_PREDICT_CACHE", "0")  # an engine after every `lightcars predict` takes long
+
 pytest_plugins = ["tests.fixtures.training_runs"]
 
 UNTRACED = ("benchmarks", "contracts", "docs", "parity")

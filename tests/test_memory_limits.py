@@ -30,6 +30,15 @@ def machine(monkeypatch, tmp_path):
     return make
 
 
+def test_the_machine_has_its_page_cache_too(monkeypatch, tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  9000 kB\nMemFree:  10 kB\nMemAvailable:    3000 kB\n")
+    monkeypatch.setattr(memory_limits, "MEMINFO", meminfo)
+    assert memory_limits._machine_bytes() == 3000 * 1024
+    meminfo.write_text("MemFree:  10 kB\n")
+    assert memory_limits._machine_bytes() > 3000 * 1024, "of sysconf"
+
+
 def test_the_machine_alone(machine):
     assert free_bytes() == 1000
     machine("0::/app\n")

@@ -32,6 +32,7 @@ OTHERS = (
     "mnasnet_100",
     "squeezenet_1_1",
     "ghostnetv2_100",
+    "efficientnetv2_s",
 )
 """What the tables of speed show in detail, further families beside them, and one of each other family."""
 CLASSES = 1000

@@ -35,9 +35,11 @@ SCRIPTS = {
             "import_time",
             "input_pipeline",
             "kornia_augmentation",
+            "litert",
             "loading",
             "million_images",
             "optimize",
+            "optimize_any",
             "training_step",
         )
     },

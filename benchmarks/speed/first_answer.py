@@ -1,7 +1,8 @@
 """How long does a first prediction take from a cold start?
 
-Sides: `lightcars predict photo.jpg` with the shipped weights; the folder of `lightcars export --standalone`
-with ONNX Runtime and the same weights; and, for scale, `import torch` and `import torchvision` alone.
+Sides: `lightcars predict photo.jpg` with the shipped weights, for the first time and once it has prepared its
+engine; the folder of `lightcars export --standalone` with ONNX Runtime and the same weights; and, for scale,
+`import torch` and `import torchvision` alone.
 
 Method: every sample is a fresh interpreter, timed from outside, in turns within a round, after one round that
 only warms the file cache. The image is synthetic.
@@ -23,8 +24,10 @@ from benchmarks.harness.record import finish
 from benchmarks.harness.rounds import rotated
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.deploy.export import export
+from lightcars.evaluation.cached.entries import SWITCH
 
-TARGETS_MS = {"lightcars predict": 3000.0, "standalone": 500.0}
+FIRST, LATER = "first lightcars predict", "later lightcars predict"
+TARGETS_MS = {FIRST: 3000.0, LATER: 500.0, "standalone": 500.0}
 
 
 def commands(folder: Path) -> dict[str, list[str]]:
@@ -34,8 +37,10 @@ def commands(folder: Path) -> dict[str, list[str]]:
     standalone = export(model, folder / "cars196.onnx", standalone=True).standalone
     assert standalone is not None
     python = sys.executable
+    predict = [python, "-m", "lightcars", "predict", image]
     return {
-        "lightcars predict": [str(Path(python).parent / "lightcars"), "predict", image],
+        FIRST: ["env", f"{SWITCH}=0", *predict],
+        LATER: ["env", f"{SWITCH}=1", f"LIGHTCARS_CACHE={folder / 'cache'}", *predict],
         "standalone": [python, str(standalone / "predict.py"), image],
         "import torch": [python, "-c", "import torch"],
         "import torchvision": [python, "-c", "import torchvision"],
@@ -47,7 +52,7 @@ def main() -> None:
     arguments.rounds = 2 if arguments.quick else arguments.rounds
     neighbors = Neighbors(0 if arguments.quick else arguments.patience)
     with tempfile.TemporaryDirectory() as folder:
-        known = commands(Path(folder))
+        known = commands(Path(folder))  # each is run once before it is timed: this prepares the engine
         broken = [name for name, command in known.items() if not works(command)]
         if broken:
             raise SystemExit(f"{', '.join(broken)} failed.")

@@ -11,8 +11,8 @@ from lightcars.tables import markdown_table, short_number
 UNKNOWN = "-"
 
 
-def family_table(pages: str) -> str:
-    """Return a table of the families: the ranges of their models, links to their pages in a folder."""
+def family_table() -> str:
+    """Return a table of the families: the ranges of their models, links to their pages."""
     head = ("family", "models", "parameters", "FLOPs", "top-1", "paper")
     cells = []
     for family in FAMILIES.values():
@@ -20,7 +20,7 @@ def family_table(pages: str) -> str:
         variants = ", ".join(f"`{variant}`" for variant in family.variants)
         cells.append(
             [
-                f"[`{family.name}`]({pages}/{family.name}.md)",
+                f"[`{family.name}`](models/{family.name}.md)",
                 variants,
                 _range([row.num_params for row in rows]),
                 _range([row.flops for row in rows]),

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from lightcars.counters.params import count_params
     from lightcars.counters.profile import Profile, profile
     from lightcars.deploy.calibration import Calibration
-    from lightcars.deploy.export import Exported, InputSize, export
+    from lightcars.deploy.export import Exported, export
+    from lightcars.deploy.export_plan import InputSize
     from lightcars.deploy.fuse import fuse
     from lightcars.deploy.measuring import Measurement, Measurements
     from lightcars.deploy.optimize import optimize
@@ -53,7 +54,7 @@ _MODULES = {
     "Evaluation": "evaluation.evaluate",
     "Exported": "deploy.export",
     "FinetuneResult": "training.finetune",
-    "InputSize": "deploy.export",
+    "InputSize": "deploy.export_plan",
     "LightcarsError": "errors",
     "Measurement": "deploy.measuring",
     "Measurements": "deploy.measuring",

@@ -1,6 +1,6 @@
 """`python -m lightcars` is the command `lightcars`."""
 
-from lightcars.cli.main import run
+from lightcars.cli.start import run
 
 if __name__ == "__main__":
     run()

@@ -220,6 +220,37 @@ def test_families_are_a_row_for_each_model_and_batch():
     assert rows(text) == [["`net`, 16 images", "onednn bf16", "2", f"{spread} (timm)", f"{spread} (timm)"]]
 
 
+def test_any_models_are_a_row_for_each_batch():
+    ratio = {"ratio": 1.5, "low": 1.25, "high": 2.0}
+    over = {"eager": {**ratio, "ratio": 3.0}, "openvino": ratio}
+    batch = {
+        "ms": {"sides": {"lightcars": {"median": 2.0}}, "peer_over_lightcars": over},
+        "relative_differences": {"lightcars": 0.0123, "openvino": 0.02},
+        "chosen": {"engine": "openvino", "precision": "bf16"},
+    }
+    text = families.any_model({families.ANY: {**RECORD, "results": {"timm/net": {"batch1": batch}}}})
+    expected = ["`timm/net`, 1 image", "openvino bf16", "2", "3.00 [1.25 .. 2.00]", "1.50 [1.25 .. 2.00]"]
+    assert rows(text) == [[*expected, "0.012", "0.02"]]
+
+
+def test_litert_files_are_beside_onnxruntime():
+    ratio = {"ratio": 1.5, "low": 1.25, "high": 2.0}
+    plain = {"size_bytes": 4_000_000, "difference": 2e-6, "top1_change_percent": None}
+    small = {"size_bytes": 1_000_000, "difference": 0.1, "top1_change_percent": -0.5}
+    net = {
+        "files": {"onnxruntime fp32": plain, "litert int8": small},
+        "ms": {"onnxruntime fp32": {"median": 2.0}, "litert int8": {"median": 3.0}},
+        "over_onnxruntime": {"litert int8": ratio},
+    }
+    settings = {"threads": 2, "packages": {"litert-torch": "9.9"}}
+    text = families.litert({"litert": {**RECORD, **settings, "results": {"net": net}}})
+    assert rows(text) == [
+        ["`net`, onnxruntime fp32", "4.0 MB", "2", "", "2e-06", ""],
+        ["`net`, litert int8", "1.0 MB", "3", "1.50 [1.25 .. 2.00]", "0.1", "-0.50"],
+    ]
+    assert "One image, 2 threads; litert-torch 9.9." in text
+
+
 def test_training_steps_of_families_are_in_the_fastest_precision():
     ratio = {"ratio": 1.5, "low": 1.25, "high": 2.0}
     step = {
@@ -256,7 +287,8 @@ def test_compared_models_name_their_fronts(tmp_path):
 
 def test_without_a_search_there_is_neither_table_nor_plot(tmp_path):
     of_cars = (cars.search, cars.shipped, cars.answers, cars.corrupted, compared.compared)
-    for table in (*of_cars, imagenet.precisions, families.optimized, families.trained):
+    of_families = (families.optimized, families.any_model, families.litert, families.trained)
+    for table in (*of_cars, imagenet.precisions, *of_families):
         assert table({}).startswith("Not measured yet: run `python -m ")
     cars.draw_curves({}, tmp_path / "search.png")
     assert not (tmp_path / "search.png").exists()

@@ -52,6 +52,26 @@ def test_json(lightcars, finished, elsewhere):
     assert content["standalone"] is None
 
 
+def test_fp16(lightcars, finished, elsewhere):
+    done = lightcars("export", finished, "--to", "openvino", "--precision", "fp16")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[0].endswith(" MB, fp16")
+    content = json.loads(
+        lightcars("export", finished, "--to", "torch-export", "--precision", "fp16", "--json").out
+    )
+    assert (content["precision"], content["top1_change_percent"]) == ("fp16", None)
+    assert content["description"]["precision"] == "fp16"
+
+
+def test_int8(lightcars, finished, cars, elsewhere, monkeypatch):
+    monkeypatch.setattr("lightcars.deploy.export_plan.loss_problem", lambda *_: None)  # two epochs
+    done = lightcars("export", finished, "--to", "openvino", "--precision", "int8", "--calibration", cars)
+    assert done.code == 0, done.err
+    assert done.err.splitlines()[0] == "reading the calibration images"
+    assert done.out.splitlines()[0].endswith(" MB, int8")
+    assert done.out.splitlines()[2].startswith("top-1 changes by ")
+
+
 def test_a_registered_model_without_weights(lightcars, elsewhere):
     arguments = ("--weights", "fresh", "--to", "torch-export", "--resolution", 32, "--batch", 1)
     done = lightcars("export", "ghostnet_050", *arguments)
@@ -84,6 +104,10 @@ MISTAKES = {
     "not a folder": (["RUN", "--out", "file/a.onnx"], "cannot write to file"),
     "a device": (["RUN", "--out", "/dev/null/a.onnx"], "cannot write to /dev/null"),
     "there already": (["RUN", "--out", "old.onnx"], "old.onnx already exists; --force"),
+    "no such precision": (["RUN", "--precision", "fp61"], "Did you mean fp16?"),
+    "a precision of others": (["RUN", "--to", "executorch", "--precision", "fp16"], "fp16 is possible with"),
+    "int8 without images": (["RUN", "--precision", "int8"], "--calibration FOLDER"),
+    "images without int8": (["RUN", "--calibration", "."], "calibration is for int8"),
     "a batch alone": (["RUN", "--standalone", "--batch", "2"], "one image at a time, not 2"),
 }
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from lightcars.deploy import onednn
-from lightcars.deploy.export import largest_difference
+from lightcars.deploy.difference import largest_difference
 from lightcars.deploy.formats import FORMATS
 from lightcars.deploy.fuse import fuse
 from lightcars.deploy.graphs import to_program

@@ -3,8 +3,10 @@
 import importlib.util
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from lightcars import Exported, Preprocessing, export, ghostnet
@@ -12,6 +14,16 @@ from lightcars.deploy.formats import FORMATS
 from lightcars.models.image_model import ImageModel
 
 CLASSES = ("Audi 'A4'", 'BMW "3" <touring>', "Škoda & Co\n", "Citroën, DS", "三菱")
+
+FOLDERS = ("Audi A4", "BMW 3 touring", "Škoda Co", "Citroën-DS", "三菱")
+"""As people write class names that have signs no file may have."""
+
+
+def skip_without(name: str) -> None:
+    """Skip a test if a package of an export format is not installed."""
+    for package in FORMATS[name].packages:
+        if importlib.util.find_spec(package.partition(".")[0]) is None:
+            pytest.skip(f"{package} is not installed")
 
 
 def settle(model: ImageModel) -> ImageModel:
@@ -50,14 +62,26 @@ def classifier() -> ImageModel:
     return model
 
 
+@pytest.fixture
+def photos(tmp_path):
+    """Eight colored noises in a folder for each class."""
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(FOLDERS):
+        folder = tmp_path / "photos" / name
+        folder.mkdir(parents=True)
+        for count in range(8):
+            pixels = generator.integers(0, 256, (60, 50 + number, 3)) * (number + 1) // 5
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{count}.png")
+    return tmp_path / "photos"
+
+
 @pytest.fixture(scope="session")
 def exported(classifier, tmp_path_factory) -> Callable[[str], Exported]:
     """The classifier in a format; each is made once."""
     done: dict[str, Exported] = {}
 
     def get(name: str) -> Exported:
-        if name == "executorch" and importlib.util.find_spec("executorch") is None:
-            pytest.skip("executorch is not installed")
+        skip_without(name)
         if name not in done:
             folder = tmp_path_factory.mktemp(name)
             path = folder / f"tiny{FORMATS[name].suffix}"

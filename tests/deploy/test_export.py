@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from lightcars import InputSize, Preprocessing, export, ghostnet, load, save
-from lightcars.deploy import export as exporting
+from lightcars.deploy import export_plan as exporting
 from lightcars.deploy.description import Description
-from lightcars.deploy.export import largest_difference
+from lightcars.deploy.difference import largest_difference
 from lightcars.deploy.formats import FORMATS, find_format, format_of
 from lightcars.deploy.graphs import to_program
 from lightcars.deploy.verification import TOLERANCES
@@ -28,11 +28,13 @@ every_format = pytest.mark.parametrize("name", FORMATS)
 def test_it_agrees_with_pytorch(name, classifier, exported):
     done = exported(name)
     assert 0 <= done.difference <= TOLERANCES["fp32"]
-    assert done.compared == ((1, 3, 48, 48), (3, 3, 48, 48))
+    batches = (1,) if FORMATS[name].fixed_batch else (1, 3)
+    assert done.compared == tuple((batch, 3, 48, 48) for batch in batches)
     assert done.size_bytes == sum(file.stat().st_size for file in FORMATS[name].files(done.path))
     assert done.format == name
     engine = FORMATS[name].artifact.run(done.path)
-    assert largest_difference(classifier, engine, [(1, 3, 48, 48), (5, 3, 48, 48)]) <= TOLERANCES["fp32"]
+    shapes = [(1, 3, 48, 48), (batches[-1] + 2, 3, 48, 48)][: len(batches)]
+    assert largest_difference(classifier, engine, shapes) <= TOLERANCES["fp32"]
 
 
 @every_format
@@ -89,7 +91,7 @@ def test_weights_that_do_not_say_what_they_are(tmp_path):
     done = export(model, tmp_path / "a.pt2")
     assert done.compared[0] == (1, 3, 40, 40)
     entries = FORMATS["torch-export"].artifact.read_entries(done.path)
-    assert entries.keys() == {"model", "lightcars_version", "temperature"}
+    assert entries.keys() == {"model", "lightcars_version", "precision", "temperature"}
     with pytest.raises(ExportError, match="class names and preprocessing"):
         export(model, tmp_path / "b.pt2", standalone=True)
 
@@ -211,6 +213,14 @@ def test_executorch_has_an_extra_of_its_own(classifier, tmp_path, monkeypatch):
         export(classifier, tmp_path / "a.pte")
 
 
+def test_litert_has_an_extra_of_its_own_and_one_size(classifier, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "litert_torch", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'lightcars\[litert\]'"):
+        export(classifier, tmp_path / "a.tflite")
+    with pytest.raises(ConfigError, match="LiteRT takes images of one size; give a resolution instead"):
+        export(classifier, tmp_path / "a.tflite", size=InputSize(any_size=True))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -263,7 +273,7 @@ def test_entries_are_json_of_what_is_known():
     entries = Description(model="GhostNet", classes=CLASSES, preprocessing=preprocessing).entries()
     assert json.loads(entries["classes"]) == list(CLASSES)
     assert json.loads(entries["preprocessing"]) == json.loads(json.dumps(asdict(preprocessing)))
-    assert set(Description(model="X").entries()) == {"model", "temperature", "lightcars_version"}
+    assert set(Description(model="X").entries()) == {"model", "temperature", "lightcars_version", "precision"}
 
 
 def test_onnx_passes_the_checker(exported):

@@ -5,7 +5,6 @@ import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -20,29 +19,15 @@ from lightcars.deploy.quantize import ATTEMPTS, quantized, top1_change
 from lightcars.deploy.source import Source
 from lightcars.errors import ConfigError, DataError, InputError, MissingExtraError
 from lightcars.models.transforms import transforms_for
+from tests.deploy.conftest import FOLDERS
 
 optimizing = sys.modules["lightcars.deploy.optimize"]
 SIZE = 48
-FOLDERS = ("Audi A4", "BMW 3 touring", "Škoda Co", "Citroën-DS", "三菱")
-"""As people write class names that have signs no file may have."""
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTCARS_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """Eight colored noises in a folder for each class."""
-    generator = np.random.default_rng(0)
-    for number, name in enumerate(FOLDERS):
-        folder = tmp_path / "photos" / name
-        folder.mkdir(parents=True)
-        for count in range(8):
-            pixels = generator.integers(0, 256, (60, 50 + number, 3)) * (number + 1) // 5
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{count}.png")
-    return tmp_path / "photos"
 
 
 @pytest.fixture

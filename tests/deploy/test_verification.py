@@ -160,7 +160,7 @@ def test_a_precision_that_pytorch_lacks_has_no_eager_error(fresh, monkeypatch):
 
 
 def test_an_untrained_model_is_exported_within_its_own_error(fresh, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["lightcars.deploy.export"], "largest_difference", lambda *_: 5e-4)
+    monkeypatch.setattr(sys.modules["lightcars.deploy.export_plan"], "largest_difference", lambda *_: 5e-4)
     size = InputSize(resolution=64)
     trained = load(save(fresh, tmp_path / "weights"))
     for error, model in ((1e-3, trained), (1e-6, fresh)):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from lightcars.counters.timing import time_calls
-from lightcars.deploy.optimize import cache_folder
+from lightcars.deploy.cache import cache_folder
 from lightcars.files import replacing
 from lightcars.models.build import build_model
 from lightcars.models.registry import MODELS

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from lightcars.cli.export_web import WEB, WebSettings, export_page
 from lightcars.cli.loading import MODEL_HELP, WEIGHTS_HELP, load_source
 from lightcars.cli.output import complain, complete_model, print_json
-from lightcars.deploy.formats import FORMATS, find_format
+from lightcars.deploy.formats import FORMATS, ExportPrecision, check_precision, find_format
 from lightcars.errors import ConfigError
 from lightcars.outputs import FORCE_HELP
 
@@ -44,6 +44,17 @@ def export(
     ] = None,
     any_size: Annotated[bool, typer.Option("--any-size", help="Make height and width dynamic.")] = False,
     batch: Annotated[int | None, typer.Option(help="Batch size \\[default: dynamic].")] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Of the weights in the file: fp32, fp16, or int8 with --calibration.",
+            autocompletion=lambda: list(get_args(ExportPrecision)),
+        ),
+    ] = "fp32",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Folder of images for int8, such as the training data."),
+    ] = None,
     standalone: Annotated[
         bool,
         typer.Option(
@@ -92,12 +103,13 @@ def export(
 
     Class names and preprocessing are stored in the file. A web page is a folder for any static host.
 
-    Example: lightcars export runs/first --to onnx --standalone
+    Example: lightcars export runs/first --to onnx --standalone,
+    or lightcars export runs/first --to openvino --precision int8 --calibration data/train
 
     Example: lightcars export cars196 --to web site
     """
-    from lightcars.deploy.export import InputSize
     from lightcars.deploy.export import export as run_export
+    from lightcars.deploy.export_plan import InputSize
 
     if target is not None and out is not None:
         raise ConfigError(f"the output is named twice, as {target} and as {out}; name it once.")
@@ -106,10 +118,11 @@ def export(
         title=title, color=color, texts=texts, runtime=runtime, cdn=cdn, storage=storage, serve=serve
     )
     if to == WEB:
-        if batch is not None or resolution is not None or any_size or standalone:
+        others = (batch, resolution, any_size, standalone, calibration, precision != "fp32")
+        if any(others):
             raise ConfigError(
                 "a web page takes one image at a time, at the weights' own resolution; leave out --batch,"
-                " --resolution, --any-size and --standalone."
+                " --resolution, --any-size, --standalone, --precision and --calibration (it has --storage)."
             )
         folder = out or Path(f"{_name_of(source)}-web")
         export_page(load_source(source, weights), folder, web, force=force, as_json=as_json)
@@ -122,8 +135,18 @@ def export(
         raise ConfigError(
             f"a file for {kind.engine} has the suffix {kind.suffix}, {target} does not; change --out."
         )
+    check_precision(kind, precision)
     model = load_source(source, weights)
-    exported = run_export(model, target, size=size, standalone=standalone, force=force, say=complain)
+    exported = run_export(
+        model,
+        target,
+        size=size,
+        precision=precision,
+        calibration=calibration,
+        standalone=standalone,
+        force=force,
+        say=complain,
+    )
     if model.classes is None or model.preprocessing is None:
         complain(
             "note: class names or preprocessing of these weights are not known, so the file has not both."
@@ -149,10 +172,13 @@ def _plain(exported: Exported) -> dict[str, Any]:
 
 def _print(exported: Exported) -> None:
     shapes = ", ".join(" x ".join(map(str, shape)) for shape in exported.compared)
-    typer.echo(f"{exported.path}: {exported.size_bytes / 1e6:.1f} MB")
+    precision = "" if exported.precision == "fp32" else f", {exported.precision}"
+    typer.echo(f"{exported.path}: {exported.size_bytes / 1e6:.1f} MB{precision}")
     typer.echo(
         f"{exported.engine} differs from PyTorch by {exported.difference:.1e} of the largest logit at most,"
         f" for images of {shapes}"
     )
+    if exported.top1_change_percent is not None:
+        typer.echo(f"top-1 changes by {exported.top1_change_percent:+.2f} points on the calibration images")
     if exported.standalone is not None:
         typer.echo(f"standalone: python {exported.standalone / 'predict.py'} car.jpg")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import typer
-
-from lightcars.cli.output import print_line, print_table
+from lightcars.cli.output import echo, print_line, print_table
 
 if TYPE_CHECKING:
     from lightcars.evaluation.guesses import Guess
@@ -19,6 +17,6 @@ def print_guesses(image: object, guesses: Iterable[Guess], familiar: bool | None
     """Print the name of an image and a table of its guesses."""
     print_line(image)
     if familiar is False:
-        typer.echo(OOD_HINT)
+        echo(OOD_HINT)
     rows = [(f"{guess.probability:.1%}", guess.name) for guess in guesses]
     print_table(("probability", "class"), rows, right=("probability",))

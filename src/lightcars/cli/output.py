@@ -1,4 +1,4 @@
-"""Printing: results on stdout, everything else on stderr."""
+"""Printing: results on stdout, everything else on stderr. No typer, which takes long to import."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from contextlib import contextmanager
 from textwrap import indent
 from typing import Any, final
 
-import typer
-
 from lightcars.errors import LightcarsError
-from lightcars.models.registry import MODELS
 from lightcars.tables import text_table
 from lightcars.text import MAX_LENGTH, json_text, one_line
 
@@ -23,25 +20,30 @@ INTERRUPTED = 130
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+def echo(text: str, *, err: bool = False, end: str = "\n") -> None:
+    """Print to stdout, or to stderr, at once."""
+    print(text, end=end, file=sys.stderr if err else sys.stdout, flush=True)
+
+
 def complain(text: str) -> None:
     """Print a message to stderr, each of its lines without control characters and not too long."""
     for line in text.split("\n"):
-        typer.echo(one_line(line, max_length=MAX_LENGTH), err=True)
+        echo(one_line(line, max_length=MAX_LENGTH), err=True)
 
 
 def complain_in_one_line(text: str) -> None:
     """Print an error or a warning to stderr, as one line whatever names and cells are in it."""
-    typer.echo(one_line(text, max_length=MAX_LENGTH), err=True)
+    echo(one_line(text, max_length=MAX_LENGTH), err=True)
 
 
 def print_line(text: object) -> None:
     """Print names from files to stdout, without control characters."""
-    typer.echo(one_line(text))
+    echo(one_line(text))
 
 
 def print_json(content: Any) -> None:
     """Print JSON; names that are not UTF-8 are escaped, and all that stdout's encoding may not have."""
-    typer.echo(_printable_json(content))
+    echo(_printable_json(content))
 
 
 @final
@@ -53,8 +55,8 @@ class JsonList:
 
     def add(self, item: Any) -> None:
         """Print an item."""
-        typer.echo(",\n" if self._begun else "[\n", nl=False)
-        typer.echo(indent(_printable_json(item), "  "), nl=False)
+        echo(",\n" if self._begun else "[\n", end="")
+        echo(indent(_printable_json(item), "  "), end="")
         self._begun = True
 
     @contextmanager
@@ -69,7 +71,7 @@ class JsonList:
 
     def end(self) -> None:
         """Close the list."""
-        typer.echo("\n]" if self._begun else "[]")
+        echo("\n]" if self._begun else "[]")
 
 
 def _printable_json(content: Any) -> str:
@@ -94,7 +96,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Co
         right: names of the columns that are flush right.
     """
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    typer.echo(text_table(head, rows, right=right, width=width))
+    echo(text_table(head, rows, right=right, width=width))
 
 
 def complete_recipe(incomplete: str) -> list[str]:
@@ -113,4 +115,6 @@ def complete_tracker(incomplete: str) -> list[str]:
 
 def complete_model(incomplete: str) -> list[str]:
     """Complete names of models."""
+    from lightcars.models.registry import MODELS
+
     return [name for name in MODELS if name.startswith(incomplete)]

@@ -11,6 +11,7 @@ import typer
 from lightcars.cli.guesses import print_guesses
 from lightcars.cli.loading import is_registered
 from lightcars.cli.output import print_json
+from lightcars.cli.predict_cached import Answer, find_answer, prepare_next
 from lightcars.deploy.runners import ENGINES
 from lightcars.errors import InputError
 from lightcars.outputs import FORCE_HELP, check_output_file
@@ -18,6 +19,7 @@ from lightcars.outputs import FORCE_HELP, check_output_file
 if TYPE_CHECKING:
     from lightcars.evaluation.guesses import Prediction
 
+EAGER = "eager"
 TABLES = (".csv", ".jsonl", ".parquet")
 """Suffixes of tables; `lightcars.evaluation.bulk.formats` writes them."""
 MORE_SUFFIXES = {".gif", ".tif", ".tiff", ".avif", ".heic"}
@@ -98,16 +100,23 @@ def predict(
         raise InputError("--null goes with --files-from.")
     run, images = run_and_images(arguments or [], weights, listed=files_from is not None)
     plotted = picture is not None or cam is not None
-    plain = files_from is None and out is None and _is_plain(images) and engine in ("auto", "eager")
+    plain = files_from is None and out is None and _is_plain(images) and engine in ("auto", EAGER)
     if plotted and (files_from is not None or out is not None or (len(images) == 1 and not plain)):
         raise InputError("--picture and --cam plot one image file, without --out, --files-from and --engine.")
     if plain or plotted:
         paths = [Path(image) for image in images]
-        predictions = predict_all(run, paths, top=top, picture=picture, cam=cam, device=device, force=force)
+        answer = Answer() if plotted or engine == EAGER else find_answer(run, paths, top=top, device=device)
+        predictions = answer.predictions
+        if predictions is None:
+            predictions = predict_all(
+                run, paths, top=top, picture=picture, cam=cam, device=device, force=force
+            )
         if as_json:
             print_json(predictions_as_plain(predictions))
         else:
             print_predictions(predictions)
+        if answer.to_prepare is not None:
+            prepare_next(answer.to_prepare, run)
         return
     from lightcars.cli.predict_many import Request, predict_many
     from lightcars.evaluation.bulk.engine import EngineChoice
@@ -148,8 +157,8 @@ def run_and_images(
         InputError: there are no images, or an argument cannot be one.
     """
     from lightcars.evaluation.bulk.names import check_name
-    from lightcars.evaluation.predict import OWN_WEIGHTS
-    from lightcars.runs.trained import holds_model
+    from lightcars.evaluation.guesses import OWN_WEIGHTS
+    from lightcars.runs.places import holds_model
     from lightcars.weights.catalog import find_tag
 
     for argument in arguments:
@@ -186,7 +195,7 @@ def _is_image(name: str) -> bool:
 
 
 def _with_weights(arguments: list[str], weights: str, *, listed: bool) -> tuple[str, list[str]]:
-    from lightcars.runs.trained import holds_model
+    from lightcars.runs.places import holds_model
     from lightcars.weights.availability import preferred
     from lightcars.weights.catalog import find_candidates, unknown_weights
 
@@ -242,14 +251,7 @@ def predict_all(
 
 def predictions_as_plain(predictions: list[Prediction]) -> list[dict[str, Any]]:
     """Return the predictions as plain data for JSON."""
-    return [
-        {
-            "image": str(prediction.path),
-            "familiar": prediction.familiar,
-            "guesses": [{"name": g.name, "probability": g.probability} for g in prediction.guesses],
-        }
-        for prediction in predictions
-    ]
+    return [prediction.to_plain() for prediction in predictions]
 
 
 def print_predictions(predictions: list[Prediction]) -> None:

@@ -1,13 +1,15 @@
-"""The cache of `optimize`: one folder per entry, with its key, a record and the engine's files. No torch.
+"""Caches of engines: one folder per entry, with its key, a record and the engine's files. No torch.
 
-The cache is optional: without a writable folder, or with a corrupt entry, `optimize` only takes longer.
+A cache is optional: without a writable folder, or with a corrupt entry, commands only take longer.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +24,16 @@ RECORD_FILE = "record.json"
 FORMAT = 2
 MAX_ENTRIES = 32
 """The oldest entries beyond this are removed; each is about as large as the weights."""
+
+
+def cache_folder() -> Path:
+    """Return the folder of engines and measurements: in LIGHTCARS_CACHE, or beside torch.hub's folder."""
+    if named := os.environ.get("LIGHTCARS_CACHE"):
+        return Path(named).expanduser()
+    if torch := sys.modules.get("torch"):
+        return Path(torch.hub.get_dir()).parent / "lightcars"
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")  # as torch.hub, which takes long to import
+    return Path(os.environ.get("TORCH_HOME", f"{caches}/torch")).expanduser() / "lightcars"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The CPU of this machine: its name and the precisions it supports."""
+"""The CPU of this machine: its name and the precisions it supports. No torch at import."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 import platform
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """Names in /proc/cpuinfo; "bf16" is ARM's."""
@@ -27,6 +29,8 @@ def has_bf16() -> bool:
     """Return whether the CPU has native bfloat16 arithmetic; emulated, it is slower than float32."""
     if fields := _cpuinfo():
         return not _BF16_FLAGS.isdisjoint(_flags(fields))
+    import torch
+
     known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(known is not None and known())
 
@@ -34,6 +38,8 @@ def has_bf16() -> bool:
 def computes_bf16(device: torch.device) -> bool:
     """Return whether a device has native bfloat16 arithmetic; False for MPS."""
     if device.type == "cuda":
+        import torch
+
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and has_bf16()
 

@@ -19,6 +19,7 @@ class Description:
         preprocessing: from an image to the input, if known.
         temperature: logits are divided by it before the softmax.
         license: of the weights, if known.
+        precision: of the weights in the artifact: fp32, fp16 or int8. Input and output are always float32.
         lightcars_version: the version that wrote the artifact.
     """
 
@@ -27,6 +28,7 @@ class Description:
     preprocessing: Preprocessing | None = None
     temperature: float = 1.0
     license: str | None = None
+    precision: str = "fp32"
     lightcars_version: str = __version__
 
     def entries(self) -> dict[str, str]:

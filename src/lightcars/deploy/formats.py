@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast, get_args
 
 from lightcars.errors import ConfigError, did_you_mean
 
@@ -15,13 +15,27 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from lightcars.deploy.packages import InferenceFunction
+    from lightcars.deploy.source import Source
+
+ExportPrecision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 
 class Artifact(Protocol):
     """Interface of the modules in `artifacts/`."""
 
-    def write(self, program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> None:
-        """Convert the program and write one artifact with its metadata."""
+    def write(
+        self,
+        program: ExportedProgram,
+        path: Path,
+        entries: Mapping[str, str],
+        *,
+        precision: ExportPrecision = "fp32",
+        source: Source | None = None,
+    ) -> None:
+        """Convert the program and write one artifact with its metadata.
+
+        `source` is the same model with a calibration, for int8.
+        """
 
     def run(self, path: Path) -> InferenceFunction:
         """Load the artifact in its own engine."""
@@ -40,6 +54,10 @@ class Format:
         suffix: of the artifact's file.
         second_suffix: of a second file that belongs to the artifact.
         packages: modules that writing and running it need.
+        precisions: those that it can be written in.
+        half_program: whether fp16 is that of the program; otherwise the weights are converted for the engine.
+        quantizes: whether it comes with a quantizer of its own; others need NNCF.
+        fixed_batch: whether the batch size cannot be dynamic; it is then 1, unless another one is given.
         largest_batch, largest_side: upper bounds of dynamic sizes; small where the engine plans memory for
             the largest input.
     """
@@ -49,6 +67,10 @@ class Format:
     suffix: str
     second_suffix: str | None = None
     packages: tuple[str, ...] = ()
+    precisions: tuple[ExportPrecision, ...] = ("fp32",)
+    half_program: bool = False
+    quantizes: bool = False
+    fixed_batch: bool = False
     largest_batch: int = 65_536
     largest_side: int = 16_384
 
@@ -71,6 +93,7 @@ FORMATS = {
             engine="ONNX Runtime",
             suffix=".onnx",
             packages=("onnx", "onnxscript", "onnxruntime"),
+            precisions=("fp32", "fp16", "int8"),
         ),
         Format(
             name="openvino",
@@ -78,8 +101,15 @@ FORMATS = {
             suffix=".xml",
             second_suffix=".bin",
             packages=("openvino",),
+            precisions=("fp32", "fp16", "int8"),
         ),
-        Format(name="torch-export", engine="torch.export", suffix=".pt2"),
+        Format(
+            name="torch-export",
+            engine="torch.export",
+            suffix=".pt2",
+            precisions=("fp32", "fp16"),
+            half_program=True,
+        ),
         Format(
             name="executorch",
             engine="ExecuTorch",
@@ -87,6 +117,15 @@ FORMATS = {
             packages=("executorch.exir", "executorch.runtime"),
             largest_batch=8,
             largest_side=1024,
+        ),
+        Format(
+            name="litert",
+            engine="LiteRT",
+            suffix=".tflite",
+            packages=("litert_torch", "ai_edge_litert.interpreter", "ai_edge_quantizer"),
+            precisions=("fp32", "fp16", "int8"),
+            quantizes=True,
+            fixed_batch=True,
         ),
     )
 }
@@ -116,3 +155,24 @@ def format_of(path: Path) -> Format:
             return row
     suffixes = ", ".join(f"{row.suffix} ({row.name})" for row in FORMATS.values())
     raise ConfigError(f"the suffix of {path} is not an export format; use one of {suffixes}.")
+
+
+def check_precision(kind: Format, precision: str) -> ExportPrecision:
+    """Return the precision, if an artifact of this format can be written in it.
+
+    Raises:
+        ConfigError: it cannot, or there is no such precision; the message names what is possible.
+    """
+    known = get_args(ExportPrecision)
+    if precision not in known:
+        raise ConfigError(
+            f"there is no precision {precision!r} of exports.{did_you_mean(precision, known)} Choose"
+            f" {', '.join(known)}."
+        )
+    if precision not in kind.precisions:
+        others = [row.name for row in FORMATS.values() if precision in row.precisions]
+        raise ConfigError(
+            f"artifacts for {kind.engine} are in {' or '.join(kind.precisions)}; {precision} is possible with"
+            f" the formats {', '.join(others)}."
+        )
+    return precision

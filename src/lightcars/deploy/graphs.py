@@ -38,6 +38,7 @@ def to_program(
     resolution: int | None = None,
     channels: int | None = None,
     largest: tuple[int, int] = LARGEST,
+    half: bool = False,
 ) -> ExportedProgram:
     """Export the model with torch.export, on the CPU, in float32 and evaluation mode.
 
@@ -48,6 +49,7 @@ def to_program(
             `min_dynamic_resolution`.
         channels: of the input; None takes what the model states.
         largest: upper bounds of a dynamic batch and side, for engines that plan memory ahead.
+        half: compute in float16; input and output stay float32.
 
     Raises:
         ConfigError: a batch below 1, a resolution below 32.
@@ -71,7 +73,8 @@ def to_program(
         dynamic[2] = Dim("height", min=least, max=largest[1])
         dynamic[3] = Dim("width", min=least, max=largest[1])
     with torch.no_grad(), without_autocast(), conversion_errors("torch.export"), no_output():
-        return torch.export.export(_Images(ready), (example,), dynamic_shapes=(dynamic,))
+        inner = _Half(ready) if half else ready
+        return torch.export.export(_Images(inner), (example,), dynamic_shapes=(dynamic,))
 
 
 def to_onnx(
@@ -199,3 +202,15 @@ class _Images(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(images)
         return logits
+
+
+class _Half(nn.Module):
+    """A float16 copy of a model, with float32 as input and output."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model).half()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.model(images.half())
+        return logits.float()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from lightcars.deploy.cache import Cache, Entry
+from lightcars.deploy.cache import Cache, Entry, cache_folder
 from lightcars.deploy.calibration import Calibration, as_calibration
 from lightcars.deploy.calibration_images import calibration_preprocessing
 from lightcars.deploy.candidates import AUTO, Candidate, find_candidates
@@ -108,12 +107,6 @@ def optimize(
 def engine_cache_folder() -> Path:
     """Return the folder of cached engines."""
     return cache_folder() / "optimized"
-
-
-def cache_folder() -> Path:
-    """Return the folder of engines and measurements: in LIGHTCARS_CACHE, or beside torch.hub's folder."""
-    named = os.environ.get("LIGHTCARS_CACHE")
-    return Path(named).expanduser() if named else Path(torch.hub.get_dir()).parent / "lightcars"
 
 
 def _source(

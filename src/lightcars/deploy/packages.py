@@ -25,7 +25,10 @@ _QUIET_INSIDE = [0]
 """Number of threads inside `quietly`."""
 _QUIET_ENDS = ExitStack()
 """Restores the state before, when the last thread leaves."""
-_EXTRAS = {"executorch": "executorch"}
+_EXTRAS = {
+    "executorch": "executorch",
+    **dict.fromkeys(("litert_torch", "ai_edge_litert", "ai_edge_quantizer"), "litert"),
+}
 
 
 def require(module: str) -> Any:

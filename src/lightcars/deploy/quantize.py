@@ -9,13 +9,15 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from lightcars.deploy.packages import InferenceFunction, quietly, require
 from lightcars.deploy.source import Source
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +33,64 @@ class Attempt:
     kept: tuple[str, ...] = ()
 
 
-_DENSE = "MatMul"
+DENSE = "MatMul"
 """The layers inside squeeze-and-excitation, and the head."""
-_SCALED = "Multiply"
+SCALED = "Multiply"
 """The scaling by squeeze-and-excitation."""
-_DEPTHWISE = "GroupConvolution"
+DEPTHWISE = "GroupConvolution"
 
 ATTEMPTS = (
     Attempt("PERFORMANCE"),
-    Attempt("PERFORMANCE", (_DENSE,)),
+    Attempt("PERFORMANCE", (DENSE,)),
     Attempt("MIXED"),
-    Attempt("PERFORMANCE", (_DENSE, _SCALED)),
-    Attempt("MIXED", (_DENSE, _SCALED)),
-    Attempt("MIXED", (_DENSE, _SCALED, _DEPTHWISE)),
+    Attempt("PERFORMANCE", (DENSE, SCALED)),
+    Attempt("MIXED", (DENSE, SCALED)),
+    Attempt("MIXED", (DENSE, SCALED, DEPTHWISE)),
 )
 """From the fastest to the most accurate, measured with B0 and GhostNet; the first good enough is used."""
 
 
-def quantized(converted: Any, batch: int, source: Source, change: Callable[[Any], float]) -> Any:
+@dataclass(frozen=True, slots=True)
+class ModelForm:
+    """What NNCF needs to know about a kind of converted model.
+
+    Attributes:
+        scope: (nncf, model, types of OpenVINO's operators) -> `nncf.IgnoredScope` of those operators.
+        feed: converts a normalized batch, (N, C, H, W), to what the model takes.
+    """
+
+    scope: Callable[[Any, Any, tuple[str, ...]], Any]
+    feed: Callable[[Tensor], Any]
+
+
+def _openvino_scope(nncf: Any, _: Any, types: tuple[str, ...]) -> Any:
+    return nncf.IgnoredScope(types=list(types), validate=False)
+
+
+def _onnx_scope(nncf: Any, proto: Any, types: tuple[str, ...]) -> Any:
+    names = [node.name for node in proto.graph.node if _openvino_type(node) in types]
+    return nncf.IgnoredScope(names=names, validate=False)
+
+
+def _openvino_type(node: Any) -> str:
+    """Return the type of OpenVINO's operator that computes the same as a node of ONNX."""
+    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+    if node.op_type == "Conv" and groups > 1:
+        return DEPTHWISE
+    return {"Gemm": DENSE, "Mul": SCALED}.get(node.op_type, str(node.op_type))
+
+
+OPENVINO_FORM = ModelForm(_openvino_scope, Tensor.numpy)
+ONNX_FORM = ModelForm(_onnx_scope, lambda images: {"images": images.numpy()})
+
+
+def quantized(
+    converted: Any,
+    batch: int,
+    source: Source,
+    change: Callable[[Any], float],
+    form: ModelForm = OPENVINO_FORM,
+) -> Any:
     """Return an int8 copy of a converted model whose loss of top-1 accuracy is within the limit.
 
     The first attempt quantizes all layers, with scales fitted to the calibration images. As long as the loss
@@ -56,29 +98,39 @@ def quantized(converted: Any, batch: int, source: Source, change: Callable[[Any]
     much, the one with the smallest loss is returned.
 
     Args:
-        converted: openvino.Model with one input.
-        batch: its batch size.
+        converted: openvino.Model or onnx.ModelProto with one input, `images`.
+        batch: its batch size, or any where that is dynamic.
         source: the model with its calibration.
         change: returns the change in top-1 of a quantized model, in percentage points.
+        form: of the converted model.
 
     Raises:
         MissingExtraError: nncf is not installed.
     """
     nncf = require_nncf()
-    assert source.calibration is not None
     images = source.calibration_images
-    fitted = [part.numpy() for part in images.batches(images.fitted, batch)]
-    found: list[tuple[float, Any]] = []
-    for attempt in ATTEMPTS:
+    fitted = [form.feed(part) for part in images.batches(images.fitted, batch)]
+
+    def quantize(attempt: Attempt) -> Any:
         with quietly(), _kept_signal_stack(), contextlib.redirect_stdout(io.StringIO()):
-            candidate = nncf.quantize(
+            return nncf.quantize(
                 converted,
                 nncf.Dataset(fitted),
                 subset_size=len(fitted),
                 preset=nncf.QuantizationPreset[attempt.preset],
                 target_device=nncf.TargetDevice.CPU,
-                ignored_scope=nncf.IgnoredScope(types=list(attempt.kept), validate=False),
+                ignored_scope=form.scope(nncf, converted, attempt.kept),
             )
+
+    return best_attempt(quantize, change, source)
+
+
+def best_attempt(quantize: Callable[[Attempt], T], change: Callable[[T], float], source: Source) -> T:
+    """Return the model of the first attempt that loses no more than is allowed, else of the best one."""
+    assert source.calibration is not None
+    found: list[tuple[float, T]] = []
+    for attempt in ATTEMPTS:
+        candidate = quantize(attempt)
         found.append((change(candidate), candidate))
         if found[-1][0] >= -source.calibration.max_loss_percent:
             break

@@ -16,14 +16,18 @@ from torch import Tensor
 from lightcars.deploy.classifier import run_classifier
 from lightcars.deploy.execution import use_threads, without_autocast
 from lightcars.deploy.packages import InferenceFunction
-from lightcars.deploy.runners import EnginePrecision
+from lightcars.deploy.runners import Precision
 from lightcars.deploy.source import Source
 from lightcars.errors import OptimizationError
 from lightcars.models.device import wait_for
 
 MIN_IMAGES = 4
-_DTYPES: Mapping[EnginePrecision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_EPSILONS: Mapping[EnginePrecision, float] = {"fp32": 2**-23, "bf16": 2**-7}
+_DTYPES: Mapping[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
+_EPSILONS: Mapping[Precision, float] = {"fp32": 2**-23, "fp16": 2**-10, "bf16": 2**-7}
 """Relative distance of two neighboring numbers."""
 
 
@@ -61,7 +65,7 @@ class Reference:
     batches: tuple[Tensor, ...]
     expected: tuple[Tensor, ...]
     eager_ms: float
-    _errors: dict[EnginePrecision, EagerError | None] = field(default_factory=dict)
+    _errors: dict[Precision, EagerError | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, source: Source) -> Reference:
@@ -104,7 +108,7 @@ class Reference:
             worst = max(worst, difference)
         return worst / self.largest_logit
 
-    def eager_error(self, precision: EnginePrecision) -> EagerError | None:
+    def eager_error(self, precision: Precision) -> EagerError | None:
         """Return how far eager PyTorch itself is from the reference in a precision.
 
         None where it does not run the model in that precision. Computed once.
@@ -115,7 +119,7 @@ class Reference:
                 self._errors[precision] = self._eager_error(precision)
         return self._errors[precision]
 
-    def _eager_error(self, precision: EnginePrecision) -> EagerError:
+    def _eager_error(self, precision: Precision) -> EagerError:
         dtype, device, threads = _DTYPES[precision], self.source.device, self.source.threads
         model = self.source.channels_last(dtype)
         generator = torch.Generator().manual_seed(1)

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from lightcars.deploy.packages import InferenceFunction
 from lightcars.deploy.quantize import top1_change
 from lightcars.deploy.reference import EagerError, Reference
-from lightcars.deploy.runners import EnginePrecision
+from lightcars.deploy.runners import EnginePrecision, Precision
 from lightcars.deploy.source import Source
 
-TOLERANCES: Mapping[EnginePrecision, float] = {"fp32": 1e-4, "bf16": 2e-2}
+TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 2e-2}
 """Largest allowed difference from eager logits, as a fraction of the largest logit."""
-TRAINED_LIMITS: Mapping[EnginePrecision, float] = {"fp32": 1e-4, "bf16": 5e-2}
+TRAINED_LIMITS: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2}
 """An engine of a trained model may differ by as much as eager PyTorch itself, up to this."""
-UNTRAINED_FACTORS: Mapping[EnginePrecision, float] = {"fp32": 10.0, "bf16": 2.0}
+UNTRAINED_FACTORS: Mapping[Precision, float] = {"fp32": 10.0, "fp16": 2.0, "bf16": 2.0}
 """An engine of an untrained model may differ by this multiple of eager PyTorch's own error. In fp32 engines
-use algorithms of their own, in bf16 the rounding of every layer prevails."""
+use algorithms of their own, in fp16 and bf16 the rounding of every layer prevails."""
 UNTRAINED_LIMIT = 0.9
 """Never more than that: logits that are all 0 differ by 1."""
 TIE = 2**-8
@@ -66,11 +66,11 @@ def verify(
     return Verification(difference=difference, eager_error=error, limit=limit, problem=problem)
 
 
-def limit_of(precision: EnginePrecision, error: EagerError | None, *, untrained: bool) -> float:
+def limit_of(precision: Precision, error: EagerError | None, *, untrained: bool) -> float:
     """Return the allowed difference in a precision.
 
     Args:
-        precision: fp32 or bf16.
+        precision: fp32, fp16 or bf16.
         error: of eager PyTorch itself; None where it does not run the model in that precision.
         untrained: whether the model is as initialized.
     """
@@ -90,10 +90,17 @@ def tie_of(precision: EnginePrecision, error: EagerError | None) -> float:
 
 
 def _verify_int8(engine: InferenceFunction, source: Source, difference: float) -> Verification:
+    change = top1_change(engine, source)
+    return Verification(
+        difference=difference, top1_change_percent=change, problem=loss_problem(change, source)
+    )
+
+
+def loss_problem(change: float, source: Source) -> str | None:
+    """Return why a change of top-1, in percentage points, is too large; None if it is not."""
     assert source.calibration is not None
-    change, allowed = top1_change(engine, source), source.calibration.max_loss_percent
-    problem = None
-    if change < -allowed:
-        count = len(source.targets)
-        problem = f"it loses {-change:.2g} points of top-1 on {count} images, the limit is {allowed:g}"
-    return Verification(difference=difference, top1_change_percent=change, problem=problem)
+    allowed = source.calibration.max_loss_percent
+    if change >= -allowed:
+        return None
+    count = len(source.targets)
+    return f"it loses {-change:.2g} points of top-1 on {count} images, the limit is {allowed:g}"

@@ -14,14 +14,13 @@ from PIL import Image
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.errors import ConfigError, InputError, LightcarsError
 from lightcars.evaluation.bulk.reading import ImageSource, read_source
-from lightcars.evaluation.guesses import Guess, Prediction
+from lightcars.evaluation.guesses import OWN_WEIGHTS, Guess, Prediction
 from lightcars.models.images import without_advice
 from lightcars.models.transforms import fit_square
-from lightcars.runs.trained import TrainedModel, holds_model, load_trained
+from lightcars.runs.places import holds_model
+from lightcars.runs.trained import TrainedModel, load_trained
 from lightcars.weights.catalog import find_tag
 
-OWN_WEIGHTS = "lightcars/ghostnet_thesis.cars196"
-"""Weights for Stanford Cars that ship with the package; the full tag, which no folder has as its name."""
 BATCH_SIZE = 32
 Several: TypeAlias = list[Any] | tuple[Any, ...] | Iterator[Any]
 """Images, each an `ImageSource`."""

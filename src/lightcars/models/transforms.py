@@ -1,17 +1,15 @@
-"""Torchvision transforms for a model's weights."""
+"""Torchvision transforms for a model's weights. No torch at import."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from PIL import Image
 
 from lightcars.errors import InputError
 from lightcars.models.images import plain_image
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.models.unwrapping import unwrap
 
 if TYPE_CHECKING:
     from torchvision.transforms import v2
@@ -43,6 +41,7 @@ def transforms_for(model: Any) -> v2.Transform:
     torch.Size([3, 32, 32])
     """
     preprocessing = preprocessing_of(model)
+    import torch
     from torchvision.transforms import InterpolationMode, v2
 
     channels = len(preprocessing.mean)
@@ -71,6 +70,8 @@ def preprocessing_of(model: Any) -> Preprocessing:
     Raises:
         InputError: the model's weights came without preprocessing, or are randomly initialized.
     """
+    from lightcars.models.unwrapping import unwrap
+
     model = unwrap(model)
     preprocessing = model if isinstance(model, Preprocessing) else getattr(model, "preprocessing", None)
     if preprocessing is None:
@@ -88,6 +89,8 @@ class PlainImage:
     preprocessing: Preprocessing
 
     def __call__(self, image: Any) -> Any:
+        import torch
+
         if isinstance(image, torch.Tensor):
             return image
         plain = plain_image(image, len(self.preprocessing.mean))

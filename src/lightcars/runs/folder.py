@@ -23,7 +23,8 @@ from lightcars.errors import ConfigError, RunError
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.description import RunDescription, read_description, write_description
 from lightcars.runs.lock import LOCK_FILE, RunLock
-from lightcars.weights.checkpoint import BEST
+from lightcars.runs.places import RUN_FILE
+from lightcars.weights.hub import BEST
 
 Row: TypeAlias = dict[str, float]
 """The metrics of one epoch, as in metrics.csv."""
@@ -38,7 +39,7 @@ class RunFolder:
     @property
     def description(self) -> Path:
         """run.json."""
-        return self.path / "run.json"
+        return self.path / RUN_FILE
 
     @property
     def table(self) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS
 from lightcars.runs.folder import RunFolder
+from lightcars.runs.places import holds_model
 from lightcars.sharing import from_pretrained
 from lightcars.weights.catalog import ENTRIES, IMAGENET_TAG, find_tag
 from lightcars.weights.hub import CONFIG_FILE, split_hub_id
@@ -69,13 +69,6 @@ def load_trained(weights: str | Path, device: str | torch.device | None = None) 
         raise CheckpointError(f"{weights} has no class names or preprocessing; save it with both to predict.")
     model = model.to(memory_format=torch.channels_last)
     return TrainedModel(model, classes, preprocessing, target)
-
-
-def holds_model(path: Path) -> bool:
-    """Tell whether a path is a run folder or a checkpoint folder; one that is too long is neither."""
-    with suppress(OSError):
-        return (path / CONFIG_FILE).is_file() or RunFolder(path).description.is_file()
-    return False
 
 
 def load_model(weights: str | Path, device: torch.device) -> ImageModel:

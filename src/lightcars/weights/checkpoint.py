@@ -26,12 +26,10 @@ from lightcars.text import json_text
 from lightcars.version import __version__
 from lightcars.weights.adapt import fit
 from lightcars.weights.familiarity import load_familiarity, save_familiarity
-from lightcars.weights.hub import CONFIG_FILE
+from lightcars.weights.hub import BEST, CONFIG_FILE
 from lightcars.weights.tensors import read_tensors, write_tensors
 
 WEIGHTS_FILE = "model.safetensors"
-BEST = "best"
-"""The folder in a run folder that holds the best epoch's model."""
 FORMAT = 1
 
 

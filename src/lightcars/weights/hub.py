@@ -15,6 +15,8 @@ _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\w[\w./-]*)?", re.ASCI
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
 CONFIG_FILE = "config.json"
+BEST = "best"
+"""The folder in a run folder that holds the best epoch's model."""
 FAMILIARITY_FILE = "familiarity.safetensors"
 FAMILIAR = re.compile(rb'"familiarity": true')
 """Marks a `config.json` of lightcars with the file above beside it."""

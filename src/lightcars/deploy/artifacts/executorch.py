@@ -12,10 +12,19 @@ from torch.export import ExportedProgram
 
 from lightcars.deploy.conversion import conversion_errors
 from lightcars.deploy.description import Description
+from lightcars.deploy.formats import ExportPrecision
 from lightcars.deploy.packages import InferenceFunction, quietly, require
+from lightcars.deploy.source import Source
 
 
-def write(program: ExportedProgram, path: Path, entries: Mapping[str, str]) -> None:
+def write(
+    program: ExportedProgram,
+    path: Path,
+    entries: Mapping[str, str],
+    *,
+    precision: ExportPrecision = "fp32",  # noqa: ARG001 - that of the program
+    source: Source | None = None,  # noqa: ARG001 - there is no int8
+) -> None:
     """Convert and write the program; `entries` become methods without arguments that return them."""
     exir = require("executorch.exir")
     xnnpack = require("executorch.backends.xnnpack.partition.xnnpack_partitioner")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lightcars.deploy.source import Source
 
 EnginePrecision: TypeAlias = Literal["fp32", "bf16", "int8"]
+Precision: TypeAlias = Literal["fp32", "fp16", "bf16", "int8"]
+"""Those of engines and of exported artifacts."""
 ENGINE_PRECISIONS: tuple[EnginePrecision, ...] = ("fp32", "bf16", "int8")
 
 
