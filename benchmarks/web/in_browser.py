@@ -19,9 +19,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
 from tqdm import tqdm
 
 import lightcars
@@ -32,6 +31,9 @@ from lightcars.web.export import export_web
 from lightcars.web.pins import VERSION
 from lightcars.web.server import SiteServer
 from lightcars.web.storage import STORAGES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 ANSWER = """
@@ -163,6 +165,8 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parsed()
+    from playwright.sync_api import sync_playwright
+
     samples, classes = samples_of(arguments.data, arguments.photographs)
     paths, truth = [Path(sample.path) for sample in samples], [classes[sample.label] for sample in samples]
     ours = lightcars.predict("cars196", paths, top=1)
