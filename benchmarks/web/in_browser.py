@@ -169,7 +169,7 @@ def main() -> None:
 
     samples, classes = samples_of(arguments.data, arguments.photographs)
     paths, truth = [Path(sample.path) for sample in samples], [classes[sample.label] for sample in samples]
-    ours = lightcars.predict("cars196", paths, top=1)
+    ours = lightcars.predict("cars196", paths, top=1, cut=True)
     results = {}
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as work:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=list(ARGUMENTS))

@@ -12,6 +12,7 @@ import torch
 from lightcars import Preprocessing, ghostnet
 from lightcars.errors import ConfigError, ExportError, RunError
 from lightcars.models.familiarity import fit_familiarity, pooled
+from lightcars.web import conversion
 from lightcars.web import export as room
 from lightcars.web.export import export_web
 from lightcars.web.offline import integrity_of, service_worker
@@ -146,7 +147,7 @@ def test_mistakes(model, written, tmp_path, monkeypatch):
         export_web(model, tmp_path / "a", storage="int4")
     with pytest.raises(ExportError, match="needs class names and preprocessing"):
         export_web(ghostnet("thesis", num_classes=5, width=0.1).eval(), tmp_path / "a")
-    monkeypatch.setattr(room, "STORED_LIMITS", {"int8": 1e-9, "fp16": 1e-9})
+    monkeypatch.setattr(conversion, "STORED_LIMITS", {"int8": 1e-9, "fp16": 1e-9})
     with pytest.raises(ExportError, match=r"with weights in int8 .* nothing was written\. Take fp16"):
         export_web(model, tmp_path / "a")
     assert not (tmp_path / "a").exists()

@@ -125,7 +125,9 @@ def export(
                 " --resolution, --any-size, --standalone, --precision and --calibration (it has --storage)."
             )
         folder = out or Path(f"{_name_of(source)}-web")
-        export_page(load_source(source, weights), folder, web, force=force, as_json=as_json)
+        model = load_source(source, weights)
+        finder = _finder(source, weights, model)
+        export_page(model, folder, web, finder=finder, force=force, as_json=as_json)
         return
     web.check_unused()
     kind = find_format(to)

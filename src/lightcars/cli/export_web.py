@@ -12,6 +12,7 @@ from lightcars.cli.output import complain, print_json
 from lightcars.errors import ConfigError
 
 if TYPE_CHECKING:
+    from lightcars.models.car_finder import CarFinder
     from lightcars.models.image_model import ImageModel
     from lightcars.web.export import WebPage
 
@@ -40,7 +41,13 @@ class WebSettings:
 
 
 def export_page(
-    model: ImageModel, folder: Path, settings: WebSettings, *, force: bool, as_json: bool
+    model: ImageModel,
+    folder: Path,
+    settings: WebSettings,
+    *,
+    finder: CarFinder | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Write the page, print what it is, and serve it if that was asked for."""
     from lightcars.web.export import export_web
@@ -53,6 +60,7 @@ def export_page(
         folder,
         page=PageOptions(title=settings.title, texts=settings.texts, subject=_subject(model), **looks),
         runtime=RuntimeOptions(source=settings.runtime, cdn=settings.cdn),
+        finder=finder,
         **({} if settings.storage is None else {"storage": settings.storage}),  # type: ignore[arg-type]
         force=force,
         say=complain,

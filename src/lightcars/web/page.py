@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightcars.deploy.description import Description
 from lightcars.errors import ConfigError
@@ -18,7 +18,10 @@ from lightcars.web.icons import png_icon, svg_icon
 from lightcars.web.policy import content_security_policy, headers_file
 from lightcars.web.texts import ENGLISH, NAME_KEY, Texts
 
-MODEL_FILE = "model.onnx"
+if TYPE_CHECKING:
+    from lightcars.models.car_finder import CarFinder
+
+MODEL_FILE, FINDER_FILE = "model.onnx", "finder.onnx"
 INDEX, SITE_FILE = "index.html", "site.json"
 HEADERS_FILE = "_headers"
 MAX_TITLE = 80
@@ -60,6 +63,7 @@ def page_files(
     texts: Mapping[str, Texts],
     runtime: Mapping[str, Any],
     cdn: str | None,
+    finder: CarFinder | None = None,
 ) -> dict[str, bytes]:
     """Return the files of the page by path, without model, runtime and service worker.
 
@@ -69,12 +73,13 @@ def page_files(
         texts: of all languages.
         runtime: back end -> addresses of its files.
         cdn: folder of the runtime on another site, if it is not on this one.
+        finder: whose boxes are classified; None for whole pictures.
     """
     color = parse_color(options.color)
     files = {
         **_copied(),
         **{f"texts/{tag}.json": _json(given) for tag, given in texts.items()},
-        SITE_FILE: _json(_site(options, description, runtime, texts)),
+        SITE_FILE: _json(_site(options, description, runtime, texts, finder)),
         INDEX: _index(options, texts[ENGLISH]["description"], cdn),
         "manifest.webmanifest": _json(_manifest(options)),
         "theme.css": _theme_css(options),
@@ -104,6 +109,7 @@ def _site(
     description: Description,
     runtime: Mapping[str, Any],
     texts: Mapping[str, Texts],
+    finder: CarFinder | None,
 ) -> dict[str, Any]:
     assert description.preprocessing is not None
     return {
@@ -120,7 +126,16 @@ def _site(
             "preprocessing": asdict(description.preprocessing),
             "temperature": description.temperature,
             "license": description.license,
+            "finder": None if finder is None else _finder(finder),
         },
+    }
+
+
+def _finder(finder: CarFinder) -> dict[str, Any]:
+    return {
+        "file": FINDER_FILE,
+        "preprocessing": asdict(finder.preprocessing),
+        "least_score": finder.least_score,
     }
 
 

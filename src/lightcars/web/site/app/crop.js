@@ -43,14 +43,7 @@ export class CropBox {
   }
 
   #place() {
-    const [left, top, right, bottom] = this.#current;
-    const { width, height } = this.#size;
-    Object.assign(this.#box.style, {
-      left: `${(100 * left) / width}%`,
-      top: `${(100 * top) / height}%`,
-      width: `${(100 * (right - left)) / width}%`,
-      height: `${(100 * (bottom - top)) / height}%`,
-    });
+    place(this.#box, this.#current, this.#size);
   }
 
   #point(event) {
@@ -102,6 +95,22 @@ export class CropBox {
     this.#place();
     this.#changed(this.#current);
   }
+}
+
+/**
+ * Put an element where a box of the picture is.
+ *
+ * @param {HTMLElement} element
+ * @param {number[]} box
+ * @param {{width: number, height: number}} size of the picture
+ */
+export function place(element, [left, top, right, bottom], { width, height }) {
+  Object.assign(element.style, {
+    left: `${(100 * left) / width}%`,
+    top: `${(100 * top) / height}%`,
+    width: `${(100 * (right - left)) / width}%`,
+    height: `${(100 * (bottom - top)) / height}%`,
+  });
 }
 
 function between(least, value, most) {

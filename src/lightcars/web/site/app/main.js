@@ -5,7 +5,7 @@ import { CropBox } from "./crop.js";
 import { Engine } from "./engine.js";
 import { History } from "./history.js";
 import { PictureError, closePicture, openPicture } from "./picture.js";
-import { showCars } from "./results.js";
+import { showBoxes, showCars } from "./results.js";
 import { share } from "./share.js";
 import { loadTexts, percent, text } from "./texts.js";
 import { keepOffline } from "./update.js";
@@ -118,6 +118,7 @@ async function open(blob) {
   }
   at("shown").src = picture.address;
   crop.show(picture.bitmap, [0, 0, picture.bitmap.width, picture.bitmap.height]);
+  showBoxes(at("others"), [], picture.bitmap);
   show("frame");
   await classifyPicture(null);
 }
@@ -146,7 +147,8 @@ function showAnswer(answer) {
   const [car] = answer.cars;
   at("shown").alt = text("shown", { name: car.guesses[0].name });
   crop.show(answer, car.box);
-  showCars(at("cars"), answer.cars);
+  showBoxes(at("others"), answer.cars.slice(1), answer);
+  showCars(at("cars"), answer.cars, answer.carFound);
   at("latency").textContent = text("latency", { ms: Math.round(answer.latencyMs), backend: backendText() });
   at("problem").textContent = "";
   at("result").hidden = false;

@@ -55,7 +55,7 @@ function shortened([left, top, right, bottom]) {
 }
 
 /** @param {number} value */
-function roundHalfToEven(value) {
+export function roundHalfToEven(value) {
   const rounded = Math.round(value);
   return value % 1 !== 0 && (value * 2) % 1 === 0 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
