@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from lightcars.recipes.recipe import Recipe
     from lightcars.reports import report
     from lightcars.sharing import Training, from_pretrained, push_to_hub, save_pretrained
-    from lightcars.training.finetune import FinetuneResult, finetune
+    from lightcars.training.finetune import finetune
+    from lightcars.training.result import FinetuneResult
     from lightcars.weights.catalog import WeightsEntry, list_weights
     from lightcars.weights.checkpoint import load, save
     from lightcars.weights.convert.export import state_dict_for
@@ -53,7 +54,7 @@ _MODULES = {
     "Calibration": "deploy.calibration",
     "Evaluation": "evaluation.evaluate",
     "Exported": "deploy.export",
-    "FinetuneResult": "training.finetune",
+    "FinetuneResult": "training.result",
     "InputSize": "deploy.export_plan",
     "LightcarsError": "errors",
     "Measurement": "deploy.measuring",

@@ -1,9 +1,10 @@
-"""Tables of strings, as plain text and as Markdown. No torch."""
+"""Tables of strings, as plain text, Markdown and HTML. No torch."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Collection, Sequence
+from html import escape
 from typing import Literal
 
 from lightcars.text import one_line
@@ -81,6 +82,40 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right:
         *([_in_markdown(cell) for cell in row] for row in rows),
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def html_table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Collection[str] = (),
+    title: str = "",
+    folded: bool = False,
+) -> str:
+    """Return a table for notebooks, with a title above it.
+
+    Args:
+        head: names of the columns; if all are empty, the table has no head.
+        rows: cells, shown as text.
+        right: names of the columns that are flush right.
+        title: text above the table.
+        folded: show the title alone until it is clicked.
+    """
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        sides = ("right" if name in right else "left" for name in head)
+        return "".join(
+            f'<{tag} style="text-align: {side}">{escape(one_line(cell))}</{tag}>'
+            for side, cell in zip(sides, cells, strict=True)
+        )
+
+    top = f"<thead><tr>{line('th', head)}</tr></thead>" if any(head) else ""
+    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
+    table = f"<table>{top}<tbody>{body}</tbody></table>"
+    text = escape(one_line(title))
+    if folded:
+        return f"<details><summary>{text}</summary>{table}</details>"
+    return f"<strong>{text}</strong>{table}" if title else table
 
 
 def _in_markdown(cell: str) -> str:

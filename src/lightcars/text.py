@@ -33,6 +33,16 @@ def one_line(text: object, *, max_length: int | None = None) -> str:
     return f"{line[: max_length - 3 - end]}...{line[len(line) - end :]}"
 
 
+def rounded(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits, and never with an exponent for a large one.
+
+    >>> rounded(1762.4), rounded(0.01234), rounded(12345.6, 4), rounded(29.97)
+    ('1,760', '0.0123', '12,350', '30')
+    """
+    number = float(f"{value:.{digits}g}")
+    return f"{number:,.0f}" if abs(number) >= 10 ** (digits - 1) else f"{number:.{digits}g}"
+
+
 def json_text(content: Any, *, indent: int | None = 2, ensure_ascii: bool = False) -> str:
     """Return plain data as JSON. NaN and infinity, which JSON does not have, become null.
 

@@ -9,6 +9,7 @@ from lightcars import Accuracy, BenchResult, BenchRow
 from lightcars.benching import plot
 from lightcars.errors import ConfigError, MissingExtraError, RunError
 from lightcars.plots import check_picture
+from tests.figures import overhang
 
 IMAGENET = Accuracy(top1_percent=74.0, data="ImageNet-1k, as published", resolution=224)
 CARS = Accuracy(top1_percent=50.0, data="val of $cars$", resolution=224)
@@ -65,6 +66,26 @@ def test_accuracy_over_latency(drawn):
     assert [text.get_text() for text in panel.texts] == ["ghost"]
     assert [text.get_text() for text in panel.get_legend().get_texts()] == ["torch fp32", "eager fp32"]
     assert figure.get_suptitle() == "a machine; 1 thread\naccuracy unknown: other"
+
+
+def test_nothing_is_clipped_and_a_long_legend_is_beside_the_axes(drawn):
+    engines = [f"engine{i}" for i in range(9)]
+    rows = [
+        row(model, engine, latency * (i + 1), IMAGENET)
+        for model, latency in (
+            ("a_rather_long_name_of_a_model_100", 1.0),
+            ("another_long_name_of_a_model", 90.0),
+        )
+        for i, engine in enumerate(engines)
+    ]
+    machine = "a machine with $a$ long name; " * 8
+    figure = drawn(BenchResult(rows=tuple(rows), train=False, machine=machine))
+    assert overhang(figure) == 0
+    (panel,) = figure.axes
+    figure.canvas.draw()
+    assert panel.get_legend().get_window_extent().x0 >= panel.get_window_extent().x1
+    few = drawn(result(row("ghost", "torch", 5.0, IMAGENET)))
+    assert few.axes[0].get_legend().get_window_extent().x1 <= few.axes[0].get_window_extent().x1
 
 
 def test_data_sets_and_batches_have_panels_of_their_own(drawn):

@@ -128,7 +128,7 @@ MISTAKES = {
     ),
     "misspelt precision": (["RUN", "--precision", "fp3"], "there is no precision 'fp3'. Did you mean fp32?"),
     "batch 0": (["RUN", "--batch", "0"], "batch must be a whole number of at least 1, not 0"),
-    "no number": (["RUN", "--batch", "1,two"], "--batch takes whole numbers, such as 1,16, not 1,two."),
+    "no number": (["RUN", "--batch", "1,two"], "--batch-size takes whole numbers, such as 1,16, not 1,two."),
     "threads": (["RUN", "--threads", "100000"], "threads must be at most"),
     "no such device": (["RUN", "--device", "tpu"], "'tpu' is not a device"),
     "resolution": (["RUN", "--resolution", "31"], "resolution must be a whole number of at least 32, not 31"),

@@ -63,6 +63,7 @@ def test_fp16(lightcars, finished, elsewhere):
     assert content["description"]["precision"] == "fp16"
 
 
+@pytest.mark.slow
 def test_int8(lightcars, finished, cars, elsewhere, monkeypatch):
     monkeypatch.setattr("lightcars.deploy.export_plan.loss_problem", lambda *_: None)  # two epochs
     done = lightcars("export", finished, "--to", "openvino", "--precision", "int8", "--calibration", cars)

@@ -19,6 +19,21 @@ def test_recipes_lists_all(lightcars, terminal):
     assert max(map(len, lightcars("recipes").out.splitlines())) <= 80
 
 
+def test_the_table_tells_experiments_apart(lightcars, terminal):
+    """Into a pipe, with all that differs, on one line for each recipe."""
+    lines = lightcars("recipes").out.splitlines()
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in lines[2:]}
+    assert rows["c-50"] == (
+        "ghostnet_thesis AdamW 0.001 0.6 MultiStepLR 227 83.8 % 200 64 out_channels=320, dropout=0.2"
+        " HorizontalFlip, Affine, ColorJitter 0.1 GhostNet thesis, C-50"
+    )
+    assert len({row.partition(" GhostNet thesis")[0] for row in rows.values()}) >= 60
+    terminal(120)
+    shown = lightcars("recipes")
+    assert "augmentation" not in shown.out
+    assert "the thesis states" in shown.err
+
+
 def test_recipes_as_json(lightcars):
     found = json.loads(lightcars("recipes", "--json").out)
     assert found["c-50"]["optimizer"]["weight_decay"] == 0.6

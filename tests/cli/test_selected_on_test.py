@@ -78,7 +78,7 @@ def test_the_files_of_the_run_say_it(chosen, honest):
         assert {row["note"] for row in rows} == {CHOSEN_ON_TEST}
         assert "note" not in (honest / name).read_text()
     assert json.loads((run / "run.json").read_text())["recipe"]["select_on"] == "test"
-    assert legends == ["train", f"test ({CHOSEN_ON_TEST})"] * 2
+    assert legends == ["train", f"test ({CHOSEN_ON_TEST})", "best epoch, 1"] * 2
     assert "note" not in (honest / "metrics.json").read_text()
 
 
@@ -133,7 +133,7 @@ def test_the_report_of_one_run_says_it_everywhere(chosen, honest):
     for place in (
         *(f"top-1 {mark} {chosen[0].metrics['val_top1_percent']:.2f} %", f"top-5 {mark} "),
         *(f"best epoch {mark}", f"test loss {mark}", f"calibration error {mark}", "test images 16 "),
-        *(f"Hardest classes {mark}", f"Confusion matrix of the worst classes {mark}"),
+        *(f"Hardest classes {mark}", f"Confusion matrix {mark}", f"All classes {mark}"),
         *(f"Confident mistakes {mark}", f"Calibration {mark} "),
         *(f"train test {mark} ", f"test {mark} top-1 ", f"test {mark} top-5 "),
         *("on the test images.", "The test split selected the epoch"),

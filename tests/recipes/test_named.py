@@ -13,6 +13,7 @@ from lightcars.augmentation.image import augmentation
 from lightcars.errors import ConfigError
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.recipes.files import load_recipe, parse_recipe, recipe_names, recipe_text
+from lightcars.recipes.thesis_results import THESIS_TOP1_PERCENT
 from lightcars.training.module import ClassifierModule
 from lightcars.training.optim.optimizers import averaged, check_optimization
 
@@ -43,6 +44,15 @@ def test_all_experiments_are_there(experiments):
     assert set(THESIS) == set(experiments)
     assert len(THESIS) == 56
     assert set(recipe_names()) == {*THESIS, *EFFICIENTNET, *OWN}
+
+
+def test_stated_results_are_those_of_the_log(request):
+    folder = request.getfixturevalue("reference")
+    found = json.loads((folder / "ghostnet_thesis_experiments.json").read_text())
+    logged = {experiment["id"].lower(): 100 * experiment["best"]["valid_acc"] for experiment in found}
+    stated = {name: value for name, value in THESIS_TOP1_PERCENT.items() if name in THESIS}
+    assert stated == pytest.approx(logged, abs=0.006)
+    assert THESIS_TOP1_PERCENT.keys() - logged.keys() == {"efficientnet-thesis-pretrained"}
 
 
 @pytest.mark.parametrize("name", THESIS)

@@ -1,6 +1,9 @@
 """The report: one file that needs nothing besides itself, with the evaluated of the run and of `evaluate`."""
 
 import base64
+import csv
+import hashlib
+import html
 import io
 import json
 import re
@@ -9,22 +12,31 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import lightcars
 from lightcars import evaluate, report
 from lightcars.errors import CheckpointError, DataError, InputError, LightcarsError, RunError
-from lightcars.evaluation.predictions import read_predictions
+from lightcars.evaluation.analysis import class_rows
+from lightcars.evaluation.predictions import Predictions, read_predictions
 from lightcars.recipes.recipe import ModelRecipe, OptimizerRecipe
 from lightcars.reports import write_report
-from lightcars.reports.charts import Line, _ticks, line_chart
+from lightcars.reports.axes import HEIGHT, is_flattened, log_ticks, ticks
+from lightcars.reports.charts import line_chart
+from lightcars.reports.conditions import duration
+from lightcars.reports.confusions import confusions
+from lightcars.reports.lines import Line
 from lightcars.reports.run_metrics import Source
+from lightcars.reports.script import SCRIPT
 from lightcars.runs.folder import RunFolder
 from lightcars.weights.checkpoint import read_card
 from tests.training.tiny_settings import TINY_RECIPE
 
 VOID = {"meta", "img", "br"}
+MARKER = 'r="2.2"'
+"""A point of a line."""
 
 
 class Page(HTMLParser):
@@ -35,6 +47,7 @@ class Page(HTMLParser):
         self.text, self.images, self.addresses = [], [], []
         self.open: list[str] = []
         self.tags: set[str] = set()
+        self.scripts: list[str] = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -55,7 +68,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+        elif self.open and self.open[-1] != "style":
             self.text.append(data.strip())
 
     @property
@@ -131,8 +146,11 @@ def test_it_needs_nothing_besides_itself(finished, other, tmp_path, several):
     assert "http" not in text.replace("http-equiv", "")
     assert not re.search(r"url\(|@import", text)
     assert all(address.startswith("data:image/") for address in page.addresses)
-    assert not page.tags & {"script", "link", "iframe", "object", "embed"}
+    assert not page.tags & {"link", "iframe", "object", "embed"}
     assert "default-src 'none'" in text
+    digest = base64.b64encode(hashlib.sha256(page.scripts[0].encode()).digest()).decode()
+    assert len(page.scripts) == 1
+    assert f"script-src 'sha256-{digest}'" in text, "a browser would not run it"
     assert path.stat().st_size < 3_000_000
     assert "prefers-color-scheme: dark" in text
 
@@ -173,9 +191,11 @@ def test_the_calibration_error_is_said_with_what_it_means(finished):
 
 def test_images_are_small_and_hold_no_metadata(finished):
     page = read(finished.run / "report.html")
-    assert len(page.images) >= 12
+    assert len(page.images) >= 13
+    augmented = [image["alt"] for image in page.images].index("augmented training images")
+    assert page.photos()[augmented].size == (4 * 32 + 3 * 4, 2 * 32 + 4), "eight images of 32 px"
     for image, photo in zip(page.images, page.photos(), strict=True):
-        assert (finished.data / image["alt"]).is_file()
+        assert image is page.images[augmented] or (finished.data / image["alt"]).is_file()
         assert photo.format == "JPEG"
         assert max(photo.size) <= 168
         assert not {"exif", "comment", "icc_profile"} & photo.info.keys()
@@ -201,7 +221,7 @@ def test_without_the_images_it_says_so_and_shows_names(copy):
     change(copy / "run.json", data={**content["data"], "root": "/nowhere/cars"})
     done = write_report([copy], None, Source())
     page = read(copy / "report.html")
-    assert page.images == []
+    assert [image["alt"] for image in page.images] == ["augmented training images"]
     assert "The images are not in /nowhere/cars any more" in page.words
     assert re.search(r"val/\w+/000\d.png", page.words)
     assert any("/nowhere/cars" in note for note in done.notes)
@@ -209,7 +229,7 @@ def test_without_the_images_it_says_so_and_shows_names(copy):
 
 def test_one_image_that_is_gone_is_a_name(copy, drawn_copy):
     before = len(read(report(copy, data=drawn_copy)).images)
-    first = read(copy / "report.html").images[0]["alt"]
+    first = read(copy / "report.html").images[-1]["alt"]
     (drawn_copy / first).unlink()
     page = read(report(copy, data=drawn_copy))
     assert 0 < len(page.images) < before
@@ -230,7 +250,8 @@ def test_names_are_text_and_nothing_else(copy, finished):
     hostile = copy.rename(copy.parent / "<script>")
     for runs in ([hostile], [hostile, finished.run]):
         page = read(report(runs, out=copy.parent / "page.html"))
-        assert page.tags.isdisjoint({"script", "b"})
+        assert page.scripts == [SCRIPT]
+        assert "b" not in page.tags
         assert bad in page.words
         assert "<script>" in page.words
 
@@ -307,7 +328,11 @@ def test_runs_side_by_side(finished, other, tmp_path):
 
 def test_what_differs_is_marked(finished, other, tmp_path):
     text = report([finished.run, other], out=tmp_path / "both.html").read_text()
-    marked = dict(re.findall(r"<tr><td>([\w.]+)</td><td><mark>.*?</mark></td><td><mark>(.*?)</mark>", text))
+    marked = dict(
+        re.findall(
+            r"<tr><td[^>]*>([\w.]+)</td><td[^>]*><mark>.*?</mark></td><td[^>]*><mark>(.*?)</mark>", text
+        )
+    )
     assert marked == {
         "epochs": "2",
         "seed": "5",
@@ -422,9 +447,13 @@ def test_a_place_that_cannot_be_written(finished, tmp_path, place):
 
 def test_ticks_are_round_and_inside():
     for low, high in ((0, 1), (0.3, 4.2), (-3, 17), (1e-7, 2e-7), (1, 200), (99.5, 99.6)):
-        ticks = _ticks(low, high)
-        assert 3 <= len(ticks) <= 7
-        assert all(low - 1e-9 <= tick <= high * (1 + 1e-9) for tick in ticks)
+        found = ticks(low, high)
+        assert 3 <= len(found) <= 7
+        assert all(low - 1e-9 <= tick <= high * (1 + 1e-9) for tick in found)
+    for low, high in ((1, 200), (0.3, 40), (4, 1e9), (1e-7, 3)):
+        found = log_ticks(low, high)
+        assert 2 <= len(found) <= 7
+        assert all(low <= tick <= high for tick in found)
 
 
 def test_a_line_goes_through_its_points():
@@ -439,7 +468,7 @@ def test_a_line_goes_through_its_points():
 def test_a_gap_splits_a_line_and_one_point_is_marked():
     text = line_chart("x", [Line("val", [1, 2, 3], [1.0, float("nan"), 2.0], 0)])
     assert text.count("<polyline") == 2
-    assert text.count("<circle") == 2
+    assert text.count(MARKER) == 2
     assert "nan" not in text
     for ys in ([3.0], [0.0], [float("nan")], []):
         Page(line_chart("x", [Line("val", range(len(ys)), ys, 0)]))
@@ -450,4 +479,125 @@ def test_values_beyond_any_axis_are_gaps():
     drawn = line_chart("loss", [Line("train", [1, 2, 3, 4], [1.0, 1e308, -1e308, float("nan")], 0)])
     assert "inf" not in drawn
     assert "nan" not in drawn
-    assert drawn.count("<circle") == 1
+    assert drawn.count(MARKER) == 1
+
+
+def test_an_outlier_does_not_flatten_the_rest():
+    ys = [900.0, 4.0, 3.0, 2.0, 2.2]
+    assert is_flattened(ys)
+    text = line_chart("loss", [Line("val", range(1, 6), ys, 0)])
+    assert "loss, log scale" in text
+    heights = [float(y) for y in re.findall(r"[\d.]+,([\d.]+)", re.search(r'points="([^"]+)"', text)[1])]
+    assert heights[3] - heights[1] > 0.05 * HEIGHT, "on a linear axis they are one line"
+    for even in ([4.0, 3.0, 2.0, 1.0], [0.0, 900.0, 1.0, 2.0], [-1.0, 900.0, 1.0, 2.0], [1.0, 900.0], []):
+        assert not is_flattened(even)
+        assert "log scale" not in line_chart("loss", [Line("val", range(len(even)), even, 0)])
+
+
+def test_the_best_epoch_has_a_ring():
+    plain = Line("val", [1, 2, 3], [1.0, 3.0, 2.0], 0)
+    assert "ring" not in line_chart("top-1", [plain])
+    text = line_chart("top-1", [replace(plain, best=2)])
+    x, y = re.search(r'class="ring" cx="([\d.]+)" cy="([\d.]+)"', text).groups()
+    assert f"{x},{y}" in text, "a point of the line"
+    assert "ring" not in line_chart("top-1", [replace(plain, ys=[1.0, float("nan"), 2.0], best=2)])
+
+
+def test_a_pointer_shows_the_values_of_an_epoch():
+    lines = [Line("train", [1, 2], [1.0, 2.5], 0), Line("val", [1, 2], [float("nan"), 4.25], 1)]
+    page = Page(line_chart("loss", lines))
+    assert "epoch 1 train: 1 epoch 2 train: 2.5 val: 4.25" in page.words
+    many = line_chart("loss", [Line("val", range(1000), [1.0] * 1000, 0)])
+    assert 100 < many.count('class="at"') <= 150
+    crowd = [Line(f"{i}", [1, 2], [1.0, 2.0], i, dashed=i % 2 == 1) for i in range(20)]
+    assert line_chart("loss", crowd).count("<text x=") == 2 * (1 + 10), "dashed ones are left out first"
+
+
+# What a run was trained with
+
+
+def test_when_where_and_how_fast(finished, copy, drawn):
+    words = read(finished.run / "report.html").words
+    content = json.loads((finished.run / "run.json").read_text())
+    rows = list(csv.DictReader((finished.run / "metrics.csv").read_text().splitlines()))
+    seconds = sum(float(row["seconds"]) for row in rows)
+    assert f"device {content['device']}" in words
+    assert "CPU" in content["device"]
+    day, minute = content["started"][:10], content["started"][11:16]
+    assert f"started {day} {minute} UTC" in words
+    assert f"training time {duration(seconds)}" in words
+    assert f"training images/s {48 * 3 / seconds:,.0f}" in words
+    assert f"torch {content['versions']['torch']}" in words
+    for name in ("started", "device"):
+        del content[name]
+    (copy / "run.json").write_text(json.dumps(content))
+    (copy / "metrics.csv").write_text(
+        re.sub(r",[^,\n]*$", "", (copy / "metrics.csv").read_text(), flags=re.M)
+    )
+    words = read(report(copy)).words
+    assert not any(name in words for name in ("started", "training time", "images/s", "device CPU"))
+
+
+# Classes and confusions
+
+
+def test_all_classes_are_in_a_table_that_can_be_sorted(finished):
+    text = (finished.run / "report.html").read_text()
+    assert text.count('<table class="sortable') == 1
+    table = Page(re.search(r'<table class="sortable.*?</table>', text, re.S)[0]).words
+    predictions = read_predictions(RunFolder(finished.run), read_card(finished.run / "best").classes)
+    for label, name in enumerate(predictions.classes):
+        predicted = predictions.guesses[:, 0] == label
+        right = (predictions.hits & predicted).sum()
+        precision = f"{100 * right / predicted.sum():.2f} %" if predicted.any() else "-"
+        five = (predictions.guesses[predictions.labels == label] == label).any(axis=1).mean()
+        assert f"{name} 3 {100 * right / 3:.2f} % {100 * five:.2f} % {precision}" in table
+
+
+def many_classes() -> Predictions:
+    """Thirty classes of two images each; one of class 3 is taken for 7."""
+    labels = np.repeat(np.arange(30), 2)
+    first = labels.copy()
+    first[6] = 7
+    return Predictions(
+        classes=tuple(f'"{i}" & co' for i in range(30)),
+        paths=tuple(f"val/{i}.jpg" for i in range(60)),
+        labels=labels,
+        guesses=np.stack([first, *((first + i) % 30 for i in range(1, 5))], axis=1),
+        probabilities=np.full((60, 5), 0.2),
+    )
+
+
+def test_a_matrix_of_many_classes_is_an_image():
+    predictions = many_classes()
+    text = confusions(predictions)
+    page = Page(text)
+    pixels = np.asarray(page.photos()[0])
+    assert pixels.shape == (30, 30, 3)
+    assert {(int(row), int(column)) for row, column in np.argwhere((pixels != 255).any(axis=2))} == {
+        *((i, i) for i in range(30)),
+        (3, 7),
+    }
+    assert pixels[0, 0].tolist() == [0, 114, 178], "all of a row, blue"
+    assert pixels[3, 7, 0] > pixels[3, 7, 2], "orange"
+    assert " 3,3,1 3,7,1 4,4,2 " in text
+    assert json.loads(html.unescape(re.search(r'data-classes="([^"]+)"', text)[1])) == list(
+        predictions.classes
+    )
+
+
+def test_a_matrix_of_few_classes_is_whole(finished):
+    text = (finished.run / "report.html").read_text()
+    matrix = re.search(r'<table class="matrix">.*?</table>', text, re.S)[0]
+    assert matrix.count("<tr>") == 1 + 8
+    assert matrix.count('<th scope="col">') == 8
+    assert sum(map(int, re.findall(r">(\d+)</td>", matrix))) == 24
+    assert 'class="confusion"' not in text
+
+
+def test_precision_and_confusions_of_classes():
+    rows = {row.name: row for row in class_rows(many_classes())}
+    taken, other = rows['"3" & co'], rows['"7" & co']
+    assert (taken.top1_percent, taken.precision_percent, taken.confused_with) == (50.0, 100.0, '"7" & co')
+    assert other.precision_percent == pytest.approx(200 / 3)
+    assert (other.confused_with, other.num_confused, taken.num_confused) == (None, 0, 1)

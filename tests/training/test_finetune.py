@@ -52,6 +52,7 @@ from tests.training.tiny_settings import TINY_BLOCKS, TINY_MODEL, TINY_RECIPE
 FILES = {
     "best/config.json",
     "best/model.safetensors",
+    "augmented.jpg",
     "checkpoints/last.ckpt",
     "checkpoints/sha256.json",
     "curves.png",
@@ -444,6 +445,18 @@ def test_nothing_is_left_elsewhere_and_the_default_folder_is_under_runs(drawn, t
     assert result.run.parent == Path("runs")
     assert {path.parts[0] for path in Path().iterdir()} == {"runs"}
     assert files(result.run) == FILES
+
+
+def test_the_bar_counts_epochs_as_the_lines_do(drawn, tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=2), progress=True)
+    printed = capsys.readouterr()
+    shown = printed.err
+    assert printed.out == ""
+    assert "epoch 1/2:" in shown, "the bar"
+    assert "epoch 2/2:" in shown
+    assert re.search(r"epoch 1/2  train loss", shown), "the line"
+    assert "Epoch 0" not in shown
 
 
 def test_shown_progress_leaves_stdout_alone(drawn, tiny, tmp_path, capsys):

@@ -59,8 +59,17 @@ def camera_file(path: Path, image: Image.Image, frames: int = 3) -> Path:
 
 def until(page, script: str, limit_s: float = 20.0):
     """Wait until a script in the page returns something true; the page's policy forbids Playwright's own."""
+    from playwright.sync_api import Error
+
     end = time.monotonic() + limit_s
-    while not (found := page.evaluate(script)):
+    while True:
+        try:
+            found = page.evaluate(script)
+        except Error as error:  # the page may reload meanwhile
+            if "context was destroyed" not in str(error):
+                raise
+            found = None
+        if found:
+            return found
         assert time.monotonic() < end, script
         page.wait_for_timeout(50)
-    return found

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from html import escape
 from pathlib import Path
 
 from lightcars.benching.rows import BenchRow
-from lightcars.tables import text_table
+from lightcars.tables import html_table, text_table
 from lightcars.text import json_text
 
 HEAD = ("", "ms", "p95 ms", "images/s", "MiB", "set-up s", "differs by")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class BenchResult:
     """All rows, sorted by latency for each model and batch size; as text, a table.
 
@@ -40,6 +41,15 @@ class BenchResult:
         titles = dict.fromkeys(map(_title, self.rows))
         return [(title, [_cells(row) for row in self.rows if _title(row) == title]) for title in titles]
 
+    def __repr__(self) -> str:
+        models = ", ".join(dict.fromkeys(row.model for row in self.rows))
+        kind = "training steps" if self.train else "forward passes"
+        return f"BenchResult({len(self.rows)} rows of {kind}: {models})"
+
+    def _repr_html_(self) -> str:
+        tables = [html_table(HEAD, rows, right=HEAD[1:], title=title) for title, rows in self.tables()]
+        return "".join([f"<p>{escape(self.machine)}</p>", *tables, *map(_paragraph, self.problems)])
+
     def __str__(self) -> str:
         tables = [f"{title}\n{text_table(HEAD, rows)}" for title, rows in self.tables()]
         return "\n\n".join([self.machine, *tables, *self.problems])
@@ -59,6 +69,10 @@ class BenchResult:
         from lightcars.benching.plot import draw_bench
 
         return draw_bench(self.rows, Path(path), machine=self.machine, train=self.train)
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{escape(text)}</p>"
 
 
 def _title(row: BenchRow) -> str:

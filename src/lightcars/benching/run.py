@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from lightcars.deploy.cpu import cpu_name
 from lightcars.deploy.runners import installed_version
 from lightcars.deploy.temporary import temporary_folder
 from lightcars.models.unwrapping import unwrap
+from lightcars.progress import shows_bars, wants_progress
 from lightcars.version import __version__
 
 _CHILD = "lightcars.benching.child"
@@ -33,7 +33,7 @@ def bench(
     settings: BenchSettings = BenchSettings(),
     *,
     accuracies: Mapping[str, Accuracy] | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> BenchResult:
     """Measure latency, throughput, memory and set-up time of models in each engine, or of a training step.
 
@@ -49,7 +49,7 @@ def bench(
         settings: what to measure.
         accuracies: of the weights, if known, by the same names, for the plot. `published_accuracy` has those
             of the catalog.
-        progress: show a progress bar.
+        progress: show a progress bar; None: in notebooks.
 
     Raises:
         ConfigError, DeviceError, OptimizationError: something that cannot be measured here.
@@ -58,7 +58,7 @@ def bench(
     models = {name: unwrap(model) for name, model in models.items()}
     cases = plan(models, settings)
     rows = []
-    with temporary_folder("lightcars-bench-") as work, _bar(cases, progress) as show:
+    with temporary_folder("lightcars-bench-") as work, _bar(cases, wants_progress(progress)) as show:
         for number, (name, model) in enumerate(models.items()):
             written = write_model(model, work / str(number), name)
             for case in (case for case in cases if case.model == name):
@@ -121,7 +121,7 @@ def _sorted(rows: list[BenchRow]) -> list[BenchRow]:
 def _bar(cases: list[BenchCase], progress: bool) -> Iterator[Callable[[BenchCase], None]]:
     from tqdm import tqdm
 
-    with tqdm(total=len(cases), disable=not (progress and sys.stderr.isatty()), leave=False) as bar:
+    with tqdm(total=len(cases), disable=not shows_bars(progress), leave=False) as bar:
         started = iter(range(len(cases)))
 
         def show(case: BenchCase) -> None:

@@ -41,7 +41,8 @@ def bench(
         ),
     ] = None,
     batch: Annotated[
-        list[str] | None, typer.Option(help="Batch sizes, such as 1,16 \\[default: 1; with --train 16].")
+        list[str] | None,
+        typer.Option("--batch-size", help="Such as 1,16 \\[default: 1; with --train 16]."),
     ] = None,
     resolution: Annotated[
         int | None, typer.Option(help="Pixels of the square input \\[default: that of the weights].")
@@ -68,7 +69,7 @@ def bench(
     Each engine runs in its own process, and its outputs are compared with PyTorch's. Memory is what it needs
     beyond Python and PyTorch.
 
-    Example: lightcars bench ghostnet_100 efficientnet_b0 --batch 1,16 --plot speed.png
+    Example: lightcars bench ghostnet_100 efficientnet_b0 --batch-size 1,16 --plot speed.png
     """
     from lightcars.plots import check_picture
 
@@ -144,7 +145,9 @@ def _numbers(values: list[str] | None) -> tuple[int, ...] | None:
     try:
         return tuple(int(part) for part in parts)
     except ValueError as error:
-        raise ConfigError(f"--batch takes whole numbers, such as 1,16, not {','.join(parts)}.") from error
+        raise ConfigError(
+            f"--batch-size takes whole numbers, such as 1,16, not {','.join(parts)}."
+        ) from error
 
 
 def _print(result: BenchResult) -> None:

@@ -73,12 +73,21 @@ def compare(
 
 
 def _print(done: ModelComparison) -> None:
-    head = ("model", "top-1", "top-5", "parameters", "FLOPs", "latency", "training")
+    informative = any(model.top5_percent < 100 for model in done.models)  # never with five classes or fewer
+    head = (
+        "model",
+        "top-1",
+        *(["top-5"] if informative else []),
+        "parameters",
+        "FLOPs",
+        "latency",
+        "training",
+    )
     rows = [
         (
             model.name,
             f"{model.top1_percent:.2f} %",
-            f"{model.top5_percent:.2f} %",
+            *([f"{model.top5_percent:.2f} %"] if informative else []),
             short_number(model.num_params),
             short_number(model.flops),
             f"{model.latency_ms:.1f} ms",

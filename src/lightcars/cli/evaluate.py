@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lightcars.cli.output import complain, print_json, print_table
+from lightcars.runs.selection import shows_top5
 
 
 def evaluate(
@@ -36,9 +37,10 @@ def evaluate(
         print_json(asdict(metrics))
         return
     note = f" ({metrics.note})" if metrics.note else ""
+    top5 = f", top-5 {metrics.top5_percent:.2f} %" if shows_top5(len(metrics.per_class)) else ""
     typer.echo(
-        f"{metrics.split}{note}: {metrics.num_images} images, top-1 {metrics.top1_percent:.2f} %,"
-        f" top-5 {metrics.top5_percent:.2f} %, loss {metrics.loss:.3f}"
+        f"{metrics.split}{note}: {metrics.num_images} images, top-1 {metrics.top1_percent:.2f} %"
+        f"{top5}, loss {metrics.loss:.3f}"
     )
     if worst:
         ranked = sorted(metrics.per_class, key=lambda row: (row.top1_percent, row.name))[:worst]

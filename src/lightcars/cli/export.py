@@ -43,7 +43,7 @@ def export(
         int | None, typer.Option(help="Pixels of the square input \\[default: that of the weights].")
     ] = None,
     any_size: Annotated[bool, typer.Option("--any-size", help="Make height and width dynamic.")] = False,
-    batch: Annotated[int | None, typer.Option(help="Batch size \\[default: dynamic].")] = None,
+    batch: Annotated[int | None, typer.Option("--batch-size", help="\\[default: dynamic].")] = None,
     precision: Annotated[
         str,
         typer.Option(

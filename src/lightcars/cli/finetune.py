@@ -19,11 +19,11 @@ from lightcars.cli.output import (
 )
 from lightcars.cli.recipe_options import names_a_recipe, recipe_from_options, recipe_option
 from lightcars.recipes.recipe import Recipe
-from lightcars.runs.selection import shown_split
+from lightcars.runs.selection import shown_split, shows_top5
 from lightcars.training.distributed.processes import is_first_process, started_by_torchrun
 
 if TYPE_CHECKING:
-    from lightcars.training.finetune import FinetuneResult
+    from lightcars.training.result import FinetuneResult
 
 
 def finetune(
@@ -106,7 +106,7 @@ def finetune(
     gradient_checkpointing: Annotated[
         bool | None, recipe_option("gradient_checkpointing", "Less memory, more time")
     ] = None,
-    accelerator: Annotated[str | None, recipe_option("accelerator", "{choices}")] = None,
+    accelerator: Annotated[str | None, recipe_option("accelerator", "{choices}", flag="--device")] = None,
     devices: Annotated[int | None, recipe_option("devices", "Devices on each machine")] = None,
     num_nodes: Annotated[int | None, recipe_option("num_nodes", "Machines")] = None,
     workers: Annotated[int | None, recipe_option("workers", "Data loader processes")] = None,
@@ -189,15 +189,16 @@ def say(result: FinetuneResult) -> None:
     metrics = result.metrics
     select_on = metrics.get("selected_on", "val")
     split, test = shown_split(select_on), shown_split("test") if select_on == "test" else "test"
-    tested = (
-        f"{test} top-1 {metrics['test_top1_percent']:.2f} %, top-5 {metrics['test_top5_percent']:.2f} %\n"
-        if "test_top1_percent" in metrics
-        else ""
-    )
+    several = shows_top5(result.model.config.num_classes)
+
+    def shown(part: str) -> str:
+        top5 = f", top-5 {metrics[f'{part}_top5_percent']:.2f} %" if several else ""
+        return f"top-1 {metrics[f'{part}_top1_percent']:.2f} %{top5}"
+
+    tested = f"{test} {shown('test')}\n" if "test_top1_percent" in metrics else ""
     page = result.run / "report.html"
     typer.echo(
-        f"best epoch {metrics['best_epoch']} of {metrics['epochs']}: {split} top-1"
-        f" {metrics['val_top1_percent']:.2f} %, top-5 {metrics['val_top5_percent']:.2f} %\n{tested}"
+        f"best epoch {metrics['best_epoch']} of {metrics['epochs']}: {split} {shown('val')}\n{tested}"
         f"run folder: {result.run} (curves.png, metrics.csv, best/, last/)\n"
         f"{f'report: {page}{chr(10)}' if page.is_file() else ''}"
         f"next: lightcars predict {result.run} IMAGE..."

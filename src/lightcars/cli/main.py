@@ -18,6 +18,7 @@ from lightcars.cli.demo import demo
 from lightcars.cli.evaluate import evaluate
 from lightcars.cli.export import export
 from lightcars.cli.finetune import finetune
+from lightcars.cli.help import make_helpful
 from lightcars.cli.info import info
 from lightcars.cli.list_models import list_models
 from lightcars.cli.optimize import optimize
@@ -42,7 +43,7 @@ app = typer.Typer(
     help="Lightweight image classifiers: inspect, fine-tune, evaluate, predict, deploy.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 
@@ -78,6 +79,7 @@ app.command()(bench)
 app.command()(compare)
 app.command()(demo)
 app.add_typer(data, name="data")
+make_helpful(app)
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:

@@ -10,6 +10,7 @@ import typer
 from lightcars.cli.loading import MODEL_HELP, WEIGHTS_HELP, load_source
 from lightcars.cli.output import INTERRUPTED, complain, complete_model, print_json, print_table
 from lightcars.deploy.runners import ENGINE_PRECISIONS, ENGINES
+from lightcars.text import rounded
 
 if TYPE_CHECKING:
     from lightcars.deploy.optimized import OptimizedModel
@@ -20,9 +21,10 @@ def optimize(
         str,
         typer.Argument(metavar="MODEL", help=MODEL_HELP, autocompletion=complete_model),
     ],
-    batch: Annotated[int, typer.Option(help="Batch size.")] = 1,
+    batch: Annotated[int, typer.Option("--batch-size", help="Batch size.")] = 1,
     input_size: Annotated[
-        int | None, typer.Option(help="Pixels of the square input \\[default: that of the weights].")
+        int | None,
+        typer.Option("--resolution", help="Pixels of the square input \\[default: that of the weights]."),
     ] = None,
     engine: Annotated[str, typer.Option(help=f"auto, {', '.join(ENGINES)}.")] = "auto",
     precision: Annotated[str, typer.Option(help=f"auto, {', '.join(ENGINE_PRECISIONS)}.")] = "auto",
@@ -39,7 +41,7 @@ def optimize(
 
     The choice is cached, so that `lightcars.optimize(model)` in Python starts at once.
 
-    Example: lightcars optimize runs/first --batch 16
+    Example: lightcars optimize runs/first --batch-size 16
     """
     from lightcars.deploy.optimize import optimize as run_optimize
 
@@ -86,8 +88,8 @@ def _print(source: str, fast: OptimizedModel) -> None:
     typer.echo(f"{source}, {fast.batch} x {fast.resolution} px, {threads}{', cached' * fast.from_cache}")
     print_table(fast.measurements.HEAD, fast.measurements.cells(), right=("ms a batch",))
     typer.echo(
-        f"\nfastest: {fast.engine} in {fast.precision}, {fast.latency_ms:.3g} ms a batch"
-        f" (eager PyTorch: {fast.eager_ms:.3g} ms)"
+        f"\nfastest: {fast.engine} in {fast.precision}, {rounded(fast.latency_ms)} ms a batch"
+        f" (eager PyTorch: {rounded(fast.eager_ms)} ms)"
     )
     if fast.untrained:
         complain(f"note: {UNTRAINED_NOTE}.")

@@ -50,7 +50,12 @@ KEYS: Mapping[str, str] = {
 
 
 def recipe_option(
-    name: str, text: str, *, otherwise: str = "", complete: Callable[[str], list[str]] | None = None
+    name: str,
+    text: str,
+    *,
+    otherwise: str = "",
+    flag: str = "",
+    complete: Callable[[str], list[str]] | None = None,
 ) -> Any:
     """Make the option for a key of the recipe; choices and default in its help are the key's.
 
@@ -58,10 +63,11 @@ def recipe_option(
         name: of the option, in `KEYS`.
         text: the help; "{choices}" in it stands for the values that the key may have.
         otherwise: what applies where the recipe has no value of its own, as the default to show.
+        flag: of the option, where it is not that of the name.
         complete: for tab completion.
     """
     hint, default = field_of(KEYS[name])
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag or f"--{name.replace('_', '-')}"
     if isinstance(default, bool):
         shown = flag.removeprefix("--") if default else f"no-{flag.removeprefix('--')}"
         flag = f"{flag}/--no-{flag.removeprefix('--')}"

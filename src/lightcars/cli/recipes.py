@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lightcars.cli.output import complete_recipe, print_json, print_table
+from lightcars.cli.output import complain, complete_recipe, print_json, print_table
 from lightcars.files import write_text
 from lightcars.outputs import FORCE_HELP, check_output_file
+from lightcars.recipes.thesis_results import THESIS_TOP1_PERCENT
+
+if TYPE_CHECKING:
+    from lightcars.recipes.recipe import Recipe
+
+HEAD = ("recipe", "model", "optimizer", "lr", "decay", "schedule", "px", "thesis")
+MORE = ("epochs", "batch", "model settings", "augmentation", "label smoothing", "source")
+"""Columns of the table; the latter ones only where there is room: in a pipe, or on a wide terminal."""
+WIDE = 220
+_LONG = ("padding", "batch_norm_eps", "batch_norm_momentum", "blocks")
+"""Settings of models that are left out."""
 
 app = typer.Typer(invoke_without_command=True)
 
@@ -34,8 +47,42 @@ def recipes(
     if as_json:
         print_json({name: recipe.to_dict() for name, recipe in found.items()})
         return
-    rows = [(name, recipe.model.name, recipe.source or "") for name, recipe in found.items()]
-    print_table(("recipe", "model", "source"), rows)
+    head: tuple[str, ...] = HEAD
+    rows = [_row(name, recipe) for name, recipe in found.items()]
+    if not sys.stdout.isatty() or shutil.get_terminal_size().columns >= WIDE:
+        head = (*HEAD, *MORE)
+        rows = [(*row, *_more(recipe)) for row, recipe in zip(rows, found.values(), strict=True)]
+    print_table(head, rows, right=("lr", "decay", "px", "thesis", "epochs", "batch", "label smoothing"))
+    complain("thesis: top-1 that the thesis states, on the test split, which also selected its epoch")
+
+
+def _row(name: str, recipe: Recipe) -> tuple[str, ...]:
+    """Return the cells of a recipe in the columns of `HEAD`."""
+    stated = THESIS_TOP1_PERCENT.get(name)
+    return (
+        name,
+        recipe.model.name,
+        recipe.optimizer.name,
+        f"{recipe.optimizer.lr:g}",
+        f"{recipe.optimizer.weight_decay:g}",
+        recipe.schedule.name,
+        "" if recipe.resolution is None else str(recipe.resolution),
+        "" if stated is None else f"{stated:.1f} %",
+    )
+
+
+def _more(recipe: Recipe) -> tuple[str, ...]:
+    """Return the cells of a recipe in the columns of `MORE`."""
+    settings, augment = recipe.model.settings, recipe.augment
+    steps = [name for step in (*augment.images, *augment.tensors, *augment.batches) for name in step]
+    return (
+        str(recipe.epochs),
+        str(recipe.batch_size),
+        ", ".join(f"{name}={value}" for name, value in settings.items() if name not in _LONG),
+        ", ".join(name.removeprefix("Random") for name in steps),
+        f"{recipe.label_smoothing:g}",
+        recipe.source or "",
+    )
 
 
 @app.command()

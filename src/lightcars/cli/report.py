@@ -10,7 +10,7 @@ import typer
 
 from lightcars.cli.output import complain, print_json
 from lightcars.outputs import FORCE_HELP, check_output_file
-from lightcars.runs.selection import shown_split
+from lightcars.runs.selection import shown_split, shows_top5
 
 if TYPE_CHECKING:
     from lightcars.reports import Report
@@ -63,9 +63,10 @@ def _say(done: Report) -> None:
             typer.echo(f"{run.run}: {run.model}, no epoch is done yet")
             continue
         split = shown_split(run.selected_on)
+        top5 = f", top-5 {run.val_top5_percent:.2f} %" if shows_top5(run.num_classes) else ""
         typer.echo(
             f"{run.run}: {run.model}, best epoch {run.best_epoch} of {run.epochs},"
-            f" {split} top-1 {run.val_top1_percent:.2f} %, top-5 {run.val_top5_percent:.2f} %"
+            f" {split} top-1 {run.val_top1_percent:.2f} %{top5}"
         )
     if done.comparison is not None:
         numbers, note = done.comparison, next((run.note for run in done.runs if run.note), None)

@@ -18,15 +18,15 @@ from lightcars.counters.rows import LayerRow, OperatorRow, layer_table, operator
 from lightcars.counters.skeleton import running_skeleton, skeleton
 from lightcars.errors import CountingError
 from lightcars.models.unwrapping import unwrap
-from lightcars.tables import markdown_table, short_number, text_table
-from lightcars.text import json_text
+from lightcars.tables import html_table, markdown_table, short_number, text_table
+from lightcars.text import json_text, rounded
 
 TEXT_WIDTH = 80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Profile:
-    """The cost of one pass of a model.
+    """The cost of one pass of a model; `print(profile.to_text())` shows its tables, as a notebook does.
 
     Attributes:
         model: class name.
@@ -65,6 +65,22 @@ class Profile:
         Of those that multiply, or may, `profile` and `count_flops` also warn.
         """
         return tuple(row.name for row in self.operators if row.flops is None)
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.input_shape)) or "none"
+        return (
+            f"Profile({self.model}, input {shape}: {self.num_params:,} parameters, {self.flops:,} FLOPs"
+            f"{' with the backward pass' if self.backward else ''}, {len(self.layers)} layers)"
+        )
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            [
+                html_table(("", ""), self._summary(), title=self.model),
+                html_table(*layer_table(self.model, self.layers, 2), title="Layers", folded=True),
+                html_table(*operator_table(self.operators), title="Operators", folded=True),
+            ]
+        )
 
     def to_json(self) -> str:
         """Return everything as one JSON object."""
@@ -109,9 +125,9 @@ def _latency_rows(latency: Latency) -> list[tuple[str, ...]]:
     peak = short_number(round(latency.peak_macs_per_second))
     calls = f"{latency.calls} calls on {latency.device}, {latency.threads} threads"
     return [
-        ("latency, median", f"{latency.median_ms:.3g} ms ({calls})"),
-        ("latency, 95th percentile", f"{latency.p95_ms:.3g} ms"),
-        ("images per second", f"{latency.images_per_second:.3g}"),
+        ("latency, median", f"{rounded(latency.median_ms)} ms ({calls})"),
+        ("latency, 95th percentile", f"{rounded(latency.p95_ms)} ms"),
+        ("images per second", f"{rounded(latency.images_per_second)}"),
         (
             "reached FLOPs per second",
             f"{rate}, {latency.peak_share_percent:.3g} % of {peak} in large products",

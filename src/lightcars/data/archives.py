@@ -6,7 +6,6 @@ import errno
 import os
 import re
 import stat
-import sys
 import tarfile
 import zipfile
 import zlib
@@ -20,6 +19,7 @@ from typing import IO
 from tqdm import tqdm
 
 from lightcars.errors import DataError
+from lightcars.progress import shows_bars
 
 SUFFIXES = (".tgz", ".tar.gz", ".tar", ".zip")
 MAX_FILES = 250_000
@@ -52,7 +52,7 @@ def unpack(archive: Path, folder: Path, *, progress: bool = False) -> None:
             total=archive.stat().st_size,
             unit="B",
             unit_scale=True,
-            disable=not (progress and sys.stderr.isatty()),
+            disable=not shows_bars(progress),
             leave=False,
         )
         with bar:

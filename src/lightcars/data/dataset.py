@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from lightcars.memory_limits import free_bytes
 from lightcars.models.images import without_advice
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.transforms import fit_square
+from lightcars.progress import shows_bars
 
 MEMORY_SHARE = 0.5
 """Share of the free memory that decoded images may use; beyond it they go to a temporary file."""
@@ -93,7 +93,7 @@ def decode(
             outcomes,
             f"reading {name}".strip(),
             len(samples),
-            disable=not (progress and sys.stderr.isatty()),
+            disable=not shows_bars(progress),
             leave=False,
         )
         problems = list(bar)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from lightcars.data.records import Region
 from lightcars.data.regions import check_region, read_sample
 from lightcars.errors import DataError
 from lightcars.models.images import without_advice
+from lightcars.progress import shows_bars
 
 THIN_CLASS = 10
 """A training class with fewer images is reported as thin."""
@@ -223,7 +223,7 @@ def _each(
                 pool.map(work, samples),
                 name,
                 len(samples),
-                disable=not (progress and sys.stderr.isatty()),
+                disable=not shows_bars(progress),
                 leave=False,
             )
         except BaseException:

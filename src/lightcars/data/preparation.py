@@ -6,7 +6,6 @@ import csv
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from lightcars.data.layouts.find import recognize
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.errors import DataError, LightcarsError
 from lightcars.outputs import check_output_folder
+from lightcars.progress import shows_bars
 
 _Placed = dict[tuple[Split, str], tuple[int, Box | None]]
 """Split and path below the new folder -> label and box."""
@@ -228,5 +228,5 @@ def _read_back(new: Path, placed: _Placed) -> DatasetRecords:
 
 
 def _bar(items: Iterable[_T], name: str, total: int, *, progress: bool) -> Iterable[_T]:
-    bar: Iterable[_T] = tqdm(items, name, total, disable=not (progress and sys.stderr.isatty()), leave=False)
+    bar: Iterable[_T] = tqdm(items, name, total, disable=not shows_bars(progress), leave=False)
     return bar

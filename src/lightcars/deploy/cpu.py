@@ -1,4 +1,4 @@
-"""The CPU of this machine: its name and the precisions it supports. No torch at import."""
+"""The CPU of this machine: its name and the precisions it supports; names of devices. No torch at import."""
 
 from __future__ import annotations
 
@@ -22,6 +22,19 @@ def cpu_name() -> str:
     name = fields.get("model name") or platform.processor() or platform.machine()
     flags = " ".join(sorted(_flags(fields)))
     return f"{platform.system()} {platform.machine()}, {name}, {os.cpu_count()} cores: {flags}"
+
+
+def device_name(device: torch.device) -> str:
+    """Return the name of a device for people: "NVIDIA H200", or that of the CPU with the threads of torch."""
+    import torch
+
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    if device.type != "cpu":
+        return device.type.upper()
+    name = _cpuinfo().get("model name") or platform.processor() or platform.machine()
+    threads = torch.get_num_threads()
+    return f"CPU, {name}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from lightcars.models.device import wait_for
-from lightcars.tables import text_table
+from lightcars.tables import html_table, text_table
 
 TURNS = 7
 TURN_S = 0.1
@@ -62,6 +62,9 @@ class Measurements(tuple[Measurement, ...]):
 
     def __str__(self) -> str:
         return text_table(self.HEAD, self.cells())
+
+    def _repr_html_(self) -> str:
+        return html_table(self.HEAD, self.cells())
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the cells of a table, with `HEAD` as its column names."""

@@ -18,6 +18,8 @@ from lightcars.errors import InputError, OptimizationError
 from lightcars.models.config import ModelConfig
 from lightcars.models.image_model import ImageModel
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.tables import html_table
+from lightcars.text import rounded
 
 UNTRAINED_NOTE = (
     "the weights are untrained: engines were verified within a multiple of eager PyTorch's own rounding error"
@@ -150,7 +152,7 @@ class OptimizedModel:
     def summary(self) -> str:
         """All measurements in one line."""
         others = [
-            f"{row.engine} {row.precision} {row.latency_ms:.3g} ms"
+            f"{row.engine} {row.precision} {rounded(cast(float, row.latency_ms))} ms"
             if row.problem is None
             else f"{row.engine} {row.precision} dropped ({row.problem})"
             for row in self.measurements
@@ -158,8 +160,8 @@ class OptimizedModel:
         ]
         change = self.top1_change_percent
         return (
-            f"{self.engine} in {self.precision}: {self.latency_ms:.3g} ms for {self.batch} x"
-            f" {self.resolution} px on {self.threads} threads, eager {self.eager_ms:.3g} ms"
+            f"{self.engine} in {self.precision}: {rounded(self.latency_ms)} ms for {self.batch} x"
+            f" {self.resolution} px on {self.threads} threads, eager {rounded(self.eager_ms)} ms"
             f"{'' if change is None else f'; top-1 {change:+.2f} points'}"
             f"{'; ' if others else ''}{', '.join(others)}"
             f"{f'; {UNTRAINED_NOTE}' if self.untrained else ''}"
@@ -184,6 +186,14 @@ class OptimizedModel:
             f" precision={self.precision!r}, batch={self.batch}, resolution={self.resolution},"
             f" threads={self.threads}, latency_ms={self.latency_ms:.3g})"
         )
+
+    def _repr_html_(self) -> str:
+        name = type(self._source.model).__name__
+        title = (
+            f"{name}: {self.engine} in {self.precision}, {self.latency_ms:.2f} ms for {self.batch} x"
+            f" {self.resolution} px on {self.threads} threads (eager {self.eager_ms:.2f} ms)"
+        )
+        return html_table(self.measurements.HEAD, self.measurements.cells(), title=title)
 
     def __reduce__(self) -> NoReturn:
         raise OptimizationError(

@@ -47,6 +47,58 @@ def classes_by_difficulty(predictions: Predictions) -> list[HardClass]:
     return sorted(found, key=lambda one: (one.metrics.top1_percent, one.metrics.name))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRow:
+    """A class in numbers.
+
+    Attributes:
+        name: name of the class.
+        num_images: its images.
+        top1_percent, top5_percent: percentage of its images whose most likely class it is, or one of the
+            five most likely ones (recall).
+        precision_percent: percentage of the images predicted as this class that are of it; None if there
+            are none.
+        confused_with: the other class that most of its images are predicted as; None if all are right.
+        num_confused: how many are.
+    """
+
+    name: str
+    num_images: int
+    top1_percent: float
+    top5_percent: float
+    precision_percent: float | None
+    confused_with: str | None
+    num_confused: int
+
+
+def class_rows(predictions: Predictions) -> list[ClassRow]:
+    """Return a row for every class with images, sorted by top-1 accuracy, then by name."""
+    first, rows = predictions.guesses[:, 0], []
+    among = (predictions.guesses == predictions.labels[:, None]).any(axis=1)
+    for one in classes_by_difficulty(predictions):
+        members, predicted = predictions.labels == one.label, first == one.label
+        others = Counter(first[list(one.mistakes)].tolist())
+        ranked = sorted(others, key=lambda label: (-others[label], predictions.classes[label]))
+        rows.append(
+            ClassRow(
+                name=one.metrics.name,
+                num_images=one.metrics.num_images,
+                top1_percent=one.metrics.top1_percent,
+                top5_percent=100.0 * float(among[members].mean()),
+                precision_percent=100.0 * float(members[predicted].mean()) if predicted.any() else None,
+                confused_with=predictions.classes[ranked[0]] if ranked else None,
+                num_confused=others[ranked[0]] if ranked else 0,
+            )
+        )
+    return rows
+
+
+def confusion_counts(predictions: Predictions) -> dict[tuple[int, int], int]:
+    """Return the cells of the confusion matrix that are not zero: (true label, predicted label) -> images."""
+    pairs = zip(predictions.labels.tolist(), predictions.guesses[:, 0].tolist(), strict=True)
+    return dict(sorted(Counter(pairs).items()))
+
+
 def confident_mistakes(predictions: Predictions) -> tuple[int, ...]:
     """Return the positions of all misclassified images, the most confident one first."""
     return _most_confident_first(predictions, ~predictions.hits)

@@ -17,9 +17,11 @@ from lightcars.data.pixels import normalize
 from lightcars.data.records import Region
 from lightcars.errors import DataError
 from lightcars.evaluation.metrics import top_k_hits
+from lightcars.progress import wants_progress
 from lightcars.runs.folder import RunFolder, selecting_split
-from lightcars.runs.selection import note_on
+from lightcars.runs.selection import note_on, shows_top5
 from lightcars.runs.trained import TrainedModel, load_trained, require_finite
+from lightcars.tables import html_table
 from lightcars.text import json_text
 
 
@@ -38,7 +40,7 @@ class ClassMetrics:
     top1_percent: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Evaluation:
     """Metrics on one split.
 
@@ -64,6 +66,28 @@ class Evaluation:
     selected_on: str | None = None
     note: str | None = None
 
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name} {value}" for name, value in self._summary())
+        return f"Evaluation({self.split}, {self.num_images:,} images: {metrics})"
+
+    def _repr_html_(self) -> str:
+        classes = [
+            (row.name, f"{row.num_images:,}", f"{row.top1_percent:.2f} %")
+            for row in sorted(self.per_class, key=lambda row: (row.top1_percent, row.name))
+        ]
+        head = ("class", "images", "top-1")
+        title = f"{self.split}, {self.num_images:,} images"
+        return html_table(("", ""), self._summary(), title=title) + html_table(
+            head, classes, right=head[1:], title=f"{len(classes)} classes, hardest first", folded=True
+        )
+
+    def _summary(self) -> list[tuple[str, str]]:
+        rows = [("top-1", f"{self.top1_percent:.2f} %")]
+        if shows_top5(len(self.per_class)):
+            rows.append(("top-5", f"{self.top5_percent:.2f} %"))
+        rows.append(("loss", f"{self.loss:.3f}"))
+        return rows + ([("note", self.note)] if self.note else [])
+
     def to_json(self) -> str:
         """Return all fields as one JSON object."""
         return json_text(asdict(self))
@@ -77,7 +101,7 @@ def evaluate(
     region: Region | None = None,
     batch_size: int = 64,
     device: str | torch.device | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> Evaluation:
     """Compute top-1, top-5 and per-class accuracy of a trained model.
 
@@ -88,7 +112,7 @@ def evaluate(
         region: "whole", "box" or "masked"; None: the one that the run validated on.
         batch_size: images per forward pass.
         device: None: CUDA if it is available.
-        progress: show a progress bar.
+        progress: show a progress bar; None: in notebooks.
 
     Raises:
         CheckpointError: there is no such model.
@@ -101,7 +125,7 @@ def evaluate(
         trained.preprocessing,
         region=region or validation_region(Path(run)),
         name=split,
-        progress=progress,
+        progress=wants_progress(progress),
     )
     logits = logits_of(trained, ImageDataset(images), batch_size)
     metrics = _metrics(split, logits, torch.from_numpy(images.labels), records.classes, images.broken)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from html import escape
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from lightcars.models.origin import WeightsOrigin
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.timm_interface import TimmInterface, require_average_pool
 from lightcars.models.validation import MIN_RESOLUTION, change_config
+from lightcars.tables import html_table
 
 
 class ImageModel(TimmInterface, nn.Module):
@@ -78,6 +80,18 @@ class ImageModel(TimmInterface, nn.Module):
         self.neck = nn.Identity() if neck is None else neck
         self.dropout: nn.Module = nn.Dropout(config.dropout)
         self.classifier = self._make_classifier() if classifier is None else classifier
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a table, and the modules on request."""
+        config, count = self.config, sum(parameter.numel() for parameter in self.parameters())
+        rows = [
+            ("parameters", f"{count:,}"),
+            ("classes", f"{config.num_classes:,}"),
+            ("input", f"{config.img_channels} x {config.resolution} x {config.resolution}"),
+            ("weights", "random" if self.origin is None else str(self.origin)),
+        ]
+        modules = f"<details><summary>Modules</summary><pre>{escape(str(self))}</pre></details>"
+        return html_table(("", ""), rows, title=type(self).__name__) + modules
 
     @property
     def feature_info(self) -> tuple[FeatureMap, ...]:

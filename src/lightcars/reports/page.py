@@ -8,11 +8,12 @@ from html import escape
 from typing import Any
 
 from lightcars.recipes.recipe import flat
+from lightcars.reports.script import DIGEST, SCRIPT
 from lightcars.reports.style import STYLE
 from lightcars.version import __version__
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""Content security policy: a browser loads nothing but what the page contains."""
+POLICY = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{DIGEST}'"
+"""Content security policy: a browser loads nothing but what the page contains, and runs one known script."""
 
 
 def page(title: str, intro: str, sections: Iterable[str]) -> str:
@@ -23,13 +24,19 @@ def page(title: str, intro: str, sections: Iterable[str]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{escape(title)}</h1>\n{intro}\n{''.join(sections)}"
-        f'<p class="soft">Made by lightcars {escape(__version__)}.</p>\n</body>\n</html>\n'
+        f'<p class="soft">Made by lightcars {escape(__version__)}.</p>\n<script>{SCRIPT}</script>\n'
+        "</body>\n</html>\n"
     )
 
 
 def section(title: str, *content: str) -> str:
     """Return a heading with HTML below it."""
     return f"<section>\n<h2>{escape(title)}</h2>\n{''.join(content)}\n</section>\n"
+
+
+def subheading(title: str) -> str:
+    """Return the heading of a part of a section."""
+    return f"<h3>{escape(title)}</h3>\n"
 
 
 def paragraph(text: str, kind: str = "") -> str:
@@ -48,17 +55,40 @@ def tiles(values: Mapping[str, str]) -> str:
     return f'<dl class="tiles">{"".join(entries)}</dl>\n'
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> str:
-    """Return a table; the head is text, cells are HTML, columns with an index in `right` are flush right."""
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    sortable: bool = False,
+    stacked: bool = True,
+) -> str:
+    """Return a table.
 
-    def cells(tag: str, row: Sequence[str]) -> str:
-        number = dict.fromkeys(right, ' class="number"')
-        return "".join(f"<{tag}{number.get(i, '')}>{cell}</{tag}>" for i, cell in enumerate(row))
+    Args:
+        head: names of the columns, as text.
+        rows: cells, as HTML.
+        right: indices of the columns that are flush right.
+        sortable: a click on a column's name sorts the rows by it; the table gets a scroll bar of its own.
+        stacked: on a narrow screen, a row becomes a block with a line for each cell.
+    """
+    names = [escape(name) for name in head]
 
-    body = "".join(f"<tr>{cells('td', row)}</tr>\n" for row in rows)
-    top = cells("th", [escape(name) for name in head])
+    def cells(row: Sequence[str]) -> str:
+        return "".join(
+            f'<td{_number(column, right)} data-name="{names[column]}">{cell}</td>'
+            for column, cell in enumerate(row)
+        )
+
+    top = "".join(f'<th scope="col"{_number(column, right)}>{name}</th>' for column, name in enumerate(names))
+    body = "".join(f"<tr>{cells(row)}</tr>\n" for row in rows)
+    kind = " ".join(name for name, wanted in (("sortable", sortable), ("stacked", stacked)) if wanted)
     inner = f"<thead><tr>{top}</tr></thead>\n<tbody>\n{body}</tbody>\n"
-    return f'<div class="scroll"><table>\n{inner}</table></div>\n'
+    return f'<div class="scroll{" tall" if sortable else ""}"><table class="{kind}">\n{inner}</table></div>\n'
+
+
+def _number(column: int, right: Sequence[int]) -> str:
+    return ' class="number"' if column in right else ""
 
 
 def settings_as_text(settings: Mapping[str, Any]) -> dict[str, str]:

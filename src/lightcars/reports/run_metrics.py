@@ -32,6 +32,8 @@ CURVES = (
     "learning_rate",
 )
 """Columns of metrics.csv that a report needs."""
+SECONDS = "seconds"
+"""A further column; without it, the time of a run is not shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class RunMetrics:
         selected_on: the split that selected the epoch; the metrics called val are of this split.
         note: "chosen on test: too good" where it is the test split.
         num_params, flops: parameters and FLOPs of the model, for one image at the run's resolution.
+        num_classes: number of classes of the data.
         epochs: number of finished epochs.
         best_epoch: the epoch of the other metrics.
         val_top1_percent, val_top5_percent, val_loss: as in metrics.json; the loss has label smoothing.
@@ -57,6 +60,7 @@ class RunMetrics:
     finished: bool
     num_params: int
     flops: int
+    num_classes: int
     epochs: int
     selected_on: str = "val"
     note: str | None = None
@@ -164,8 +168,9 @@ def _rows(path: Path) -> tuple[Row, ...]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for line, row in enumerate(csv.DictReader(file), start=2):
+                names = (*CURVES, SECONDS) if SECONDS in row else CURVES
                 try:
-                    rows.append({name: float(row[name]) for name in CURVES})
+                    rows.append({name: float(row[name]) for name in names})
                 except (KeyError, TypeError, ValueError) as error:
                     reason = f"no column {error}" if isinstance(error, KeyError) else "not a number"
                     raise _foreign_row(path, line, reason) from error
@@ -236,6 +241,7 @@ def _run_metrics(
         note=note_on_choice(chosen),
         num_params=num_params,
         flops=flops,
+        num_classes=description.data.num_classes,
         **_best(run, rows),
         **analysis,
     )

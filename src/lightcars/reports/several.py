@@ -9,10 +9,12 @@ from pathlib import Path
 from lightcars.evaluation.analysis import Agreement, agreement
 from lightcars.evaluation.predictions import Predictions
 from lightcars.reports import page
-from lightcars.reports.charts import Line, line_chart
+from lightcars.reports.charts import line_chart
+from lightcars.reports.conditions import conditions
+from lightcars.reports.lines import Line
 from lightcars.reports.run_metrics import Comparison, RunContent, RunMetrics
 from lightcars.reports.thumbnails import Thumbnails, grid_of
-from lightcars.runs.selection import note_on_choice, shown_split
+from lightcars.runs.selection import note_on_choice, shown_split, shows_top5
 
 NUM_MISSED = 48
 
@@ -60,7 +62,17 @@ def comparison(compared: Agreement) -> Comparison:
 
 def _metrics(runs: Sequence[RunContent]) -> str:
     head = ("", *(run.label for run in runs))
-    rows = [[name, *(escape(show(run.metrics)) for run in runs)] for name, show in _METRICS.items()]
+    shown = {
+        name: show
+        for name, show in _METRICS.items()
+        if name != "top-5" or any(shows_top5(run.description.data.num_classes) for run in runs)
+    }
+    rows = [[name, *(escape(show(run.metrics)) for run in runs)] for name, show in shown.items()]
+    trained = [conditions(run) for run in runs]
+    rows += [
+        [name, *(escape(entries.get(name, "-")) for entries in trained)]
+        for name in dict.fromkeys(name for entries in trained for name in entries)
+    ]
     caveat = ", or on its test images where that is noted" if _selected_on(runs) == "test" else ""
     text = f"Top-1, top-5 and loss of each run's best epoch on its validation images{caveat}."
     return page.section("Metrics", page.paragraph(text), page.table(head, rows))
@@ -117,6 +129,7 @@ def _curves(runs: Sequence[RunContent]) -> str:
                     [row[column] for row in run.rows],
                     color,
                     dashed,
+                    run.metrics.best_epoch if what == "val" else None,
                 )
                 for color, run in enumerate(runs)
                 for what, column, dashed in columns
@@ -129,7 +142,10 @@ def _curves(runs: Sequence[RunContent]) -> str:
         chart("top-1 (%)", [("val", "val_top1_percent", False), ("train", "train_top1_percent", True)]),
         chart("learning rate", [("", "learning_rate", False)]),
     ]
-    return page.section("Curves", f'<div class="charts">{"".join(charts)}</div>')
+    text = "A ring marks the best epoch. Point at an epoch to see its values."
+    return page.section(
+        "Curves", page.paragraph(text, "soft"), f'<div class="charts">{"".join(charts)}</div>'
+    )
 
 
 def _agreement(runs: Sequence[RunContent], compared: Agreement | None) -> str:

@@ -4,39 +4,50 @@ from __future__ import annotations
 
 import math
 from html import escape
+from pathlib import Path
 
 import numpy as np
 
+from lightcars.errors import DataError
 from lightcars.evaluation.analysis import (
     NUM_BINS,
-    Confusion,
+    class_rows,
     classes_by_difficulty,
     confident_mistakes,
     reliability,
-    worst_confusions,
 )
 from lightcars.evaluation.predictions import Predictions
+from lightcars.models.inline import embedded
 from lightcars.reports import page
-from lightcars.reports.charts import Line, line_chart, reliability_diagram
+from lightcars.reports.charts import line_chart, reliability_diagram
+from lightcars.reports.conditions import conditions
+from lightcars.reports.confusions import confusions
+from lightcars.reports.lines import Line
 from lightcars.reports.run_metrics import RunContent
 from lightcars.reports.thumbnails import Thumbnails
-from lightcars.runs.selection import shown_split
+from lightcars.runs.folder import RunFolder
+from lightcars.runs.selection import shown_split, shows_top5
 
-NUM_HARDEST, NUM_IMAGES, NUM_MISTAKES, NUM_CONFUSED = 15, 4, 12, 15
+AUGMENTED_SIDE = 700
+"""Maximum pixels of the picture of augmented images."""
+NUM_HARDEST, NUM_IMAGES, NUM_MISTAKES = 15, 4, 12
 
 
 def single_page(run: RunContent) -> str:
-    """Return the page: curves, hardest classes, confusions, confident mistakes, calibration, settings."""
-    sections = [_curves(run)]
+    """Return the page: curves, images, classes, confusions, mistakes, calibration, settings."""
+    sections = [_curves(run), _augmented(run)]
     if run.predictions is not None:
         thumbnails = Thumbnails(run.image_root)
         sections += [
             _hardest(run.predictions, thumbnails),
-            _confusions(run.predictions),
+            _classes(run.predictions),
+            confusions(run.predictions),
             _mistakes(run.predictions, thumbnails),
             _calibration(run.predictions),
         ]
-    return page.page(f"{run.label}: {run.metrics.model}", _intro(run), [*sections, _settings(run)])
+    name = run.metrics.model
+    title = run.label if run.label == name else f"{run.label}: {name}"
+    return page.page(title, _intro(run), [*sections, _settings(run)])
 
 
 def _intro(run: RunContent) -> str:
@@ -48,13 +59,14 @@ def _intro(run: RunContent) -> str:
     split, mark = page.split_name(metrics.selected_on), page.mark(metrics.note)
     entries = {
         f"top-1{mark}": page.percent(metrics.val_top1_percent),
-        f"top-5{mark}": page.percent(metrics.val_top5_percent),
+        **({f"top-5{mark}": page.percent(metrics.val_top5_percent)} if shows_top5(data.num_classes) else {}),
         f"best epoch{mark}": f"{metrics.best_epoch or '-'} of {metrics.epochs}",
         f"{split} loss{mark}": "-" if metrics.val_loss is None else f"{metrics.val_loss:.3f}",
         f"{split} images": "-" if metrics.num_images is None else f"{metrics.num_images:,}",
         f"calibration error{mark}": page.percent(metrics.calibration_error_percent),
         "parameters": f"{metrics.num_params:,}",
         "FLOPs": f"{metrics.flops:,}",
+        **conditions(run),
     }
     return page.paragraph(text, "soft") + page.notes(run.notes) + page.tiles(entries)
 
@@ -64,18 +76,21 @@ def _curves(run: RunContent) -> str:
         return page.section("Curves", page.paragraph("No epoch has finished yet."))
     epochs = [row["epoch"] for row in run.rows]
 
-    def line(name: str, column: str, color: int) -> Line:
-        return Line(name, epochs, [row[column] for row in run.rows], color)
+    def line(name: str, column: str, color: int, best: float | None = None) -> Line:
+        return Line(name, epochs, [row[column] for row in run.rows], color, best=best)
 
-    val = shown_split(run.metrics.selected_on)
+    val, best = shown_split(run.metrics.selected_on), run.metrics.best_epoch
+    top5 = (
+        [line(f"{val} top-5", "val_top5_percent", 2)] if shows_top5(run.description.data.num_classes) else []
+    )
     charts = [
-        line_chart("loss", [line("train", "train_loss", 7), line(val, "val_loss", 0)]),
+        line_chart("loss", [line("train", "train_loss", 7), line(val, "val_loss", 0, best)]),
         line_chart(
             "accuracy (%)",
             [
                 line("train top-1", "train_top1_percent", 7),
-                line(f"{val} top-1", "val_top1_percent", 0),
-                line(f"{val} top-5", "val_top5_percent", 2),
+                line(f"{val} top-1", "val_top1_percent", 0, best),
+                *top5,
             ],
         ),
         line_chart("learning rate", [line("at the end of the epoch", "learning_rate", 1)]),
@@ -85,7 +100,25 @@ def _curves(run: RunContent) -> str:
         steps = [(float(first), float(size)) for first, size in sizes.items()]
         ys = [max(size for first, size in steps if first <= epoch) for epoch in epochs]
         charts.append(line_chart("training resolution (px)", [Line("train", epochs, ys, 7)]))
-    return page.section("Curves", f'<div class="charts">{"".join(charts)}</div>')
+    ring = f"The ring marks the best epoch, {best}. " if best is not None else ""
+    text = f"{ring}Point at an epoch to see its values."
+    return page.section(
+        "Curves", page.paragraph(text, "soft"), f'<div class="charts">{"".join(charts)}</div>'
+    )
+
+
+def _augmented(run: RunContent) -> str:
+    """Return the training images of the first batch; nothing for runs of versions that did not keep them."""
+    path = RunFolder(Path(run.metrics.run)).augmented
+    try:
+        source = embedded(path, AUGMENTED_SIDE) if path.is_file() else None
+    except DataError:
+        source = None
+    if source is None:
+        return ""
+    text = "Training images of the first batch, as the model sees them."
+    figure = f'<figure class="augmented"><img src="{source}" alt="augmented training images"></figure>'
+    return page.section("Augmented images", page.paragraph(text), figure)
 
 
 def _hardest(predictions: Predictions, thumbnails: Thumbnails) -> str:
@@ -110,38 +143,6 @@ def _hardest(predictions: Predictions, thumbnails: Thumbnails) -> str:
     return page.section(title, page.paragraph(text), page.table(head, rows, right=(1, 2)))
 
 
-def _confusions(predictions: Predictions) -> str:
-    part = worst_confusions(predictions, rows=NUM_CONFUSED)
-    names = predictions.classes
-    columns = [*(names[label] for label in part.columns), *(["other classes"] if part.others.any() else [])]
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join(
-        f'<tr><th scope="row">{escape(names[label])}</th>{_counts(part, row)}</tr>\n'
-        for row, label in enumerate(part.rows)
-    )
-    text = (
-        f"The {len(part.rows)} classes with the lowest top-1 accuracy, one per row; the columns are the"
-        " predicted classes, the cells numbers of images."
-    )
-    return page.section(
-        f"Confusion matrix of the worst classes{page.mark(predictions.note)}",
-        page.paragraph(text),
-        f'<div class="scroll"><table class="matrix"><thead><tr><td></td>{head}</tr>'
-        f"</thead>\n<tbody>{body}</tbody></table></div>",
-    )
-
-
-def _counts(part: Confusion, row: int) -> str:
-    total = max(int(part.counts[row].sum() + part.others[row]), 1)
-    cells = []
-    for column, count in enumerate(part.counts[row].tolist()):
-        color = "22, 163, 74" if column == row else "220, 60, 40"
-        style = f' style="background: rgba({color}, {0.15 + 0.7 * count / total:.2f})"' if count else ""
-        cells.append(f"<td{style}>{count or ''}</td>")
-    others = f"<td>{int(part.others[row]) or ''}</td>" if part.others.any() else ""
-    return "".join(cells) + others
-
-
 def _mistakes(predictions: Predictions, thumbnails: Thumbnails) -> str:
     wrong = confident_mistakes(predictions)
     title = f"Confident mistakes{page.mark(predictions.note)}"
@@ -157,6 +158,33 @@ def _mistakes(predictions: Predictions, thumbnails: Thumbnails) -> str:
     )
     text = f"The most confident of {len(wrong):,} mistakes, with their probability."
     return page.section(title, page.paragraph(text), f'<div class="images">{shown}</div>')
+
+
+def _classes(predictions: Predictions) -> str:
+    """Return a table of all classes."""
+    top5 = shows_top5(len(predictions.classes))
+    head = ["class", "images", "top-1", *(["top-5"] if top5 else []), "precision", "most confused with"]
+    rows = [
+        [
+            escape(row.name),
+            str(row.num_images),
+            page.percent(row.top1_percent),
+            *([page.percent(row.top5_percent)] if top5 else []),
+            page.percent(row.precision_percent),
+            "-" if row.confused_with is None else f"{escape(row.confused_with)} ({row.num_confused})",
+        ]
+        for row in class_rows(predictions)
+    ]
+    text = (
+        "Top-1 is the share of a class's images that are predicted as it (recall), precision the share of the"
+        " images predicted as the class that are of it. A click on a heading sorts."
+    )
+    numbers = range(1, len(head) - 1)
+    return page.section(
+        f"All classes{page.mark(predictions.note)}",
+        page.paragraph(text),
+        page.table(head, rows, right=numbers, sortable=True),
+    )
 
 
 def _guess(predictions: Predictions, position: int) -> str:

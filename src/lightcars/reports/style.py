@@ -1,16 +1,25 @@
 """The style sheet of a report, with a light and a dark palette."""
 
-STYLE = """
+from lightcars.plots import COLORS
+
+_DARK = ("#2b8fd6", "#f0743a", "#14b88a", "#e3a2c6", "#ffc94d", "#a5e0ff", "#6a5acd", "#7a7a7a")
+"""The same colors for a dark page."""
+
+
+def _palette(colors: tuple[str, ...]) -> str:
+    return " ".join(f"--c{position}: {color};" for position, color in enumerate(colors))
+
+
+_SHEET = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #ffffff; --soft: #5d6878; --line: #d5dbe3;
-  --tile: #f3f5f8; --mark: #ffe9a8; --c0: #2563eb; --c1: #d9480f; --c2: #16803c; --c3: #9333ea;
-  --c4: #b8860b; --c5: #0e7490; --c6: #be185d; --c7: #64748b; }
+  --tile: #f3f5f8; --mark: #ffe9a8; PALETTE }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --paper: #14181f; --soft: #9aa5b5;
-  --line: #353d49; --tile: #1e242d; --mark: #5c4a12; --c0: #6ea0ff; --c1: #ff8a5c; --c2: #5fcf85;
-  --c3: #c792ff; --c4: #e2b93b; --c5: #4cc3de; --c6: #ff7ab5; --c7: #9aa5b5; } }
+  --line: #353d49; --tile: #1e242d; --mark: #5c4a12; DARK } }
 body { margin: 0 auto; padding: 1.5rem 1rem 3rem; max-width: 76rem; background: var(--paper);
   color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; margin: 0 0 .2rem; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .4rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; }
 p { margin: .3rem 0; max-width: 60rem; }
 .soft, figcaption { color: var(--soft); }
 .note { border-left: 4px solid var(--c4); padding: .1rem .7rem; background: var(--tile); }
@@ -27,20 +36,33 @@ figcaption { font-size: .8rem; overflow-wrap: anywhere; }
 img { max-width: 100%; border-radius: 4px; display: block; }
 .gone { border: 1px dashed var(--line); padding: .5rem; font-size: .75rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
+.tall { max-height: 34rem; overflow-y: auto; width: fit-content; max-width: 100%; }
+.tall thead th { position: sticky; top: 0; background: var(--paper); }
+th button { all: unset; cursor: pointer; white-space: nowrap; }
+th button:focus-visible { outline: 2px solid var(--c0); }
+th button::after { content: " \\2195"; color: var(--soft); }
+th[aria-sort=ascending] button::after { content: " \\2191"; }
+th[aria-sort=descending] button::after { content: " \\2193"; }
 table { border-collapse: collapse; margin: .6rem 0; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: left;
   vertical-align: top; }
 th { font-weight: 600; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 mark { background: var(--mark); color: inherit; padding: 0 .2rem; border-radius: 3px; }
+.matrix { width: auto; }
 .matrix td { text-align: center; min-width: 1.5rem; padding: .15rem; border: 1px solid var(--line); }
+.matrix thead td { border: 0; }
 .matrix thead th { writing-mode: vertical-rl; transform: rotate(180deg); font-weight: 400;
-  font-size: .78rem; border: 0; max-height: 14rem; }
+  font-size: .78rem; border: 0; white-space: nowrap; padding: .3rem 0; }
 .matrix tbody th { font-weight: 400; font-size: .85rem; white-space: nowrap; }
+.confusion { max-width: 40rem; }
+.confusion img { width: 100%; image-rendering: pixelated; border-radius: 0; outline: 1px solid var(--line);
+  touch-action: none; cursor: crosshair; }
+.confusion figcaption { min-height: 3em; }
 .grid th { white-space: nowrap; font-weight: 400; }
 .grid td { width: 100%; border: 0; padding: 1px; }
-.grid img { width: 100%; min-width: 30rem; height: 22px; image-rendering: pixelated; border-radius: 0;
-  outline: 1px solid var(--line); }
+.grid img { width: 100%; min-width: min(30rem, 60vw); height: 22px;
+  image-rendering: pixelated; border-radius: 0; outline: 1px solid var(--line); }
 svg { width: 100%; height: auto; display: block; }
 svg text { fill: var(--ink); font-size: 12px; }
 svg .title { text-anchor: middle; font-weight: 600; font-size: 13px; }
@@ -58,4 +80,28 @@ svg .ring { fill: none; stroke: var(--ink); stroke-width: 1.2; }
 svg .front { stroke: var(--soft); stroke-dasharray: 4 3; }
 polyline, .key path { fill: none; stroke-width: 1.8; }
 .dashed { stroke-dasharray: 5 3; opacity: .75; }
-""" + "".join(f".c{i} {{ stroke: var(--c{i}); }} .f{i} {{ fill: var(--c{i}); }}\n" for i in range(8))
+.band { fill: transparent; }
+.guide { stroke: var(--soft); stroke-dasharray: 2 2; }
+.guide, .tip { opacity: 0; pointer-events: none; }
+.at:hover .guide, .at:hover .tip { opacity: 1; }
+.tip rect { fill: var(--paper); stroke: var(--line); }
+svg .tip text { font-size: 10.5px; }
+@media (max-width: 600px) {
+  body { padding: 1rem .7rem 2rem; }
+  .images figure { width: calc(50% - .4rem); }
+  .few figure { width: calc(50% - .2rem); }
+  .stacked thead:not(:has(button)) { display: none; }
+  .stacked thead tr { display: flex; flex-wrap: wrap; gap: .2rem .8rem; }
+  .stacked thead th { border: 0; padding: .2rem 0; }
+  .stacked, .stacked tbody, .stacked tr, .stacked td { display: block; }
+  .stacked tr { border-bottom: 1px solid var(--line); padding: .3rem 0; }
+  .stacked td { border: 0; padding: .05rem 0; text-align: left; overflow-wrap: anywhere; }
+  .stacked td:not(:first-child)::before { content: attr(data-name) ": "; color: var(--soft); }
+  .stacked td:first-child { font-weight: 600; }
+  .matrix tbody th { white-space: normal; min-width: 6rem; }
+}
+"""
+
+STYLE = _SHEET.replace("PALETTE", _palette(COLORS)).replace("DARK", _palette(_DARK)) + "".join(
+    f".c{i} {{ stroke: var(--c{i}); }} .f{i} {{ fill: var(--c{i}); }}\n" for i in range(len(COLORS))
+)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import io
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lightcars.errors import DataError
-from lightcars.models.images import read_image
+from lightcars.models.inline import as_data_url, embedded
+from lightcars.plots import COLORS
 
 SIDE = 168
 """Maximum width and height in pixels."""
-QUALITY = 72
 
 
 class Thumbnails:
@@ -34,7 +34,7 @@ class Thumbnails:
     def _image(self, path: str) -> str:
         name = escape(path)
         try:
-            source = _thumbnail(self.root / path) if self.root is not None and _is_below(path) else None
+            source = embedded(self.root / path, SIDE) if self.root is not None and _is_below(path) else None
         except DataError:
             source = None
         if source is None:
@@ -48,15 +48,6 @@ def _is_below(path: str) -> bool:
     return not parts.is_absolute() and ".." not in parts.parts and PureWindowsPath(path).drive == ""
 
 
-def _thumbnail(path: Path) -> str:
-    image = read_image(path, 3)
-    image.info.clear()  # no comment, color profile or place goes into the page
-    image.thumbnail((SIDE, SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=QUALITY)
-    return as_data_url("jpeg", buffer.getvalue())
-
-
 def grid_of(hits: NDArray[np.bool_]) -> str:
     """Return (N,) booleans as the data URL of an image of N pixels in a row, black where False."""
     buffer = io.BytesIO()
@@ -64,6 +55,20 @@ def grid_of(hits: NDArray[np.bool_]) -> str:
     return as_data_url("png", buffer.getvalue())
 
 
-def as_data_url(kind: str, content: bytes) -> str:
-    """Return the bytes of an image as a data URL."""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+def heat_map(counts: Mapping[tuple[int, int], int], num_classes: int) -> str:
+    """Return a confusion matrix as the data URL of an image with a pixel for each cell.
+
+    A cell that is not zero is blue on the diagonal and orange elsewhere, the darker, the larger its share of
+    the row.
+    """
+    totals = np.zeros(num_classes)
+    for (row, _), count in counts.items():
+        totals[row] += count
+    pixels = np.full((num_classes, num_classes, 3), 255.0)
+    for (row, column), count in counts.items():
+        full = np.array(bytearray.fromhex(COLORS[row != column][1:]), dtype=float)
+        share = 0.35 + 0.65 * count / totals[row]
+        pixels[row, column] = 255 - share * (255 - full)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.round().astype(np.uint8)).save(buffer, format="PNG", optimize=True)
+    return as_data_url("png", buffer.getvalue())

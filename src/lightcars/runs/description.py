@@ -13,6 +13,7 @@ from lightcars.files import write_text
 from lightcars.models.config import ModelConfig
 from lightcars.recipes.files import recipe_from
 from lightcars.recipes.recipe import Recipe
+from lightcars.text import rounded
 from lightcars.weights.checkpoint import describe_config, read_config
 
 FORMAT = 1
@@ -75,10 +76,10 @@ class TrainingSpeed:
         ours, theirs = self.milliseconds[self.chosen], self.milliseconds[slowest]
         images = f"{self.batch} images of {self.resolution} px"
         if slowest == self.chosen:
-            return f"training in {self.chosen}: {ours:.3g} ms for {images}, forward and backward"
+            return f"training in {self.chosen}: {rounded(ours)} ms for {images}, forward and backward"
         return (
             f"training in {self.chosen}: {theirs / ours:.2f}x the speed of {slowest} here"
-            f" ({theirs:.3g} -> {ours:.3g} ms for {images}, forward and backward)"
+            f" ({rounded(theirs)} -> {rounded(ours)} ms for {images}, forward and backward)"
         )
 
 
@@ -95,6 +96,8 @@ class RunDescription:
         training_resolutions: first epoch, counted from 1, -> resolution, where images grow over the epochs.
         versions: of Python and of the packages that matter.
         machine: as `platform.machine` names it.
+        started: date and time in UTC, "2026-11-29T02:03:20Z"; empty in older files.
+        device: name of the device that trains; empty in older files.
         trackers: names of the trackers.
         tracker_runs: tracker -> id of the run there.
         lightcars_version: the version that wrote it.
@@ -108,6 +111,8 @@ class RunDescription:
     training_resolutions: Mapping[int, int] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: str = ""
+    started: str = ""
+    device: str = ""
     trackers: tuple[str, ...] = ("csv", "tensorboard")
     tracker_runs: Mapping[str, str] = field(default_factory=dict)
     lightcars_version: str = ""
@@ -127,6 +132,8 @@ class RunDescription:
             "data": {key: value for key, value in data.items() if value != {}},
             "versions": dict(self.versions),
             "machine": self.machine,
+            **({"started": self.started} if self.started else {}),
+            **({"device": self.device} if self.device else {}),
             "trackers": list(self.trackers),
             "tracker_runs": dict(self.tracker_runs),
         }
@@ -171,6 +178,8 @@ def _parsed(content: _Section, origin: str) -> RunDescription:
         training_resolutions={_epoch(key): size for key, size in growth.items()},
         versions=content.table("versions", str),
         machine=content.take("machine", str, ""),
+        started=content.take("started", str, ""),
+        device=content.take("device", str, ""),
         trackers=content.texts("trackers", ("csv", "tensorboard")),
         tracker_runs=content.table("tracker_runs", str),
         lightcars_version=content.take("lightcars_version", str, ""),

@@ -4,6 +4,7 @@ run.json            model, recipe, data, versions: everything needed to repeat t
 metrics.csv         one row per epoch; with a note if the test split selected the best one
 metrics.json        the metrics of the best epoch
 curves.png          loss, accuracy and learning rate
+augmented.jpg       training images of the first batch, as the model sees them
 predictions.csv     the best model's predictions for the validation images
 report.html         a page about the run
 best/  last/        checkpoints for `lightcars.load` (best on the validation split; after the last epoch)
@@ -55,6 +56,11 @@ class RunFolder:
     def curves(self) -> Path:
         """curves.png."""
         return self.path / "curves.png"
+
+    @property
+    def augmented(self) -> Path:
+        """augmented.jpg."""
+        return self.path / "augmented.jpg"
 
     @property
     def predictions(self) -> Path:

@@ -1,4 +1,4 @@
-"""Note added to metrics of the split that selected the epoch."""
+"""What is shown of metrics: the note on those of the split that selected the epoch, and top-5."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def note_on_choice(select_on: str | None) -> str | None:
 def shown_split(select_on: str) -> str:
     """Return the split that selects the epoch as outputs name it: "val", or test with the note."""
     return f"test ({CHOSEN_ON_TEST})" if select_on == "test" else select_on
+
+
+def shows_top5(num_classes: int) -> bool:
+    """Return whether top-5 accuracy means anything: with five classes or fewer it is always 100 %."""
+    return num_classes > 5

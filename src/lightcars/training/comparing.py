@@ -25,7 +25,8 @@ from lightcars.recipes.recipe import ModelRecipe, Recipe
 from lightcars.reports.tradeoffs import ComparedModel, tradeoff_page
 from lightcars.runs.folder import RunFolder, remove_unbegun
 from lightcars.text import json_text
-from lightcars.training.finetune import FinetuneResult, finetune
+from lightcars.training.finetune import finetune
+from lightcars.training.result import FinetuneResult
 from lightcars.weights.checkpoint import load
 
 RESULTS_FILE, PAGE_FILE = "comparison.json", "comparison.html"
@@ -58,7 +59,7 @@ def compare_models(
     out: str | Path,
     *,
     recipe: Recipe | str | Path = COMPARE,
-    progress: bool = False,
+    progress: bool | None = None,
 ) -> ModelComparison:
     """Train models one after the other with the same recipe, and write one page about all of them.
 
@@ -70,7 +71,7 @@ def compare_models(
         data: a folder of images, as for `finetune`.
         out: folder of the comparison: new, empty, or of the same comparison before.
         recipe: as for `finetune`; its model is replaced, and its weights are not taken over.
-        progress: show progress bars.
+        progress: show progress bars; None: in notebooks.
 
     Raises:
         ConfigError: no model, or one twice, or a recipe that selects its epoch on the test split.
@@ -122,7 +123,7 @@ def _begin(folder: Path, recipe: Recipe, data: Path) -> None:
         )
 
 
-def _train(name: str, run: Path, recipe: Recipe, data: str | Path, *, progress: bool) -> ComparedModel:
+def _train(name: str, run: Path, recipe: Recipe, data: str | Path, *, progress: bool | None) -> ComparedModel:
     settings = replace(recipe, name=None, model=ModelRecipe(name=name))
     begun = RunFolder(run).description.is_file()
     if not begun:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 from lightcars.augmentation.image import augmentation
 from lightcars.data.dataset import DecodedImages
+from lightcars.deploy.cpu import device_name
 from lightcars.recipes.recipe import DECIDED
 from lightcars.runs.description import DataDescription, ModelDescription, RunDescription
 from lightcars.runs.images import digests, image_keys
 from lightcars.training.distributed.processes import hand_on, handed_on, is_first_process
 from lightcars.training.job import TrainingJob
 from lightcars.training.resident import place
-from lightcars.training.speed import decide_speed
+from lightcars.training.speed import decide_speed, device_of
 from lightcars.version import __version__
 
 
@@ -39,6 +41,7 @@ def decide(job: TrainingJob, images: Mapping[str, DecodedImages]) -> TrainingJob
 
 def describe(job: TrainingJob, images: Mapping[str, DecodedImages]) -> RunDescription:
     """Return what `run.json` keeps of a new run, before its trackers are known."""
+    device, count = device_name(device_of(job.recipe)), job.recipe.devices * job.recipe.num_nodes
     records, resolutions = job.records, job.recipe.resolutions(job.preprocessing.resolution)
     return RunDescription(
         lightcars_version=__version__,
@@ -61,6 +64,8 @@ def describe(job: TrainingJob, images: Mapping[str, DecodedImages]) -> RunDescri
             **{package: version(package) for package in ("torch", "torchvision", "lightning")},
         },
         machine=platform.machine(),
+        started=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        device=device if count == 1 else f"{count} x {device}",
     )
 
 

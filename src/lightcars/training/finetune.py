@@ -7,7 +7,7 @@ import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from lightcars.evaluation.predictions import predict_images, write_predictions
 from lightcars.files import write_text
 from lightcars.models.image_model import ImageModel
 from lightcars.models.unwrapping import unwrap_model
+from lightcars.progress import wants_progress
 from lightcars.recipes.recipe import Recipe
 from lightcars.reports import draw_curves, report
 from lightcars.runs.folder import Row, RunFolder, best_row, claim
@@ -34,28 +35,12 @@ from lightcars.training.default_recipe import default_recipe
 from lightcars.training.distributed.processes import is_first_process
 from lightcars.training.job import TrainingJob, chosen_recipe, new_job, resumed_job
 from lightcars.training.malloc import memory_kept
+from lightcars.training.result import FinetuneResult
 from lightcars.training.speed import device_of
 from lightcars.weights.checkpoint import load, save
 
 if TYPE_CHECKING:
     from lightcars.training.callbacks.trackers import Loggers
-
-
-@dataclass(frozen=True, slots=True)
-class FinetuneResult:
-    """The result of a fine-tune.
-
-    Attributes:
-        model: of the best epoch, in evaluation mode.
-        metrics: `best_epoch`, `epochs`, the metrics of the best epoch, and those on the test split if they
-            were asked for, as in `metrics.json`. `selected_on` is "test" where that split selected the epoch;
-            then `note` warns of it.
-        run: the run folder.
-    """
-
-    model: ImageModel
-    metrics: dict[str, Any]
-    run: Path
 
 
 def finetune(
@@ -67,7 +52,7 @@ def finetune(
     resume: bool = False,
     test: bool = False,
     trackers: Sequence[str] | str | None = None,
-    progress: bool = False,
+    progress: bool | None = None,
     **changes: Any,
 ) -> FinetuneResult:
     """Fine-tune a model on a folder of images and write a run folder.
@@ -89,7 +74,7 @@ def finetune(
         test: evaluate the best model on the test split at the end, and add its metrics.
         trackers: "tensorboard", "wandb", "mlflow", beside metrics.csv; ("none",) for none. None is
             TensorBoard, or what the resumed run had. One that fails is left out with a warning.
-        progress: show progress bars.
+        progress: show progress bars; None: in notebooks.
         changes: keys of the recipe with other values: `epochs`, `resolution`, `batch_size`, `seed`,
             `precision`, ... (see `Recipe`).
 
@@ -122,7 +107,7 @@ def finetune(
             return FinetuneResult(load(job.run.best), _finished_metrics(job.run), job.run.path)
         if named is None:
             named = check_trackers(job.before.trackers if job.before else DEFAULT_TRACKERS)
-        return _run(job, data, named, lock, progress=progress and is_first_process())
+        return _run(job, data, named, lock, progress=wants_progress(progress) and is_first_process())
 
 
 def _lock_existing(lock: RunLock, out: str | Path | None) -> None:

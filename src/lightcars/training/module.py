@@ -27,12 +27,16 @@ from lightcars.training.optim.schedule import learning_rate_factor
 CHECK_FINITE_EVERY = 20
 """Steps between two checks of the loss on an accelerator, where each check waits for the device."""
 
+NUM_SHOWN = 16
+"""Images of the first batch that are kept to be shown."""
+
 
 @final
 class ClassifierModule(L.LightningModule):
     """A model with its loss, optimizer and schedule. Batches are ((N, C, H, W) of uint8, (N,) labels).
 
     The validation loss has no label smoothing, as that of `evaluate`, unless `val_label_smoothing` says so.
+    `first_images` are those of the first batch, as the model sees them: (N, C, H, W), normalized, on the CPU.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class ClassifierModule(L.LightningModule):
         if recipe.gradient_checkpointing:
             model.gradient_checkpointing()
         # A function, not a module: the state dict keeps its keys, and layers may still be replaced.
+        self.first_images: Tensor | None = None
         self._logits = torch.compile(self._eager_logits) if recipe.compile else self._eager_logits
 
     def _eager_logits(self, images: Tensor) -> Tensor:
@@ -80,6 +85,8 @@ class ClassifierModule(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = self._augmented(*batch)
+        if self.global_step == 0 and batch_idx == 0:
+            self.first_images = images[:NUM_SHOWN].detach().float().cpu()
         images = self._laid_out(images)
         logits = self._logits(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)

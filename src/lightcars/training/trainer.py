@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,9 +18,11 @@ from torch._dynamo.exc import TorchDynamoException
 from lightcars.data.dataset import DecodedImages
 from lightcars.deploy.classifier import is_untrained
 from lightcars.errors import DeviceError, LightcarsError, RunError
+from lightcars.progress import shows_bars
 from lightcars.recipes.recipe import Recipe
 from lightcars.runs.folder import Row
 from lightcars.training.callbacks.agreement import SameDataCheck
+from lightcars.training.callbacks.augmented import AugmentedImages
 from lightcars.training.callbacks.metrics_csv import RunRecorder
 from lightcars.training.callbacks.pace import Pace, Stopwatch
 from lightcars.training.callbacks.progress import EpochBar, EpochLines
@@ -55,6 +56,7 @@ def train(
     stopwatch = Stopwatch()
     pace = Pace(stopwatch)
     callbacks: list[L.Callback] = [pace, recorder, Tracking(loggers, recorder), watch]
+    callbacks.append(AugmentedImages(job.run, loggers))
     if recipe.devices * recipe.num_nodes > 1:
         callbacks.append(SameDataCheck(job.run, recipe, images, val))
     if recipe.patience is not None:
@@ -65,7 +67,7 @@ def train(
         callbacks.append(FrozenBackbone(recipe.model.freeze_epochs))
     if recipe.model.freeze_batch_norms and not is_untrained(job.network):
         callbacks.append(FrozenBatchNorms())
-    bar = progress and sys.stderr.isatty()
+    bar = shows_bars(progress)
     if progress:
         callbacks.append(EpochLines(recorder, pace, (job.named_recipe, str(job.speed or ""), job.place)))
     if bar:

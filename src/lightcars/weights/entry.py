@@ -15,7 +15,7 @@ IMAGENET, CARS = "ImageNet-1k", "Stanford Cars, val, which selected the epoch"
 
 
 @takes_old_names(licence="license")
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WeightsEntry:
     """One published checkpoint.
 
@@ -57,6 +57,10 @@ class WeightsEntry:
     data: str = IMAGENET
     top1_percent: float | None = None
     top5_percent: float | None = None
+
+    def __repr__(self) -> str:
+        accuracy = "accuracy unknown" if self.top1_percent is None else f"top-1 {self.top1_percent:g} %"
+        return f"WeightsEntry({self.tag!r} for {self.model}, {accuracy} on {self.data})"
 
     @property
     def pin(self) -> str:

@@ -10,13 +10,14 @@ from dataclasses import replace
 
 import pytest
 from lightning.pytorch.loggers.logger import DummyLogger
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightcars import load
 from lightcars.errors import ConfigError, MissingExtraError, RunError
 from lightcars.training.callbacks import trackers
 from lightcars.training.callbacks.metrics_csv import COLUMNS
-from lightcars.training.callbacks.trackers import tell
+from lightcars.training.callbacks.trackers import grouped, tell
 from lightcars.training.module import ClassifierModule
 from tests.training.callbacks.fake_trackers import fake_mlflow, fake_wandb
 from tests.training.test_finetune import in_epoch, interrupt
@@ -49,9 +50,25 @@ def assert_as_finished(run, finished, table, same_weights) -> None:
 def test_tensorboard_shows_the_metrics_of_metrics_csv(finished, table):
     rows = table(finished.run)
     for name in set(COLUMNS) - {"seconds"}:
-        points = curve(finished.run, name)
+        points = curve(finished.run, grouped(name))
         assert [step for step, _ in points] == [STEPS, 2 * STEPS, 3 * STEPS]
         assert [value for _, value in points] == pytest.approx([float(row[name]) for row in rows], rel=1e-5)
+
+
+def test_tensorboard_groups_by_split_and_shows_the_first_batch(finished):
+    events = EventAccumulator(str(finished.run / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    groups = {
+        name: {tag.partition("/")[2] for tag in tags["scalars"] if tag.startswith(f"{name}/")}
+        for name in ("train", "val")
+    }
+    assert groups["train"] == {"loss", "top1_percent", "learning_rate", "seconds"}
+    assert groups["val"] == {"loss", "top1_percent", "top5_percent"}
+    assert tags["images"] == ["train/augmented"]
+    with Image.open(finished.run / "augmented.jpg") as picture:
+        shown = events.Images("train/augmented")[0]
+        assert (shown.step, shown.width, shown.height) == (0, *picture.size)
 
 
 def test_tensorboard_has_the_recipe(finished):
@@ -74,7 +91,7 @@ def test_the_training_loss_of_every_few_steps(drawn, tiny, tmp_path, monkeypatch
     monkeypatch.setattr(trackers, "STEPS_BETWEEN", 2)
     monkeypatch.setattr(ClassifierModule, "training_step", training_step)
     tiny(drawn, tmp_path / "run", recipe=replace(TINY_RECIPE, epochs=2, accumulate=accumulate))
-    points = curve(tmp_path / "run", "train_loss_step")
+    points = curve(tmp_path / "run", "train/loss_step")
     steps = [step for step, _ in points]
     assert steps == list(range(2, 2 * STEPS // accumulate + 1, 2))
     assert [value for _, value in points] == pytest.approx([losses[step * accumulate - 1] for step in steps])
@@ -87,10 +104,10 @@ def test_metrics_of_the_split_that_chose_say_so(drawn_copy, tiny, tmp_path):
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
     tags = events.Tags()["scalars"]
-    assert "val_top1_percent_chosen_on_test" in tags
-    assert "val_loss_chosen_on_test" in tags
-    assert not {"val_top1_percent", "val_top5_percent", "val_loss"} & set(tags)
-    assert "train_loss" in tags
+    assert "val/top1_percent_chosen_on_test" in tags
+    assert "val/loss_chosen_on_test" in tags
+    assert not {"val/top1_percent", "val/top5_percent", "val/loss"} & set(tags)
+    assert "train/loss" in tags
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -120,11 +137,11 @@ def test_a_resumed_run_has_each_step_once(drawn, tiny, finished, tmp_path, monke
         in_epoch(patch, 2, interrupt, at_step=4)
         with pytest.raises(KeyboardInterrupt):
             tiny(drawn, tmp_path / "run")
-    assert [step for step, _ in curve(tmp_path / "run", "train_loss_step")] == list(range(1, STEPS + 4))
+    assert [step for step, _ in curve(tmp_path / "run", "train/loss_step")] == list(range(1, STEPS + 4))
     tiny(drawn, tmp_path / "run", resume=True, recipe=None)
     assert len(list((tmp_path / "run" / "tensorboard").glob("events*"))) == 2
-    assert [step for step, _ in curve(tmp_path / "run", "train_loss_step")] == list(range(1, 3 * STEPS + 1))
-    assert curve(tmp_path / "run", "val_loss") == curve(finished.run, "val_loss")
+    assert [step for step, _ in curve(tmp_path / "run", "train/loss_step")] == list(range(1, 3 * STEPS + 1))
+    assert curve(tmp_path / "run", "val/loss") == curve(finished.run, "val/loss")
 
 
 # Weights & Biases, MLflow
@@ -268,7 +285,7 @@ def test_a_tracker_that_fails_is_left_out_with_one_line(  # noqa: PLR0917 - fixt
     (warning,) = caught
     assert "\n" not in str(warning.message)
     assert_as_finished(tmp_path / "run", finished, table, same_weights)
-    assert curve(tmp_path / "run", "val_loss") == curve(finished.run, "val_loss")
+    assert curve(tmp_path / "run", "val/loss") == curve(finished.run, "val/loss")
 
 
 def test_event_files_that_cannot_be_written_do_not_stop_the_run(

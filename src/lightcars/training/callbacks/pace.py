@@ -10,6 +10,8 @@ import lightning as L
 import torch
 from lightning.pytorch.profilers import Profiler
 
+from lightcars.text import rounded
+
 BOUND_BY_LOADING = 0.5
 """Share of the time: if steps wait longer than this, loading images is the bottleneck."""
 
@@ -48,7 +50,7 @@ class Stretch:
 
     def __str__(self) -> str:
         """Images per second."""
-        return f"{self.images / max(self.seconds, 1e-9):.4g} images/s"
+        return f"{rounded(self.images / max(self.seconds, 1e-9), 4)} images/s"
 
 
 @final

@@ -54,6 +54,23 @@ class EpochBar(TQDMProgressBar):
     def init_validation_tqdm(self) -> Tqdm:
         return Tqdm(disable=True)
 
+    def init_train_tqdm(self) -> Tqdm:
+        """Return a bar on stderr: stdout may be a file with the result."""
+        return Tqdm(
+            disable=self.is_disabled,
+            leave=True,
+            dynamic_ncols=True,
+            file=sys.stderr,
+            smoothing=0,
+            bar_format=self.BAR_FORMAT,
+        )
+
+    def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """Count epochs from 1, as the line after each epoch does."""
+        bar = self.train_progress_bar
+        bar.reset(total=self.total_train_batches)
+        bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """Return the metrics, those of the validation by the name of their split."""
         split = shown_split(cast(ClassifierModule, pl_module).recipe.select_on)

@@ -133,6 +133,18 @@ def tracked_name(column: str, select_on: str) -> str:
     return f"{column}_chosen_on_test" if chosen else column
 
 
+def grouped(name: str) -> str:
+    """Return the tag of a metric in TensorBoard, which groups by what is before the slash.
+
+    >>> grouped("val_top1_percent"), grouped("learning_rate"), grouped("epoch")
+    ('val/top1_percent', 'train/learning_rate', 'epoch')
+    """
+    split, _, rest = name.partition("_")
+    if split in ("train", "val"):
+        return f"{split}/{rest}"
+    return f"train/{name}" if name in ("learning_rate", "seconds") else name
+
+
 @final
 class Tracking(L.Callback):
     """Logs each row of metrics.csv, and the training loss every few steps."""
@@ -164,7 +176,9 @@ class Tracking(L.Callback):
 
     def _log(self, metrics: Mapping[str, float], step: int) -> None:
         def say(logger: Logger) -> None:
-            logger.log_metrics(dict(metrics), step)
+            in_groups = isinstance(logger, TensorBoardLogger)
+            named = {grouped(name) if in_groups else name: value for name, value in metrics.items()}
+            logger.log_metrics(named, step)
             logger.save()
 
         tell(self.loggers, say)
@@ -181,7 +195,9 @@ def _tensorboard(job: TrainingJob, run_id: str | None) -> tuple[Logger, str]:
     if run_id is None:
         from torch.utils.tensorboard.summary import hparams
 
-        metrics = [tracked_name(name, job.recipe.select_on) for name in ("val_top1_percent", "val_loss")]
+        metrics = [
+            grouped(tracked_name(name, job.recipe.select_on)) for name in ("val_top1_percent", "val_loss")
+        ]
         settings = {key: _plain(value) for key, value in flat(job.recipe.to_dict()).items()}
         logger.log_hyperparams(settings)
         for summary in hparams(settings, dict.fromkeys(metrics)):
