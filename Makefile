@@ -14,7 +14,7 @@ OLDEST_PACKAGES := --constraint tests/packaging/oldest.txt --editable '.[cars,pa
 	pytest pytest-xdist timm==1.0.31 efficientnet_pytorch==0.7.1
 OLDEST_ROOMS := tests/test_compatibility.py tests/layers tests/models tests/counters tests/weights tests/contracts
 
-.PHONY: help demo test test-all test-oldest test-oldest-quick fuzz check docs clean
+.PHONY: help demo browser test test-all test-oldest test-oldest-quick fuzz check docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,10 @@ $(VENV)/installed-dev: pyproject.toml
 demo: $(VENV)/installed-demo  ## set up, list the models, fine-tune on synthetic cars, predict; DATA=folder for your images
 	$(BIN)/lightcars list
 	$(BIN)/lightcars demo $(if $(DATA),--data "$(DATA)")
+
+# Without Chromium, and where it cannot be installed, the tests of the web page are skipped.
+browser:  ## install Chromium for the tests of the web page, as root on Debian or Ubuntu
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
 test: $(VENV)/installed-dev  ## set up and run the quick tests, with the coverage gate (COVERAGE= leaves it out)
 	$(PYTEST) -m "not slow" $(COVERAGE)

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness.record import records
-from benchmarks.tables import cars, compared, counting, families, imagenet, plots, speed, whole
+from benchmarks.tables import cars, compared, counting, families, imagenet, plots, speed, web, whole
 from lightcars.models.families import FAMILIES
 from scripts.zoo import overview, pages, readme
 from scripts.zoo import picture as zoo
@@ -25,7 +25,17 @@ PAGES = (
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("models", "counting", "deploy", "export", "benchmarks", "cars196", "compared", "weights")
+        for name in (
+            "models",
+            "counting",
+            "deploy",
+            "export",
+            "benchmarks",
+            "cars196",
+            "compared",
+            "weights",
+            "web",
+        )
     ),
 )
 FAMILY_PAGES = {name: ROOT / "docs" / "models" / f"{name}.md" for name in FAMILIES}
@@ -67,6 +77,7 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "compared": partial(compared.compared, found),
         "counting-zoo": partial(counting.zoo, found),
         "imagenet-precisions": partial(imagenet.precisions, found),
+        "in-browser": partial(web.in_browser, found),
     }
 
 

@@ -51,6 +51,7 @@ SCRIPTS = {
     "compared": "benchmarks/cars/compared.py",
     "few_images": "benchmarks/cars/few_images.py",
     "imagenet_precisions": "benchmarks/imagenet/precisions.py",
+    "in_browser": "benchmarks/web/in_browser.py",
     "strange_pictures": "benchmarks/cars/out_of_distribution.py",
     "train_cars196": "scripts/train_cars196.py",
     "whole_photographs": "benchmarks/cars/whole_photographs.py",

@@ -22,6 +22,7 @@ assert "empty" in where.parts, where
 assert (where.parent / "py.typed").is_file()
 assert (where.parent / "recipes" / "named" / "c-50.yaml").is_file()
 assert (where.parent / "deploy" / "standalone" / "predict.py").is_file()
+assert (where.parent / "web" / "site" / "app" / "main.js").is_file()
 assert count_flops(ghostnet()) == 141_150_512
 PY
 "$work/empty/bin/lightcars" list >/dev/null

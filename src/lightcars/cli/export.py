@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from lightcars.cli.export_web import WEB, WebSettings, export_page
 from lightcars.cli.loading import MODEL_HELP, WEIGHTS_HELP, load_source
 from lightcars.cli.output import complain, complete_model, print_json
 from lightcars.deploy.formats import FORMATS, ExportPrecision, check_precision, find_format
@@ -19,17 +20,25 @@ if TYPE_CHECKING:
     from lightcars.models.car_finder import CarFinder
     from lightcars.models.image_model import ImageModel
 
+WEB_PANEL = "Web page (--to web)"
+
 
 def export(
     source: Annotated[
         str,
         typer.Argument(metavar="MODEL", help=MODEL_HELP, autocompletion=complete_model),
     ],
+    target: Annotated[
+        Path | None,
+        typer.Argument(metavar="[OUT]", help="File to write, or folder of a web page; the same as --out."),
+    ] = None,
     to: Annotated[
-        str, typer.Option(help=f"Format: {', '.join(FORMATS)}.", autocompletion=lambda: list(FORMATS))
+        str,
+        typer.Option(help=f"Format: {', '.join((*FORMATS, WEB))}.", autocompletion=lambda: [*FORMATS, WEB]),
     ] = "onnx",
     out: Annotated[
-        Path | None, typer.Option(help="File to write \\[default: the model's name, in the current folder].")
+        Path | None,
+        typer.Option(help="The same as OUT \\[default: the model's name, in the current folder]."),
     ] = None,
     weights: Annotated[str | None, typer.Option(help=WEIGHTS_HELP)] = None,
     resolution: Annotated[
@@ -55,19 +64,74 @@ def export(
             help="Also write a folder that predicts with onnxruntime, numpy and Pillow only.",
         ),
     ] = False,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the web page.", rich_help_panel=WEB_PANEL)
+    ] = None,
+    color: Annotated[
+        str | None,
+        typer.Option(help="Color of its buttons and icons, as #0b6e4f.", rich_help_panel=WEB_PANEL),
+    ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(help="JSON file with other texts or another language.", rich_help_panel=WEB_PANEL),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Weights in the file: int8, fp16 or fp32; browsers compute in fp32 \\[default: int8].",
+            rich_help_panel=WEB_PANEL,
+        ),
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            help="npm's package of ONNX Runtime Web, as a folder or .tgz \\[default: fetched once].",
+            rich_help_panel=WEB_PANEL,
+        ),
+    ] = None,
+    cdn: Annotated[
+        bool,
+        typer.Option(
+            "--cdn", help="Let the page load that from a public address.", rich_help_panel=WEB_PANEL
+        ),
+    ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve the page at once.", rich_help_panel=WEB_PANEL)
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Export a model to another format, and verify that its outputs match PyTorch's.
 
-    Class names and preprocessing are stored in the file.
+    Class names and preprocessing are stored in the file. A web page is a folder for any static host.
 
     Example: lightcars export runs/first --to onnx --standalone,
     or lightcars export runs/first --to openvino --precision int8 --calibration data/train
+
+    Example: lightcars export cars196 --to web site
     """
     from lightcars.deploy.export import export as run_export
     from lightcars.deploy.export_plan import InputSize
 
+    if target is not None and out is not None:
+        raise ConfigError(f"the output is named twice, as {target} and as {out}; name it once.")
+    out = out or target
+    web = WebSettings(
+        title=title, color=color, texts=texts, runtime=runtime, cdn=cdn, storage=storage, serve=serve
+    )
+    if to == WEB:
+        others = (batch, resolution, any_size, standalone, calibration, precision != "fp32")
+        if any(others):
+            raise ConfigError(
+                "a web page takes one image at a time, at the weights' own resolution; leave out --batch,"
+                " --resolution, --any-size, --standalone, --precision and --calibration (it has --storage)."
+            )
+        folder = out or Path(f"{_name_of(source)}-web")
+        model = load_source(source, weights)
+        finder = _finder(source, weights, model)
+        export_page(model, folder, web, finder=finder, force=force, as_json=as_json)
+        return
+    web.check_unused()
     kind = find_format(to)
     size = InputSize(batch=batch, resolution=resolution, any_size=any_size)
     target = out or Path(_name_of(source) + kind.suffix)

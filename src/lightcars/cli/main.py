@@ -26,6 +26,7 @@ from lightcars.cli.output import complain_in_one_line, print_whatever_the_encodi
 from lightcars.cli.predict import predict
 from lightcars.cli.recipes import app as recipes
 from lightcars.cli.report import report
+from lightcars.cli.serve import serve
 from lightcars.cli.weights import app as weights
 from lightcars.errors import LightcarsError
 from lightcars.memory_limits import is_out_of_memory
@@ -72,6 +73,7 @@ app.command()(report)
 app.add_typer(weights, name="weights")
 app.command()(convert)
 app.command()(export)
+app.command()(serve)
 app.command()(optimize)
 app.command()(bench)
 app.command()(compare)

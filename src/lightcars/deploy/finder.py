@@ -28,7 +28,7 @@ def write_finder(finder: CarFinder, path: Path) -> None:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
     """
     side = finder.preprocessing.resolution
-    proto = program_to_onnx(to_program(finder, batch=1, resolution=side, channels=3), output=OUTPUT)
+    proto = program_to_onnx(to_program(finder, batch=1, resolution=side, channels=3), outputs=[OUTPUT])
     for key, value in (
         ("preprocessing", asdict(finder.preprocessing)),
         ("least_score", finder.least_score),

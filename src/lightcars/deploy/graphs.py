@@ -7,6 +7,7 @@ Batch norms are folded into their convolutions.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -92,8 +93,10 @@ def to_onnx(
     return program_to_onnx(to_program(model, batch=batch, resolution=resolution), opset=opset)
 
 
-def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET, output: str = OUTPUT) -> onnx.ModelProto:
-    """Convert the result of `to_program` to ONNX, as `to_onnx` does; `output` names its output."""
+def program_to_onnx(
+    program: ExportedProgram, *, opset: int = OPSET, outputs: Sequence[str] = (OUTPUT,)
+) -> onnx.ModelProto:
+    """Convert the result of `to_program` to ONNX, as `to_onnx` does, with the names of its outputs."""
     require_int("opset", opset, at_least=OPSET)
     checker = require("onnx.checker")
     require("onnxscript")
@@ -104,7 +107,7 @@ def program_to_onnx(program: ExportedProgram, *, opset: int = OPSET, output: str
             verbose=False,
             opset_version=opset,
             input_names=[INPUT],
-            output_names=[output],
+            output_names=list(outputs),
         )
         assert converted is not None
         proto = converted.model_proto

@@ -1,0 +1,21 @@
+/** Keeps the page for use without a network, and offers new versions of it. */
+
+/**
+ * @param {(apply: () => void) => void} offer called when a new version waits
+ */
+export async function keepOffline(offer) {
+  if (!("serviceWorker" in navigator)) return;
+  const registration = await navigator.serviceWorker.register("service-worker.js", { updateViaCache: "none" });
+  const offerWaiting = () => {
+    const waiting = registration.waiting;
+    if (waiting && navigator.serviceWorker.controller) offer(() => waiting.postMessage("activate"));
+  };
+  offerWaiting();
+  registration.addEventListener("updatefound", () => {
+    registration.installing?.addEventListener("statechange", offerWaiting);
+  });
+  const controlled = Boolean(navigator.serviceWorker.controller);
+  navigator.serviceWorker.addEventListener("controllerchange", () => {
+    if (controlled) location.reload();
+  });
+}

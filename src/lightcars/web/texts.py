@@ -1,0 +1,66 @@
+"""The texts of the page: English, Polish, and those of a file. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lightcars.errors import ConfigError, did_you_mean
+
+Texts = Mapping[str, str]
+ENGLISH = "en"
+NAME_KEY = "language_name"
+"""Text that names the language in itself; it has to be there for a new one."""
+SHIPPED = (ENGLISH, "pl")
+MAX_BYTES = 1 << 20
+
+
+def shipped_texts() -> dict[str, Texts]:
+    """Return the texts that come with the page, by language."""
+    folder = resources.files("lightcars.web").joinpath("site/texts")
+    return {tag: json.loads(folder.joinpath(f"{tag}.json").read_text(encoding="utf-8")) for tag in SHIPPED}
+
+
+def texts_with(path: Path | None) -> dict[str, Texts]:
+    """Return the texts of all languages, English first, with those of a file.
+
+    The file is a JSON object of languages, each an object of texts: `{"en": {"hint": "Show me a bird."}}`.
+    Keys are those of `site/texts/en.json`. A new language needs its own name as "language_name"; keys that
+    it leaves out are English.
+
+    Raises:
+        ConfigError: the file cannot be read, or has something else in it.
+    """
+    known: dict[str, Texts] = shipped_texts()
+    english = known[ENGLISH]
+    for tag, given in ({} if path is None else _read(path)).items():
+        if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
+            raise ConfigError(f"{path}: {tag} must be an object of texts.")
+        unknown = next((key for key in given if key not in english), None)
+        if unknown is not None:
+            raise ConfigError(f"{path}: the page has no text {unknown!r}.{did_you_mean(unknown, english)}")
+        if tag not in known and NAME_KEY not in given:
+            raise ConfigError(f"{path}: the language {tag} needs its name, as {NAME_KEY!r}.")
+        known[tag] = {**known.get(tag, english), **given}
+    return known
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path} is too large for texts.")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid JSON in UTF-8 ({error}).") from error
+    if not isinstance(content, dict) or not all(_is_tag(tag) for tag in content):
+        raise ConfigError(f'{path} must be a JSON object of languages, such as {{"en": {{...}}}}.')
+    return content
+
+
+def _is_tag(tag: str) -> bool:
+    return tag.isascii() and tag.isalpha() and tag.islower() and len(tag) in (2, 3)
