@@ -47,6 +47,7 @@ COMMANDS = (
     "weights",
     "convert",
     "demo",
+    "serve",
 )
 SMALL = (
     "--model",
