@@ -47,7 +47,6 @@ COMMANDS = (
     "weights",
     "convert",
     "demo",
-    "serve",
 )
 SMALL = (
     "--model",
@@ -933,7 +932,7 @@ def test_tab_completes_the_model_of_a_finetune():
 
 
 def test_tab_completes_commands():
-    assert sorted(complete("lightcars ", 1)) == sorted([*COMMANDS, "data"])
+    assert sorted(complete("lightcars ", 1)) == sorted([*COMMANDS, "data", "serve"])
 
 
 # demo
