@@ -5,7 +5,7 @@ Each runs in an empty folder. Progress bars, warnings and other text on standard
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,11 @@ def run(path: Path, folder: Path) -> Any:
 
 
 def main() -> None:
-    named = [TUTORIALS / f"{name}.ipynb" for name in sys.argv[1:]]
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("names", nargs="*", metavar="NAME", help="notebooks, without .ipynb; all by default")
+    named = [TUTORIALS / f"{name}.ipynb" for name in options.parse_args().names]
     for path in named or sorted(TUTORIALS.glob("*.ipynb")):
         print(path.name, flush=True)
         with tempfile.TemporaryDirectory() as folder:

@@ -37,7 +37,7 @@ def photos(tmp_path):
 def test_help_explains(lightcars, command):
     shown = lightcars("data", command, "--help")
     assert shown.code == 0
-    assert f"Example: lightcars data {command} " in re.sub(r"\s+", " ", shown.out)
+    assert f"Examples: lightcars data {command} " in re.sub(r"\s+", " ", shown.out)
     assert "--json" in shown.out
     assert all(len(line) <= 100 for line in shown.out.splitlines())
 

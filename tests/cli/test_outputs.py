@@ -30,6 +30,7 @@ WRITES = {
         "--out",
         "OUT.pt2",
     ),
+    "export OUT": ("export", "model", "OUT.onnx", "--resolution", "32"),
     "report": ("report", "run", "--out", "OUT.html"),
     "predict --picture": ("predict", "run", PHOTO, "--picture", "OUT.png"),
     "predict --cam": ("predict", "run", PHOTO, "--cam", "OUT.png"),
@@ -48,7 +49,7 @@ PARAMETERS = {
     "convert": {"target"},
     "copy": {"target"},
     "prepare": {"target"},
-    "export": {"out"},
+    "export": {"out", "target"},
     "report": {"out"},
     "demo": {"out"},
     "finetune": {"out"},
@@ -57,7 +58,18 @@ PARAMETERS = {
     "bench": {"plot"},
 }
 """Command -> its parameters that are paths to write; each has a line in `WRITES`."""
-READ = {"data", "runs", "path", "calibration", "files_from"}
+READ = {
+    "data",
+    "runs",
+    "path",
+    "calibration",
+    "files_from",
+    "runtime",
+    "texts",
+    "folder",
+    "certificate",
+    "key",
+}
 """Parameters that are paths to read."""
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lightcars.errors import MissingExtraError, RunError
 from lightcars.evaluation.activation_map import ExplainedImage
-from lightcars.evaluation.predict import Guess, Prediction
+from lightcars.evaluation.guesses import Guess, Prediction
 from lightcars.plots import COLORS, house_style
 from lightcars.reports import draw_activation_map, draw_curves, draw_prediction, pictures
 from lightcars.reports.style import _DARK

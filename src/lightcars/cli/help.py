@@ -82,7 +82,6 @@ class HelpfulCommand(TyperCommand):
         _write_text(self.help, formatter)
 
 
-@final
 class HelpfulGroup(TyperGroup):
     """Several commands; for one that does not exist, the error names that which was meant."""
 
@@ -116,14 +115,19 @@ class HelpfulGroup(TyperGroup):
 
 def make_helpful(app: typer.Typer) -> None:
     """Give an application and all its commands plain help pages."""
-    app.info.cls = HelpfulGroup
+    app.info.cls = _helpful(app.info.cls)
     app.rich_markup_mode = None
     for command in app.registered_commands:
         command.cls = HelpfulCommand
     for group in app.registered_groups:
-        group.cls = HelpfulGroup
         if group.typer_instance is not None:
             make_helpful(group.typer_instance)
+            group.cls = group.typer_instance.info.cls
+
+
+def _helpful(kind: Any) -> type[HelpfulGroup]:
+    """Return the class of a group if it is helpful already."""
+    return kind if isinstance(kind, type) and issubclass(kind, HelpfulGroup) else HelpfulGroup
 
 
 def _fail(ctx: _Parsed, message: str) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
+from lightcars.cli.help import HelpfulGroup
 from lightcars.cli.output import complain, complete_model, print_json, print_table
 
 UNKNOWN = "unknown"
 
 
-class _ListByDefault(TyperGroup):
+class _ListByDefault(HelpfulGroup):
     """`lightcars weights MODEL` is `lightcars weights list MODEL`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
