@@ -89,6 +89,8 @@ MISTAKES = {
     "storage": (["RUN", "--to", "web", "--storage", "int4"], "storage is one of int8, fp16, fp32"),
     "no runtime": (["RUN", "--to", "web", "--runtime", "none"], "there is no folder or package none"),
     "both": (["RUN", "--to", "web", "--runtime", "none", "--cdn"], "choose one"),
+    "a title in bytes": (["RUN", "--to", "web", "--title", "caf\udce9"], "the title has characters"),
+    "its own folder": (["RUN", "RUN", "--to", "web", "--force"], "is where the input"),
     "not empty": (["RUN", "full", "--to", "web", "--cdn"], "full already exists and is not an empty folder"),
 }
 

@@ -21,8 +21,8 @@ from lightcars.web.storage import store
 from tests.deploy.conftest import CLASSES, settle
 
 RUNTIME = Runtime(
-    addresses={"wasm": {"code": "runtime/a.js", "loader": "runtime/b.js", "wasm": "runtime/c.wasm.gz"}},
-    files={"runtime/a.js": b"a", "runtime/b.js": b"b", "runtime/c.wasm.gz": b"c"},
+    addresses={"wasm": {"code": "runtime/a.js", "loader": "runtime/b.js", "wasm": "runtime/c.wasm.bin"}},
+    files={"runtime/a.js": b"a", "runtime/b.js": b"b", "runtime/c.wasm.bin": b"c"},
     later=frozenset(["runtime/b.js"]),
 )
 
@@ -137,6 +137,19 @@ def test_values_beyond_float16_stay():
     proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)])
     store(proto, "int8")
     np.testing.assert_array_equal(onnx.numpy_helper.to_array(proto.graph.initializer[0]), weights)
+
+
+def test_another_page_replaces_the_whole_of_the_first(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "find_runtime", lambda *_: RUNTIME)
+    folder = tmp_path / "site"
+    export_web(model, folder, storage="fp16")
+    (folder / "texts" / "de.json").write_text("{}")
+    (folder / "CNAME").write_text("cars.example.org")
+    monkeypatch.setattr(room, "find_runtime", lambda *_: Runtime(addresses=RUNTIME.addresses, files={}))
+    export_web(model, folder, storage="fp16", force=True)
+    assert not list((folder / "runtime").glob("*"))
+    assert sorted(path.name for path in (folder / "texts").iterdir()) == ["en.json", "pl.json"]
+    assert (folder / "CNAME").exists()
 
 
 def test_mistakes(model, written, tmp_path, monkeypatch):

@@ -60,7 +60,7 @@ def test_both_languages_have_the_same_texts():
 
 def test_every_text_of_the_page_exists():
     used = set(re.findall(r'data-(?:text|label)="(\w+)"', source_text("index.html")))
-    for name in ("main", "picture", "results"):
+    for name in ("main", "picture", "results", "viewfinder"):
         source = source_text(f"app/{name}.js")
         used |= set(re.findall(r'(?:text|say|PictureError|\?) ?\(?"(\w+)"', source))
     used -= {"off"}  # of aria-live
@@ -78,7 +78,9 @@ def test_a_file_changes_texts_and_adds_languages(tmp_path):
     found = texts_with(path)
     assert list(found) == ["en", "pl", "de"]
     assert found["en"]["hint"] == "A bird!"
+    assert "hint_car" not in found["en"], "it would be shown in place of the new text"
     assert (found["de"]["live"], found["de"]["share"]) == ("Live!", "Share the result")
+    assert found["de"]["hint_car"] == shipped_texts()["en"]["hint_car"]
     assert found["pl"] == shipped_texts()["pl"]
 
 
@@ -91,6 +93,7 @@ def test_a_file_changes_texts_and_adds_languages(tmp_path):
         ('{"English": {}}', "must be a JSON object of languages"),
         ('{"en": []}', "en must be an object of texts"),
         ('{"en": {"hint": 1}}', "en must be an object of texts"),
+        ('{"en": {"hint": "\\ud800"}}', "must be an object of texts in valid Unicode"),
         ('{"en": {"hnit": "x"}}', "the page has no text 'hnit'. Did you mean hint"),
         ('{"de": {"hint": "x"}}', "the language de needs its name"),
         (None, "cannot be read"),

@@ -1,16 +1,23 @@
 """The page in Chromium: pictures in, answers out; wrong files; phones and desktops; without a network."""
 
 import base64
+import gzip
 import io
 import json
+import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
-from PIL import Image
+import torch
+from PIL import Image, ImageOps
 
 import lightcars
 from lightcars.data.drawn_cars import draw_car
+from lightcars.web.export import export_web
+from lightcars.web.page import CAR, PageOptions
+from lightcars.weights.car_finder import load_car_finder
 from tests.web.browser import ARGUMENTS, axe_source, camera_file, chromium, until
 from tests.web.conftest import serving
 from tests.web.test_preprocessing import save_rotated
@@ -116,7 +123,7 @@ DROP = """
 @pytest.mark.parametrize("kind", ["drop", "paste"])
 def test_dropped_and_pasted_pictures(page, pictures, kind):
     page.evaluate(DROP, [base64.b64encode(pictures[0].read_bytes()).decode(), kind])
-    page.locator("#cars .name").first.wait_for()
+    page.locator("#history > li").first.wait_for()
     assert len(answer(page)) == 3
 
 
@@ -213,6 +220,38 @@ def test_a_model_that_cannot_be_loaded(tab, served):
     tab.goto(served)
     tab.locator("#problem:not(:empty)").wait_for()
     assert "The model could not be loaded (" in tab.inner_text("#problem")
+
+
+@pytest.mark.parametrize("missing", ["site.json", "texts/en.json"])
+def test_a_page_that_cannot_start_says_so_in_english(tab, served, missing):
+    tab.route(f"**/{missing}", lambda route: route.fulfill(status=404))
+    tab.goto(served)
+    tab.locator("#problem:not(:empty)").wait_for()
+    assert tab.inner_text("#choose") == "Choose a picture"
+    assert "car" in tab.inner_text("#hint")
+
+
+def test_packed_files_that_the_host_unpacks(tab, served, pictures):
+    def unpacking(route):
+        response = route.fetch()
+        route.fulfill(response=response, body=gzip.decompress(response.body()))
+
+    tab.route("**/*.wasm.bin", unpacking)
+    tab.goto(served)
+    assert len(upload(tab, pictures[0])) == 3
+
+
+def test_the_answer_of_the_latest_picture_is_shown(page, pictures):
+    """While one picture is classified another is chosen, and then a file that is none."""
+    upload(page, pictures[0])
+    page.set_input_files("#file", pictures[1])
+    page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"})
+    page.locator("#history > li").nth(1).wait_for()
+    until(page, "document.getElementById('status').textContent === ''")
+    with Image.open(pictures[1]) as image:
+        expected = lightcars.predict(ImageOps.exif_transpose(image), top=1, cut=True).guesses[0].name
+    assert next(iter(answer(page))) == expected
+    assert page.locator("#history .name").first.inner_text() == expected
 
 
 def test_without_isolation_there_is_one_thread(tab, served, pictures):
@@ -345,7 +384,95 @@ def test_the_camera(playwright, site, pictures, tmp_path):
     launched.close()
 
 
+CAMERAS = """
+window.streams = [];
+navigator.mediaDevices.getUserMedia = async () => {
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  if (window.refuse) throw new DOMException("in use", "NotReadableError");
+  const canvas = document.createElement("canvas");
+  const draw = () => canvas.getContext("2d").fillRect(0, 0, 300 * Math.random(), 150);
+  window.setInterval(draw, 20);
+  const stream = canvas.captureStream();
+  window.streams.push(stream);
+  return stream;
+};
+"""
+
+
+def test_cameras_are_released(tab, served, pictures):
+    """Tapping twice, a camera that cannot be turned, and closing while it is asked for."""
+    tab.add_init_script(CAMERAS)
+    tab.goto(served)
+    before = upload(tab, pictures[0])
+    tab.evaluate("const button = document.getElementById('open-camera'); button.click(); button.click();")
+    tab.locator("#viewfinder").wait_for()
+    assert tab.evaluate("streams.length") == 1
+    tab.evaluate("window.refuse = true")
+    tab.get_by_role("button", name="Turn the camera").click()
+    tab.locator("#problem:not(:empty)").wait_for()
+    assert tab.locator("#viewfinder").is_hidden()
+    assert tab.locator("#frame").is_visible()
+    assert answer(tab) == before
+    assert tab.evaluate("streams.every((each) => each.getTracks().every((t) => t.readyState === 'ended'))")
+
+
+def test_live_answers_leave_the_picture_its_own(tab, served, pictures):
+    tab.add_init_script(CAMERAS)
+    tab.goto(served)
+    before = upload(tab, pictures[1])
+    box = tab.locator("#frame").get_attribute("style")
+    tab.get_by_role("button", name="Take a picture", exact=True).click()
+    tab.get_by_role("button", name="Live").click()
+    until(tab, "document.querySelector('#cars .name').textContent !== " + json.dumps(next(iter(before))))
+    tab.get_by_role("button", name="Close the camera").click()
+    assert answer(tab) == before
+    assert tab.locator("#frame").get_attribute("style") == box
+    assert tab.locator("#live").get_attribute("aria-pressed") == "false"
+
+
 def test_a_refused_camera_is_one_line(page):
     page.get_by_role("button", name="Take a picture", exact=True).click()
-    page.locator("#problem:not(:empty)").wait_for()
-    assert page.inner_text("#problem").startswith("The camera cannot be used.")
+    page.get_by_text("The camera cannot be used.").wait_for()
+
+
+@pytest.fixture(scope="module")
+def finding(site, runtime, tmp_path_factory):
+    """The page of the shipped weights with the car finder."""
+    folder = tmp_path_factory.mktemp("web") / "finding"
+    options = {"page": PageOptions(subject=CAR), "finder": load_car_finder(torch.device("cpu"))}
+    export_web(lightcars.ghostnet(weights="cars196"), folder, **options)
+    return folder
+
+
+def two_cars(photographs, path):
+    """Two photographs of cars on a gray picture, the first the larger one."""
+    picture = Image.new("RGB", (800, 500), (120, 120, 120))
+    for name, box in zip(photographs, ((40, 90, 440, 390), (520, 180, 760, 340)), strict=True):
+        with Image.open(name) as image:
+            picture.paste(image.convert("RGB").resize((box[2] - box[0], box[3] - box[1])), box[:2])
+    picture.save(path)
+    return path
+
+
+def test_several_cars_and_none(tab, finding, tmp_path):
+    shared = Path(os.environ.get("LIGHTCARS_SHARED", Path(__file__).parents[3] / "shared"))
+    found = sorted((shared / "cars196" / "val").glob("*/*.*"))[10:400:200]
+    if not found:
+        pytest.skip("the photographs are not here")
+    path = two_cars(found, tmp_path / "two.png")
+    expected = lightcars.predict(path, top=3, all_cars=True)
+    assert len(expected.cars) == 2
+    with serving(finding) as server:
+        tab.goto(server.address("localhost"))
+        upload(tab, path)
+        assert tab.locator("#cars > li").count() == 2
+        first = tab.locator("#cars > li").first.locator(".name").first.inner_text()
+        assert first == expected.guesses[0].name
+        assert tab.locator("#others .other").count() == 1
+        shown = tab.locator("#box").evaluate("(box) => [box.style.left, box.style.width].map(parseFloat)")
+        left, _, right, _ = expected.box
+        assert shown == pytest.approx([100 * left / 800, 100 * (right - left) / 800], abs=1.5)
+        Image.new("RGB", (300, 200), (90, 140, 200)).save(tmp_path / "sky.png")
+        upload(tab, tmp_path / "sky.png")
+        assert tab.locator("#cars .unfamiliar").first.inner_text() == "No car was found in this picture."
+        assert tab.locator("#cars > li").count() == 1

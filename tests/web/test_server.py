@@ -24,7 +24,7 @@ def folder(tmp_path):
     site = tmp_path / "site"
     (site / "app").mkdir(parents=True)
     (site / "site.json").write_text(json.dumps({"format": 1, "runtime": {}}))
-    for name in ("index.html", "service-worker.js", "app/main.js", "a.wasm.gz", "_headers", ".hidden"):
+    for name in ("index.html", "service-worker.js", "app/main.js", "a.wasm.bin", "_headers", ".hidden"):
         (site / name).write_text(name)
     (tmp_path / "secret").write_text("secret")
     (site / "link").symlink_to(tmp_path / "secret")
@@ -45,7 +45,7 @@ def test_files_have_their_types_and_the_headers_of_the_site(folder):
         for target, kind in {
             "/": "text/html; charset=utf-8",
             "/app/main.js?x#y": "text/javascript; charset=utf-8",
-            "/a.wasm.gz": "application/octet-stream",
+            "/a.wasm.bin": "application/octet-stream",
         }.items():
             response, content = get(server, target)
             assert (response.status, response.headers["Content-Type"]) == (200, kind)

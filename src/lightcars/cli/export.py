@@ -13,7 +13,7 @@ from lightcars.cli.loading import MODEL_HELP, WEIGHTS_HELP, load_source
 from lightcars.cli.output import complain, complete_model, print_json
 from lightcars.deploy.formats import FORMATS, ExportPrecision, check_precision, find_format
 from lightcars.errors import ConfigError
-from lightcars.outputs import FORCE_HELP
+from lightcars.outputs import FORCE_HELP, check_output_folder
 
 if TYPE_CHECKING:
     from lightcars.deploy.export import Exported
@@ -123,10 +123,12 @@ def export(
         others = (batch, resolution, any_size, standalone, calibration, precision != "fp32")
         if any(others):
             raise ConfigError(
-                "a web page takes one image at a time, at the weights' own resolution; leave out --batch,"
-                " --resolution, --any-size, --standalone, --precision and --calibration (it has --storage)."
+                "a web page takes one image at a time, at the weights' own resolution; leave out"
+                " --batch-size, --resolution, --any-size, --standalone, --precision and --calibration"
+                " (it has --storage)."
             )
         folder = out or Path(f"{_name_of(source)}-web")
+        check_output_folder(folder, inputs=[source, *filter(None, (texts, runtime))], force=force)
         model = load_source(source, weights)
         finder = _finder(source, weights, model)
         export_page(model, folder, web, finder=finder, force=force, as_json=as_json)

@@ -19,7 +19,7 @@ from lightcars.outputs import check_output_folder
 from lightcars.web.conversion import convert
 from lightcars.web.graph import for_web
 from lightcars.web.offline import SERVICE_WORKER, service_worker
-from lightcars.web.page import FINDER_FILE, MODEL_FILE, PageOptions, page_files
+from lightcars.web.page import FINDER_FILE, MODEL_FILE, SITE_FILE, PageOptions, page_files, parse_site
 from lightcars.web.runtime import RuntimeOptions, find_runtime
 from lightcars.web.storage import STORAGES, Storage
 from lightcars.web.texts import texts_with
@@ -73,7 +73,7 @@ def export_web(
         runtime: where ONNX Runtime Web comes from.
         finder: finds the cars, which are then classified; None where pictures are taken as they are.
         storage: of the weights: "int8", "fp16" or "fp32"; browsers compute in float32.
-        force: replace files in the folder.
+        force: replace files in the folder; an earlier page is replaced as a whole.
         say: called with a line of text before each step.
 
     Raises:
@@ -139,11 +139,26 @@ def _described(model: nn.Module) -> Description:
 
 
 def _write(target: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files, and remove those of an earlier page in the folder that this one does not have."""
+    earlier = _earlier_page(target)
     with staging(target) as stage:
         for name, content in files.items():
             path = stage / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+
+    for path in earlier - {target / name for name in files}:
+        path.unlink(missing_ok=True)
+
+
+def _earlier_page(folder: Path) -> set[Path]:
+    """Return the files of an exported page; none if the folder has no page."""
+    try:
+        parse_site((folder / SITE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    inner = {path for name in ("app", "icons", "runtime", "texts") for path in (folder / name).glob("*")}
+    return {path for path in (*inner, folder / FINDER_FILE) if path.is_file()}
 
 
 def _silent(_: str) -> None:

@@ -24,15 +24,15 @@ TYPES: Mapping[str, str] = {
     ".png": "image/png",
     ".wasm": "application/wasm",
     ".onnx": "application/octet-stream",
-    ".gz": "application/octet-stream",
+    ".bin": "application/octet-stream",
 }
 """Suffix -> media type of the site's files."""
 
 
 def media_type(name: str) -> str:
-    """Return the media type of a file of the site; a file ending in .gz is not unpacked by the browser.
+    """Return the media type of a file of the site; packed WebAssembly has a name that no host unpacks.
 
-    >>> media_type("app/main.js"), media_type("runtime/ort.wasm.gz")
+    >>> media_type("app/main.js"), media_type("runtime/ort.wasm.bin")
     ('text/javascript; charset=utf-8', 'application/octet-stream')
     """
     suffix = PurePosixPath(name).suffix

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -27,6 +28,7 @@ HEADERS_FILE = "_headers"
 MAX_TITLE = 80
 COPIED = ("app.css",)
 CAR, ANYTHING = "car", "anything"
+_TEXT_NODE = re.compile(r'(data-text="(\w+)"[^>]*>)(?=</)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,8 @@ class PageOptions:
         parse_color(self.color)
         if self.title is not None and not 0 < len(self.title.strip()) <= MAX_TITLE:
             raise ConfigError(f"a title has 1 to {MAX_TITLE} characters, not {len(self.title.strip())}.")
+        if self.title is not None and not self.title.strip().isprintable():
+            raise ConfigError("the title has characters that cannot be shown, or that are not UTF-8.")
 
     @property
     def shown_title(self) -> str:
@@ -80,7 +84,7 @@ def page_files(
         **_copied(),
         **{f"texts/{tag}.json": _json(given) for tag, given in texts.items()},
         SITE_FILE: _json(_site(options, description, runtime, texts, finder)),
-        INDEX: _index(options, texts[ENGLISH]["description"], cdn),
+        INDEX: _index(options, texts[ENGLISH], cdn),
         "manifest.webmanifest": _json(_manifest(options)),
         "theme.css": _theme_css(options),
         "icons/icon.svg": svg_icon(color).encode(),
@@ -139,12 +143,17 @@ def _finder(finder: CarFinder) -> dict[str, Any]:
     }
 
 
-def _index(options: PageOptions, description: str, cdn: str | None) -> bytes:
-    text = source_text(INDEX)
+def _index(options: PageOptions, english: Texts, cdn: str | None) -> bytes:
+    """Return index.html. It holds the English texts, for browsers in which the modules do not start."""
+
+    def with_text(node: re.Match[str]) -> str:
+        return node[1] + html.escape(english.get(f"{node[2]}_{options.subject}", english[node[2]]))
+
+    text = _TEXT_NODE.sub(with_text, source_text(INDEX))
     values = {
         "policy": content_security_policy(cdn, header=False),
         "title": options.shown_title,
-        "description": description,
+        "description": english["description"],
         **{mode: as_hex(paper) for mode, paper in PAPERS.items()},
     }
     for name, value in values.items():

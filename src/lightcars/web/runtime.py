@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -104,8 +105,10 @@ def find_runtime(options: RuntimeOptions, tell: Callable[[str], None]) -> Runtim
 
 
 def _site_name(name: str) -> str:
-    """Return the path on the site: .js, because some hosts do not know .mjs; WebAssembly compressed."""
-    return f"{FOLDER}/{name.removesuffix('.mjs')}.js" if name.endswith(".mjs") else f"{FOLDER}/{name}.gz"
+    """Return the path on the site: .js, because some hosts do not know .mjs. WebAssembly is compressed,
+    under a name that hosts send as it is.
+    """
+    return f"{FOLDER}/{name.removesuffix('.mjs')}.js" if name.endswith(".mjs") else f"{FOLDER}/{name}.bin"
 
 
 def _elsewhere() -> Runtime:
@@ -167,7 +170,7 @@ def _from_package(path: Path) -> dict[str, bytes]:
                 file = archive.extractfile(member) if member.name in wanted and member.isfile() else None
                 if file is not None:
                     found[wanted[member.name]] = file.read()
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be read as a package of npm ({error}).") from error
     return found
 

@@ -15,6 +15,8 @@ ENGLISH = "en"
 NAME_KEY = "language_name"
 """Text that names the language in itself; it has to be there for a new one."""
 SHIPPED = (ENGLISH, "pl")
+CAR_ENDING = "_car"
+"""Ends the keys of texts that pages about cars show in place of those without it."""
 MAX_BYTES = 1 << 20
 
 
@@ -29,7 +31,7 @@ def texts_with(path: Path | None) -> dict[str, Texts]:
 
     The file is a JSON object of languages, each an object of texts: `{"en": {"hint": "Show me a bird."}}`.
     Keys are those of `site/texts/en.json`. A new language needs its own name as "language_name"; keys that
-    it leaves out are English.
+    it leaves out are English. A text without "_car" replaces the one for cars too.
 
     Raises:
         ConfigError: the file cannot be read, or has something else in it.
@@ -37,14 +39,16 @@ def texts_with(path: Path | None) -> dict[str, Texts]:
     known: dict[str, Texts] = shipped_texts()
     english = known[ENGLISH]
     for tag, given in ({} if path is None else _read(path)).items():
-        if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
-            raise ConfigError(f"{path}: {tag} must be an object of texts.")
+        if not isinstance(given, dict) or not all(_is_text(text) for text in given.values()):
+            raise ConfigError(f"{path}: {tag} must be an object of texts in valid Unicode.")
         unknown = next((key for key in given if key not in english), None)
         if unknown is not None:
             raise ConfigError(f"{path}: the page has no text {unknown!r}.{did_you_mean(unknown, english)}")
         if tag not in known and NAME_KEY not in given:
             raise ConfigError(f"{path}: the language {tag} needs its name, as {NAME_KEY!r}.")
-        known[tag] = {**known.get(tag, english), **given}
+        before = known.get(tag, english)
+        kept = {key: text for key, text in before.items() if _of_all(key) not in given}
+        known[tag] = {**kept, **given}
     return known
 
 
@@ -60,6 +64,16 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not all(_is_tag(tag) for tag in content):
         raise ConfigError(f'{path} must be a JSON object of languages, such as {{"en": {{...}}}}.')
     return content
+
+
+def _of_all(key: str) -> str | None:
+    """Return "hint" for "hint_car", whose place it takes on pages about cars; None for other texts."""
+    return key.removesuffix(CAR_ENDING) if key.endswith(CAR_ENDING) and key != "no_car" else None
+
+
+def _is_text(text: object) -> bool:
+    """Return whether it is a string that can be written as UTF-8: JSON may hold half of a character."""
+    return isinstance(text, str) and text == text.encode(errors="replace").decode()
 
 
 def _is_tag(tag: str) -> bool:

@@ -6,6 +6,7 @@ export class Camera {
   /** @type {MediaStream | null} */
   #stream = null;
   #facing = "environment";
+  #request = 0; // the latest; what earlier ones get is closed again
 
   /** @param {HTMLVideoElement} video */
   constructor(video) {
@@ -17,16 +18,23 @@ export class Camera {
     return Boolean(navigator.mediaDevices?.getUserMedia);
   }
 
-  get isOpen() {
-    return this.#stream !== null;
-  }
-
-  /** Ask for the camera and show it; rejects if the user or the device refuses. */
+  /**
+   * Ask for the camera and show it; rejects if the user or the device refuses.
+   *
+   * @returns {Promise<boolean>} false if it was closed or asked for again meanwhile
+   */
   async open() {
+    const mine = ++this.#request;
     const video = { facingMode: this.#facing, width: { ideal: 1280 }, height: { ideal: 960 } };
-    this.#stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
-    this.#video.srcObject = this.#stream;
+    const stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+    if (mine !== this.#request) {
+      stop(stream);
+      return false;
+    }
+    this.#stream = stream;
+    this.#video.srcObject = stream;
     await this.#video.play();
+    return mine === this.#request;
   }
 
   /** Change between the cameras at the back and at the front. */
@@ -37,13 +45,16 @@ export class Camera {
   }
 
   close() {
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#request++;
+    if (this.#stream !== null) stop(this.#stream);
     this.#stream = null;
     this.#video.srcObject = null;
   }
 
-  /** @returns {Promise<ImageBitmap>} what the camera sees now */
-  frame() {
+  /** @returns {Promise<ImageBitmap | null>} what the camera sees now; null while there is no picture */
+  async frame() {
+    const { HAVE_CURRENT_DATA } = HTMLMediaElement;
+    if (this.#stream === null || this.#video.readyState < HAVE_CURRENT_DATA) return null;
     return createImageBitmap(this.#video);
   }
 
@@ -56,4 +67,9 @@ export class Camera {
       canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("no picture"))), "image/jpeg", 0.95);
     });
   }
+}
+
+/** @param {MediaStream} stream */
+function stop(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }

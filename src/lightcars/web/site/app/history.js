@@ -39,9 +39,10 @@ export class History {
     button.addEventListener("click", () => this.#open(picture.blob));
     const item = document.createElement("li");
     item.append(button);
-    this.#forget(picture.blob);
+    const hadFocus = this.#forget(picture.blob);
     item.blob = picture.blob;
     this.#list.prepend(item);
+    if (hadFocus) button.focus();
     while (this.#list.children.length > MOST) this.#list.lastElementChild.remove();
     this.#section.hidden = false;
   }
@@ -51,8 +52,12 @@ export class History {
     this.#section.hidden = true;
   }
 
+  /** @returns {boolean} whether it had the focus */
   #forget(blob) {
-    for (const item of [...this.#list.children]) if (item.blob === blob) item.remove();
+    const item = [...this.#list.children].find((each) => each.blob === blob);
+    const hadFocus = item?.contains(document.activeElement) ?? false;
+    item?.remove();
+    return hadFocus;
   }
 }
 

@@ -1,35 +1,47 @@
 /** The page: pictures in, answers out. */
 
-import { Camera } from "./camera.js";
 import { CropBox } from "./crop.js";
 import { Engine } from "./engine.js";
 import { History } from "./history.js";
+import { Latest } from "./latest.js";
 import { PictureError, closePicture, openPicture } from "./picture.js";
 import { showBoxes, showCars } from "./results.js";
 import { share } from "./share.js";
 import { loadTexts, percent, text } from "./texts.js";
 import { keepOffline } from "./update.js";
+import { Viewfinder } from "./viewfinder.js";
 
 const BACKENDS = ["wasm", "webgpu"];
 
 const at = (id) => document.getElementById(id);
-const camera = new Camera(at("video"));
 const crop = new CropBox(at("frame"), at("box"), (box) => classifyPicture(box));
 const history = new History(at("history"), at("history-section"), (blob) => open(blob));
+const requests = new Latest();
+const viewfinder = new Viewfinder({
+  opened: () => show("viewfinder"),
+  closed: showPicture,
+  taken: (blob) => open(blob),
+  classify: classifyFrame,
+  seen: showNames,
+  failed: fail,
+});
 
 /** @type {Engine} */
 let engine;
 let site;
 /** @type {import("./picture.js").Picture | null} */
 let picture = null;
+let opening = 0; // of the latest picture that was chosen; earlier ones are not shown
 let turn = 0; // of the latest request; answers of earlier ones are not shown
 /** @type {any} */
-let shown = null; // the answer on the page
+let answered = null; // the answer of the picture
+/** @type {any} */
+let named = null; // the answer whose names are shown: that one, or one of the camera
 
-await begin();
+listen();
+await begin().catch((error) => fail(text("error_load", { reason: error.message }) || error.message));
 
 async function begin() {
-  listen();
   site = await (await fetch("site.json")).json();
   const hasWebAssembly = typeof WebAssembly === "object";
   const started = hasWebAssembly ? startEngine() : Promise.resolve();
@@ -62,15 +74,10 @@ function listen() {
     at(id).addEventListener("change", () => openChosen(at(id)));
     openChosen(at(id)); // a file may have been chosen before
   }
-  at("open-camera").addEventListener("click", openCamera);
-  at("close-camera").addEventListener("click", closeCamera);
-  at("turn").addEventListener("click", () => camera.turn().catch(cameraFailed));
-  at("take").addEventListener("click", takePicture);
-  at("live").addEventListener("click", toggleLive);
   at("whole").addEventListener("click", () => crop.reset());
   at("share").addEventListener("click", shareResult);
   at("clear").addEventListener("click", () => history.clear());
-  at("language").addEventListener("change", () => changeLanguage(at("language").value));
+  at("language").addEventListener("change", () => changeLanguage(at("language").value).catch((error) => fail(error.message)));
   listenForDrops();
   document.addEventListener("paste", (event) => {
     const [file] = event.clipboardData.files;
@@ -101,53 +108,81 @@ function openChosen(input) {
 
 /** @param {Blob} blob */
 async function open(blob) {
-  const mine = ++turn;
+  const mine = ++opening;
   at("problem").textContent = "";
   try {
     const opened = await openPicture(blob);
-    if (mine !== turn) {
+    if (mine !== opening) {
       closePicture(opened);
       return;
     }
-    closeCamera();
     if (picture !== null) closePicture(picture);
     picture = opened;
   } catch (error) {
+    if (mine !== opening) return;
     fail(error instanceof PictureError ? text(error.message) : text("error_run", { reason: error.message }));
     return;
   }
+  turn++;
+  answered = null;
   at("shown").src = picture.address;
   crop.show(picture.bitmap, [0, 0, picture.bitmap.width, picture.bitmap.height]);
   showBoxes(at("others"), [], picture.bitmap);
-  show("frame");
+  viewfinder.close();
+  showPicture();
   await classifyPicture(null);
+}
+
+/** Show the picture with its answer in place of the camera; the hint if there is none. */
+function showPicture() {
+  show(picture === null ? "hint" : "frame");
+  named = answered;
+  if (answered === null) at("result").hidden = true;
+  else showAnswer(answered);
 }
 
 /** @param {number[] | null} box null for the whole picture */
 async function classifyPicture(box) {
   if (picture === null || !engine?.state.backend) return;
-  const mine = ++turn;
+  const [mine, current] = [++turn, picture];
   say("working");
   try {
-    const copy = await createImageBitmap(picture.bitmap);
-    const answer = await engine.classify(copy, box === null ? null : [box]);
-    if (mine !== turn) return;
-    showAnswer(answer);
+    const answer = await requests.run(async () => {
+      if (mine !== turn) return null;
+      return engine.classify(await createImageBitmap(current.bitmap), box === null ? null : [box]);
+    });
+    if (answer === null || mine !== turn) return;
+    answered = answer;
     history.add(picture, answer.cars);
     at("whole").hidden = box === null;
     say("");
-    await engine.improve(picture.bitmap, answer.latencyMs);
+    if (!viewfinder.isOpen) showAnswer(answer);
+    await engine.improve(current.bitmap, answer.latencyMs);
   } catch (error) {
-    if (mine === turn) fail(text("error_run", { reason: error.message }));
+    if (mine !== turn) return;
+    if (answered === null) at("result").hidden = true;
+    fail(text("error_run", { reason: error.message }));
   }
 }
 
+/** @param {ImageBitmap} bitmap what the camera sees; it is used up */
+async function classifyFrame(bitmap) {
+  const answer = engine?.state.backend ? await requests.run(() => engine.classify(bitmap)) : null;
+  if (answer === null) bitmap.close();
+  return answer;
+}
+
+/** Show the answer of the picture, with its boxes. */
 function showAnswer(answer) {
-  shown = answer;
   const [car] = answer.cars;
   at("shown").alt = text("shown", { name: car.guesses[0].name });
   crop.show(answer, car.box);
   showBoxes(at("others"), answer.cars.slice(1), answer);
+  showNames(answer);
+}
+
+function showNames(answer) {
+  named = answer;
   showCars(at("cars"), answer.cars, answer.carFound);
   at("latency").textContent = text("latency", { ms: Math.round(answer.latencyMs), backend: backendText() });
   at("problem").textContent = "";
@@ -159,62 +194,8 @@ function backendText() {
   return backend === "wasm" && threads > 1 ? text("threads", { threads }) : text(backend);
 }
 
-async function openCamera() {
-  if (!Camera.isSupported) {
-    at("capture").click();
-    return;
-  }
-  try {
-    await camera.open();
-    show("viewfinder");
-    at("take").focus();
-  } catch (error) {
-    cameraFailed(error);
-  }
-}
-
-function cameraFailed() {
-  closeCamera();
-  fail(text("error_camera"));
-}
-
-function closeCamera() {
-  if (!camera.isOpen) return;
-  setLive(false);
-  camera.close();
-  show(picture === null ? "hint" : "frame");
-  at("open-camera").focus();
-}
-
-async function takePicture() {
-  try {
-    await open(await camera.take());
-  } catch (error) {
-    fail(text("error_run", { reason: error.message }));
-  }
-}
-
-async function toggleLive() {
-  setLive(at("live").getAttribute("aria-pressed") !== "true");
-  while (at("live").getAttribute("aria-pressed") === "true" && engine?.state.backend) {
-    try {
-      const answer = await engine.classify(await camera.frame());
-      if (camera.isOpen) showAnswer(answer);
-      await new Promise(requestAnimationFrame);
-    } catch (error) {
-      setLive(false);
-      fail(text("error_run", { reason: error.message }));
-    }
-  }
-}
-
-function setLive(on) {
-  at("live").setAttribute("aria-pressed", String(on));
-  at("cars").setAttribute("aria-live", on ? "off" : "polite"); // twenty answers a second are too many to read out
-}
-
 async function shareResult() {
-  const [best] = shown.cars[0].guesses;
+  const [best] = named.cars[0].guesses;
   const values = { name: best.name, probability: percent(best.probability), title: site.title };
   try {
     if ((await share(site.title, text("shared_text", values))) === "copied") say("copied");
@@ -236,7 +217,7 @@ async function changeLanguage(wanted) {
   const { name: model, classes, license } = site.model;
   const about = { model, classes: classes.length, version: site.lightcars_version };
   at("about").textContent = text("about", { ...about, license: license ? text("license", { license }) : "" });
-  if (shown !== null) showAnswer(shown);
+  if (named !== null) (named === answered ? showAnswer : showNames)(named);
 }
 
 /** Show one of hint, picture and camera, with its buttons. */

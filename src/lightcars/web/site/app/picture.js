@@ -54,8 +54,9 @@ function isHeic(blob) {
 
 async function decoded(blob) {
   try {
-    return await createImageBitmap(blob, { imageOrientation: "from-image", colorSpaceConversion: "none" });
-  } catch {
+    return await createImageBitmap(blob, { colorSpaceConversion: "none" }); // upright, as EXIF says, by default
+  } catch (error) {
+    if (!["InvalidStateError", "EncodingError"].includes(error.name)) throw error;
     throw new PictureError("error_damaged");
   }
 }

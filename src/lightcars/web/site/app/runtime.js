@@ -6,7 +6,7 @@ const MAX_THREADS = 4;
  * @typedef {object} RuntimeFiles
  * @property {string} code address of the JavaScript module
  * @property {string} loader address of the module that starts the WebAssembly
- * @property {string} wasm address of the WebAssembly, compressed with gzip if its name ends in .gz
+ * @property {string} wasm address of the WebAssembly, which may be compressed with gzip
  * @property {Record<string, string>} [integrity] address -> what `fetch` must find, for files of other sites
  */
 
@@ -40,9 +40,10 @@ async function moduleAddress(files, address, base) {
 
 async function binary(files, address, base) {
   const url = new URL(address, base);
-  const response = await fetched(files, url);
-  if (!url.pathname.endsWith(".gz")) return response.arrayBuffer();
-  const stream = response.body.pipeThrough(new DecompressionStream("gzip"));
+  const content = await (await fetched(files, url)).blob();
+  const [first, second] = new Uint8Array(await content.slice(0, 2).arrayBuffer());
+  if (first !== 0x1f || second !== 0x8b) return content.arrayBuffer(); // the host unpacked it, or it never was packed
+  const stream = content.stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).arrayBuffer();
 }
 

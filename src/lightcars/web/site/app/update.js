@@ -6,16 +6,20 @@
 export async function keepOffline(offer) {
   if (!("serviceWorker" in navigator)) return;
   const registration = await navigator.serviceWorker.register("service-worker.js", { updateViaCache: "none" });
+  let reloads = Boolean(navigator.serviceWorker.controller); // not when the first version takes over
   const offerWaiting = () => {
     const waiting = registration.waiting;
-    if (waiting && navigator.serviceWorker.controller) offer(() => waiting.postMessage("activate"));
+    if (!waiting || !navigator.serviceWorker.controller) return;
+    offer(() => {
+      reloads = true;
+      waiting.postMessage("activate");
+    });
   };
   offerWaiting();
   registration.addEventListener("updatefound", () => {
     registration.installing?.addEventListener("statechange", offerWaiting);
   });
-  const controlled = Boolean(navigator.serviceWorker.controller);
   navigator.serviceWorker.addEventListener("controllerchange", () => {
-    if (controlled) location.reload();
+    if (reloads) location.reload();
   });
 }

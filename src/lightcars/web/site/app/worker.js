@@ -15,7 +15,13 @@ let classifier = null;
 
 const tasks = { start, "warm up": warmUp, classify };
 
-self.addEventListener("message", async ({ data }) => {
+let queue = Promise.resolve(); // sessions take one run at a time
+
+self.addEventListener("message", ({ data }) => {
+  queue = queue.then(() => answer(data));
+});
+
+async function answer(data) {
   try {
     self.postMessage({ id: data.id, answer: await tasks[data.kind](data) });
   } catch (error) {
@@ -23,7 +29,7 @@ self.addEventListener("message", async ({ data }) => {
   } finally {
     data.bitmap?.close();
   }
-});
+}
 
 /** Load runtime and models. */
 async function start({ backend, runtime, model, base }) {
@@ -72,7 +78,7 @@ async function classify({ bitmap, boxes, top }) {
   for (const box of chosen.slice(0, MOST_CARS)) {
     const { outputs, used } = await runOn(session, bitmap, box, model.preprocessing);
     cars.push({
-      box: used,
+      box: boxes === null ? used : box, // a box that was chosen stays as it is
       guesses: likeliest(outputs.logits.data, model.classes, model.temperature, top),
       familiar: outputs.distance ? outputs.distance.data[0] <= 1 : null,
     });
