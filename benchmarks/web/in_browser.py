@@ -1,10 +1,10 @@
 """Does the web page classify as `lightcars predict` does, how fast, and how large is it?
 
-Method: the page of the shipped weights with the car finder, as the command exports it, in Chromium without a
-GPU, driven by Playwright; once for each way to store the weights. Accuracy: photographs of `val`, each through
-the page's own decoding, resizing and models, beside `lightcars.predict`. First answer: a new profile opens the
-page and gets a photograph at once; wall-clock time until the answer is shown. Further answers: from handing over
-a file until its answer is shown.
+Method: the page of the shipped weights with the car finder, as the command exports it, in Chromium
+without a GPU, driven by Playwright; once for each way to store the weights. Accuracy: photographs of
+`val`, each through the page's own decoding, resizing and models, beside `lightcars.predict`. First
+answer: a new profile opens the page and gets a photograph at once; wall-clock time until the answer is
+shown. Further answers: from handing over a file until its answer is shown.
 `python -m benchmarks.web.in_browser --data cars196` takes a few minutes.
 """
 
