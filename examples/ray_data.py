@@ -1,7 +1,8 @@
 """Label images with Ray Data, on one machine or a cluster: python examples/ray_data.py FOLDER TABLE
 
 It needs `pip install lightcars 'ray[data]'`. Each actor loads the model once and selects the fastest engine;
-the choice is cached. Every row of the result has the path of an image, its most likely class and the probability.
+the choice is cached. Every row of the result has the path of an image, its most likely class and the
+probability.
 """
 
 from __future__ import annotations

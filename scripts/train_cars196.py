@@ -219,8 +219,8 @@ def main() -> None:
     card = lightcars.Training(
         data=f"Stanford Cars: {len(train.labels)} of the training photographs, cropped to their bounding"
         f" boxes; {len(val.labels)} others (val) were used to select epochs, resolution, batch norm"
-        " statistics and the changes of the later runs, and to fit the temperature and the out-of-distribution detector,"
-        " so the metrics are optimistic.",
+        " statistics and the changes of the later runs, and to fit the temperature and the"
+        " out-of-distribution detector, so the metrics are optimistic.",
         recipe=recipe | {"machine": described_machine(), "threads": threads, "hours": took},
         metrics=metrics | {"epochs": epochs},
         license=LICENSE,
