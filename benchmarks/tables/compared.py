@@ -43,7 +43,8 @@ def compared(found: Records) -> str:
     images = record["images"]
     conditions = (
         f"Each model was trained for {record['epochs']} epochs at {record['resolution']} px with seed"
-        f" {record['seed']}, on {images['train']:,} photographs of `train`; {images['val']:,} of `val` selected the epoch."
+        f" {record['seed']}, on {images['train']:,} photographs of `train`;"
+        f" {images['val']:,} of `val` selected the epoch."
         " Parameters and FLOPs are those for 196 classes at that resolution; latency is that of one image in"
         " eager PyTorch."
     )

@@ -27,7 +27,7 @@ def in_browser(found: Records) -> str:
     head = ("weights", "top-1 (`predict`)", "same class", "first answer", "later answers", "model", "folder")
     return (
         f"{markdown(head, rows)}\nMeasured with `cars196` on {record['photographs']} photographs of `val`."
-        f" Latencies are medians of {record['rounds']} first answers, from opening the page in a new profile, and of"
-        f" {record['photographs']} later answers, from choosing a file until its answer is shown. Chromium"
-        f" {record['chromium']} without a GPU, onnxruntime-web {record['runtime']}.\n{origin(found, NAME)}"
+        f" Latencies are medians of {record['rounds']} first answers, from opening the page in a new"
+        f" profile, and of {record['photographs']} later answers, from choosing a file until its answer is shown."
+        f" Chromium {record['chromium']} without a GPU, onnxruntime-web {record['runtime']}.\n{origin(found, NAME)}"
     )
