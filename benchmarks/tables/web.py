@@ -28,6 +28,7 @@ def in_browser(found: Records) -> str:
     return (
         f"{markdown(head, rows)}\nMeasured with `cars196` on {record['photographs']} photographs of `val`."
         f" Latencies are medians of {record['rounds']} first answers, from opening the page in a new"
-        f" profile, and of {record['photographs']} later answers, from choosing a file until its answer is shown."
-        f" Chromium {record['chromium']} without a GPU, onnxruntime-web {record['runtime']}.\n{origin(found, NAME)}"
+        f" profile, and of {record['photographs']} later answers, from choosing a file until its answer is"
+        f" shown. Chromium {record['chromium']} without a GPU, onnxruntime-web {record['runtime']}.\n"
+        f"{origin(found, NAME)}"
     )

@@ -82,3 +82,5 @@ def prepare_next(place: Place, run: str) -> None:
         prepare(place, run)
     except KeyboardInterrupt:  # the answer was given
         complain("stopped; the next one starts as this one did")
+    except Exception as error:  # nor does an error change the command's result
+        complain(f"note: these weights could not be prepared ({error})")

@@ -201,7 +201,8 @@ def _predict_many(
     if not is_count(chosen):
         raise ConfigError(f"workers must be an integer of at least 1, not {chosen}.")
     choice = EngineChoice(engine=engine, batch_size=batch_size)
-    taken: Iterator[_Taken] = _take(sources, len(trained.preprocessing.mean))
+    channels = len(trained.preprocessing.mean) if finder_for(trained, options) is None else 3
+    taken: Iterator[_Taken] = _take(sources, channels)
     if isinstance(sources, Sized):
         many = len(sources) >= AUTO_FROM
     else:
