@@ -122,8 +122,8 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
         (
             "bench",
             [
-                *("all installed but compile", "fp32, and bf16 if supported", "1", "imagenet"),
-                *("that of the weights", "PyTorch's own number", "cpu", "2.0"),
+                *("all installed except compile", "fp32, and bf16 if supported", "1", "imagenet"),
+                *("the weights' own", "PyTorch's own number", "cpu", "2.0"),
             ],
         ),
         ("evaluate", ["cuda if available", "val", "64", "10"]),
@@ -131,12 +131,12 @@ def test_every_command_with_a_result_gives_json(lightcars, command):
         (
             "report",
             [
-                "report.html in the run, if it is one",
+                "report.html in the run folder, for a single run",
                 "the one that the run was trained on",
                 "cuda if available",
             ],
         ),
-        ("convert", ["those that they have", "identified"]),
+        ("convert", ["the names stay", "identified"]),
         ("demo", [DEMO_EPOCHS, "runs/demo-<time>"]),
     ],
 )
@@ -531,7 +531,7 @@ def test_predict_without_an_image(lightcars, finished):
     assert lightcars("predict", "nothing").error == "there is no image nothing."
     assert f"name images too: lightcars predict {finished} IMAGE" in lightcars("predict", finished).error
     assert "name images too" in lightcars("predict", "cars196").error
-    assert lightcars("predict", "a.jpg", finished).error == f"{finished} goes before the images."
+    assert lightcars("predict", "a.jpg", finished).error == f"{finished} must come before the images."
 
 
 def test_predict_minds_no_folder_of_the_data_sets_name(lightcars, cars, tmp_path, monkeypatch):

@@ -228,7 +228,10 @@ def test_predict_with_imagenet_weights(lightcars, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["efficientnet_lite0", "IMAGE"], "say which weights efficientnet_lite0 gets: --weights imagenet"),
+        (
+            ["efficientnet_lite0", "IMAGE"],
+            "efficientnet_lite0 is a model without weights; add --weights imagenet",
+        ),
         (["efficientnet_lite0", "--weights", "imagenet"], "name images too"),
         (["efficientnet_lite0", "IMAGE", "--weights", "imagnet"], "has no weights 'imagnet'"),
     ],
