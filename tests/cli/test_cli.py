@@ -417,7 +417,7 @@ def test_finetune_resumes_with_its_trackers_after_a_worker_died(lightcars, cars,
         arguments = ("--epochs", 2, "--workers", 1, "--tracker", "csv", "--out", run)
         shown = lightcars("finetune", cars, *SMALL, *arguments)
     assert shown.code == 2
-    assert shown.err.splitlines()[-1].startswith("error: a worker process died")
+    assert shown.err.splitlines()[-1].startswith("error: a data loader worker died")
     assert "Traceback" not in shown.err
     assert lightcars("finetune", cars, "--out", run, "--resume", "--workers", 0).code == 0
     assert json.loads((run / "run.json").read_text())["trackers"] == ["csv"]

@@ -159,7 +159,7 @@ def test_another_list_does_not_go_on(lightcars, finished, photos, tmp_path, stdi
             assert lightcars(*command).code == 130
         listed.write_bytes(content[:-9])
         stdin(content[:-9])
-        assert "was begun with other settings (content of the list:" in lightcars(*command).error
+        assert "was started with other settings (content of the list:" in lightcars(*command).error
         assert "other settings (images:" in lightcars(*command, "--null").error
         listed.write_bytes(content)
         stdin(b"")  # not needed twice

@@ -194,7 +194,7 @@ class Recipe:
             require_one_of(name, getattr(self, name), REGIONS)
         require_one_of("select_on", self.select_on, ("val", "test"))
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
-            raise ConfigError("mean and std go together, one value of each for every channel.")
+            raise ConfigError("mean and std must be given together, with one value of each per channel.")
         if self.ema_decay is not None:
             require_probability("ema_decay", self.ema_decay)
         if self.clip_norm is not None:

@@ -196,7 +196,7 @@ def _check_readable(job: TrainingJob, images: Mapping[str, DecodedImages]) -> No
     if before is not None and before.data.digests and unreadable(images) != before.data.unreadable:
         first = next((problem for problems in broken.values() for problem in problems), "none")
         raise DataError(
-            f"unreadable images: {unreadable(images) or 'none'}, when the run was started"
+            f"unreadable images: {unreadable(images) or 'none'}; when the run was started:"
             f" {dict(before.data.unreadable) or 'none'} (first: {first}); resume with the same images."
         )
     for split, problems in broken.items() if is_first_process() else ():
