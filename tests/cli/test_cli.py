@@ -345,7 +345,7 @@ def test_info_measures_latency_when_asked(lightcars, monkeypatch):
     shown = lightcars("info", "ghostnet_050", "--resolution", 96, "--latency")
     assert (shown.code, shown.err) == (0, "")
     assert "2 ms (20 calls on cpu, 1 threads)" in shown.out
-    assert "1 G, 25 % of 4 G in large products" in shown.out
+    assert "1 G, 25 % of 4 G for large matrix products" in shown.out
     ((_, device, shapes, macs, backward),) = measured
     assert (device, shapes, backward) == ("cpu", ((1, 3, 96, 96),), False)
     content = json.loads(lightcars("info", "ghostnet_050", "--resolution", 96, "--latency", "--json").out)

@@ -94,7 +94,7 @@ def test_convert_says_where_the_other_model_differs(lightcars, b0, tmp_path):
 def test_convert_says_what_it_assumes(lightcars, b0, tmp_path):
     shown = lightcars("convert", b0, tmp_path / "ours", "--to", "lightcars")
     assert shown.code == 0
-    assert "warning: b0.pth is assumed to be PyTorch's own form" in shown.err
+    assert "warning: b0.pth is assumed to have PyTorch's own form" in shown.err
     assert library.load(tmp_path / "ours").config.padding == "symmetric"
     shown = lightcars("convert", b0, tmp_path / "tf", "--to", "lightcars", "--tensorflow")
     assert shown.err == ""

@@ -23,7 +23,7 @@ NAMES = {
     "thesis": ("ghostnet_thesis", {}),
 }
 each_source = pytest.mark.parametrize("source", NAMES)
-quiet = pytest.mark.filterwarnings("ignore:.* is assumed to be:UserWarning")
+quiet = pytest.mark.filterwarnings("ignore:.* is assumed to have:UserWarning")
 pytestmark = quiet
 
 
@@ -138,7 +138,7 @@ def test_a_single_linear_layer_is_the_classifier(source, trained, tensors, name,
         same = opened(content, source, tmp_path, num_classes=5)
         other = opened(content, source, tmp_path, num_classes=3)
     said = [
-        str(one.message).partition(": ")[2] for one in caught if "is assumed to be" not in str(one.message)
+        str(one.message).partition(": ")[2] for one in caught if "is assumed to have" not in str(one.message)
     ]
     assert said == ([] if name == classifier_name(source) else [f"takes {name} as the classifier."] * 3)
     assert_same(model, trained)

@@ -293,7 +293,7 @@ def test_another_model_of_ours(folder, tmp_path):
 def test_another_size_of_a_foreign_library(timm_tensors, tmp_path):
     save_file(timm_tensors, tmp_path / "x.safetensors")
     with (
-        pytest.warns(UserWarning, match="is assumed to be"),
+        pytest.warns(UserWarning, match="is assumed to have"),
         pytest.raises(CheckpointError, match="do not fit the model; missing: "),
     ):
         create_model("efficientnet_b1", weights=tmp_path / "x.safetensors")
@@ -394,7 +394,7 @@ def test_our_own_file_without_its_config_is_a_guess_too(tmp_path):
     lightcars.save(model, tmp_path / "ours")
     alone = tmp_path / "alone.safetensors"
     (tmp_path / "ours" / "model.safetensors").rename(alone)
-    with pytest.warns(UserWarning, match="is assumed to be"):
+    with pytest.warns(UserWarning, match="is assumed to have"):
         assert create_model("efficientnet_b0", weights=alone).config.padding == "symmetric"
     told = create_model("efficientnet_b0", weights=alone, padding="same")
     assert (told.config.batch_norm_eps, told.config.batch_norm_momentum) == (1e-3, 0.01)

@@ -120,7 +120,7 @@ class Recipe:
         accumulate: batches per optimizer step.
         test: evaluate the best model on the test split once, at the end.
         seed: of the weights, the order, the augmentation and the validation split.
-        optimizer, schedule, augment: see there.
+        optimizer, schedule, augment: see `OptimizerRecipe`, `ScheduleRecipe` and `AugmentRecipe`.
         distillation: a teacher to learn from; None for none.
         label_smoothing: of the training loss; the theses' 0.1.
         ema_decay: decay of an exponential moving average of the weights, updated each step, which is what is

@@ -115,7 +115,7 @@ def load(
     """Return the model that `save` wrote, in evaluation mode.
 
     Args:
-        folder: holds `model.safetensors` and `config.json`; of a run folder it is the best epoch.
+        folder: holds `model.safetensors` and `config.json`; for a run folder, the best epoch is loaded.
         device: where the tensors are loaded to; None is torch's default device.
         dtype: of all floating-point tensors; None leaves each as it was saved.
 

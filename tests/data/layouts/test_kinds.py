@@ -227,7 +227,7 @@ def test_an_image_named_twice_in_a_table(tmp_path):
     table = tmp_path / "anno_test.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines, lines[0]]))
-    assert "anno_test.csv, row 4 names" in fails(tmp_path)
+    assert "anno_test.csv, row 4 lists" in fails(tmp_path)
 
 
 def test_images_that_a_table_leaves_out_have_no_box(tmp_path):
