@@ -873,7 +873,11 @@ run()
 """
 
 
-@pytest.mark.parametrize("pauses_s", [(), (0.02,), (0.0, 0.02, 0.3)], ids=["once", "twice", "often"])
+@pytest.mark.parametrize(
+    "pauses_s",
+    [(), (0.02,), pytest.param((0.0, 0.02, 0.3), marks=pytest.mark.slow)],
+    ids=["once", "twice", "often"],
+)
 def test_ctrl_c_stops_and_resume_finishes(lightcars, cars, tmp_path, pauses_s):
     run, reference, marker = tmp_path / "run", tmp_path / "reference", tmp_path / "in-the-second-epoch"
     arguments = ["finetune", cars, *SMALL, "--epochs", 3]

@@ -214,7 +214,7 @@ def timm_tensors():
 )
 def test_a_guess_is_said_aloud(timm_tensors, tmp_path, file, padding):
     save_file(timm_tensors, tmp_path / file)
-    with pytest.warns(UserWarning, match="if it is not, give padding=") as caught:
+    with pytest.warns(UserWarning, match="if it does not, give padding=") as caught:
         model = create_model("efficientnet_b0", weights=tmp_path / file)
     assert caught[0].filename == __file__
     assert model.config.padding == padding

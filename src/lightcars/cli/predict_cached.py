@@ -83,3 +83,5 @@ def prepare_next(place: Place, run: str) -> None:
         prepare(place, run)
     except KeyboardInterrupt:  # the answer was given
         complain("stopped; the next `lightcars predict` starts with PyTorch again")
+    except Exception as error:  # nor does an error change the command's result
+        complain(f"note: these weights could not be prepared ({error})")

@@ -46,8 +46,8 @@ class ImageModel(TimmInterface, nn.Module):
         origin: where its weights came from; None if they are randomly initialized.
         preprocessing: what its weights expect of their input, if known; see `lightcars.transforms_for`.
         classes: names of its outputs in order, if known.
-        temperature: what its logits are divided by before the softmax, for calibrated probabilities (Guo et al.,
-            "On Calibration of Modern Neural Networks", arXiv 1706.04599); 1 where nothing was fitted.
+        temperature: what its logits are divided by before the softmax, for calibrated probabilities (Guo
+            et al., "On Calibration of Modern Neural Networks", arXiv 1706.04599); 1 where nothing was fitted.
         familiarity: detector of out-of-distribution images, if one was fitted.
         fused: whether it is for inference only; see `lightcars.fuse`.
     """

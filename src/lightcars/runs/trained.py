@@ -18,7 +18,7 @@ from lightcars.runs.folder import RunFolder
 from lightcars.runs.places import holds_model
 from lightcars.sharing import from_pretrained
 from lightcars.weights.catalog import ENTRIES, IMAGENET_TAG, find_tag
-from lightcars.weights.hub import CONFIG_FILE, split_hub_id
+from lightcars.weights.hub import BEST, CONFIG_FILE, split_hub_id
 from lightcars.weights.locate import is_local_path
 from lightcars.weights.pretrained import load_pretrained
 
@@ -88,8 +88,9 @@ def expects_cut_cars(weights: str | Path, classes: tuple[str, ...]) -> bool:
     """
     if not is_stanford_cars(classes):
         return False
-    run = RunFolder(Path(weights))
-    if find_tag(str(weights)) is not None or not run.description.is_file():
+    folder = Path(weights)
+    run = RunFolder(folder.parent if folder.name == BEST else folder)
+    if not holds_model(folder) or not run.description.is_file():
         return True
     from lightcars.data.layouts import LAYOUTS_WITH_BOXES
 

@@ -155,8 +155,10 @@ def _guess(
     taken = (named or usual or options)[0]
     other = next(form for form in options if form is not taken)
     key = next(key for key in NUMERICS if taken.settings[key] != other.settings[key])
-    guess = f"{located.path.name} is assumed to have {taken.title}; if it is not, give"
-    f" {key}={other.settings[key]!r}"
+    guess = (
+        f"{located.path.name} is assumed to have {taken.title}; if it does not, give"
+        f" {key}={other.settings[key]!r}"
+    )
     warnings.warn(guess, stacklevel=6)
     return dict(taken.settings), guess
 
