@@ -49,5 +49,5 @@ def _old_attribute(kind: str, old: str, new: str) -> property:
 
 def warn_renamed(what: str, *, stacklevel: int) -> None:
     """Warn that an old name will be gone; `stacklevel` is as in `warnings.warn`, seen from the caller."""
-    text = f"{what}; the old name will be gone in the next version."
+    text = f"{what}; the old name will be removed in the next version."
     warnings.warn(text, RenamedKeyWarning, stacklevel=stacklevel + 1)
