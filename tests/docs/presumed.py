@@ -46,7 +46,7 @@ def _boxed_cars(path: Path, run: Path) -> None:
     """The same with the boxes of `data prepare`, in an archive."""
     folder = path.with_suffix("")
     _cars(folder, run)
-    images = sorted(image.relative_to(folder) for image in folder.glob("*/*/*.jpg"))
+    images = sorted(image.relative_to(folder) for image in folder.glob("*/*/*.png"))
     rows = [f"{image.as_posix()},{image.parent.name},5,5,90,80" for image in images]
     (folder / "annotations.csv").write_text("\n".join(["path,class,x1,y1,x2,y2", *rows]) + "\n")
     with ZipFile(path, "w") as archive:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ def _entry(key: str, value: str) -> WeightsEntry:
     return next(entry for entry in ENTRIES if getattr(entry, key) == value)
 
 
-@cache
 def _file(entry: WeightsEntry) -> Path:
     """Return a file with random weights in place of a published one."""
     from safetensors.torch import save_file
