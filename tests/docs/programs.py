@@ -1,8 +1,8 @@
 """Programs of the pages' shell blocks as the tests run them: short, offline, and none that stays up.
 
 `lightcars` is this source. Whatever a page asks for, it trains one epoch and measures briefly. It takes
-published weights from `tests/docs/published.py`, and stops a server once it has answered. `pip install` checks
-the names of extras.
+published weights from `tests/docs/published.py`, and stops a server once it has answered. `pip install`
+checks the names of extras.
 """
 
 from __future__ import annotations
