@@ -7,6 +7,7 @@ import pytest
 
 from lightcars.cli.help import OLD_OPTIONS, OTHER_COMMANDS, OTHER_OPTIONS
 from lightcars.cli.main import app
+from lightcars.renamed import GONE_IN
 from tests.cli.test_cli import COMMANDS
 
 
@@ -80,6 +81,9 @@ def test_old_names_of_options_still_work(lightcars, cars, finished, equals):
     assert "--batch-size takes whole numbers" in command("bench", "--batch", "1,two")
     assert "resolution must be a whole number" in command("optimize", "--input-size", "31")
     assert "cpuu" in command("finetune", "--accelerator", "cpuu")
+    warning = f"warning: --batch is now called --batch-size; the old name works until {GONE_IN}.\n"
+    assert warning in command("bench", "--batch", "1,two")
+    assert "is now called" not in command("bench", "--engine", "none")
     for name in ("bench", "optimize", "export"):
         assert "--batch " not in lightcars(name, "--help").out
     assert "--accelerator" not in lightcars("finetune", "--help").out

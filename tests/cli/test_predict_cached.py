@@ -75,7 +75,10 @@ def test_the_second_time_needs_no_torch(lightcars, finished, image, cache, monke
     assert process.returncode == 1
     with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, "error: the standard output: No space left on device.\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: cannot write to standard output: No space left on device.\n",
+    )
     *error, ended = fresh("predict", finished, "none.png")[0]
     assert ended == "2 torch typer", "PyTorch's path says what is wrong"
     assert error == ["error: there is no image none.png."]

@@ -244,7 +244,7 @@ def test_a_folder_alone_is_a_calibration(tmp_path):
 
 
 def test_invalid_calibrations(classifier, photos, tmp_path):
-    with pytest.raises(ConfigError, match="calibration is a folder of images or a Calibration, not 5"):
+    with pytest.raises(ConfigError, match="calibration must be a folder of images or a Calibration, not 5"):
         optimize(classifier, calibration=5)
     with pytest.raises(ConfigError, match="calibration is for int8, which is not among the precisions"):
         optimize(classifier, precision="fp32", calibration=photos)

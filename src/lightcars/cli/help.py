@@ -9,7 +9,9 @@ from typing import Any, Protocol, final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from lightcars.cli.output import complain_in_one_line
 from lightcars.errors import did_you_mean
+from lightcars.renamed import renamed_text
 
 OTHER_COMMANDS: Mapping[str, str] = {
     "train": "finetune",
@@ -46,9 +48,11 @@ OLD_OPTIONS: Mapping[str, str] = {
     "--batch": "--batch-size",
     "--accelerator": "--device",
     "--input-size": "--resolution",
-    "--engine": "--engines",
 }
-"""Former name of an option, or its name in another command -> its name; both work, one is in the help."""
+"""Former name of an option -> its name; it works until `lightcars.renamed.GONE_IN`, with a warning."""
+
+EQUAL_OPTIONS: Mapping[str, str] = {"--engine": "--engines"}
+"""Name of an option in another command -> its name; both work, one is in the help."""
 
 _EXAMPLE = re.compile(r"^Examples?:\s*", re.M)
 
@@ -142,8 +146,12 @@ def _with_new_names(args: list[str], known: set[str]) -> list[str]:
 
 def _with_new_name(argument: str, known: set[str]) -> str:
     name, equals, value = argument.partition("=")
-    new = OLD_OPTIONS.get(name)
-    return f"{new}{equals}{value}" if new in known and name not in known else argument
+    new = OLD_OPTIONS.get(name) or EQUAL_OPTIONS.get(name)
+    if new not in known or name in known:
+        return argument
+    if name in OLD_OPTIONS:
+        complain_in_one_line(f"warning: {renamed_text(name, str(new))}")
+    return f"{new}{equals}{value}"
 
 
 def _meant_option(name: str, known: set[str]) -> str:

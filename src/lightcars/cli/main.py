@@ -33,7 +33,7 @@ from lightcars.memory_limits import is_out_of_memory
 from lightcars.training.distributed.processes import is_first_process
 from lightcars.version import __version__
 
-OUT_OF_MEMORY = "not enough memory; raise its limit, or lower the resolution and the batch size."
+OUT_OF_MEMORY = "not enough memory; lower the resolution or the batch size, or raise the memory limit."
 FIRST_SPEAKS_S = 5.0
 """How long the other processes of a run wait for the first one to report an error."""
 
@@ -56,7 +56,7 @@ def _show_version(wanted: bool) -> None:
 def _main(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version and stop.", callback=_show_version, is_eager=True),
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
     pass

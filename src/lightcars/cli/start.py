@@ -62,7 +62,7 @@ def _answered(arguments: Sequence[str]) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        complain_in_one_line(f"error: the standard output: {error.strerror or error}.")
+        complain_in_one_line(f"error: cannot write to standard output: {error.strerror or error}.")
         sys.exit(USER_ERROR)
     return True
 

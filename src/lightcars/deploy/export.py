@@ -105,7 +105,7 @@ def export(  # noqa: PLR0913 - what an artifact can be
         RunError: an existing file, or a folder that cannot be written to.
     """
     if not isinstance(size, InputSize):
-        raise ConfigError(f"size is an InputSize, such as InputSize(batch=1), not {size!r}.")
+        raise ConfigError(f"size must be an InputSize, such as InputSize(batch=1), not {size!r}.")
     target, tell = Path(path), say or _silent
     weights = Weights.of(format_of(target), precision, calibration)
     plan = Plan.of(model, format_of(target), size, preprocessing, weights)

@@ -118,9 +118,9 @@ def predict(  # noqa: PLR0913 - the public function; what it passes on is groupe
         workers: threads that read images; None for the number of cores.
         level: of car names: "make", "model" (make and model) or "full"; probabilities of classes with one
             name are summed.
-        cut: True for images that are cut to their car already, in which none is looked for; False to find
-            the car for any weights; None finds it for the weights of 196 cars, unless they come from a run
-            that was trained on whole images.
+        cut: True for images that are cropped to their car already, so that it is not searched for; False
+            to find the car for any weights; None finds it for the weights of 196 cars, unless they come from
+            a run that was trained on whole images.
         all_cars: classify each car that is found (`Prediction.cars`), not the largest one alone.
 
     Raises:

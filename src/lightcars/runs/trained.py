@@ -56,7 +56,7 @@ def require_finite(logits: Tensor) -> None:
     """Raise CheckpointError if a model's logits are NaN or infinite, so that no result comes from them."""
     if not bool(logits.isfinite().all()):
         raise CheckpointError(
-            "the model's outputs are NaN or infinite, so its weights are not usable; take another checkpoint."
+            "the model's outputs are NaN or infinite, so its weights are not usable; use another checkpoint."
         )
 
 
@@ -120,7 +120,7 @@ def load_model(weights: str | Path, device: torch.device) -> ImageModel:
 def _meant(text: str) -> str:
     """Return a hint for somebody who wrote `text` for weights."""
     if text in MODELS:
-        return f" It is a model without weights; `lightcars weights {text}` lists those that it can have."
+        return f" It is a model without weights; `lightcars weights {text}` lists published ones."
     tags = {entry.tag for entry in ENTRIES} | {entry.packaged for entry in ENTRIES if entry.packaged}
     return did_you_mean(text.rstrip("/"), tags | {IMAGENET_TAG})
 
