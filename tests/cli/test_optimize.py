@@ -23,7 +23,7 @@ def test_a_run(lightcars, finished):
     assert (done.code, done.err) == (0, "")
     title, head, _rule, row, _, choice = done.out.splitlines()
     assert title == f"{finished}, 2 x 32 px, 1 thread"
-    assert head.split() == ["engine", "precision", "ms", "a", "batch", "difference", "eager", "error"]
+    assert head.split() == ["engine", "precision", "ms", "per", "batch", "difference", "eager", "error"]
     assert row.split()[:2] == ["torch", "fp32"]
     assert choice.startswith("fastest: torch in fp32, ")
     assert "ms per batch (eager PyTorch: " in choice
