@@ -18,7 +18,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_a_run(lightcars, finished):
-    arguments = ("optimize", finished, "--engine", "torch", "--precision", "fp32", "--batch", 2)
+    arguments = ("optimize", finished, "--engine", "torch", "--precision", "fp32", "--batch-size", 2)
     done = lightcars(*arguments)
     assert (done.code, done.err) == (0, "")
     title, head, _rule, row, _, choice = done.out.splitlines()
