@@ -31,7 +31,7 @@ def test_the_table_tells_experiments_apart(lightcars, terminal):
     terminal(120)
     shown = lightcars("recipes")
     assert "augmentation" not in shown.out
-    assert "the thesis states" in shown.err
+    assert "stated by the thesis" in shown.err
 
 
 def test_recipes_as_json(lightcars):
