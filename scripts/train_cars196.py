@@ -60,16 +60,16 @@ STATISTICS = {
 }
 NOTES = """\
 These weights were trained on photographs cropped to the cars' bounding boxes, so the car has to fill the
-image.
-In other photographs `lightcars predict` finds the car first; without that, accuracy is much lower.
+image. In other photographs, `lightcars predict` finds the car first; without this step, the accuracy is much
+lower.
 
 After training, the batch norm statistics were {statistics}, and dead channels
-were silenced (`lightcars.evaluation.batch_norms`).
+were set to zero (`lightcars.evaluation.batch_norms`).
 
-Use: non-commercial research only, like the photographs of Stanford Cars that they were trained on. The code
-is under the Apache License 2.0.
+The weights are for non-commercial research only, like the photographs of Stanford Cars that they were trained
+on. The code is under the Apache License 2.0.
 
-`lightcars predict photo.jpg` and `lightcars.ghostnet(weights="cars196")` use them.
+`lightcars predict photo.jpg` and `lightcars.ghostnet(weights="cars196")` use these weights.
 """
 
 
@@ -218,8 +218,9 @@ def main() -> None:
     trained.model.config = change_config(trained.model.config, {"resolution": choice.side})
     card = lightcars.Training(
         data=f"Stanford Cars: {len(train.labels)} of the training photographs, cropped to their bounding"
-        f" boxes; {len(val.labels)} others (val) selected epochs, resolution, batch norm statistics and the"
-        " changes of the later runs, and fitted temperature and familiarity, so the metrics are optimistic.",
+        f" boxes; {len(val.labels)} others (val) were used to select epochs, resolution, batch norm"
+        " statistics and the changes of the later runs, and to fit the temperature and the"
+        " out-of-distribution detector, so the metrics are optimistic.",
         recipe=recipe | {"machine": described_machine(), "threads": threads, "hours": took},
         metrics=metrics | {"epochs": epochs},
         license=LICENSE,

@@ -58,6 +58,13 @@ def test_options_of_other_libraries_are_understood(lightcars):
     assert "Did you mean --resolution?" in lightcars("info", "ghostnet_100", "--imgsz", "64").err
 
 
+def test_an_option_without_its_value_is_no_unknown_option(lightcars, finished):
+    shown = lightcars("predict", finished, "a.jpg", "--top")
+    assert shown.code == 2
+    assert "there is no option" not in shown.err
+    assert "--top" in shown.err
+
+
 def test_hints_name_what_there_is():
     commands = {info.name or info.callback.__name__ for info in app.registered_commands}
     assert set(OTHER_COMMANDS.values()) <= commands

@@ -81,6 +81,7 @@ def test_what_the_card_claims_is_what_it_does(shared, recorded):
     assert found.top5_percent == pytest.approx(recorded["val_top5_percent"], abs=0.11)
 
 
+@pytest.mark.slow
 def test_its_probabilities_mean_what_they_say(shared, recorded):
     trained, cars = load_trained("cars196"), find_data(shared)
     val = decode(cars.split("val"), trained.preprocessing)

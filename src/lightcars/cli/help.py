@@ -73,12 +73,12 @@ class HelpfulCommand(TyperCommand):
         _unescape(self)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        known = {name for parameter in self.params for name in parameter.opts}
+        known = {name for each in self.params for name in (*each.opts, *each.secondary_opts)}
         try:
             return super().parse_args(ctx, _with_new_names(args, known))
         except Exception as error:
             name = getattr(error, "option_name", None)
-            if isinstance(name, str):
+            if isinstance(name, str) and name.partition("=")[0] not in known:
                 _fail(ctx, f"there is no option {name}.{_meant_option(name, known)}")
             raise
 
