@@ -110,7 +110,7 @@ PRESUMED: Mapping[str, tuple[str, ...]] = {
     "docs/index.md": ("photo.jpg",),
     "docs/models.md": ("cars",),
     "docs/predict.md": ("car.jpg", "street.jpg", "photos", "runs/first"),
-    "docs/quickstart.md": ("cars", "photo.jpg"),
+    "docs/quickstart.md": ("my_images", "photo.jpg"),
     "docs/recipes.md": ("cars",),
     "docs/report.md": ("runs/first", "runs/second", "runs/third", "DATA", "car.jpg"),
     "docs/web.md": ("runs/first",),
