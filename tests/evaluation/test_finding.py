@@ -124,7 +124,7 @@ def test_other_classes_are_classified_as_they_are(finder, finished, image):
     assert predict(finished.run, image)[0].car_found is None
     assert finder.calls == 0
     assert predict(finished.run, image, cut=False)[0].box == LARGE_BOX
-    with pytest.raises(ConfigError, match=r"set cut=False \(--no-cut\)"):
+    with pytest.raises(ConfigError, match=r"add cut=False \(--no-cut\)"):
         predict(finished.run, image, all_cars=True)
 
 

@@ -222,7 +222,7 @@ def test_without_the_images_it_says_so_and_shows_names(copy):
     done = write_report([copy], None, Source())
     page = read(copy / "report.html")
     assert [image["alt"] for image in page.images] == ["augmented training images"]
-    assert "The images are not in /nowhere/cars any more" in page.words
+    assert "The images are no longer in /nowhere/cars" in page.words
     assert re.search(r"val/\w+/000\d.png", page.words)
     assert any("/nowhere/cars" in note for note in done.notes)
 

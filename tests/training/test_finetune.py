@@ -834,9 +834,9 @@ def test_keys_of_the_recipe_are_arguments_too(drawn, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epoch": 1}, "no key 'epoch'. Did you mean epochs"),
+        ({"epoch": 1}, "'epoch' is neither an argument of finetune nor a key of Recipe. Did you mean epochs"),
         ({"epochs": 0}, "epochs must be a whole number of at least 1, not 0"),
-        ({"source": "me"}, "no key 'source'"),
+        ({"source": "me"}, "'source' is neither an argument of finetune nor a key of Recipe"),
         ({"optimizer": "sgd"}, "finetune: optimizer: input should be an object, not 'sgd'"),
         ({"optimizer": {"lrr": 1}}, "there is no such setting"),
         ({"compile": "yes"}, "finetune: compile: input should be a valid boolean"),

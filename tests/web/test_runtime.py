@@ -64,8 +64,8 @@ def test_another_version_is_refused(pinned, tmp_path):
     [
         ("none", None, "there is no folder or package"),
         ("a.zip", b"", "is neither a folder nor a package"),
-        ("a.tgz", b"not gzip", "cannot be read as a package"),
-        ("a.tgz", gzip.compress(b"x" * 600, mtime=0)[:20], "cannot be read as a package"),
+        ("a.tgz", b"not gzip", "cannot be read as an npm package"),
+        ("a.tgz", gzip.compress(b"x" * 600, mtime=0)[:20], "cannot be read as an npm package"),
     ],
 )
 def test_mistakes(tmp_path, name, content, problem):

@@ -59,7 +59,7 @@ def test_kinds_that_warn_when_made(make):
 def test_many_views_of_one_tensor():
     base = torch.ones(1000)
     check_tensors({"a": base, "tied": base}, "file")
-    with pytest.raises(CheckpointError, match="share 4000 bytes and would have 40000"):
+    with pytest.raises(CheckpointError, match="share 4000 bytes and would take 40000"):
         check_tensors({f"view{number}": base.view(10, 100) for number in range(10)}, "file")
 
 

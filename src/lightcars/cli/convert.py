@@ -38,8 +38,7 @@ def convert(
         typer.Option(
             "--tensorflow/--native",
             help="For weights with timm's names, which do not tell them apart: TensorFlow's form (SAME"
-            " padding,"
-            " eps 1e-3) or PyTorch's own (symmetric padding, eps 1e-5).",
+            " padding, eps 1e-3) or PyTorch's own (symmetric padding, eps 1e-5).",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,

@@ -75,7 +75,7 @@ class HelpfulCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         known = {name for each in self.params for name in (*each.opts, *each.secondary_opts)}
         try:
-            return super().parse_args(ctx, _with_new_names(args, known))
+            return super().parse_args(ctx, _with_new_names(args, known, say=not ctx.resilient_parsing))
         except Exception as error:
             name = getattr(error, "option_name", None)
             if isinstance(name, str) and name.partition("=")[0] not in known:
@@ -138,18 +138,18 @@ def _fail(ctx: _Parsed, message: str) -> None:
     ctx.fail(message)
 
 
-def _with_new_names(args: list[str], known: set[str]) -> list[str]:
-    """Return the arguments with new names for old ones; what follows "--" stays as it is."""
+def _with_new_names(args: list[str], known: set[str], *, say: bool) -> list[str]:
+    """Return the arguments with new names for old ones, with a warning; what follows "--" stays as it is."""
     end = args.index("--") if "--" in args else len(args)
-    return [_with_new_name(argument, known) for argument in args[:end]] + args[end:]
+    return [_with_new_name(argument, known, say=say) for argument in args[:end]] + args[end:]
 
 
-def _with_new_name(argument: str, known: set[str]) -> str:
+def _with_new_name(argument: str, known: set[str], *, say: bool) -> str:
     name, equals, value = argument.partition("=")
     new = OLD_OPTIONS.get(name) or EQUAL_OPTIONS.get(name)
     if new not in known or name in known:
         return argument
-    if name in OLD_OPTIONS:
+    if say and name in OLD_OPTIONS:  # not while a shell completes words
         complain_in_one_line(f"warning: {renamed_text(name, str(new))}")
     return f"{new}{equals}{value}"
 

@@ -44,8 +44,7 @@ def predict(
         str | None,
         typer.Option(
             help="Weights in place of RUN: a tag of `lightcars weights`, such as imagenet for its 1,000"
-            " classes,"
-            " or a folder. If RUN is a name from `lightcars list`: weights of that model."
+            " classes, or a folder. If RUN is a name from `lightcars list`: weights of that model."
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Number of classes to show.")] = 5,

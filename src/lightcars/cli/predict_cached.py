@@ -18,8 +18,7 @@ NEEDED_BYTES = 2**31
 """Of memory for a conversion."""
 NOTE = (
     "note: preparing these weights once, so that later runs of `lightcars predict` start without PyTorch;"
-    " Ctrl-C"
-    f" skips it, {SWITCH}=0 turns it off"
+    f" Ctrl-C skips it, {SWITCH}=0 turns it off"
 )
 
 

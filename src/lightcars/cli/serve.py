@@ -78,6 +78,5 @@ def _invite(server: SiteServer) -> None:
     if server.tls is None:
         complain(
             "note: over plain HTTP, phones can choose pictures or take them with their camera app; the live"
-            " camera"
-            " and offline use need HTTPS: --certificate and --key."
+            " camera and offline use need HTTPS: --certificate and --key."
         )

@@ -132,7 +132,8 @@ def export(  # noqa: PLR0913 - what an artifact can be
             else:
                 Plan.of(model, FORMATS["onnx"], size, preprocessing, weights).make(inner / MODEL_FILE, tell)
             write_companions(inner, plan.description, finder=finder is not None)
-            _add_finder(finder, inner, tell, replaced=folder)
+            _add_finder(finder, inner, tell)
+    _remove_old_finder(folder, finder)
     return Exported(
         path=target,
         format=plan.format.name,
@@ -147,15 +148,19 @@ def export(  # noqa: PLR0913 - what an artifact can be
     )
 
 
-def _add_finder(finder: CarFinder | None, inner: Path, tell: Callable[[str], None], replaced: Path) -> None:
-    """Write the car finder into a standalone folder; without one, remove that of the folder it replaces."""
+def _add_finder(finder: CarFinder | None, folder: Path, tell: Callable[[str], None]) -> None:
+    """Write the car finder, if there is one, into a standalone folder."""
     if finder is not None:
         tell("converting the car finder")
-        write_finder(finder, inner / FINDER_FILE)
-        write_boxes(inner)
-        return
-    for name in (FINDER_FILE, BOXES):  # the script would use them
-        (replaced / name).unlink(missing_ok=True)
+        write_finder(finder, folder / FINDER_FILE)
+        write_boxes(folder)
+
+
+def _remove_old_finder(folder: Path | None, finder: CarFinder | None) -> None:
+    """Remove the car finder of an earlier export from a standalone folder without one: the script uses it."""
+    if folder is not None and finder is None:
+        for name in (FINDER_FILE, BOXES):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _check_engines(formats: Iterable[Format], weights: Weights) -> None:

@@ -34,9 +34,8 @@ def finder_for(trained: TrainedModel, options: PredictOptions) -> CarFinder | No
         return shipped_finder(trained.device)
     if options.all_cars:
         raise ConfigError(
-            "all cars are classified only where cars are searched for: not with cut=True, and for weights"
-            " that"
-            " were not trained on cropped cars only with cut=False (--no-cut)."
+            "all_cars (--all) needs the car finder: leave out cut=True (--cut), and for weights that do not"
+            " look for cars by default add cut=False (--no-cut)."
         )
     return None
 

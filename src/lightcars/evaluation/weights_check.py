@@ -148,8 +148,7 @@ def labeled_images(folder: Path, classes: Sequence[str]) -> list[Sample]:
     if unknown:
         raise DataError(
             f"{len(unknown)} of {len(named)} images are not labeled with a class of the model (first:"
-            f" {unknown[0]}); their"
-            " subfolders or names must be class names, or WordNet IDs for ImageNet."
+            f" {unknown[0]}); their subfolders or names must be class names, or WordNet IDs for ImageNet."
         )
     return samples
 

@@ -119,8 +119,7 @@ def _begin(folder: Path, recipe: Recipe, data: Path) -> None:
     if differing:
         raise RunError(
             f"{folder} holds a comparison with another {' and '.join(differing)}; name another folder, or"
-            " use the"
-            " same settings."
+            " use the same settings."
         )
 
 

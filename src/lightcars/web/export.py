@@ -124,8 +124,7 @@ def _described(model: nn.Module) -> Description:
     if info.classes is None or info.preprocessing is None:
         raise ExportError(
             "a web page needs class names and preprocessing, and these weights lack at least one of them;"
-            " save"
-            " them with both."
+            " save them with both."
         )
     if info.channels not in (1, 3):
         raise ExportError(f"a web page reads images with 1 or 3 channels, not {info.channels}.")

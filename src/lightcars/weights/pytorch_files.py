@@ -48,8 +48,7 @@ def read_pytorch_file(path: Path, device: torch.device) -> Any:
             ) from error
         raise CheckpointError(
             f"{path} contains more than tensors, and is refused because reading it could run foreign code;"
-            " ask"
-            " its author for a safetensors file."
+            " ask its author for a safetensors file."
         ) from error
     except Exception as error:  # torch raises nearly anything for a broken file
         raise CheckpointError(

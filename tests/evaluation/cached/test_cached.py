@@ -283,7 +283,8 @@ def test_what_may_be_gone_the_next_time_is_tried_again(error, checkpoint, monkey
 
     monkeypatch.setattr(preparation, "_convert", fail)
     place = place_of(str(checkpoint))
-    assert not prepare(place, str(checkpoint))
+    with pytest.raises(type(error)):
+        prepare(place, str(checkpoint))
     assert place.find() is None
 
 

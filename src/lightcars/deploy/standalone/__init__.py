@@ -30,8 +30,7 @@ def check_describable(description: Description) -> None:
     if description.classes is None or preprocessing is None:
         raise ExportError(
             "the standalone folder needs class names and preprocessing, and these weights lack at least one"
-            " of"
-            " them; save them with both, or leave --standalone out."
+            " of them; save them with both, or leave --standalone out."
         )
     if len(preprocessing.mean) not in (1, 3):
         raise ExportError(

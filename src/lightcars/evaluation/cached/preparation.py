@@ -33,20 +33,21 @@ ENGINE = "onnxruntime"
 def prepare(place: Place, run: str) -> bool:
     """Convert the weights, verify the engine's outputs, and cache it; return whether that succeeded.
 
-    Where the engine fails or its outputs do not match, that is cached too, so that it is not tried each time.
+    If the engine fails or its outputs do not match, that is cached too, so that it is not tried each time.
+    Errors that may be gone the next time (of the disk, of memory, a missing package) are raised instead.
     """
     watched = _files(run)
     before = states(watched)
     trained = load_trained(run, "cpu")
     if trained.expects_cut_cars:
-        finder_files = [str(HEAD_FILE), *_files(IMAGENET_TAG)]
+        finder_files = [str(HEAD_FILE), *_published_files(IMAGENET_TAG)]
         watched, before = [*watched, *finder_files], [*before, *states(finder_files)]
     record: dict[str, Any] = {"engine": None, "watched": watched, "states": before}
     with temporary_folder() as folder:
         try:
             problem = _convert(trained, folder)
         except (OSError, MemoryError, MissingExtraError):  # which may be gone the next time
-            return False
+            raise
         except Exception as error:  # whatever an engine raises
             problem = str(error)
         if problem is None:
@@ -68,7 +69,11 @@ def _files(run: str) -> list[str]:
     """Return the files from which the model is loaded."""
     if holds_model(Path(run)):
         return files_of(Path(run))
-    entry = find_tag(run)
+    return _published_files(run)
+
+
+def _published_files(tag: str) -> list[str]:
+    entry = find_tag(tag)
     assert entry is not None
     file = locate(entry.tag, entry.model).path
     return files_of(file.parent) if (file.parent / CONFIG_FILE).is_file() else [str(file)]
