@@ -39,6 +39,8 @@ def lightcars(arguments: Sequence[str]) -> None:
     from tests.docs import published
 
     published.serve()
+    if arguments[0] == "finetune":
+        os.environ["TORCHDYNAMO_DISABLE"] = "1"  # `--compile` takes minutes, and has tests of its own
     sys.argv = ["lightcars", *arguments, *SHORTER.get(arguments[0], ())]
     run()
 
@@ -110,4 +112,7 @@ def ask_once(command: Sequence[str], address: str, *, patience_s: float = 60) ->
 
 
 if __name__ == "__main__":
-    PROGRAMS[sys.argv[1]](sys.argv[2:])
+    if sys.argv[1] in PROGRAMS:
+        PROGRAMS[sys.argv[1]](sys.argv[2:])
+    else:  # a further process of a run, which Lightning starts with the arguments of `lightcars` alone
+        lightcars(sys.argv[1:])
