@@ -94,6 +94,8 @@ def ask_once(command: Sequence[str], address: str, *, patience_s: float = 60) ->
     """Start a server, wait for an answer, and stop it with Ctrl-C."""
     nobody = ssl.create_default_context()
     nobody.check_hostname, nobody.verify_mode = False, ssl.CERT_NONE
+    # Programs that a shell starts in the background ignore Ctrl-C, and so would the server.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command) as server:
         until = time.monotonic() + patience_s
         try:
@@ -108,6 +110,10 @@ def ask_once(command: Sequence[str], address: str, *, patience_s: float = 60) ->
                     time.sleep(0.2)
         finally:
             server.send_signal(signal.SIGINT)
+            try:
+                server.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                server.kill()
     assert server.returncode == 0, server.returncode
 
 
