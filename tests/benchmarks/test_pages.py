@@ -278,7 +278,7 @@ def test_compared_models_name_their_fronts(tmp_path):
         ["`large`", fronts[0], "4.00 %"],
         ["`small`", fronts[1], "2.00 %"],
     ]
-    assert "5 epochs at 96 px, seed 0; 5,541 photographs of `train`, and 968 of `val`" in text
+    assert "5 epochs at 96 px with seed 0, on 5,541 photographs of `train`; 968 of `val`" in text
     compared.draw(found, tmp_path / compared.PICTURE)
     assert Image.open(tmp_path / compared.PICTURE).text[plots.SOURCE] == compared.digest(found)
     compared.draw({}, tmp_path / compared.PICTURE)
