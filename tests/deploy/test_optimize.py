@@ -184,7 +184,7 @@ def test_attributes_of_the_result(classifier):
         "engine",
         "precision",
         "ms",
-        "a",
+        "per",
         "batch",
         "difference",
         "eager",

@@ -138,7 +138,7 @@ def test_input_that_cannot_be(shape, index, text):
 def test_a_model_without_classes():
     model = small("ghostnet_050")
     model.reset_classifier(0)
-    with pytest.raises(InputError, match="the model has no classes"):
+    with pytest.raises(InputError, match="the model has no classifier"):
         activation_map(model, torch.randn(3, 64, 64))
 
 
