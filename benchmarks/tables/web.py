@@ -25,9 +25,10 @@ def in_browser(found: Records) -> str:
         for storage, row in record["results"].items()
     ]
     head = ("weights", "top-1 (`predict`)", "same class", "first answer", "further ones", "model", "folder")
+    table = markdown(head, rows)
     return (
-        f"{markdown(head, rows)}\n`cars196` on {record['photographs']} photographs of `val`; medians of"
-        f" {record['rounds']} first answers, from opening the page in a new profile, and of"
+        f"{table}\n`{record['weights']}` on {record['photographs']} photographs of `val`; medians"
+        f" of {record['rounds']} first answers, from opening the page in a new profile, and of"
         f" {record['photographs']} further ones, from choosing a file until its answer is shown. Chromium"
         f" {record['chromium']} without a GPU, onnxruntime-web {record['runtime']}.\n{origin(found, NAME)}"
     )
