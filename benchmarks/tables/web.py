@@ -24,11 +24,10 @@ def in_browser(found: Records) -> str:
         ]
         for storage, row in record["results"].items()
     ]
-    head = ("weights", "top-1 (`predict`)", "same class", "first answer", "further ones", "model", "folder")
-    table = markdown(head, rows)
+    head = ("weights", "top-1 (`predict`)", "same class", "first answer", "later answers", "model", "folder")
     return (
-        f"{table}\n`{record['weights']}` on {record['photographs']} photographs of `val`; medians"
-        f" of {record['rounds']} first answers, from opening the page in a new profile, and of"
-        f" {record['photographs']} further ones, from choosing a file until its answer is shown. Chromium"
+        f"{markdown(head, rows)}\nMeasured with `{record['weights']}` on {record['photographs']} photographs"
+        f" of `val`. Latencies are medians of {record['rounds']} first answers, from opening the page in a new"
+        f" profile, and of {record['photographs']} later answers, from choosing a file until its answer is shown. Chromium"
         f" {record['chromium']} without a GPU, onnxruntime-web {record['runtime']}.\n{origin(found, NAME)}"
     )

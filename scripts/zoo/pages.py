@@ -107,9 +107,9 @@ def model_rows(family: Family) -> str:
         settings = ", ".join(changed(variant.config)) or "the defaults"
         cells.append([f"`{row.name}`", f"{row.resolution} px", params, flops, *_best(row), settings])
     table = markdown_table(head, cells, right=head[1:5])
-    about = "Top-1 is the best published one of weights trained on ImageNet-1k alone"
-    form = " Parameters and FLOPs are those of the training form, and with merged branches." if merged else ""
-    return f"{table}\n\n{about}; its source is [below](#published-weights).{form}\n"
+    about = "Top-1 is the best published accuracy of weights trained on ImageNet-1k alone"
+    form = " Parameters and FLOPs are given for the training form and for merged branches." if merged else ""
+    return f"{table}\n\n{about} ([source](#published-weights)).{form}\n"
 
 
 def _best(row: ModelRow) -> tuple[str, str]:
@@ -152,9 +152,10 @@ def weights_table(family: Family) -> str:
     entries = [entry for variant in family.variants for entry in list_weights(family.registered(variant))]
     names = () if family.names is None else family.names.sources
     listed = ", ".join(names)
-    known = f"Files of {listed} load and [convert](../weights.md#your-own-checkpoints).\n" if names else ""
+    converted = "[converted](../weights.md#your-own-checkpoints)"
+    known = f"Files of {listed} can be loaded and {converted}.\n" if names else ""
     if not entries:
-        return f"No published ones are known. {known}".strip() + "\n"
+        return f"No published weights are known. {known}".strip() + "\n"
     cells = [
         [
             f"`{entry.tag}`",
@@ -172,7 +173,7 @@ def weights_table(family: Family) -> str:
     links = ", ".join(f"[{source}]({SOURCES[source]})" for source in publishers)
     return (
         f"{markdown_table(head, cells, right=('input', 'top-1', 'classes'))}\n\n"
-        f"Top-1 and licenses as the publishers state them ({links}). {known}"
+        f"Top-1 and licenses are those that the publishers state ({links}). {known}"
     )
 
 
@@ -222,8 +223,8 @@ def diagrams(family: Family) -> str:
     found = all_drawings()[family.name]
     images = [f"![{about}]({IMAGES}/{file})" for file, (_, about) in found.items()]
     return (
-        f"{images[0]}\n\nIts blocks, the fullest of each class; others leave out what they do not need"
-        f" (BN is batch normalization):\n\n" + "\n".join(images[1:]) + "\n"
+        f"{images[0]}\n\nThe next diagrams show the most complete block of each class; others omit"
+        f" some of its parts. BN is batch normalization.\n\n" + "\n".join(images[1:]) + "\n"
     )
 
 

@@ -92,6 +92,6 @@ def changed(config: ModelConfig) -> list[str]:
         if value != field.default and field.name != "resolution":
             is_table = row_class(field) is not None
             found.append(
-                f"another `{field.name}`" if is_table else f"`{field.name}={value!r}`".replace("'", '"')
+                f"its own `{field.name}`" if is_table else f"`{field.name}={value!r}`".replace("'", '"')
             )
     return found

@@ -126,4 +126,4 @@ def test_changed_settings_are_keyword_arguments():
         resolution=300,
         stages=EfficientNetConfig().stages[:1],
     )
-    assert settings.changed(config) == ["`width=1.2`", '`padding="same"`', "another `stages`"]
+    assert settings.changed(config) == ["`width=1.2`", '`padding="same"`', "its own `stages`"]

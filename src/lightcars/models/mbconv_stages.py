@@ -52,10 +52,10 @@ def scaled_blocks(
     """Return all blocks of a table in order.
 
     Args:
-        stages: the table.
+        stages: rows of the architecture table.
         in_channels: channels after the stem.
         width: multiplier of the table's channels.
-        drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
+        drop_path: stochastic depth rate of the last block; it grows linearly from 0 at the first block.
         repeats: blocks of every stage; None is the table's.
         rounded: scaled channels and their divisor -> channels.
     """

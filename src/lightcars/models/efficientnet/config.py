@@ -44,22 +44,23 @@ class EfficientNetConfig:
     """Everything that determines an EfficientNet.
 
     Attributes:
-        width, depth: multipliers of channels and of blocks per stage.
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        out_channels: width before the classifier; None is 1280 scaled by `width`.
-        dropout: before the classifier.
-        drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
-        padding: "symmetric" as in torchvision's and timm's own models, "same" as in TensorFlow's weights.
-        batch_norm_eps, batch_norm_momentum: 1e-5 and 0.1 as in PyTorch; TensorFlow's weights want 1e-3
-            and 0.01 (there called 0.99).
+        width: multiplier of channels.
+        depth: multiplier of the number of blocks per stage.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        out_channels: number of channels before the classifier; None means 1280 scaled by `width`.
+        dropout: dropout probability before the classifier.
+        drop_path: stochastic depth rate of the last block; it grows linearly from 0 at the first block.
+        padding: "symmetric", as in torchvision's and timm's models, or "same", as in TensorFlow's weights.
+        batch_norm_eps: 1e-5 as in PyTorch; TensorFlow's weights need 1e-3.
+        batch_norm_momentum: 0.1 as in PyTorch; TensorFlow's weights need 0.01 (there called 0.99).
         activation: "silu", or EfficientNet-Lite's "relu6".
         squeeze_reduction: channels before a block per hidden channel of its squeeze-and-excitation; 0 leaves
             squeeze-and-excitation out, as EfficientNet-Lite does.
-        fixed_ends: leaves the channels of stem and head, and the blocks of the first and last stage,
-            unscaled, as EfficientNet-Lite does.
-        stages: the table, B0's by default.
+        fixed_ends: whether the channels of stem and head, and the blocks of the first and last stage, stay
+            unscaled, as in EfficientNet-Lite.
+        stages: rows of the architecture table, B0's by default.
     """
 
     width: float = 1.0

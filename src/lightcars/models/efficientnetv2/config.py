@@ -88,18 +88,19 @@ class EfficientNetV2Config:
     """Everything that determines an EfficientNetV2.
 
     Attributes:
-        width, depth: multipliers of channels and of blocks per stage.
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        out_channels: width before the classifier; None is 1280 scaled by `width`.
-        dropout: before the classifier.
-        drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
-        padding: "symmetric" as in torchvision's and timm's own models, "same" as in TensorFlow's weights.
-        batch_norm_eps, batch_norm_momentum: 1e-5 and 0.1 as in PyTorch; TensorFlow's weights want 1e-3
-            and 0.01 (there called 0.99), torchvision's an eps of 1e-3.
+        width: multiplier of channels.
+        depth: multiplier of the number of blocks per stage.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        out_channels: number of channels before the classifier; None means 1280 scaled by `width`.
+        dropout: dropout probability before the classifier.
+        drop_path: stochastic depth rate of the last block; it grows linearly from 0 at the first block.
+        padding: "symmetric", as in torchvision's and timm's models, or "same", as in TensorFlow's weights.
+        batch_norm_eps: 1e-5 as in PyTorch; TensorFlow's and torchvision's weights need 1e-3.
+        batch_norm_momentum: 0.1 as in PyTorch; TensorFlow's weights need 0.01 (there called 0.99).
         stem: channels after the first convolution, unscaled.
-        stages: the table.
+        stages: rows of the architecture table.
     """
 
     width: float = 1.0

@@ -20,7 +20,7 @@ class GhostNetV2Config(GhostTableConfig):
     """Everything that determines a GhostNetV2.
 
     Attributes:
-        attention_from: position of the first bottleneck with attention; all further ones have it.
+        attention_from: index of the first bottleneck with attention; all later bottlenecks have it.
         width, resolution, num_classes, img_channels, out_channels, dropout, drop_path, blocks: as in
             `GhostTableConfig`.
     """

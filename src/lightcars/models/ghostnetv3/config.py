@@ -20,9 +20,9 @@ class GhostNetV3Config(GhostTableConfig):
     """Everything that determines a GhostNetV3.
 
     Attributes:
-        attention_from: position of the first bottleneck with attention; all further ones have it.
-        branches: parallel convolutions in place of one.
-        reparameterized: whether these are merged into one; see `lightcars.reparameterize`.
+        attention_from: index of the first bottleneck with attention; all later bottlenecks have it.
+        branches: number of parallel convolutions that replace one in training.
+        reparameterized: whether the branches are merged into one convolution; see `lightcars.reparameterize`.
         width, resolution, num_classes, img_channels, out_channels, dropout, drop_path, blocks: as in
             `GhostTableConfig`.
     """

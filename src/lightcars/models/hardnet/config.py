@@ -64,16 +64,17 @@ class HarDNetConfig:
 
     Attributes:
         width: multiplier of all channels and growth rates.
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        out_channels: width before the classifier; None is that of the last stage, scaled by `width`.
-        dropout: before the classifier.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        out_channels: number of channels before the classifier; None means those of the last stage, scaled by
+            `width`.
+        dropout: dropout probability before the classifier.
         depthwise: builds the "DS" form: layers of 1x1 and depthwise convolutions, downsampled by strided
             depthwise convolutions; else 3x3 convolutions and max pooling, which rounds down.
-        growth_multiplier: factor of a layer's channels for each further layer that it takes.
-        stem_channels: after the first convolution, at width 1; the second one makes twice as many.
-        stages: the table at width 1.
+        growth_multiplier: factor of a layer's channels for each further layer that it takes as input.
+        stem_channels: channels after the first convolution, at width 1; the second one doubles them.
+        stages: rows of the architecture table at width 1.
     """
 
     width: float = 1.0

@@ -33,13 +33,13 @@ class MNASNetConfig:
 
     Attributes:
         width: multiplier of the channels of stem and blocks (not of `out_channels`).
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        out_channels: width before the classifier.
-        dropout: before the classifier.
-        drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
-        stages: the table at width 1.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        out_channels: number of channels before the classifier.
+        dropout: dropout probability before the classifier.
+        drop_path: stochastic depth rate of the last block; it grows linearly from 0 at the first block.
+        stages: rows of the architecture table at width 1.
     """
 
     width: float = 1.0

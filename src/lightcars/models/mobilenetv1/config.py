@@ -49,11 +49,11 @@ class MobileNetV1Config:
 
     Attributes:
         width: multiplier of all channels.
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        dropout: before the classifier.
-        blocks: the table at width 1.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        dropout: dropout probability before the classifier.
+        blocks: rows of the architecture table at width 1.
     """
 
     width: float = 1.0

@@ -100,16 +100,16 @@ class MobileNetV3Config:
 
     Attributes:
         width: multiplier of the channels of stem, blocks and last map (not of `out_channels`).
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        out_channels: width before the classifier.
-        dropout: before the classifier.
-        drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
-        padding: "symmetric" as in torchvision's and timm's own models, "same" as in TensorFlow's weights.
-        batch_norm_eps, batch_norm_momentum: 1e-5 and 0.1 as in PyTorch and timm; TensorFlow's weights and
-            torchvision's want 1e-3 and 0.01.
-        blocks: the table at width 1, that of the large size by default.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        out_channels: number of channels before the classifier.
+        dropout: dropout probability before the classifier.
+        drop_path: stochastic depth rate of the last block; it grows linearly from 0 at the first block.
+        padding: "symmetric", as in torchvision's and timm's models, or "same", as in TensorFlow's weights.
+        batch_norm_eps: 1e-5 as in PyTorch and timm; TensorFlow's and torchvision's weights need 1e-3.
+        batch_norm_momentum: 0.1 as in PyTorch and timm; TensorFlow's and torchvision's weights need 0.01.
+        blocks: rows of the architecture table at width 1, those of the large size by default.
     """
 
     width: float = 1.0

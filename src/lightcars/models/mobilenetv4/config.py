@@ -119,13 +119,13 @@ class MobileNetV4Config:
     Attributes:
         width: multiplier of the channels of blocks and last map (not of `out_channels`), and of those of the
             stem if above 1.
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        out_channels: width before the classifier.
-        dropout: before the classifier.
-        drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
-        blocks: the table at width 1, that of the small size by default.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        out_channels: number of channels before the classifier.
+        dropout: dropout probability before the classifier.
+        drop_path: stochastic depth rate of the last block; it grows linearly from 0 at the first block.
+        blocks: rows of the architecture table at width 1, those of the small size by default.
     """
 
     width: float = 1.0

@@ -43,14 +43,14 @@ class ShuffleNetV1Config:
 
     Attributes:
         width: multiplier of the channels of the stages, the paper's scale factor.
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        dropout: before the classifier.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        dropout: dropout probability before the classifier.
         drop_path: stochastic depth of the last unit; it grows linearly from 0 at the first. Units of stride
             2, which concatenate, have none.
-        groups: of the 1x1 convolutions; the first one of the first stage has one group, as in the paper.
-        channels: of the first stage at width 1; rounded to what `groups` divides.
+        groups: groups of the 1x1 convolutions; the first one of the first stage has one, as in the paper.
+        channels: channels of the first stage at width 1, rounded to a multiple of `groups`.
         stages: the table; multiples rise, since a unit of stride 2 adds channels to its input's.
     """
 

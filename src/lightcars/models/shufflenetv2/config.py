@@ -47,12 +47,12 @@ class ShuffleNetV2Config:
     Attributes:
         width: the paper's 0.5, 1, 1.5 or 2; the channels of widths between these are interpolated, those of
             others proportional to the nearest one's.
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        out_channels: width before the classifier; None is 1024, and 2048 from width 2 on.
-        dropout: before the classifier.
-        stages: the table.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        out_channels: number of channels before the classifier; None means 1024, and 2048 from width 2 on.
+        dropout: dropout probability before the classifier.
+        stages: rows of the architecture table.
     """
 
     width: float = 1.0

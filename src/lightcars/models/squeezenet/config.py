@@ -72,13 +72,13 @@ class SqueezeNetConfig:
 
     Attributes:
         width: multiplier of all channels.
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        dropout: of the last map, before the classifier.
-        stem_channels: after the first convolution, at width 1.
-        stem_kernel_size: of the first convolution, which is not padded: 1, 3, 5 or 7.
-        blocks: the table at width 1.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        dropout: dropout probability on the last map, before the classifier.
+        stem_channels: channels after the first convolution, at width 1.
+        stem_kernel_size: kernel size of the first convolution, which is not padded: 1, 3, 5 or 7.
+        blocks: rows of the architecture table at width 1.
     """
 
     width: float = 1.0

@@ -48,15 +48,16 @@ class SqueezeNextConfig:
     """Everything that determines a SqueezeNext.
 
     Attributes:
-        width, depth: multipliers of all channels and of the blocks of every stage.
-        resolution: pixels of the square input that the model is meant for; others work too.
-        num_classes: outputs; 0 leaves the classifier out.
-        img_channels: channels of the input.
-        out_channels: width before the classifier; None is 128 scaled by `width`.
-        dropout: before the classifier.
-        drop_path: stochastic depth of the last block; it grows linearly from 0 at the first.
+        width: multiplier of all channels.
+        depth: multiplier of the number of blocks of every stage.
+        resolution: side in pixels of the square input that the model is meant for; other sizes work too.
+        num_classes: number of outputs; 0 removes the classifier.
+        img_channels: number of channels of the input.
+        out_channels: number of channels before the classifier; None means 128 scaled by `width`.
+        dropout: dropout probability before the classifier.
+        drop_path: stochastic depth rate of the last block; it grows linearly from 0 at the first block.
         stem_padding: zeros on every side of the image; 0 as the authors have it, 1 in pytorchcv's weights.
-        stages: the table at width 1.
+        stages: rows of the architecture table at width 1.
     """
 
     width: float = 1.0
