@@ -105,11 +105,12 @@ def summary(found: Records) -> str:
         return not_yet(*(name for name, each in ((TRAINING, card), (WHOLE, whole)) if each is None))
     ways = {name: row["composites"]["top1_percent"] for name, row in whole["results"]["ways"].items()}
     model = NAMES.get(card["model"], card["model"])
+    size = f"{card['parameters'] / 1e6:.1f} million parameters"
     return (
-        f"On Stanford Cars, {model} ({card['parameters'] / 1e6:.1f} million parameters) reaches"
-        f" {card['val_top1_percent']:.1f} % top-1 on validation photographs\ncut to their cars; on composites"
-        f" where `predict` has to find the car first, {ways[FINDER]:.1f} % ({ways[TRUE_BOX]:.1f} % when cut;"
-        " [how](docs/cars196.md)).\n"
+        f"On [Stanford Cars](docs/cars196.md), {model} with {size}, the default of `predict`,"
+        f" reaches {card['val_top1_percent']:.1f} % top-1 on validation\nphotographs cropped to the"
+        " car. On composites, where `predict` must find the car, it reaches"
+        f" {ways[FINDER]:.1f} % (cropped: {ways[TRUE_BOX]:.1f} %).\n"
     )
 
 

@@ -253,9 +253,9 @@ def test_the_readme_says_the_accuracy_of_the_default_weights():
     record = trained("efficientnet_lite2", 91.5)
     text = cars.summary({"train_cars196": record, "whole_photographs": whole_record})
     assert " ".join(text.split()) == (
-        "On Stanford Cars, an EfficientNet-Lite2 (4.0 million parameters) reaches 91.5 % top-1 on validation"
-        " photographs cut to their cars; on composites where `predict` has to find the car first, 90.2 %"
-        " (90.9 % when cut; [how](docs/cars196.md))."
+        "On [Stanford Cars](docs/cars196.md), an EfficientNet-Lite2 with 4.0 million parameters, the default"
+        " of `predict`, reaches 91.5 % top-1 on validation photographs cropped to the car. On composites,"
+        " where `predict` must find the car, it reaches 90.2 % (cropped: 90.9 %)."
     )
     assert cars.summary({"train_cars196": record}).startswith("Not measured yet: run `python -m benchmarks")
 
