@@ -14,7 +14,7 @@ OLDEST_PACKAGES := --constraint tests/packaging/oldest.txt --editable '.[cars,pa
 	pytest pytest-xdist timm==1.0.31 efficientnet_pytorch==0.7.1
 OLDEST_ROOMS := tests/test_compatibility.py tests/layers tests/models tests/counters tests/weights tests/contracts
 
-.PHONY: help demo browser test test-all test-oldest test-oldest-quick fuzz check docs clean
+.PHONY: help demo browser oldest test test-all test-oldest test-oldest-quick fuzz check docs clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -60,6 +60,8 @@ $(OLDEST)/installed: pyproject.toml tests/packaging/oldest.txt
 # Packages that no bound of ours holds back may call old ones deprecated.
 OLD_PYTEST := OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n logical --maxprocesses 4 --dist loadfile \
 	-m "not slow" -W ignore::DeprecationWarning
+
+oldest: $(OLDEST)/installed  ## set up the environment of the lowest versions
 
 test-oldest: $(OLDEST)/installed  ## the tests of models, weights and counters with the lowest versions of all dependencies
 	$(OLD_PYTEST) $(OLDEST_ROOMS)

@@ -15,6 +15,8 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_title = f"lightcars {__version__}"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -1,7 +1,8 @@
 """Label images with Ray Data, on one machine or a cluster: python examples/ray_data.py FOLDER TABLE
 
-It needs `pip install lightcars 'ray[data]'`. Each actor loads the model once and selects the fastest engine; the
-choice is cached. Every row of the result has the path of an image, its most likely class and the probability.
+It needs `pip install lightcars 'ray[data]'`. Each actor loads the model once and selects the fastest engine;
+the choice is cached. Every row of the result has the path of an image, its most likely class and the
+probability.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 
 class Labeler:
-    """Return the most likely class of each image in a batch, or an error if it cannot be read."""
+    """Callable that returns the most likely class of each image in a batch, or why it cannot be read."""
 
     def __init__(self, weights: str = "cars196", threads: int = 1, engine: str = "auto") -> None:
         import torch

@@ -76,6 +76,12 @@ def test_no_torch_and_rich_only_when_a_table_is_made():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_in_a_notebook_a_table_is_text_too(monkeypatch, capsys):
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert text_table(("name",), [("a",)]).splitlines()[-1] == "a"
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_the_command_line_fits_a_terminal_and_does_not_fold_in_a_pipe():
     code = "from lightcars.cli.output import print_table; print_table(('name',), [('word ' * 40,)])"

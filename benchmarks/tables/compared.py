@@ -42,8 +42,9 @@ def compared(found: Records) -> str:
     head = ("model", "on the Pareto front of", "top-1", "top-5", "parameters", "FLOPs", "latency")
     images = record["images"]
     conditions = (
-        f"Each model was trained for {record['epochs']} epochs at {record['resolution']} px with seed {record['seed']},"
-        f" on {images['train']:,} photographs of `train`; {images['val']:,} of `val` selected the epoch."
+        f"Each model was trained for {record['epochs']} epochs at {record['resolution']} px with seed"
+        f" {record['seed']}, on {images['train']:,} photographs of `train`;"
+        f" {images['val']:,} of `val` selected the epoch."
         " Parameters and FLOPs are those for 196 classes at that resolution; latency is that of one image in"
         " eager PyTorch."
     )

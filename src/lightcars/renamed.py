@@ -1,4 +1,4 @@
-"""Old names of arguments and attributes, which still work in this version, with a warning. No torch."""
+"""Old names of arguments and attributes, which work until `GONE_IN`, with a warning. No torch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+GONE_IN = "0.3.0"
+"""The version without the old names; docs/versions.md promises that they stay for one minor version."""
+
 
 class RenamedKeyWarning(FutureWarning):
-    """A recipe's key, an argument or an attribute has its old name; the next version will not know it."""
+    """A recipe's key, an argument or an attribute has its old name, which works until `GONE_IN`."""
 
 
 def takes_old_names(**renamed: str) -> Callable[[type[T]], type[T]]:
@@ -27,7 +30,7 @@ def takes_old_names(**renamed: str) -> Callable[[type[T]], type[T]]:
         @wraps(init)
         def __init__(self: Any, **settings: Any) -> None:  # noqa: N807
             for old in sorted(renamed.keys() & settings.keys()):
-                warn_renamed(f"{kind.__name__}: {old} is now called {renamed[old]}", stacklevel=2)
+                warn_renamed(f"{kind.__name__}: {old}", renamed[old], stacklevel=2)
                 settings[renamed[old]] = settings.pop(old)
             init(self, **settings)
 
@@ -41,13 +44,17 @@ def takes_old_names(**renamed: str) -> Callable[[type[T]], type[T]]:
 
 def _old_attribute(kind: str, old: str, new: str) -> property:
     def read(self: Any) -> Any:
-        warn_renamed(f"{kind}: {old} is now called {new}", stacklevel=2)
+        warn_renamed(f"{kind}: {old}", new, stacklevel=2)
         return getattr(self, new)
 
     return property(read, doc=f"Deprecated name of `{new}`.")
 
 
-def warn_renamed(what: str, *, stacklevel: int) -> None:
-    """Warn that an old name will be gone; `stacklevel` is as in `warnings.warn`, seen from the caller."""
-    text = f"{what}; the old name will be gone in the next version."
-    warnings.warn(text, RenamedKeyWarning, stacklevel=stacklevel + 1)
+def warn_renamed(old: str, new: str, *, stacklevel: int) -> None:
+    """Warn of an old name; `stacklevel` is as in `warnings.warn`, seen from the caller."""
+    warnings.warn(renamed_text(old, new), RenamedKeyWarning, stacklevel=stacklevel + 1)
+
+
+def renamed_text(old: str, new: str) -> str:
+    """Return the sentence of a warning about an old name."""
+    return f"{old} is now called {new}; the old name works until {GONE_IN}."

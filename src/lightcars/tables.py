@@ -63,7 +63,14 @@ def text_table(
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
     file = io.StringIO()
-    Console(file=file, width=width or _UNLIMITED, color_system=None, legacy_windows=False).print(table)
+    console = Console(
+        file=file,
+        width=width or _UNLIMITED,
+        color_system=None,
+        legacy_windows=False,
+        force_jupyter=False,  # it would print an empty line there
+    )
+    console.print(table)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 

@@ -137,7 +137,7 @@ MISTAKES = {
         ["RUN", "--train", "--engines", "torch"],
         "training steps are measured in PyTorch",
     ),
-    "weights of a run": (["RUN", "--weights", "imagenet"], "--weights goes with names from `lightcars list`"),
+    "weights of a run": (["RUN", "--weights", "imagenet"], "--weights is for names from `lightcars list`"),
     "no such weights": (["ghostnet_050", "--weights", "nowhere"], "nowhere"),
     "no weights": (["ghostnet_thesis"], "Random weights need no file: --weights fresh."),
     "no picture": (["RUN", "--plot", "a.jpg"], "a plot is a PNG file; its name must end in .png, not a.jpg."),

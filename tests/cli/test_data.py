@@ -81,7 +81,8 @@ def test_inspect_names_what_is_wrong(lightcars, photos):
 def test_inspect_says_that_the_counts_are_others(lightcars, photos):
     (photos / "classes.txt").unlink()
     assert (
-        "train and val have 4 images, Stanford Cars' train 8,144" in lightcars("data", "inspect", photos).out
+        "train and val have 4 images, Stanford Cars has 8,144 train images"
+        in lightcars("data", "inspect", photos).out
     )
 
 
@@ -132,7 +133,7 @@ def test_prepare_as_json_and_warnings(lightcars, photos, tmp_path):
     assert made["root"] == str(tmp_path / "new")
     assert made["mismatches"][0].startswith("train and val have 4 images")
     shown = lightcars("data", "prepare", photos, tmp_path / "newer")
-    assert "warning: there is no test; Stanford Cars' has 8,041 images" in shown.err
+    assert "warning: there is no test split; Stanford Cars has 8,041 test images" in shown.err
 
 
 def test_prepare_into_something_that_is_there(lightcars, photos):

@@ -77,7 +77,7 @@ def test_a_registered_model_without_weights(lightcars, elsewhere):
     arguments = ("--weights", "fresh", "--to", "torch-export", "--resolution", 32, "--batch", 1)
     done = lightcars("export", "ghostnet_050", *arguments)
     assert done.code == 0, done.err
-    assert "note: class names or preprocessing of these weights are not known" in done.err
+    assert "note: these weights have no class names or no preprocessing" in done.err
     assert [path.name for path in elsewhere.iterdir()] == ["ghostnet_050.pt2"]
 
 
@@ -100,7 +100,7 @@ MISTAKES = {
         ["RUN", "--out", "a.xml"],
         "a file for ONNX Runtime has the suffix .onnx, a.xml does not",
     ),
-    "weights of a run": (["RUN", "--weights", "imagenet"], "--weights goes with a name"),
+    "weights of a run": (["RUN", "--weights", "imagenet"], "--weights is for names from"),
     "unknown weights": (["ghostnet_050", "--weights", "nowhere"], "nowhere"),
     "not a folder": (["RUN", "--out", "file/a.onnx"], "cannot write to file"),
     "a device": (["RUN", "--out", "/dev/null/a.onnx"], "cannot write to /dev/null"),

@@ -7,6 +7,7 @@ import pytest
 
 from lightcars.cli.help import OLD_OPTIONS, OTHER_COMMANDS, OTHER_OPTIONS
 from lightcars.cli.main import app
+from lightcars.renamed import GONE_IN
 from tests.cli.test_cli import COMMANDS
 
 
@@ -57,6 +58,13 @@ def test_options_of_other_libraries_are_understood(lightcars):
     assert "Did you mean --resolution?" in lightcars("info", "ghostnet_100", "--imgsz", "64").err
 
 
+def test_an_option_without_its_value_is_no_unknown_option(lightcars, finished):
+    shown = lightcars("predict", finished, "a.jpg", "--top")
+    assert shown.code == 2
+    assert "there is no option" not in shown.err
+    assert "--top" in shown.err
+
+
 def test_hints_name_what_there_is():
     commands = {info.name or info.callback.__name__ for info in app.registered_commands}
     assert set(OTHER_COMMANDS.values()) <= commands
@@ -73,6 +81,9 @@ def test_old_names_of_options_still_work(lightcars, cars, finished, equals):
     assert "--batch-size takes whole numbers" in command("bench", "--batch", "1,two")
     assert "resolution must be a whole number" in command("optimize", "--input-size", "31")
     assert "cpuu" in command("finetune", "--accelerator", "cpuu")
+    warning = f"warning: --batch is now called --batch-size; the old name works until {GONE_IN}.\n"
+    assert warning in command("bench", "--batch", "1,two")
+    assert "is now called" not in command("bench", "--engine", "none")
     for name in ("bench", "optimize", "export"):
         assert "--batch " not in lightcars(name, "--help").out
     assert "--accelerator" not in lightcars("finetune", "--help").out

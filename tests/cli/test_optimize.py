@@ -26,7 +26,7 @@ def test_a_run(lightcars, finished):
     assert head.split() == ["engine", "precision", "ms", "a", "batch", "difference", "eager", "error"]
     assert row.split()[:2] == ["torch", "fp32"]
     assert choice.startswith("fastest: torch in fp32, ")
-    assert "ms a batch (eager PyTorch: " in choice
+    assert "ms per batch (eager PyTorch: " in choice
     assert lightcars(*arguments).out.splitlines()[0].endswith(", cached")
 
 

@@ -73,6 +73,12 @@ def test_the_second_time_needs_no_torch(lightcars, finished, image, cache, monke
         process.stdout.close()  # as `head -1` does
         assert process.stderr.read() == b""
     assert process.returncode == 1
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: cannot write to standard output: No space left on device.\n",
+    )
     *error, ended = fresh("predict", finished, "none.png")[0]
     assert ended == "2 torch typer", "PyTorch's path says what is wrong"
     assert error == ["error: there is no image none.png."]
@@ -126,6 +132,17 @@ def test_ctrl_c_while_preparing_keeps_the_answer(lightcars, finished, image, mon
     assert done.code == 0
     assert "probability" in done.out
     assert done.err.splitlines()[1].startswith("stopped; ")
+
+
+def test_an_error_while_preparing_keeps_the_answer(lightcars, finished, image, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(preparation, "prepare", fail)
+    done = lightcars("predict", finished, image)
+    assert done.code == 0
+    assert "probability" in done.out
+    assert done.err.splitlines()[1:] == ["note: these weights could not be prepared (out of luck)"]
 
 
 @pytest.mark.parametrize(

@@ -128,10 +128,7 @@ def test_ctrl_c_says_how_to_go_on(lightcars, finished, photos, tmp_path, monkeyp
         patch.setattr("lightcars.evaluation.bulk.journal.Writer.write", interrupt)
         shown = lightcars("predict", finished, photos, "--out", table)
     assert shown.code == 130
-    assert (
-        shown.err.splitlines()[-1]
-        == f"stopped; what is done is in {table}.part, and the same command goes on"
-    )
+    assert shown.err.splitlines()[-1] == f"stopped; the same command resumes from {table}.part"
     shown = lightcars("predict", finished, photos, "--out", table)
     assert (shown.code, table.exists()) == (0, True)
 
@@ -143,7 +140,7 @@ def test_ctrl_c_while_names_are_found(lightcars, finished, photos, tmp_path, mon
     monkeypatch.setattr("lightcars.evaluation.bulk.journal.Journal.store_names", interrupt)
     shown = lightcars("predict", finished, photos, "--out", tmp_path / "table.csv")
     assert shown.code == 130
-    assert shown.err.splitlines()[-1] == "stopped; nothing is done"
+    assert shown.err.splitlines()[-1] == "stopped; nothing was written"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,14 +159,14 @@ def test_another_list_does_not_go_on(lightcars, finished, photos, tmp_path, stdi
             assert lightcars(*command).code == 130
         listed.write_bytes(content[:-9])
         stdin(content[:-9])
-        assert "was begun with other settings (content of the list:" in lightcars(*command).error
+        assert "was started with other settings (content of the list:" in lightcars(*command).error
         assert "other settings (images:" in lightcars(*command, "--null").error
         listed.write_bytes(content)
         stdin(b"")  # not needed twice
         shown = lightcars(*command)
         assert (shown.code, shown.err.splitlines()[0]) == (
             0,
-            f"{path}.part: goes on with the 16 names of the first start",
+            f"{path}.part: resuming with the 16 image names of the first start",
         )
 
 
@@ -220,7 +217,7 @@ def test_no_more_than_some_bad_images_are_named(lightcars, finished, photos, tmp
     assert [line for line in lines if "there is no image" in line] == [
         f"warning: skipped: there is no image {path}." for path in bad[:2]
     ]
-    assert "the column error of the table names all" in lines[2]
+    assert "the table's error column lists all of them" in lines[2]
     assert lines[-1].endswith("; 5 could not be read")
 
 
@@ -235,11 +232,11 @@ def test_bad_input_is_one_line(lightcars, finished, photos, tmp_path, stdin):
     assert "no image matches" in error(tmp_path / "*.jpg", "--out", tmp_path / "t.csv")
     assert "must end in .csv or .jsonl or .parquet" in error(photos, "--out", tmp_path / "t.xlsx")
     assert "there is no engine 'fast'" in error(photos, "--engine", "fast")
-    assert "--null goes with --files-from" in error(photos, "-0")
+    assert "--null requires --files-from" in error(photos, "-0")
     assert "is a folder, not a list of names" in error("--files-from", tmp_path)
     assert "No such file" in error("--files-from", tmp_path / "nothing.txt")
     assert "standard input is either an image or a list" in error("-", "--files-from", "-")
-    assert "name - once" in error("-", "-")
+    assert "give - only once" in error("-", "-")
     assert "plot one image file" in error(photos, "--cam", tmp_path / "c.png")
     assert "plot one image file" in error(image, "--cam", tmp_path / "c.png", "--out", tmp_path / "t.csv")
     assert "the image on standard input is empty" in error("-")

@@ -72,7 +72,7 @@ def test_serve(lightcars, page, monkeypatch):
     done = lightcars("serve", folder, "--port", 0)
     assert done.code == 0
     assert done.out.startswith("on this machine: http://localhost:")
-    assert done.err.splitlines() == ["Ctrl-C ends it.", "stopped"]
+    assert done.err.splitlines() == ["Press Ctrl-C to stop.", "stopped"]
     monkeypatch.setattr(server_room, "network_address", lambda: "192.0.2.7")
     done = lightcars("serve", folder, "--port", 0, "--network")
     assert "on your phone: http://192.0.2.7:" in done.out
@@ -83,10 +83,10 @@ def test_serve(lightcars, page, monkeypatch):
 MISTAKES = {
     "two outputs": (["RUN", "a", "--to", "web", "--out", "b"], "the output is named twice, as a and as b"),
     "a batch": (["RUN", "--to", "web", "--batch", "1"], "a web page takes one image at a time"),
-    "a title of a file": (["RUN", "--title", "x"], "--title goes with --to web"),
-    "a color": (["RUN", "--to", "web", "--color", "red"], "a color is written as #07c"),
+    "a title of a file": (["RUN", "--title", "x"], "--title is only for --to web"),
+    "a color": (["RUN", "--to", "web", "--color", "red"], "a color must be written like #07c"),
     "texts": (["RUN", "--to", "web", "--texts", "none.json"], "none.json cannot be read"),
-    "storage": (["RUN", "--to", "web", "--storage", "int4"], "storage is one of int8, fp16, fp32"),
+    "storage": (["RUN", "--to", "web", "--storage", "int4"], "storage must be one of int8, fp16, fp32"),
     "no runtime": (["RUN", "--to", "web", "--runtime", "none"], "there is no folder or package none"),
     "both": (["RUN", "--to", "web", "--runtime", "none", "--cdn"], "choose one"),
     "a title in bytes": (["RUN", "--to", "web", "--title", "caf\udce9"], "the title has characters"),
@@ -106,4 +106,4 @@ def test_mistakes(lightcars, finished, elsewhere, arguments, message):
 
 def test_mistakes_of_serve(lightcars, elsewhere):
     assert "is not what lightcars export --to web wrote" in lightcars("serve", elsewhere).error
-    assert "--key goes with --certificate" in lightcars("serve", elsewhere, "--key", "k.pem").error
+    assert "--key requires --certificate" in lightcars("serve", elsewhere, "--key", "k.pem").error

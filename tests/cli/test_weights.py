@@ -95,7 +95,7 @@ def test_convert_says_where_the_other_model_differs(lightcars, b0, tmp_path):
 def test_convert_says_what_it_assumes(lightcars, b0, tmp_path):
     shown = lightcars("convert", b0, tmp_path / "ours", "--to", "lightcars")
     assert shown.code == 0
-    assert "warning: b0.pth is taken for PyTorch's own form" in shown.err
+    assert "warning: b0.pth is assumed to have PyTorch's own form" in shown.err
     assert library.load(tmp_path / "ours").config.padding == "symmetric"
     shown = lightcars("convert", b0, tmp_path / "tf", "--to", "lightcars", "--tensorflow")
     assert shown.err == ""
@@ -229,7 +229,10 @@ def test_predict_with_imagenet_weights(lightcars, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["efficientnet_lite0", "IMAGE"], "say which weights efficientnet_lite0 gets: --weights imagenet"),
+        (
+            ["efficientnet_lite0", "IMAGE"],
+            "efficientnet_lite0 is a model without weights; add --weights imagenet",
+        ),
         (["efficientnet_lite0", "--weights", "imagenet"], "name images too"),
         (["efficientnet_lite0", "IMAGE", "--weights", "imagnet"], "has no weights 'imagnet'"),
     ],

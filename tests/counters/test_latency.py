@@ -168,7 +168,7 @@ def test_text_json_and_markdown_have_it():
     assert content["peak_share_percent"] == found.peak_share_percent
     for text in (metrics.to_text(), metrics.to_markdown()):
         assert f"{found.median_ms:.3g} ms ({found.calls} calls on cpu, " in text
-        assert f"{found.peak_share_percent:.3g} % of 1 T in large products" in text
+        assert f"{found.peak_share_percent:.3g} % of 1 T for large matrix products" in text
     without = profile(Watched(), 8)
     assert json.loads(without.to_json())["latency"] is None
     assert "latency" not in without.to_text()

@@ -456,7 +456,7 @@ def test_what_would_be_read_otherwise_is_not_made(tmp_path, monkeypatch):
     """The made folder is read back and compared: here its boxes got lost."""
     monkeypatch.setattr(preparation, "_write_tables", lambda *_: None)
     thesis(tmp_path / "source")
-    assert "would not be read back correctly" in refused(tmp_path / "source", tmp_path / "new")
+    assert "differs from the source when it is read back" in refused(tmp_path / "source", tmp_path / "new")
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path):

@@ -237,7 +237,7 @@ def test_invalid_sizes(settings, message):
 
 def test_what_is_no_size_or_no_file(classifier, tmp_path):
     with pytest.raises(
-        ConfigError, match=r"size is an InputSize, such as InputSize\(batch=1\), not \(1, 3\)"
+        ConfigError, match=r"size must be an InputSize, such as InputSize\(batch=1\), not \(1, 3\)"
     ):
         export(classifier, tmp_path / "a.onnx", size=(1, 3))
     (tmp_path / "folder.onnx").mkdir()

@@ -172,7 +172,7 @@ def test_images_are_calibrated_with_the_given_preprocessing(plain, images, tmp_p
         (
             "a.onnx",
             {"precision": "int8", "calibration": 5},
-            "calibration is a folder of images or a Calibration",
+            "calibration must be a folder of images or a Calibration",
         ),
     ],
 )

@@ -331,7 +331,7 @@ def test_bf16_from_cpuinfo(monkeypatch, flags, expected):
     [
         ({"engine": "opnvino"}, "there is no engine 'opnvino'. Did you mean openvino"),
         ({"engine": ["torch"]}, r"there is no engine \['torch'\]. Did you mean torch"),
-        ({"calibration": ""}, "folder is a folder of images, not ''"),
+        ({"calibration": ""}, "folder must be a folder of images, not ''"),
         ({"engine": None}, "there is no engine None. Choose auto, torch, compile, onnxruntime, openvino"),
         ({"precision": "bf61"}, "there is no precision 'bf61'. Did you mean bf16"),
         ({"precision": "int8"}, "int8 is calibrated on images"),

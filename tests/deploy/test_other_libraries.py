@@ -246,6 +246,7 @@ def test_both_names_of_the_size():
         optimize(nn.Conv2d(3, 3, 1, device="meta"), input_size=64)
 
 
+@pytest.mark.slow
 def test_bench_measures_them():
     settings = BenchSettings(
         engines=("eager", "torch"), precisions=("fp32",), resolution=SIZE, threads=1, seconds=0.01

@@ -206,6 +206,7 @@ def test_int8_in_parts(classifier, photos, monkeypatch):
     assert fast.measurements[0].difference > 1e-4, "it computed in float"
 
 
+@pytest.mark.slow
 def test_auto_tries_int8_where_it_is_calibrated(classifier, photos, monkeypatch):
     monkeypatch.setattr(verification, "top1_change", lambda *_: -1.5)
     monkeypatch.setattr(quantizing, "ATTEMPTS", ATTEMPTS[:1])
@@ -217,10 +218,8 @@ def test_auto_tries_int8_where_it_is_calibrated(classifier, photos, monkeypatch)
     assert "int8" not in {row.precision for row in optimize(classifier, 4, engine="openvino").measurements}
 
 
-@pytest.mark.parametrize(
-    "what",
-    ["preprocessing", *(pytest.param(what, marks=pytest.mark.slow) for what in ("nncf", "classes"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["preprocessing", "nncf", "classes"])
 def test_what_int8_is_made_from_belongs_to_the_key(classifier, photos, monkeypatch, what):
     monkeypatch.setattr(verification, "top1_change", lambda *_: 0.0)
     calibration = Calibration(folder=photos, num_fitted=8)
@@ -245,7 +244,7 @@ def test_a_folder_alone_is_a_calibration(tmp_path):
 
 
 def test_invalid_calibrations(classifier, photos, tmp_path):
-    with pytest.raises(ConfigError, match="calibration is a folder of images or a Calibration, not 5"):
+    with pytest.raises(ConfigError, match="calibration must be a folder of images or a Calibration, not 5"):
         optimize(classifier, calibration=5)
     with pytest.raises(ConfigError, match="calibration is for int8, which is not among the precisions"):
         optimize(classifier, precision="fp32", calibration=photos)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from lightcars import Preprocessing, predict, save
+from lightcars import Preprocessing, export, ghostnet, predict, save
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.deploy.description import Description
@@ -294,6 +294,19 @@ def test_odd_metadata_does_not_matter(folder, tmp_path):
     info.add_text("Comment", "x" * 10)
     scene(60, 60).convert("P").save(tmp_path / "p.png", pnginfo=info, transparency=bytes([0, 128, 255]))
     assert run_script(folder, tmp_path / "p.png").stderr == ""
+
+
+def test_no_car_finder_of_an_earlier_export_stays(tmp_path):
+    model = ghostnet(num_classes=2, width=0.1).eval()
+    model.classes = ("a", "b")
+    model.preprocessing = Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.25,) * 3)
+    export(model, tmp_path / "m.onnx", standalone=True)
+    folder = tmp_path / "m-standalone"
+    for name in ("finder.onnx", "boxes.py", "notes.txt"):
+        (folder / name).write_text("old")
+    export(model, tmp_path / "m.onnx", standalone=True, force=True)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"README.md", "model.onnx", "notes.txt", "predict.py", "requirements.txt"}
 
 
 @pytest.mark.slow

@@ -1,37 +1,28 @@
 """The examples in README.md and docs/ run, and the generated tables are up to date."""
 
-import re
-from pathlib import Path
-
 import pytest
 from PIL import Image
 
 from benchmarks.harness.record import records
 from benchmarks.tables import cars, compared, plots
 from scripts import tables
-
-ROOT = Path(__file__).parents[2]
-FAMILY_PAGES = sorted((ROOT / "docs" / "models").glob("*.md"))
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *FAMILY_PAGES]
-FENCE = re.compile(r"^```(\S+)(?: ([\w-]+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+from tests.docs.pages import PAGES, blocks, name
 
 
-def examples(page, language):
-    return [m[3] for m in FENCE.finditer(page.read_text()) if m[1] == language and m[2] != "no-run"]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_python_examples_run(page, tmp_path, monkeypatch, capsys):
+    """Each on its own; what needs the blocks before it runs in `test_pages.py`."""
     monkeypatch.chdir(tmp_path)
-    for source in examples(page, "python"):
-        exec(compile(source, str(page), "exec"), {"__name__": "example"})
+    for block in blocks(page):
+        if block.language == "python" and not block.mark:
+            exec(compile(block.source, str(page), "exec"), {"__name__": "example"})
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_examples_that_do_not_run_here_compile(page):
-    for match in FENCE.finditer(page.read_text()):
-        if match[1] == "python":
-            compile(match[3], str(page), "exec")
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_python_examples_compile(page):
+    for block in blocks(page):
+        if block.language == "python":
+            compile(block.source, str(page), "exec")
 
 
 def test_every_command_line_example_names_known_commands_and_options():
@@ -43,8 +34,9 @@ def test_every_command_line_example_names_known_commands_and_options():
     lines = [
         line
         for page in PAGES
-        for block in examples(page, "sh")
-        for line in block.splitlines()
+        for block in blocks(page)
+        if block.language == "sh"
+        for line in block.source.splitlines()
         if line.startswith("lightcars ")
     ]
     assert len(lines) >= 8
@@ -90,9 +82,3 @@ def test_plots_are_up_to_date(name):
     assert path.exists() == bool(panels), HINT
     if panels:
         assert Image.open(path).text[plots.SOURCE] == plots.digest(panels), HINT
-
-
-def test_changelog_has_this_version():
-    from lightcars import __version__
-
-    assert f"## {__version__} " in (ROOT / "CHANGELOG.md").read_text()

@@ -90,15 +90,27 @@ def test_settings_have_the_defaults_and_meanings_of_the_config():
     assert list(found) == list(EfficientNetConfig.__dataclass_fields__)
     assert found["padding"].default == '`"symmetric"`'
     assert found["stages"].default == "7 rows of `MBConvStage`"
-    assert (
-        found["depth"].meaning == found["width"].meaning == "multipliers of channels and of blocks per stage."
+    assert found["width"].meaning == "multiplier of channels."
+    assert found["fixed_ends"].meaning.endswith("stay unscaled, as in EfficientNet-Lite."), "its second line"
+
+
+def test_settings_that_share_a_line_have_its_meaning():
+    class Config:
+        """Two settings.
+
+        Attributes:
+            width, depth: multipliers of channels
+                and blocks.
+        """
+
+    assert settings.attributes_of(Config) == dict.fromkeys(
+        ("width", "depth"), "multipliers of channels and blocks."
     )
-    assert found["batch_norm_eps"].meaning.endswith("(there called 0.99).")
 
 
 def test_settings_that_a_base_class_explains_have_its_meaning():
     found = settings.attributes_of(GhostNetV3Config)
-    assert found["out_channels"] == "width before the classifier."
+    assert found["out_channels"] == "number of channels before the classifier."
     assert not any(meaning.startswith("as in") for meaning in found.values())
 
 

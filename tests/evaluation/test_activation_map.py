@@ -126,8 +126,8 @@ def test_modes_come_back_after_an_error():
     [
         ((3, 64, 64), 4, "class_index must be from 0 to 3, not 4"),
         ((3, 64, 64), -1, "class_index must be from 0 to 3, not -1"),
-        ((64, 64), 0, r"of one image, \(C, H, W\), not of \(64, 64\)"),
-        ((2, 3, 64, 64), 0, r"of one image, \(C, H, W\), not of \(2, 3, 64, 64\)"),
+        ((64, 64), 0, r"takes one image \(C, H, W\), not \(64, 64\)"),
+        ((2, 3, 64, 64), 0, r"takes one image \(C, H, W\), not \(2, 3, 64, 64\)"),
     ],
 )
 def test_input_that_cannot_be(shape, index, text):

@@ -21,8 +21,10 @@ from lightcars.evaluation import finding
 from lightcars.evaluation.bulk.engine import EngineChoice
 from lightcars.evaluation.bulk.table import Job, write_table
 from lightcars.evaluation.finding import find_cars, views_of
+from lightcars.evaluation.guesses import Car, Guess
 from lightcars.evaluation.options import PredictOptions
 from lightcars.models.preprocessing import Preprocessing
+from lightcars.plots import COLORS
 from lightcars.runs.trained import load_trained
 from tests.training.tiny_settings import TINY_MODEL
 
@@ -149,6 +151,10 @@ def test_a_gray_model_sees_the_box_in_gray(finder, image, tmp_path):
     assert found.box == LARGE_BOX
     assert same(found, predict(tmp_path / "gray", image.crop(LARGE_BOX), cut=True)[0])
     assert same(found, predict(tmp_path / "gray", [image, image])[0])
+    (several,) = predict(tmp_path / "gray", [image.convert("L")])
+    (one,) = predict(tmp_path / "gray", image.convert("L"))
+    assert several.box == one.box == LARGE_BOX
+    assert same(several, one)
 
 
 def test_levels(finder, cars, image):
@@ -190,6 +196,18 @@ def test_runs(cars, finished, tmp_path, layout, region, expected):
     run.write(replace(description, recipe=recipe, data=replace(description.data, layout=layout)))
     run.best.symlink_to(cars)
     assert load_trained(tmp_path, "cpu").expects_cut_cars is expected
+    assert load_trained(run.best, "cpu").expects_cut_cars is expected, "its best model, by its own path"
+
+
+def test_doubts_and_other_cars_are_shown():
+    first, second = ((Guess(name, 0.5),) for name in ("A", "B"))
+    none = Prediction(None, first, familiar=False, car_found=False)
+    assert "no car found" in repr(none)
+    assert "no car found" in none._repr_html_()
+    assert "unfamiliar" not in repr(none) + none._repr_html_()
+    several = Prediction(None, first, True, True, LARGE_BOX, (Car(LARGE_BOX, first), Car(SMALL_BOX, second)))
+    html = several._repr_html_()
+    assert html.index(">A<") < html.index("car 2") < html.index(">B<")
 
 
 def test_a_table_has_the_boxes(finder, cars, image, tmp_path):
@@ -248,9 +266,9 @@ def test_the_box_is_drawn(tmp_path, image):
     plots = [
         np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"), int) for name in ("without", "with")
     ]
-    orange = [(abs(plot - (255, 127, 14)).sum(-1) < 30).sum() for plot in plots]
-    assert orange[0] == 0
-    assert orange[1] > 200
+    color = [int(COLORS[1][start : start + 2], 16) for start in (1, 3, 5)]
+    orange = [(abs(plot - color).sum(-1) < 30).sum() for plot in plots]
+    assert orange[1] > orange[0] + 200, "the bars have this color too"
 
 
 def test_an_image_without_cars_in_all_cars(finder):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from lightcars.data.car_names import names_at
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.evaluation.naming import Naming
 
@@ -40,3 +41,10 @@ def test_all_names_together_have_all_of_the_probability(level, names):
     assert summed.shape == (3, names) == (3, len(naming.names))
     assert summed.sum(1).tolist() == pytest.approx([1, 1, 1])
     assert len(naming.guesses(summed if level == "full" else torch.rand(1, 196), 1000)[0]) == names
+
+
+def test_names_of_other_sources_have_the_same_levels():
+    """Folders and tables write the names without spaces, or in other cases."""
+    names = [name.replace(" ", "_").lower() for name in CLASS_NAMES]
+    for level in ("model", "make"):
+        assert names_at(level, names) == names_at(level, CLASS_NAMES)

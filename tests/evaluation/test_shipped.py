@@ -122,11 +122,7 @@ def test_every_8th_image_is_classified_as_recorded(every_8th, recorded):
     assert abs(int(found.hits.sum()) - recorded["val_correct_of_every_8th"]) <= 1
 
 
-def slow_for_the_larger(tag):
-    return pytest.param(tag, marks=[pytest.mark.slow] if tag == "cars196" else [])
-
-
-@pytest.mark.parametrize("tag", map(slow_for_the_larger, RECORDS), indirect=True)
+@pytest.mark.slow
 def test_what_the_card_claims_is_what_they_do(tag, shared, recorded):
     """On all images of `val`, as a user would evaluate them."""
     found = evaluate(tag, shared)
@@ -134,7 +130,7 @@ def test_what_the_card_claims_is_what_they_do(tag, shared, recorded):
     assert found.top5_percent == pytest.approx(recorded["val_top5_percent"], abs=0.11)
 
 
-@pytest.mark.parametrize("tag", map(slow_for_the_larger, RECORDS), indirect=True)
+@pytest.mark.slow
 def test_their_probabilities_mean_what_they_say(tag, shared, recorded):
     trained, cars = load_trained(tag, "cpu"), find_data(shared)
     val = decode(cars.split("val"), trained.preprocessing)

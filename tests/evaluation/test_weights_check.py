@@ -34,7 +34,9 @@ def test_labels_from_subfolders(tmp_path, name):
 
 def test_wordnet_ids_are_for_imagenet_alone(tmp_path):
     put(tmp_path / "n02012849_crane.png")
-    with pytest.raises(DataError, match=r"1 of 1 images tell no class of the model .first: .*crane"):
+    with pytest.raises(
+        DataError, match=r"1 of 1 images are not labeled with a class of the model .first: .*crane"
+    ):
         labeled_images(tmp_path, ("crane bird", "tench"))
 
 

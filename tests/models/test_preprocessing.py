@@ -36,7 +36,7 @@ def test_settings_become_ours(more, changes):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ({"pretrained_cfg": 3}, "pretrained_cfg must hold names with values, not 3"),
+        ({"pretrained_cfg": 3}, "pretrained_cfg must be a mapping of names to values, not 3"),
         ({}, "input_size, mean or std are missing or invalid"),
         ({**CONFIG, "input_size": 5}, "input_size, mean or std are missing or invalid"),
         ({**CONFIG, "crop_mode": "border"}, "crop_mode 'border' is not known here"),

@@ -210,13 +210,13 @@ def test_your_own_file(tmp_path):
         ("optimizer:\n  lrr: 1", "here, line 2: optimizer.lrr: there is no such setting. Did you mean lr?"),
         ("epoch: 3", "here, line 1: epoch: there is no such setting. Did you mean epochs?"),
         ("epochs: [", "here, line 1: invalid YAML"),
-        ("- 3", "here must hold names with values"),
+        ("- 3", "here must be a mapping of names to values"),
         ("augment:\n  images:\n    - RandomRot: {}", "augment.images: images has no transform 'RandomRot'."),
         ("schedule:\n  name: cosin", "here, line 2: schedule.name: input should be 'cosine'"),
         ("resolution: 3.5", "here, line 1: resolution: input should be a valid integer, not 3.5."),
         ("optimizer: 3", "here, line 1: optimizer: input should be an object, not 3."),
         ("schedule: {name: MultiStepLR}", "schedule: warmup_epochs must be 0 with MultiStepLR"),
-        ("", "here must hold names with values"),
+        ("", "here must be a mapping of names to values"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_its_line(text, message):

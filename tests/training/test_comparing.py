@@ -75,7 +75,7 @@ def test_a_run_that_was_killed_at_its_start_begins_again(compared, drawn, recipe
 
 
 def test_other_settings_are_refused(compared, drawn, recipe, tmp_path):
-    with pytest.raises(RunError, match="was compared with another recipe; name another folder"):
+    with pytest.raises(RunError, match="holds a comparison with another recipe; name another folder"):
         compare_models(["ghostnet_050"], drawn, compared.folder, recipe=replace(recipe, epochs=2))
     other = tmp_path / "taken"
     other.mkdir()

@@ -82,7 +82,7 @@ def test_a_teacher_sees_images_as_it_was_trained_on_them(images):
     [
         ({}, (*NAMES, "e"), "has 4 classes, the data 5"),
         ({}, ("a", "x", "c", "d"), r"other classes than the data \(b in place of x\)"),
-        ({"img_channels": 1}, NAMES, "takes 1 channels, the model that is to learn from it 3"),
+        ({"img_channels": 1}, NAMES, "takes 1 channels, the student 3"),
     ],
 )
 def test_a_teacher_of_something_else_is_one_line(tmp_path, settings, classes, message):

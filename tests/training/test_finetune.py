@@ -559,7 +559,7 @@ def of_model(**settings) -> Recipe:
         ({"recipe": replace(TINY_RECIPE, mean=(0.5,), std=(0.5,))}, ConfigError, "have 1 channels"),
         ({"recipe": replace(TINY_RECIPE, select_on="test")}, DataError, "has no split 'test'"),
         ({"recipe": "c-99"}, ConfigError, "there is no recipe 'c-99'"),
-        ({"model": ghostnet(**TINY_MODEL)}, ConfigError, "a recipe with settings or weights of a model"),
+        ({"model": ghostnet(**TINY_MODEL)}, ConfigError, "the recipe sets model.settings or model.weights"),
         ({"resume": True, "out": None}, ConfigError, "resuming needs the run folder"),
     ],
 )

@@ -85,7 +85,7 @@ def test_other_images_are_refused_by_name(stopped, change, named):
 def test_an_image_that_cannot_be_read_any_more(stopped):
     path = stopped / "data" / "train" / "Bus" / "0000.png"
     path.write_bytes(b"\0" * path.stat().st_size)  # the same size
-    with pytest.raises(DataError, match=r"unreadable images: \{'train': 1\}, when the run was started none"):
+    with pytest.raises(DataError, match=r"unreadable images: \{'train': 1\}; when the run was started: none"):
         resume(stopped)
 
 

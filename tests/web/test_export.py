@@ -156,7 +156,7 @@ def test_mistakes(model, written, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "find_runtime", lambda *_: RUNTIME)
     with pytest.raises(RunError, match="is not an empty folder"):
         export_web(model, written.path)
-    with pytest.raises(ConfigError, match="storage is one of int8, fp16, fp32"):
+    with pytest.raises(ConfigError, match="storage must be one of int8, fp16, fp32"):
         export_web(model, tmp_path / "a", storage="int4")
     with pytest.raises(ExportError, match="needs class names and preprocessing"):
         export_web(ghostnet("thesis", num_classes=5, width=0.1).eval(), tmp_path / "a")

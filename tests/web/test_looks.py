@@ -27,13 +27,13 @@ def test_every_color_becomes_readable(text):
 
 @pytest.mark.parametrize("text", ["green", "#12", "#12345g", "", "0b6e4f"])
 def test_other_texts_are_no_colors(text):
-    with pytest.raises(ConfigError, match="a color is written as #07c or #0077cc"):
+    with pytest.raises(ConfigError, match="a color must be written like #07c or #0077cc"):
         PageOptions(color=text)
 
 
 @pytest.mark.parametrize("title", ["", "  ", "x" * 81])
 def test_titles(title):
-    with pytest.raises(ConfigError, match="a title has 1 to 80 characters"):
+    with pytest.raises(ConfigError, match="a title must have 1 to 80 characters"):
         PageOptions(title=title)
     assert PageOptions(title=" Autka ").shown_title == "Autka"
 

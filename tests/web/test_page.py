@@ -97,7 +97,10 @@ def test_a_picture_that_looks_like_no_car_is_told(page, tmp_path):
     Image.effect_noise((200, 200), 120).convert("RGB").save(tmp_path / "noise.png")
     assert lightcars.predict(tmp_path / "noise.png", cut=True).familiar is False
     upload(page, tmp_path / "noise.png")
-    assert page.inner_text("#cars .unfamiliar") == "This hardly looks like any of the cars."
+    assert (
+        page.inner_text("#cars .unfamiliar")
+        == "This does not look like any of the cars that the model knows."
+    )
 
 
 def test_a_picture_can_be_chosen_before_the_model_is_loaded(tab, served, pictures):
@@ -408,7 +411,7 @@ def test_cameras_are_released(tab, served, pictures):
     tab.locator("#viewfinder").wait_for()
     assert tab.evaluate("streams.length") == 1
     tab.evaluate("window.refuse = true")
-    tab.get_by_role("button", name="Turn the camera").click()
+    tab.get_by_role("button", name="Switch camera").click()
     tab.locator("#problem:not(:empty)").wait_for()
     assert tab.locator("#viewfinder").is_hidden()
     assert tab.locator("#frame").is_visible()

@@ -23,7 +23,7 @@ NAMES = {
     "thesis": ("ghostnet_thesis", {}),
 }
 each_source = pytest.mark.parametrize("source", NAMES)
-quiet = pytest.mark.filterwarnings("ignore:.* is taken for:UserWarning")
+quiet = pytest.mark.filterwarnings("ignore:.* is assumed to have:UserWarning")
 pytestmark = quiet
 
 
@@ -117,7 +117,7 @@ def test_of_several_models_the_average_or_the_student_is_taken(
 @pytest.mark.parametrize("source", ["timm"])
 def test_several_models_that_are_equally_good(source, tensors, tmp_path):
     content = {**prefixed("first.", tensors), **prefixed("second.", tensors)}
-    with pytest.raises(CheckpointError, match=r"holds several models, under first\., second\.; save"):
+    with pytest.raises(CheckpointError, match=r"contains several models, under first\., second\.; save"):
         opened(content, source, tmp_path)
 
 
@@ -137,7 +137,9 @@ def test_a_single_linear_layer_is_the_classifier(source, trained, tensors, name,
         model = opened(content, source, tmp_path)
         same = opened(content, source, tmp_path, num_classes=5)
         other = opened(content, source, tmp_path, num_classes=3)
-    said = [str(one.message).partition(": ")[2] for one in caught if "is taken for" not in str(one.message)]
+    said = [
+        str(one.message).partition(": ")[2] for one in caught if "is assumed to have" not in str(one.message)
+    ]
     assert said == ([] if name == classifier_name(source) else [f"takes {name} as the classifier."] * 3)
     assert_same(model, trained)
     assert model.origin.ignored == same.origin.initialized == ()
@@ -241,7 +243,7 @@ def test_identify_takes_the_same_files(source, tmp_path):
 
 
 def test_nothing_is_known():
-    with pytest.raises(CheckpointError, match=r"^x has no names that are known here \(first: a\.b, c\);"):
+    with pytest.raises(CheckpointError, match=r"^the tensor names in x are not known \(first: a\.b, c\);"):
         find_model({"a.b": torch.ones(1), "c": torch.ones(1)}, "x")
 
 

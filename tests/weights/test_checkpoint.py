@@ -324,7 +324,7 @@ def test_weights_that_are_something_else(content, folder):
 
 @pytest.mark.parametrize(
     ("missing", "message"),
-    [("config.json", "holds no config.json"), ("model.safetensors", "holds no model.safetensors")],
+    [("config.json", "contains no config.json"), ("model.safetensors", "contains no model.safetensors")],
 )
 def test_missing_files(missing, message, folder):
     (folder / missing).unlink()

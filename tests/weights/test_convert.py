@@ -531,7 +531,9 @@ def test_unknown_sizes_are_an_error(config, quick):
 def test_incomplete_models_are_not_identified(edit, quick):
     tensors = dict(skeleton(MODELS["ghostnet_100"].config))
     edit(tensors)
-    with pytest.raises(CheckpointError, match=r"fits none of the registered|has no names that are known"):
+    with pytest.raises(
+        CheckpointError, match=r"fits none of the registered|the tensor names in .* are not known"
+    ):
         identify(tensors, "a file")
 
 
@@ -539,7 +541,9 @@ def test_foreign_models_are_not_identified(quick):
     for name in ("resnet18", "alexnet", "resnext50_32x4d"):
         with META:
             tensors = torchvision_model(name).state_dict()
-        with pytest.raises(CheckpointError, match=r"^a file (fits none|has no names that are known)"):
+        with pytest.raises(
+            CheckpointError, match=r"^(a file fits none|the tensor names in a file are not known)"
+        ):
             identify(tensors, "a file")
 
 

@@ -159,7 +159,7 @@ def test_leftover_that_cannot_be_resumed(part, server, cache):
 def test_truncated_file_is_never_taken_for_whole(server, cache):
     cut = Answer(body=CONTENT, ranges=False, cut=len(CONTENT) - 1)
     text = message(server.prepare("/model.pth", cut))
-    assert f"{len(CONTENT) - 1} of {len(CONTENT)} bytes came" in text
+    assert f"{len(CONTENT) - 1} of {len(CONTENT)} bytes were received" in text
     assert len(server.requests) == module.ATTEMPTS
     assert kept(cache) == ["model.pth.part"]
 

@@ -214,7 +214,7 @@ def timm_tensors():
 )
 def test_a_guess_is_said_aloud(timm_tensors, tmp_path, file, padding):
     save_file(timm_tensors, tmp_path / file)
-    with pytest.warns(UserWarning, match="if it is not, give padding=") as caught:
+    with pytest.warns(UserWarning, match="if it does not, give padding=") as caught:
         model = create_model("efficientnet_b0", weights=tmp_path / file)
     assert caught[0].filename == __file__
     assert model.config.padding == padding
@@ -293,7 +293,7 @@ def test_another_model_of_ours(folder, tmp_path):
 def test_another_size_of_a_foreign_library(timm_tensors, tmp_path):
     save_file(timm_tensors, tmp_path / "x.safetensors")
     with (
-        pytest.warns(UserWarning, match="is taken for"),
+        pytest.warns(UserWarning, match="is assumed to have"),
         pytest.raises(CheckpointError, match="do not fit the model; missing: "),
     ):
         create_model("efficientnet_b1", weights=tmp_path / "x.safetensors")
@@ -303,7 +303,7 @@ def test_another_size_of_a_foreign_library(timm_tensors, tmp_path):
 
 def test_names_of_nobody(tmp_path):
     save_file({"layer1.weight": torch.zeros(3)}, tmp_path / "resnet.safetensors")
-    with pytest.raises(CheckpointError, match=r"no names that are known here \(first: layer1.weight\)"):
+    with pytest.raises(CheckpointError, match=r"are not known \(first: layer1.weight\)"):
         ghostnet(weights=tmp_path / "resnet.safetensors")
 
 
@@ -394,7 +394,7 @@ def test_our_own_file_without_its_config_is_a_guess_too(tmp_path):
     lightcars.save(model, tmp_path / "ours")
     alone = tmp_path / "alone.safetensors"
     (tmp_path / "ours" / "model.safetensors").rename(alone)
-    with pytest.warns(UserWarning, match="is taken for"):
+    with pytest.warns(UserWarning, match="is assumed to have"):
         assert create_model("efficientnet_b0", weights=alone).config.padding == "symmetric"
     told = create_model("efficientnet_b0", weights=alone, padding="same")
     assert (told.config.batch_norm_eps, told.config.batch_norm_momentum) == (1e-3, 0.01)
@@ -437,7 +437,7 @@ def test_what_is_here_is_taken_before_a_download(monkeypatch):
     here, best = "torchvision/efficientnet_b1.imagenet1k_v1", "timm/efficientnet_b1.ra4_e3600_r240_in1k"
     monkeypatch.setattr(availability, "is_available", lambda entry: entry.tag == here)
     monkeypatch.setattr(locating, "_from_catalog", lambda entry: entry)
-    with pytest.warns(UserWarning, match=f"taking {here}, which is on this machine; {best} is better"):
+    with pytest.warns(UserWarning, match=f"using {here}, which is on this machine; {best} is better"):
         assert locating.locate("imagenet", "efficientnet_b1").tag == here
     monkeypatch.setattr(availability, "is_available", lambda entry: False)
     assert locating.locate("imagenet", "efficientnet_b1").tag == best

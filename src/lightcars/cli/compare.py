@@ -28,27 +28,27 @@ def compare(
         list[str], typer.Argument(help="Names from `lightcars list`.", autocompletion=complete_model)
     ],
     data: Annotated[Path, typer.Option(help="Folder of images, as for `lightcars finetune`.")],
-    out: Annotated[Path, typer.Option(help="Folder of the comparison; an unfinished one is resumed.")],
+    out: Annotated[Path, typer.Option(help="Output folder; an unfinished comparison in it is resumed.")],
     recipe: Annotated[
         str,
         typer.Option(help="Name from `lightcars recipes`, or a YAML file.", autocompletion=complete_recipe),
     ] = "compare",
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs of each model \\[default: the recipe's].")
+        int | None, typer.Option(help="Epochs for each model \\[default: the recipe's].")
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels of the square images \\[default: the recipe's].")
+        int | None, typer.Option(help="Side of the square images in pixels \\[default: the recipe's].")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a key of the recipe: key=value.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Train models with the same recipe and budget, and set their accuracy beside their cost on one page.
+    """Train models with the same recipe and budget, and compare their accuracy and cost on one page.
 
-    Each starts from random weights. Accuracy is that of the best epoch on the validation images. The page
-    has a table and charts of accuracy over FLOPs, parameters and measured latency. The same command resumes a
-    comparison that was stopped.
+    All models start from random weights. Accuracy is that of the best epoch on the validation images. The
+    page has a table and charts of accuracy against FLOPs, parameters and measured latency. Run the same
+    command to resume a comparison that was stopped.
 
     Example: lightcars compare ghostnet_100 mobilenetv3_large_100 --data cars --out compared --epochs 5
     """

@@ -15,7 +15,7 @@ from lightcars.outputs import FORCE_HELP
 
 def convert(
     source: Annotated[
-        str, typer.Argument(help="Folder, .safetensors or .pth file, tag of `lightcars weights`, or Hub id.")
+        str, typer.Argument(help="Folder, .safetensors or .pth file, tag of `lightcars weights`, or Hub ID.")
     ],
     target: Annotated[
         Path, typer.Argument(help="Folder (--to lightcars), or file ending in .safetensors or .pth.")
@@ -23,19 +23,23 @@ def convert(
     to: Annotated[
         str | None,
         typer.Option(
-            help=f"Whose names: lightcars, {', '.join(source_names())}"
-            " \\[default: those that they have; only the file format changes]."
+            help=f"Library whose tensor names to use: lightcars, {', '.join(source_names())}"
+            " \\[default: the names stay; only the file format changes]."
         ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="What the weights are of \\[default: identified].", autocompletion=complete_model),
+        typer.Option(
+            help="Model that the weights belong to \\[default: identified].", autocompletion=complete_model
+        ),
     ] = None,
     tensorflow: Annotated[
         bool | None,
         typer.Option(
             "--tensorflow/--native",
-            help="For timm's names, which do not show it: SAME padding and eps 1e-3, or symmetric and 1e-5.",
+            help="For weights with timm's names, which do not tell them apart: TensorFlow's form (SAME"
+            " padding,"
+            " eps 1e-3) or PyTorch's own (symmetric padding, eps 1e-5).",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,

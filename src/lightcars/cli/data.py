@@ -28,7 +28,7 @@ data = typer.Typer(
 @data.command()
 def inspect(
     path: Annotated[Path, typer.Argument(help="Folder with the images, in any layout.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all lists in full.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all lists in full.")] = False,
 ) -> None:
     """Read every image once; show splits, classes, sizes, statistics and problems.
 
@@ -60,7 +60,7 @@ def prepare(
     """Convert a data set in any layout to train/<class>/ and test/<class>/; image files are not re-encoded.
 
     Boxes go to annotations.csv, which every command reads. Files are hard links where possible. The new
-    folder appears when it is complete. Only hf:owner/name downloads anything.
+    folder appears only when it is complete. Only hf:owner/name downloads anything.
 
     Example: lightcars data prepare cars.zip cars
     """

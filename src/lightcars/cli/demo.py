@@ -36,12 +36,14 @@ def demo(
         Path | None, typer.Option(help="Images to train on instead of synthetic ones; as for `finetune`.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Output folder \\[default: runs/demo-<time>].")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="\\[default: 8, or 10 with --data]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs to train \\[default: 8, or 10 with --data].")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Run the whole workflow: fine-tune GhostNet on cars, plot the curves, predict one image.
 
-    Without --data the images are synthetic, of eight classes: about two minutes on two cores.
+    Without --data, it trains on synthetic images of eight classes: about two minutes on two cores.
 
     Example: lightcars demo, or lightcars demo --data cars
     """

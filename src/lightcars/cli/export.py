@@ -42,20 +42,22 @@ def export(
     ] = None,
     weights: Annotated[str | None, typer.Option(help=WEIGHTS_HELP)] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels of the square input \\[default: that of the weights].")
+        int | None, typer.Option(help="Side of the square input in pixels \\[default: the weights' own].")
     ] = None,
     any_size: Annotated[bool, typer.Option("--any-size", help="Make height and width dynamic.")] = False,
-    batch: Annotated[int | None, typer.Option("--batch-size", help="\\[default: dynamic].")] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch-size", help="Batch size \\[default: dynamic].")
+    ] = None,
     precision: Annotated[
         str,
         typer.Option(
-            help="Of the weights in the file: fp32, fp16, or int8 with --calibration.",
+            help="Precision of the weights in the file: fp32, fp16, or int8 with --calibration.",
             autocompletion=lambda: list(get_args(ExportPrecision)),
         ),
     ] = "fp32",
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Folder of images for int8, such as the training data."),
+        typer.Option(help="Folder of images to calibrate int8 on, such as the training data."),
     ] = None,
     standalone: Annotated[
         bool,
@@ -69,11 +71,15 @@ def export(
     ] = None,
     color: Annotated[
         str | None,
-        typer.Option(help="Color of its buttons and icons, as #0b6e4f.", rich_help_panel=WEB_PANEL),
+        typer.Option(
+            help="Color of the page's buttons and icons, such as #0b6e4f.", rich_help_panel=WEB_PANEL
+        ),
     ] = None,
     texts: Annotated[
         Path | None,
-        typer.Option(help="JSON file with other texts or another language.", rich_help_panel=WEB_PANEL),
+        typer.Option(
+            help="JSON file with other texts for the page, or another language.", rich_help_panel=WEB_PANEL
+        ),
     ] = None,
     storage: Annotated[
         str | None,
@@ -85,18 +91,18 @@ def export(
     runtime: Annotated[
         Path | None,
         typer.Option(
-            help="npm's package of ONNX Runtime Web, as a folder or .tgz \\[default: fetched once].",
+            help="npm package of ONNX Runtime Web, as a folder or .tgz \\[default: downloaded once].",
             rich_help_panel=WEB_PANEL,
         ),
     ] = None,
     cdn: Annotated[
         bool,
         typer.Option(
-            "--cdn", help="Let the page load that from a public address.", rich_help_panel=WEB_PANEL
+            "--cdn", help="Let the page load ONNX Runtime Web from a public CDN.", rich_help_panel=WEB_PANEL
         ),
     ] = False,
     serve: Annotated[
-        bool, typer.Option("--serve", help="Serve the page at once.", rich_help_panel=WEB_PANEL)
+        bool, typer.Option("--serve", help="Serve the page after writing it.", rich_help_panel=WEB_PANEL)
     ] = False,
     force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -125,7 +131,7 @@ def export(
             raise ConfigError(
                 "a web page takes one image at a time, at the weights' own resolution; leave out"
                 " --batch-size, --resolution, --any-size, --standalone, --precision and --calibration"
-                " (it has --storage)."
+                " (--storage sets the precision of its weights)."
             )
         folder = out or Path(f"{_name_of(source)}-web")
         check_output_folder(folder, inputs=[source, *filter(None, (texts, runtime))], force=force)
@@ -157,7 +163,8 @@ def export(
     )
     if model.classes is None or model.preprocessing is None:
         complain(
-            "note: class names or preprocessing of these weights are not known, so the file has not both."
+            "note: these weights have no class names or no preprocessing, so the exported file lacks them"
+            " too."
         )
     if as_json:
         print_json(_plain(exported))
@@ -195,7 +202,7 @@ def _print(exported: Exported) -> None:
     precision = "" if exported.precision == "fp32" else f", {exported.precision}"
     typer.echo(f"{exported.path}: {exported.size_bytes / 1e6:.1f} MB{precision}")
     typer.echo(
-        f"{exported.engine} differs from PyTorch by {exported.difference:.1e} of the largest logit at most,"
+        f"{exported.engine} differs from PyTorch by at most {exported.difference:.1e} of the largest logit,"
         f" for images of {shapes}"
     )
     if exported.top1_change_percent is not None:

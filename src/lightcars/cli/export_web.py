@@ -37,7 +37,7 @@ class WebSettings:
         """Raise ConfigError if one was given for another format."""
         for name in self.__slots__:
             if getattr(self, name):
-                raise ConfigError(f"--{name} goes with --to {WEB}.")
+                raise ConfigError(f"--{name} is only for --to {WEB}; leave it out.")
 
 
 def export_page(
@@ -106,7 +106,7 @@ def _print(page: WebPage) -> None:
     )
     typer.echo(f"{page.path}: {page.size_bytes / 1e6:.1f} MB ({parts})")
     typer.echo(
-        f"ONNX Runtime differs from PyTorch by {page.difference:.1e} of the largest output at most, with the"
-        f" stored weights by {page.stored_difference:.1e}"
+        f"ONNX Runtime differs from PyTorch by at most {page.difference:.1e} of the largest output,"
+        f" {page.stored_difference:.1e} with the stored weights"
     )
     typer.echo(f"try it: lightcars serve {page.path}")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def finetune(
     data: Annotated[
-        Path, typer.Argument(help="Folder with images, in any layout that `lightcars data` knows.")
+        Path, typer.Argument(help="Folder of images, in any layout that `lightcars data` reads.")
     ],
     model: Annotated[
         str | None, recipe_option("model", "Name from `lightcars list`", complete=complete_model)
@@ -57,7 +57,7 @@ def finetune(
         list[str] | None,
         typer.Option(
             "--tracker",
-            help="tensorboard, wandb, mlflow or none, beside metrics.csv. May be repeated"
+            help="tensorboard, wandb, mlflow or none, in addition to metrics.csv. May be repeated"
             " \\[default: tensorboard].",
             autocompletion=complete_tracker,
         ),
@@ -66,10 +66,11 @@ def finetune(
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     epochs: Annotated[int | None, recipe_option("epochs", "Maximum number of epochs")] = None,
     resolution: Annotated[
-        int | None, recipe_option("resolution", "Pixels of the square", otherwise="the model's")
+        int | None,
+        recipe_option("resolution", "Side of the square images in pixels", otherwise="the model's"),
     ] = None,
-    batch_size: Annotated[int | None, recipe_option("batch_size", "Images per step and device")] = None,
-    seed: Annotated[int | None, recipe_option("seed", "Seed of everything random")] = None,
+    batch_size: Annotated[int | None, recipe_option("batch_size", "Images per batch and device")] = None,
+    seed: Annotated[int | None, recipe_option("seed", "Random seed")] = None,
     learning_rate: Annotated[float | None, recipe_option("learning_rate", "Peak learning rate")] = None,
     weight_decay: Annotated[float | None, recipe_option("weight_decay", "Weight decay")] = None,
     label_smoothing: Annotated[float | None, recipe_option("label_smoothing", "Label smoothing")] = None,
@@ -78,13 +79,18 @@ def finetune(
         float | None, recipe_option("warmup_epochs", "Epochs of linear learning rate warm-up")
     ] = None,
     patience: Annotated[
-        int | None, recipe_option("patience", "Stop after so many epochs without a lower loss")
+        int | None,
+        recipe_option("patience", "Stop early after this many epochs without a lower validation loss"),
     ] = None,
     augment: Annotated[
-        bool | None, typer.Option("--augment/--no-augment", help="\\[default: augment]")
+        bool | None,
+        typer.Option("--augment/--no-augment", help="Augment the training images \\[default: augment]."),
     ] = None,
     img_channels: Annotated[
-        int | None, recipe_option("img_channels", "1 trains on grayscale", otherwise="the model's, 3")
+        int | None,
+        recipe_option(
+            "img_channels", "Input channels; 1 trains on grayscale images", otherwise="the model's, 3"
+        ),
     ] = None,
     width: Annotated[
         float | None, recipe_option("width", "Width multiplier", otherwise="the model's")
@@ -97,14 +103,17 @@ def finetune(
     ] = None,
     precision: Annotated[
         str | None,
-        recipe_option("precision", "{choices}; auto goes by the machine, fastest is measured"),
+        recipe_option("precision", "{choices}; auto depends on the machine, fastest is measured"),
     ] = None,
     memory_format: Annotated[
         str | None, recipe_option("memory_format", "{choices}; fastest is measured")
     ] = None,
     compile: Annotated[bool | None, recipe_option("compile", "Train through torch.compile")] = None,
     gradient_checkpointing: Annotated[
-        bool | None, recipe_option("gradient_checkpointing", "Less memory, more time")
+        bool | None,
+        recipe_option(
+            "gradient_checkpointing", "Recompute activations in the backward pass: less memory, more time"
+        ),
     ] = None,
     accelerator: Annotated[str | None, recipe_option("accelerator", "{choices}", flag="--device")] = None,
     devices: Annotated[int | None, recipe_option("devices", "Devices on each machine")] = None,
@@ -116,15 +125,17 @@ def finetune(
             "select_on", "Split that selects the best epoch: {choices}, the latter to reproduce theses"
         ),
     ] = None,
-    test: Annotated[bool, typer.Option("--test", help="Evaluate on test once, at the end.")] = False,
+    test: Annotated[
+        bool, typer.Option("--test", help="Evaluate on the test split once, at the end.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Fine-tune a model on your own images and keep everything in one run folder.
 
-    Without options EfficientNet-Lite0 starts from ImageNet weights, which come with lightcars. With a recipe
-    the defaults are the recipe's; options and --set win over it.
+    Without options, EfficientNet-Lite0 starts from ImageNet weights, which ship with lightcars. A recipe
+    changes the defaults; options and --set take precedence over it.
 
-    Ctrl-C leaves nothing half-written: --resume continues after the last whole epoch, with the same result.
+    After Ctrl-C, --resume continues from the last complete epoch, with the same result as without a stop.
 
     Example: lightcars finetune my_images, or lightcars finetune cars --model ghostnet_100 --epochs 10
     """

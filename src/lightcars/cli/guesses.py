@@ -10,11 +10,13 @@ from lightcars.cli.output import echo, print_line, print_table
 if TYPE_CHECKING:
     from lightcars.evaluation.guesses import Answer, Guess
 
-OOD_HINT = "out of distribution: hardly looks like any of the classes; it should fill the image and be sharp"
+OOD_HINT = (
+    "out of distribution: the image looks like none of the classes; the object should be sharp and fill it"
+)
 
 
-NO_CAR = "no car found; what the whole image looks like most:"
-UNLIKE = "out of distribution: the car hardly looks like any of the classes; it should be sharp"
+NO_CAR = "no car found; the most likely classes of the whole image:"
+UNLIKE = "out of distribution: the car looks like none of the classes; it should be sharp"
 
 
 def print_answer(image: object, answer: Answer) -> None:

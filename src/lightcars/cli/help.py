@@ -9,7 +9,9 @@ from typing import Any, Protocol, final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from lightcars.cli.output import complain_in_one_line
 from lightcars.errors import did_you_mean
+from lightcars.renamed import renamed_text
 
 OTHER_COMMANDS: Mapping[str, str] = {
     "train": "finetune",
@@ -46,9 +48,11 @@ OLD_OPTIONS: Mapping[str, str] = {
     "--batch": "--batch-size",
     "--accelerator": "--device",
     "--input-size": "--resolution",
-    "--engine": "--engines",
 }
-"""Former name of an option, or its name in another command -> its name; both work, one is in the help."""
+"""Former name of an option -> its name; it works until `lightcars.renamed.GONE_IN`, with a warning."""
+
+EQUAL_OPTIONS: Mapping[str, str] = {"--engine": "--engines"}
+"""Name of an option in another command -> its name; both work, one is in the help."""
 
 _EXAMPLE = re.compile(r"^Examples?:\s*", re.M)
 
@@ -69,12 +73,12 @@ class HelpfulCommand(TyperCommand):
         _unescape(self)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        known = {name for parameter in self.params for name in parameter.opts}
+        known = {name for each in self.params for name in (*each.opts, *each.secondary_opts)}
         try:
             return super().parse_args(ctx, _with_new_names(args, known))
         except Exception as error:
             name = getattr(error, "option_name", None)
-            if isinstance(name, str):
+            if isinstance(name, str) and name.partition("=")[0] not in known:
                 _fail(ctx, f"there is no option {name}.{_meant_option(name, known)}")
             raise
 
@@ -142,8 +146,12 @@ def _with_new_names(args: list[str], known: set[str]) -> list[str]:
 
 def _with_new_name(argument: str, known: set[str]) -> str:
     name, equals, value = argument.partition("=")
-    new = OLD_OPTIONS.get(name)
-    return f"{new}{equals}{value}" if new in known and name not in known else argument
+    new = OLD_OPTIONS.get(name) or EQUAL_OPTIONS.get(name)
+    if new not in known or name in known:
+        return argument
+    if name in OLD_OPTIONS:
+        complain_in_one_line(f"warning: {renamed_text(name, str(new))}")
+    return f"{new}{equals}{value}"
 
 
 def _meant_option(name: str, known: set[str]) -> str:

@@ -16,9 +16,9 @@ from lightcars.errors import ConfigError
 def info(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, autocompletion=complete_model)],
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels of the square input \\[default: the model's].")
+        int | None, typer.Option(help="Side of the square input in pixels \\[default: the model's].")
     ] = None,
-    num_classes: Annotated[int | None, typer.Option(help="Outputs \\[default: 1000].")] = None,
+    num_classes: Annotated[int | None, typer.Option(help="Number of classes \\[default: 1000].")] = None,
     img_channels: Annotated[int | None, typer.Option(help="Input channels \\[default: 3].")] = None,
     backward: Annotated[bool, typer.Option("--backward", help="Count the backward pass too.")] = False,
     latency: Annotated[

@@ -39,26 +39,31 @@ def list_models(
     family: Annotated[
         str | None, typer.Option(help="Only models of this family.", autocompletion=_complete_family)
     ] = None,
-    max_params: Annotated[str | None, typer.Option(help="At most so many parameters, such as 5M.")] = None,
+    max_params: Annotated[str | None, typer.Option(help="At most this many parameters, such as 5M.")] = None,
     max_flops: Annotated[
-        str | None, typer.Option(help="At most so many multiply-accumulates, such as 300M or 1.5G.")
+        str | None, typer.Option(help="At most this many multiply-accumulates, such as 300M or 1.5G.")
     ] = None,
     min_top1: Annotated[
-        float | None, typer.Option(help="Published ImageNet top-1 of at least so many percent.")
+        float | None, typer.Option(help="Published ImageNet top-1 of at least this many percent.")
     ] = None,
     license: Annotated[
-        str | None, typer.Option(help="Some published weights have this license, such as apache-2.0.")
+        str | None,
+        typer.Option(help="Only models with published weights under this license, such as apache-2.0."),
     ] = None,
     available: Annotated[
-        bool, typer.Option("--available", help="Some published weights are on this machine already.")
+        bool, typer.Option("--available", help="Only models with published weights on this machine.")
     ] = False,
-    sort: Annotated[SortKey | None, typer.Option(help="Smallest first; the most accurate first.")] = None,
+    sort: Annotated[
+        SortKey | None, typer.Option(help="Order of the rows: smallest first, for accuracy highest first.")
+    ] = None,
     max_latency: Annotated[
-        float | None, typer.Option(help="At most so many milliseconds; measures as --latency does.")
+        float | None, typer.Option(help="At most this many milliseconds; measures as --latency does.")
     ] = None,
     latency: Annotated[
         bool,
-        typer.Option("--latency", help="Measure each model here, unless that was done before (slow)."),
+        typer.Option(
+            "--latency", help="Measure each model on this machine, unless it was measured before (slow)."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -90,7 +95,9 @@ def list_models(
     if max_latency is not None:
         rows = [row for row in rows if row.latency_ms is not None and row.latency_ms <= max_latency]
         if not rows:
-            raise UnknownModelError(f"no model takes at most {max_latency:g} ms here; allow more.")
+            raise UnknownModelError(
+                f"no model takes at most {max_latency:g} ms on this machine; raise --max-latency."
+            )
     if sort is not None:
         rows = sorted(rows, key=SORT_KEYS[sort])
     if as_json:

@@ -41,7 +41,10 @@ def load_source(source: str, weights: str | None) -> ImageModel:
     if is_registered(source):
         return _registered(source, weights)
     if weights is not None:
-        raise ConfigError(f"--weights goes with a name from `lightcars list`; {source} has its own.")
+        raise ConfigError(
+            f"--weights is for names from `lightcars list`, and {source} has weights of its own; leave it"
+            " out."
+        )
     if "/" not in source and not Path(source).is_dir() and find_tag(source) is None:
         raise CheckpointError(
             f"{source} is neither a folder here nor a model.{did_you_mean(source, MODELS)}"

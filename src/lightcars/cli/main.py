@@ -22,7 +22,7 @@ from lightcars.cli.help import make_helpful
 from lightcars.cli.info import info
 from lightcars.cli.list_models import list_models
 from lightcars.cli.optimize import optimize
-from lightcars.cli.output import complain_in_one_line, print_whatever_the_encoding
+from lightcars.cli.output import USER_ERROR, complain_in_one_line, print_whatever_the_encoding
 from lightcars.cli.predict import predict
 from lightcars.cli.recipes import app as recipes
 from lightcars.cli.report import report
@@ -33,8 +33,7 @@ from lightcars.memory_limits import is_out_of_memory
 from lightcars.training.distributed.processes import is_first_process
 from lightcars.version import __version__
 
-USER_ERROR = 2
-OUT_OF_MEMORY = "not enough memory; raise its limit, or lower the resolution and the batch size."
+OUT_OF_MEMORY = "not enough memory; lower the resolution or the batch size, or raise the memory limit."
 FIRST_SPEAKS_S = 5.0
 """How long the other processes of a run wait for the first one to report an error."""
 
@@ -57,7 +56,7 @@ def _show_version(wanted: bool) -> None:
 def _main(
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version and stop.", callback=_show_version, is_eager=True),
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
     pass

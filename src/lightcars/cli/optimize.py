@@ -24,7 +24,9 @@ def optimize(
     batch: Annotated[int, typer.Option("--batch-size", help="Batch size.")] = 1,
     input_size: Annotated[
         int | None,
-        typer.Option("--resolution", help="Pixels of the square input \\[default: that of the weights]."),
+        typer.Option(
+            "--resolution", help="Side of the square input in pixels \\[default: the weights' own]."
+        ),
     ] = None,
     engine: Annotated[str, typer.Option(help=f"auto, {', '.join(ENGINES)}.")] = "auto",
     precision: Annotated[str, typer.Option(help=f"auto, {', '.join(ENGINE_PRECISIONS)}.")] = "auto",
@@ -32,7 +34,7 @@ def optimize(
         int | None, typer.Option(help="CPU threads \\[default: PyTorch's own number].")
     ] = None,
     calibration: Annotated[
-        Path | None, typer.Option(help="Folder of images, such as the training data, for int8.")
+        Path | None, typer.Option(help="Folder of images to calibrate int8 on, such as the training data.")
     ] = None,
     weights: Annotated[str | None, typer.Option(help=WEIGHTS_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -86,9 +88,9 @@ def _print(source: str, fast: OptimizedModel) -> None:
 
     threads = f"{fast.threads} thread{'' if fast.threads == 1 else 's'}"
     typer.echo(f"{source}, {fast.batch} x {fast.resolution} px, {threads}{', cached' * fast.from_cache}")
-    print_table(fast.measurements.HEAD, fast.measurements.cells(), right=("ms a batch",))
+    print_table(fast.measurements.HEAD, fast.measurements.cells(), right=("ms per batch",))
     typer.echo(
-        f"\nfastest: {fast.engine} in {fast.precision}, {rounded(fast.latency_ms)} ms a batch"
+        f"\nfastest: {fast.engine} in {fast.precision}, {rounded(fast.latency_ms)} ms per batch"
         f" (eager PyTorch: {rounded(fast.eager_ms)} ms)"
     )
     if fast.untrained:

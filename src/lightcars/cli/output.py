@@ -15,6 +15,8 @@ from lightcars.errors import LightcarsError
 from lightcars.tables import text_table
 from lightcars.text import MAX_LENGTH, json_text, one_line
 
+USER_ERROR = 2
+"""Exit code after an error that the user can fix."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
 _SURROGATE = re.compile("[\ud800-\udfff]")

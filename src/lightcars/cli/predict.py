@@ -43,8 +43,9 @@ def predict(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="A tag of `lightcars weights` or a folder, in place of RUN: imagenet for the 1,000"
-            " classes of ImageNet; or for a name from `lightcars list` that is given as RUN."
+            help="Weights in place of RUN: a tag of `lightcars weights`, such as imagenet for its 1,000"
+            " classes,"
+            " or a folder. If RUN is a name from `lightcars list`: weights of that model."
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Number of classes to show.")] = 5,
@@ -60,22 +61,22 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     files_from: Annotated[
         Path | None,
-        typer.Option(help="Read names of images from this file, one a line; - for standard input."),
+        typer.Option(help="Read names of images from this file, one per line; - for standard input."),
     ] = None,
     null: Annotated[
-        bool, typer.Option("--null", "-0", help="Names in --files-from end with NUL, as of find -print0.")
+        bool, typer.Option("--null", "-0", help="Names in --files-from end with NUL, as from find -print0.")
     ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
-            help=f"Write a table: {', '.join(TABLES)}. After an interruption the same command goes on."
+            help=f"Write a table: {', '.join(TABLES)}. After an interruption, the same command resumes."
         ),
     ] = None,
     engine: Annotated[
         str,
         typer.Option(
-            help=f"auto, eager, {', '.join(ENGINES)}; auto is eager below 1,000 images, and above the fastest"
-            " that `lightcars optimize` finds."
+            help=f"auto, eager, {', '.join(ENGINES)}; auto is eager below 1,000 images, and otherwise the"
+            " fastest that `lightcars optimize` finds."
         ),
     ] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto for the faster one.")] = "fp32",
@@ -89,26 +90,27 @@ def predict(
     level: Annotated[
         str,
         typer.Option(
-            help="Of car names: make, model or full. Probabilities of classes with one name are summed."
+            help="Detail of car names: make, model or full. Probabilities of classes with the same name are"
+            " summed."
         ),
     ] = "full",
     cut: Annotated[
         bool | None,
         typer.Option(
             "--cut/--no-cut",
-            help="The image is cut to its car, so none is looked for; or find the car for any weights"
-            " \\[default: find it for weights of cars].",
+            help="--cut: images are cropped to their car already, so the car is not searched for;"
+            " --no-cut: find the car for any weights \\[default: find it for weights of cars].",
             show_default=False,
         ),
     ] = None,
     all_cars: Annotated[
-        bool, typer.Option("--all", help="Classify each car that is found, not the largest one alone.")
+        bool, typer.Option("--all", help="Classify every car that is found, not only the largest one.")
     ] = False,
 ) -> None:
     """Classify images and show probabilities, or write a table of any number of them.
 
-    Without RUN the classes are the 196 cars of Stanford Cars (1991 to 2012). The car is found in the image
-    first; the largest one, if there are several.
+    Without RUN, the classes are the 196 cars of Stanford Cars (1991 to 2012). The car is found in the image
+    first; if there are several, the largest one.
     These weights are for non-commercial research, as are the photographs that they were trained on.
     Images that cannot be read are named, and the exit code is 1.
 
@@ -119,7 +121,7 @@ def predict(
     # read images.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if null and files_from is None:
-        raise InputError("--null goes with --files-from.")
+        raise InputError("--null requires --files-from.")
     run, images = run_and_images(arguments or [], weights, listed=files_from is not None)
     from lightcars.evaluation.options import PredictOptions
 
@@ -198,7 +200,9 @@ def run_and_images(
     if weights is not None:
         return _with_weights(arguments, weights, listed=listed)
     if is_registered(arguments[0]):
-        raise InputError(f"say which weights {arguments[0]} gets: --weights imagenet, or another tag.")
+        raise InputError(
+            f"{arguments[0]} is a model without weights; add --weights imagenet, or another tag."
+        )
     runs = [holds_model(Path(argument)) or find_tag(argument) is not None for argument in arguments]
     first, rest = arguments[0], arguments[1:]
     if runs[0]:
@@ -206,7 +210,7 @@ def run_and_images(
             raise InputError(f"name images too: lightcars predict {first} IMAGE...")
         return first, rest
     if any(runs):
-        raise InputError(f"{arguments[runs.index(True)]} goes before the images.")
+        raise InputError(f"{arguments[runs.index(True)]} must come before the images.")
     if (not rest and not listed) or _is_image(first):
         return OWN_WEIGHTS, arguments
     return first, rest

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 NEEDED_BYTES = 2**31
 """Of memory for a conversion."""
 NOTE = (
-    "note: preparing these weights, once, so that the next `lightcars predict` starts without PyTorch; Ctrl-C"
-    f" stops that, {SWITCH}=0 turns it off"
+    "note: preparing these weights once, so that later runs of `lightcars predict` start without PyTorch;"
+    " Ctrl-C"
+    f" skips it, {SWITCH}=0 turns it off"
 )
 
 
@@ -81,4 +82,6 @@ def prepare_next(place: Place, run: str) -> None:
     try:
         prepare(place, run)
     except KeyboardInterrupt:  # the answer was given
-        complain("stopped; the next one starts as this one did")
+        complain("stopped; the next `lightcars predict` starts with PyTorch again")
+    except Exception as error:  # nor does an error change the command's result
+        complain(f"note: these weights could not be prepared ({error})")

@@ -70,7 +70,7 @@ class Request:
         if STDIN in self.images and str(self.files_from) == STDIN:
             raise InputError("standard input is either an image or a list of images.")
         if self.images.count(STDIN) > 1:
-            raise InputError("standard input holds one image; name - once.")
+            raise InputError("standard input holds one image; give - only once.")
         if self.files_from is None:
             yield Names(find_names(self.images), None)
             return
@@ -123,7 +123,7 @@ def _called(path: Path) -> str:
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a list of names."""
     if path.is_dir():
-        raise InputError(f"{path} is a folder, not a list of names; give it as an image.")
+        raise InputError(f"{path} is a folder, not a list of names; give it as IMAGE.")
     if str(path) == STDIN:
         yield sys.stdin.buffer
         return
@@ -172,12 +172,12 @@ def _write(request: Request, names: Names, out: Path, *, force: bool, as_json: b
                 force=force,
                 on_error=complaints.add,
                 on_resume=lambda count: complain_in_one_line(
-                    f"{out}.part: goes on with the {count:,} names of the first start"
+                    f"{out}.part: resuming with the {count:,} image names of the first start"
                 ),
             )
     except KeyboardInterrupt:
         begun = Journal.beside(out).settings() is not None
-        done = f"what is done is in {out}.part, and the same command goes on" if begun else "nothing is done"
+        done = f"the same command resumes from {out}.part" if begun else "nothing was written"
         complain_in_one_line(f"stopped; {done}")
         raise typer.Exit(INTERRUPTED) from None
     complaints.check_any(summary.images - summary.failed)
@@ -193,7 +193,7 @@ def _write(request: Request, names: Names, out: Path, *, force: bool, as_json: b
             }
         )
         return summary.failed
-    resumed = f", {summary.resumed_at:,} of them before" if summary.resumed_at else ""
+    resumed = f", {summary.resumed_at:,} of them earlier" if summary.resumed_at else ""
     failed = f"; {summary.failed:,} could not be read" if summary.failed else ""
     complain_in_one_line(
         f"{summary.images:,} images{resumed} in {summary.table} ({summary.choice.engine},"
@@ -224,7 +224,9 @@ class _Complaints:
         if self._most is None or self.count <= self._most:
             complain_in_one_line(f"warning: skipped: {error}")
         elif self.count == self._most + 1:
-            complain_in_one_line("warning: more images are skipped; the column error of the table names all.")
+            complain_in_one_line(
+                "warning: more images are skipped; the table's error column lists all of them."
+            )
 
     def flush(self) -> None:
         """Name the first one, if it was not named yet."""

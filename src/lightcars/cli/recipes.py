@@ -34,8 +34,8 @@ def recipes(
 ) -> None:
     """List the recipes for `lightcars finetune --recipe`; show or copy one of them.
 
-    A recipe is everything that determines a fine-tune besides the images. Those of the theses have exactly
-    their settings; few-images and those named cars-... are our own.
+    A recipe is everything besides the images that determines a fine-tuning run. The recipes of the two 2020
+    theses that lightcars reproduces have exactly their settings; few-images and cars-... are our own.
 
     Example: lightcars recipes show c-50
     """
@@ -53,7 +53,7 @@ def recipes(
         head = (*HEAD, *MORE)
         rows = [(*row, *_more(recipe)) for row, recipe in zip(rows, found.values(), strict=True)]
     print_table(head, rows, right=("lr", "decay", "px", "thesis", "epochs", "batch", "label smoothing"))
-    complain("thesis: top-1 that the thesis states, on the test split, which also selected its epoch")
+    complain("thesis: top-1 stated by the thesis, on the test split, which also selected its epoch")
 
 
 def _row(name: str, recipe: Recipe) -> tuple[str, ...]:

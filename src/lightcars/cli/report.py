@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Run folders of `lightcars finetune`.")],
     out: Annotated[
-        Path | None, typer.Option(help="The page \\[default: report.html in the run, if it is one].")
+        Path | None,
+        typer.Option(help="Path of the page \\[default: report.html in the run folder, for a single run]."),
     ] = None,
     data: Annotated[
         Path | None,
@@ -60,7 +61,7 @@ def report(
 def _say(done: Report) -> None:
     for run in done.runs:
         if run.best_epoch is None:
-            typer.echo(f"{run.run}: {run.model}, no epoch is done yet")
+            typer.echo(f"{run.run}: {run.model}, no epoch has finished yet")
             continue
         split = shown_split(run.selected_on)
         top5 = f", top-5 {run.val_top5_percent:.2f} %" if shows_top5(run.num_classes) else ""

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def serve(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="What `lightcars export --to web` wrote.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any free one.")] = 8000,
     network: Annotated[
         bool,
-        typer.Option("--network", help="Serve phones in the same network too, and show a QR code for them."),
+        typer.Option("--network", help="Serve phones on the same network too, and show a QR code for them."),
     ] = False,
     certificate: Annotated[
         Path | None,
@@ -32,7 +32,7 @@ def serve(
     Example: lightcars serve site --network --certificate cert.pem --key key.pem
     """
     if key is not None and certificate is None:
-        raise ConfigError("--key goes with --certificate.")
+        raise ConfigError("--key requires --certificate.")
     serve_site(folder, port, network=network, certificate=certificate, key=key)
 
 
@@ -52,7 +52,7 @@ def serve_site(
         print_line(f"on this machine: {server.address('localhost')}")
         if network:
             _invite(server)
-        complain("Ctrl-C ends it.")
+        complain("Press Ctrl-C to stop.")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -66,7 +66,7 @@ def _invite(server: SiteServer) -> None:
 
     found = network_address()
     if found is None:
-        complain("note: this machine is in no network.")
+        complain("note: this machine is not on a network.")
         return
     address = server.address(found)
     print_line(f"on your phone: {address}")
@@ -77,6 +77,7 @@ def _invite(server: SiteServer) -> None:
         complain("note: pip install 'lightcars[web]' shows a QR code here.")
     if server.tls is None:
         complain(
-            "note: over plain HTTP phones choose pictures or take them with their camera app; the live camera"
+            "note: over plain HTTP, phones can choose pictures or take them with their camera app; the live"
+            " camera"
             " and offline use need HTTPS: --certificate and --key."
         )

@@ -36,12 +36,19 @@ def _answered(arguments: Sequence[str]) -> bool:
     if wanted is None:
         return False
     from lightcars.cli.guesses import print_answer
-    from lightcars.cli.output import print_json, print_whatever_the_encoding
+    from lightcars.cli.output import (
+        USER_ERROR,
+        complain_in_one_line,
+        print_json,
+        print_whatever_the_encoding,
+    )
     from lightcars.cli.predict_cached import find_answer
     from lightcars.evaluation.guesses import OWN_WEIGHTS
 
     run = OWN_WEIGHTS if wanted.run is None else wanted.run
-    predictions = find_answer(run, [Path(wanted.image)], top=wanted.top, device=None).predictions
+    predictions = None
+    with suppress(Exception):  # PyTorch then predicts, or says what is wrong
+        predictions = find_answer(run, [Path(wanted.image)], top=wanted.top, device=None).predictions
     if predictions is None:
         return False
     print_whatever_the_encoding()
@@ -54,6 +61,9 @@ def _answered(arguments: Sequence[str]) -> bool:
     except BrokenPipeError:  # of `lightcars predict car.jpg | head -1`; nothing more is to be flushed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        complain_in_one_line(f"error: cannot write to standard output: {error.strerror or error}.")
+        sys.exit(USER_ERROR)
     return True
 
 

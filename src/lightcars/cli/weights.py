@@ -39,16 +39,18 @@ def list_published(
         str | None,
         typer.Argument(
             metavar="MODEL",
-            help="Name from `lightcars list`, a tag, or a run folder; all if left out.",
+            help="Name from `lightcars list`, a tag, or a run folder \\[default: all models].",
             autocompletion=complete_model,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, all that is known.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with everything that is known.")
+    ] = False,
 ) -> None:
-    """List the published weights that `weights=` takes by their tag.
+    """List the published weights by their tag, which `weights=` takes.
 
-    Weights that are pinned by a digest or a commit are always the same file; of others the newest is taken.
-    Accuracies are those published, at the resolution shown, on ImageNet-1k unless the tag names other data.
+    Weights pinned by a digest or a commit are always the same file; of others, the newest one is downloaded.
+    Accuracies are the published ones at the resolution shown, on ImageNet-1k unless the tag names other data.
 
     Example: lightcars weights efficientnet_b0
     """
@@ -94,7 +96,9 @@ def verify(
     weights: Annotated[str, typer.Option(help="Tag of `lightcars weights MODEL`.")] = "imagenet",
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of images whose subfolders or names tell the classes; classify them too."),
+        typer.Option(
+            help="Also classify the images in this folder; subfolders or file names give the classes."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

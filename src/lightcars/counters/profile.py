@@ -129,8 +129,8 @@ def _latency_rows(latency: Latency) -> list[tuple[str, ...]]:
         ("latency, 95th percentile", f"{rounded(latency.p95_ms)} ms"),
         ("images per second", f"{rounded(latency.images_per_second)}"),
         (
-            "reached FLOPs per second",
-            f"{rate}, {latency.peak_share_percent:.3g} % of {peak} in large products",
+            "achieved FLOPs per second",
+            f"{rate}, {latency.peak_share_percent:.3g} % of {peak} for large matrix products",
         ),
     ]
 

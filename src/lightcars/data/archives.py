@@ -59,7 +59,9 @@ def unpack(archive: Path, folder: Path, *, progress: bool = False) -> None:
             bytes_left = min(MAX_BYTES, FREE_BYTES + MAX_RATIO * archive.stat().st_size)
             for number, (name, content) in enumerate(_entries(archive, file), 1):
                 if number > MAX_FILES:
-                    raise DataError(f"{archive} holds more than {MAX_FILES:,} entries.")
+                    raise DataError(
+                        f"{archive} contains more than {MAX_FILES:,} entries; nothing was unpacked."
+                    )
                 target = folder / _safe(name, archive)
                 if content is None:
                     target.mkdir(parents=True, exist_ok=True)
@@ -127,8 +129,8 @@ def _write(content: IO[bytes], target: Path, bytes_left: int, archive: Path) -> 
             bytes_left -= len(chunk)
             if bytes_left < 0:
                 raise DataError(
-                    f"{archive} holds more than {MAX_BYTES >> 30} GiB, or more than {MAX_RATIO} times its"
-                    " size; nothing was unpacked."
+                    f"{archive} unpacks to more than {MAX_BYTES >> 30} GiB, or to more than {MAX_RATIO} times"
+                    " its size; nothing was unpacked."
                 )
             file.write(chunk)
     return bytes_left

@@ -85,4 +85,5 @@ def names_at(level: Level, classes: Sequence[str]) -> list[str]:
             " it out."
         )
     shorten = make_of if level == "make" else model_of
-    return [shorten(name) for name in classes]
+    full = {class_key(name): name for name in CLASS_NAMES}
+    return [shorten(full[class_key(name)]) for name in classes]

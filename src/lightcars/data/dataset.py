@@ -122,7 +122,7 @@ def _empty_pixels(shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         reason = getattr(error, "strerror", None) or "not enough memory"
         raise DataError(
             f"the decoded images need {size_bytes / 2**30:.1f} GiB, more than memory or the temporary"
-            f" folder {tempfile.gettempdir()} have ({reason}); lower the resolution."
+            f" folder {tempfile.gettempdir()} can hold ({reason}); lower the resolution."
         ) from error
 
 

@@ -223,7 +223,10 @@ def _read_back(new: Path, placed: _Placed) -> DatasetRecords:
     }
     if read != placed:
         wrong = sorted(inside for _, inside in placed.keys() ^ read.keys()) or ["a label or a box"]
-        raise DataError(f"{new} would not be read back correctly (first: {wrong[0]}); nothing was written.")
+        raise DataError(
+            f"the copy in {new} differs from the source when it is read back (first: {wrong[0]}); nothing"
+            " was written."
+        )
     return again
 
 

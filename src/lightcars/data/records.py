@@ -85,11 +85,11 @@ class DatasetRecords:
             parts = [part for part in ((split, "val") if split == "train" else (split,)) if part in have]
             number = sum(have[part] for part in parts)
             if not parts:
-                found.append(f"there is no {split}; Stanford Cars' has {official:,} images")
+                found.append(f"there is no {split} split; Stanford Cars has {official:,} {split} images")
             elif number != official:
                 verb = "have" if len(parts) > 1 else "has"
                 counted = f"{' and '.join(parts)} {verb} {number:,} images"
-                found.append(f"{counted}, Stanford Cars' {split} {official:,}")
+                found.append(f"{counted}, Stanford Cars has {official:,} {split} images")
         classes = len({sample.label for samples in self.splits.values() for sample in samples})
         if classes != len(CLASS_NAMES):
             found.append(f"{classes} of the {len(CLASS_NAMES)} classes have images")

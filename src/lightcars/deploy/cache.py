@@ -29,11 +29,12 @@ MAX_ENTRIES = 32
 def cache_folder() -> Path:
     """Return the folder of engines and measurements: in LIGHTCARS_CACHE, or beside torch.hub's folder."""
     if named := os.environ.get("LIGHTCARS_CACHE"):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))  # noqa: PTH111 - of a user without a home too
     if torch := sys.modules.get("torch"):
         return Path(torch.hub.get_dir()).parent / "lightcars"
     caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")  # as torch.hub, which takes long to import
-    return Path(os.environ.get("TORCH_HOME", f"{caches}/torch")).expanduser() / "lightcars"
+    home = os.path.expanduser(os.environ.get("TORCH_HOME", f"{caches}/torch"))  # noqa: PTH111
+    return Path(home) / "lightcars"
 
 
 @dataclass(frozen=True, slots=True)

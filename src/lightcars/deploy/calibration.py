@@ -45,12 +45,12 @@ class Calibration:
         for name, folder in (("folder", self.folder), ("verification_folder", self.verification_folder)):
             optional = name == "verification_folder" and folder is None
             if not (optional or (isinstance(folder, str | Path) and str(folder).strip())):
-                raise ConfigError(f"{name} is a folder of images, not {folder!r}.")
+                raise ConfigError(f"{name} must be a folder of images, not {folder!r}.")
         require_int("num_fitted", self.num_fitted, at_least=1)
         require_int("num_verification", self.num_verification, at_least=1)
         require_positive("max_loss_percent", self.max_loss_percent, at_most=100)
         if not isinstance(self.preprocessing, Preprocessing | None):
-            raise ConfigError(f"preprocessing is a lightcars.Preprocessing, not {self.preprocessing!r}.")
+            raise ConfigError(f"preprocessing must be a lightcars.Preprocessing, not {self.preprocessing!r}.")
 
     def digest(self) -> str:
         """Return a digest of the settings and of the names, sizes and times of all images."""
@@ -85,7 +85,7 @@ def as_calibration(given: Calibration | str | Path | None) -> Calibration | None
     if given is None or isinstance(given, Calibration):
         return given
     if not isinstance(given, str | Path):
-        raise ConfigError(f"calibration is a folder of images or a Calibration, not {given!r}.")
+        raise ConfigError(f"calibration must be a folder of images or a Calibration, not {given!r}.")
     return Calibration(folder=given)
 
 

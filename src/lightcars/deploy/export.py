@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -16,6 +16,7 @@ from lightcars.deploy.formats import FORMATS, ExportPrecision, Format, format_of
 from lightcars.deploy.packages import require
 from lightcars.deploy.quantize import require_nncf
 from lightcars.deploy.standalone import (
+    BOXES,
     FINDER_FILE,
     FOLDER_SUFFIX,
     MODEL_FILE,
@@ -104,7 +105,7 @@ def export(  # noqa: PLR0913 - what an artifact can be
         RunError: an existing file, or a folder that cannot be written to.
     """
     if not isinstance(size, InputSize):
-        raise ConfigError(f"size is an InputSize, such as InputSize(batch=1), not {size!r}.")
+        raise ConfigError(f"size must be an InputSize, such as InputSize(batch=1), not {size!r}.")
     target, tell = Path(path), say or _silent
     weights = Weights.of(format_of(target), precision, calibration)
     plan = Plan.of(model, format_of(target), size, preprocessing, weights)
@@ -126,16 +127,12 @@ def export(  # noqa: PLR0913 - what an artifact can be
         if folder is not None:
             inner = stage / folder.name
             inner.mkdir()
-            onnx = replace(plan, format=FORMATS["onnx"])
-            if plan.format is onnx.format:
+            if plan.format is FORMATS["onnx"]:
                 (inner / MODEL_FILE).write_bytes(written.read_bytes())
             else:
-                onnx.make(inner / MODEL_FILE, tell)
+                Plan.of(model, FORMATS["onnx"], size, preprocessing, weights).make(inner / MODEL_FILE, tell)
             write_companions(inner, plan.description, finder=finder is not None)
-            if finder is not None:
-                tell("converting the car finder")
-                write_finder(finder, inner / FINDER_FILE)
-                write_boxes(inner)
+            _add_finder(finder, inner, tell, replaced=folder)
     return Exported(
         path=target,
         format=plan.format.name,
@@ -148,6 +145,17 @@ def export(  # noqa: PLR0913 - what an artifact can be
         precision=weights.precision,
         top1_change_percent=made.top1_change_percent,
     )
+
+
+def _add_finder(finder: CarFinder | None, inner: Path, tell: Callable[[str], None], replaced: Path) -> None:
+    """Write the car finder into a standalone folder; without one, remove that of the folder it replaces."""
+    if finder is not None:
+        tell("converting the car finder")
+        write_finder(finder, inner / FINDER_FILE)
+        write_boxes(inner)
+        return
+    for name in (FINDER_FILE, BOXES):  # the script would use them
+        (replaced / name).unlink(missing_ok=True)
 
 
 def _check_engines(formats: Iterable[Format], weights: Weights) -> None:

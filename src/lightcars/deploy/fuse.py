@@ -142,7 +142,7 @@ def fuse(model: ImageModel) -> ImageModel:
     """Return a copy of the model for inference: the same logits, in about half the time.
 
     Every batch norm is folded into the convolution or linear layer before it; dropout and stochastic depth
-    are gone; weights are channels_last. On a CPU in float32 convolution and activation are one operator of
+    are removed; weights are channels_last. On a CPU in float32 convolution and activation are one operator of
     oneDNN, which keeps a second copy of the weights in its own layout, made at the first call.
 
     Args:

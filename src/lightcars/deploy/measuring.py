@@ -58,7 +58,7 @@ class Measurements(tuple[Measurement, ...]):
     """All candidates, the fastest first; as text, a table."""
 
     __slots__ = ()
-    HEAD = ("engine", "precision", "ms a batch", "difference", "eager error", "")
+    HEAD = ("engine", "precision", "ms per batch", "difference", "eager error", "")
 
     def __str__(self) -> str:
         return text_table(self.HEAD, self.cells())

@@ -63,7 +63,7 @@ def optimize(
 
     Args:
         model: an image classifier: of this library, timm, torchvision or your own; in training or evaluation
-            mode. It is not changed, and must not be changed later: the result has the weights of now.
+            mode. It is not changed, and must not be changed later: the result keeps the current weights.
         batch: batch size.
         resolution: pixels of the square input; None takes that of the weights' preprocessing.
         input_size: another name of `resolution`, as in `count_flops` and `profile`.

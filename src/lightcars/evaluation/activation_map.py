@@ -50,12 +50,12 @@ def activation_map(model: ImageModel, image: Tensor, class_index: int | None = N
     model = unwrap_model(model, "activation_map takes a model of lightcars", InputError)
     batch = image[None] if image.ndim == 3 else image
     if batch.ndim != 4 or len(batch) != 1:
-        raise InputError(f"an activation map is of one image, (C, H, W), not of {tuple(image.shape)}.")
+        raise InputError(f"activation_map takes one image (C, H, W), not {tuple(image.shape)}.")
     classes = model.config.num_classes
     if class_index is not None and not 0 <= class_index < classes:
         raise InputError(f"class_index must be from 0 to {classes - 1}, not {class_index}.")
     if not classes:
-        raise InputError("the model has no classes; give it some with reset_classifier.")
+        raise InputError("the model has no classifier; add one with model.reset_classifier(num_classes).")
     with _evaluating(model), torch.inference_mode(mode=False):
         with torch.no_grad():
             features = model.forward_features(batch.detach().clone())

@@ -34,8 +34,9 @@ def finder_for(trained: TrainedModel, options: PredictOptions) -> CarFinder | No
         return shipped_finder(trained.device)
     if options.all_cars:
         raise ConfigError(
-            "all cars of an image are found for weights that were trained on cars cut to their boxes, and"
-            " without cut=True; for other weights set cut=False (--no-cut)."
+            "all cars are classified only where cars are searched for: not with cut=True, and for weights"
+            " that"
+            " were not trained on cropped cars only with cut=False (--no-cut)."
         )
     return None
 

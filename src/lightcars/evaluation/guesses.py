@@ -108,16 +108,25 @@ class Prediction:
     def __repr__(self) -> str:
         first = self.guesses[0] if self.guesses else None
         shown = "nothing" if first is None else f"{first.name} {first.probability:.1%}"
-        unfamiliar = ", unfamiliar image" if self.familiar is False else ""
-        return f"Prediction({'image' if self.path is None else str(self.path)}: {shown}{unfamiliar})"
+        doubt = f", {self._doubt}" if self._doubt else ""
+        return f"Prediction({'image' if self.path is None else str(self.path)}: {shown}{doubt})"
+
+    @property
+    def _doubt(self) -> str:
+        """What speaks against the classes; empty if nothing does."""
+        if self.car_found is False:
+            return "no car found"
+        return "unfamiliar image" if self.familiar is False else ""
 
     def _repr_html_(self) -> str:
         """Return the image, if it is a file, beside a table of its classes."""
         from lightcars.models.inline import embedded
 
         rows = [(guess.name, f"{guess.probability:.1%}") for guess in self.guesses]
-        title = "unfamiliar image" if self.familiar is False else ""
-        table = html_table(("class", "probability"), rows, right=["probability"], title=title)
+        table = html_table(("class", "probability"), rows, right=["probability"], title=self._doubt)
+        for number, car in enumerate(self.cars[1:], start=2):
+            others = [(guess.name, f"{guess.probability:.1%}") for guess in car.guesses]
+            table += html_table((f"car {number}", "probability"), others, right=["probability"])
         try:
             source = None if self.path is None else embedded(self.path, SIDE)
         except DataError:

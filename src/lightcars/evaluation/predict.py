@@ -118,9 +118,9 @@ def predict(  # noqa: PLR0913 - the public function; what it passes on is groupe
         workers: threads that read images; None for the number of cores.
         level: of car names: "make", "model" (make and model) or "full"; probabilities of classes with one
             name are summed.
-        cut: True for images that are cut to their car already, in which none is looked for; False to find
-            the car for any weights; None finds it for the weights of 196 cars, unless they come from a run
-            that was trained on whole images.
+        cut: True for images that are cropped to their car already, so that it is not searched for; False
+            to find the car for any weights; None finds it for the weights of 196 cars, unless they come from
+            a run that was trained on whole images.
         all_cars: classify each car that is found (`Prediction.cars`), not the largest one alone.
 
     Raises:
@@ -201,7 +201,8 @@ def _predict_many(
     if not is_count(chosen):
         raise ConfigError(f"workers must be an integer of at least 1, not {chosen}.")
     choice = EngineChoice(engine=engine, batch_size=batch_size)
-    taken: Iterator[_Taken] = _take(sources, len(trained.preprocessing.mean))
+    channels = len(trained.preprocessing.mean) if finder_for(trained, options) is None else 3
+    taken: Iterator[_Taken] = _take(sources, channels)
     if isinstance(sources, Sized):
         many = len(sources) >= AUTO_FROM
     else:

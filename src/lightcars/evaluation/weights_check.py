@@ -147,7 +147,8 @@ def labeled_images(folder: Path, classes: Sequence[str]) -> list[Sample]:
             samples.append(Sample(path, label))
     if unknown:
         raise DataError(
-            f"{len(unknown)} of {len(named)} images tell no class of the model (first: {unknown[0]}); their"
+            f"{len(unknown)} of {len(named)} images are not labeled with a class of the model (first:"
+            f" {unknown[0]}); their"
             " subfolders or names must be class names, or WordNet IDs for ImageNet."
         )
     return samples

@@ -22,7 +22,7 @@ class DepthwiseSeparable(nn.Module):
     """
 
     shortcut: None = None
-    """As `Residual` says."""
+    """See `Residual`."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class DepthwiseSeparable(nn.Module):
 
     @property
     def branch(self) -> tuple[nn.Module, ...]:
-        """As `Residual` says."""
+        """See `Residual`."""
         return self.depthwise, self.pointwise
 
     def forward(self, x: Tensor) -> Tensor:

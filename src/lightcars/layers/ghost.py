@@ -125,7 +125,7 @@ class GhostBottleneck(nn.Module):
 
     @property
     def branch(self) -> tuple[nn.Module, ...]:
-        """As `Residual` says."""
+        """See `Residual`."""
         return self.expand, self.depthwise, self.squeeze_excite, self.project
 
     def forward(self, x: Tensor) -> Tensor:

@@ -59,12 +59,12 @@ class MBConv(nn.Module):
 
     @property
     def branch(self) -> tuple[nn.Module, ...]:
-        """As `Residual` says."""
+        """See `Residual`."""
         return self.expand, self.depthwise, self.squeeze_excite, self.project
 
     @property
     def shortcut(self) -> nn.Module | None:
-        """As `Residual` says."""
+        """See `Residual`."""
         return nn.Identity() if self.residual else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class CeilMaxPool(nn.Module):
     """`nn.MaxPool2d` without padding and with `ceil_mode`, of a map without negative values (after a ReLU).
 
     (N, C, H, W) -> (N, C, h, w), h = ceil((H - kernel_size) / stride) + 1. torch.export cannot reason about
-    the size that `ceil_mode` gives; a program has zeros at the ends of the map instead.
+    the size that `ceil_mode` gives; an exported program pads the map with zeros instead.
 
     Args:
         kernel_size: side of the square window, at least `stride`.

@@ -24,5 +24,5 @@ class Residual(Protocol):
 
 
 def is_residual(module: nn.Module) -> TypeGuard[Residual]:
-    """Return whether a module has what `Residual` says; `isinstance` of Python 3.12 finds no submodules."""
+    """Return whether a module has branch and shortcut; `isinstance` of Python 3.12 finds no submodules."""
     return hasattr(module, "branch") and hasattr(module, "shortcut")

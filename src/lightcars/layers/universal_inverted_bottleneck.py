@@ -60,12 +60,12 @@ class UniversalInvertedBottleneck(nn.Module):
 
     @property
     def branch(self) -> tuple[nn.Module, ...]:
-        """As `Residual` says."""
+        """See `Residual`."""
         return self.start, self.expand, self.depthwise, self.project
 
     @property
     def shortcut(self) -> nn.Module | None:
-        """As `Residual` says."""
+        """See `Residual`."""
         return nn.Identity() if self.residual else None
 
     def forward(self, x: Tensor) -> Tensor:

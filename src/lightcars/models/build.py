@@ -41,7 +41,7 @@ def _require_backend(device: torch.device) -> None:
     backend = getattr(torch, device.type, None)
     if backend is None:
         raise DeviceError(
-            f"torch knows no backend for {device.type!r}; import the package of its maker first, or use"
+            f"torch knows no backend for {device.type!r}; import its vendor's package first, or use"
             " device='cpu'."
         )
     if not backend.is_available():

@@ -46,9 +46,9 @@ class ImageModel(TimmInterface, nn.Module):
         origin: where its weights came from; None if they are randomly initialized.
         preprocessing: what its weights expect of their input, if known; see `lightcars.transforms_for`.
         classes: names of its outputs in order, if known.
-        temperature: what its logits are divided by for probabilities that mean something (Guo et al., "On
-            Calibration of Modern Neural Networks", arXiv 1706.04599); 1 where nothing was fitted.
-        familiarity: tells images that look like none of the classes, if that was fitted.
+        temperature: what its logits are divided by before the softmax, for calibrated probabilities (Guo
+            et al., "On Calibration of Modern Neural Networks", arXiv 1706.04599); 1 where nothing was fitted.
+        familiarity: detector of out-of-distribution images, if one was fitted.
         fused: whether it is for inference only; see `lightcars.fuse`.
     """
 
@@ -135,7 +135,7 @@ class ImageModel(TimmInterface, nn.Module):
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the last map at each stride, as `feature_info` describes them.
 
-        To train on them take `backbone()`: wrappers such as DistributedDataParallel see its forward only.
+        To train on them, use `backbone()`: wrappers such as DistributedDataParallel see its forward only.
         """
         self._check(x)
         return self.blocks.collect(self.stem(x), [info.block for info in self.feature_info])

@@ -198,11 +198,11 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _from_array(pixels: NDArray[Any]) -> Image.Image:
     if pixels.dtype == bool or pixels.dtype.kind not in "ui":
-        raise ValueError(f"an array of pixels has 8 or 16 bits, not {pixels.dtype}")
+        raise ValueError(f"an array of pixels must have 8 or 16 bits, not {pixels.dtype}")
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
-        raise ValueError(f"an array of pixels is (H, W) or (H, W, C), not {pixels.shape}")
+        raise ValueError(f"an array of pixels must be (H, W) or (H, W, C), not {pixels.shape}")
     if pixels.dtype.itemsize > 1:
         pixels = _scaled(pixels)
     return Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8))

@@ -65,7 +65,7 @@ def timm_preprocessing(content: Mapping[str, Any]) -> Preprocessing:
     """
     config = content.get("pretrained_cfg", content)
     if not isinstance(config, Mapping):
-        raise ConfigError(f"pretrained_cfg must hold names with values, not {config!r}")
+        raise ConfigError(f"pretrained_cfg must be a mapping of names to values, not {config!r}")
     crop_mode = config.get("crop_mode") or "center"
     if crop_mode not in _TIMM_RESIZE:
         raise ConfigError(f"crop_mode {crop_mode!r} is not known here")

@@ -88,6 +88,6 @@ def require_average_pool(global_pool: str | None) -> None:
     """Raise ConfigError for a pooling of timm's that these models do not have."""
     if global_pool not in (None, "avg"):
         raise ConfigError(
-            f"these models have global average pooling only, not {global_pool!r}; for maps take"
-            " model.backbone() or forward_features."
+            f"these models have global average pooling only, not {global_pool!r}; for feature maps,"
+            " use model.backbone() or forward_features."
         )

@@ -1,4 +1,4 @@
-"""Renamed keys of recipes: the old spelling still works in this version, with a warning. No torch."""
+"""Renamed keys of recipes: the old spelling works until `renamed.GONE_IN`, with a warning. No torch."""
 
 from __future__ import annotations
 
@@ -65,4 +65,4 @@ def old_key(key: str) -> str:
 def warn_of(path: Sequence[str | int], origin: str) -> None:
     """Warn that a key is in its old spelling."""
     old, new = (".".join(str(part) for part in each) for each in (path, new_path(path)))
-    warn_renamed(f"{origin}: {old} is now called {new}", stacklevel=5)
+    warn_renamed(f"{origin}: {old}", new, stacklevel=5)

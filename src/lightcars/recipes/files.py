@@ -61,7 +61,7 @@ def parse_recipe(text: str, origin: str, changes: Sequence[str] = ()) -> Recipe:
     """Parse a recipe from YAML; `origin` is named in errors. See `load_recipe`."""
     content, places = parse_yaml(text, origin)
     if not isinstance(content, dict):
-        raise ConfigError(f"{origin} must hold names with values, not {type(content).__name__}.")
+        raise ConfigError(f"{origin} must be a mapping of names to values, not {type(content).__name__}.")
     content = with_new_keys(content, origin)
     lines = {new_path(path): f"line {line}" for path, line in places.items()}
     for change in changes:
@@ -90,7 +90,7 @@ def _file_text(path: Path) -> str:
         if path.exists() and not path.is_file():  # a pipe would wait for its writer
             raise ConfigError(f"the recipe {path} is not a file.")
         if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"the recipe {path} has more than {MAX_BYTES >> 10} KiB; no recipe needs that.")
+            raise ConfigError(f"the recipe {path} has more than {MAX_BYTES >> 10} KiB, which is the limit.")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the recipe {path} cannot be read ({error}).") from error

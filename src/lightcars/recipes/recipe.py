@@ -120,7 +120,7 @@ class Recipe:
         accumulate: batches per optimizer step.
         test: evaluate the best model on the test split once, at the end.
         seed: of the weights, the order, the augmentation and the validation split.
-        optimizer, schedule, augment: see there.
+        optimizer, schedule, augment: see `OptimizerRecipe`, `ScheduleRecipe` and `AugmentRecipe`.
         distillation: a teacher to learn from; None for none.
         label_smoothing: of the training loss; the theses' 0.1.
         ema_decay: decay of an exponential moving average of the weights, updated each step, which is what is
@@ -194,7 +194,7 @@ class Recipe:
             require_one_of(name, getattr(self, name), REGIONS)
         require_one_of("select_on", self.select_on, ("val", "test"))
         if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
-            raise ConfigError("mean and std go together, one value of each for every channel.")
+            raise ConfigError("mean and std must be given together, with one value of each per channel.")
         if self.ema_decay is not None:
             require_probability("ema_decay", self.ema_decay)
         if self.clip_norm is not None:

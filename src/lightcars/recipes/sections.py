@@ -56,7 +56,7 @@ def require_not_negative(name: str, value: object) -> None:
 def _require_steps(name: str, steps: tuple[Step, ...], allowed: tuple[str, ...]) -> None:
     for step in steps:
         if not isinstance(step, Mapping) or len(step) != 1:
-            raise ConfigError(f"{name} must be a list of one name with its settings each, not {step!r}.")
+            raise ConfigError(f"{name} must be a list, each item one name with its settings, not {step!r}.")
         for transform, settings in step.items():
             if transform not in allowed:
                 raise ConfigError(
@@ -64,11 +64,11 @@ def _require_steps(name: str, steps: tuple[Step, ...], allowed: tuple[str, ...])
                     f" It has {', '.join(allowed)}."
                 )
             if not isinstance(settings, Mapping):
-                raise ConfigError(f"{name}: {transform} needs its settings as name: value, not {settings!r}.")
+                raise ConfigError(f"{name}: {transform} needs settings as name: value, not {settings!r}.")
             if transform == "RandomResizedCrop" and "size" in settings:
                 raise ConfigError(f"{name}: {transform} takes no size; it is the recipe's resolution.")
             if transform in BATCH_STEPS and "num_classes" in settings:
-                raise ConfigError(f"{name}: {transform} takes no num_classes; the data decide.")
+                raise ConfigError(f"{name}: {transform} takes no num_classes; it comes from the data.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class ModelRecipe:
 
     def __post_init__(self) -> None:
         if "num_classes" in self.settings:
-            raise ConfigError("settings cannot give num_classes: the data decide.")
+            raise ConfigError("settings cannot set num_classes; it comes from the data.")
         if self.freeze_epochs is not None:
             require_int("freeze_epochs", self.freeze_epochs, at_least=0)
 

@@ -70,7 +70,7 @@ def scatter_chart(title: str, points: Sequence[Point], *, x_name: str) -> str:
     path = " ".join(f"{x_scale(point.x):.1f},{y_scale(point.y):.1f}" for point in front)
     parts.append(f'<polyline class="front" points="{path}"/>')
     parts += [_labeled(point, x_scale(point.x), y_scale(point.y)) for point in points]
-    return f"<figure>{_svg(f'{title} over {x_name}', parts)}</figure>"
+    return f"<figure>{_svg(f'{title} vs. {x_name}', parts)}</figure>"
 
 
 def _labeled(point: Point, x: float, y: float) -> str:
@@ -92,7 +92,7 @@ def reliability_diagram(bins: Reliability) -> str:
     """Draw accuracy over confidence; the dashed line is perfect calibration."""
     x_scale, y_scale = Scale(0, 100, LEFT, WIDTH - RIGHT), Scale(0, 100, HEIGHT - BOTTOM, TOP)
     width, highest = 100 / len(bins.counts), max(bins.counts.tolist())
-    title = "accuracy (%) over confidence (%)"
+    title = "accuracy (%) vs. confidence (%)"
     parts = [
         frame("", "probability of the most likely class (%)"),
         x_axis(x_scale, whole=True),

@@ -26,12 +26,12 @@ def confusions(predictions: Predictions) -> str:
             "One row for each class, from the lowest top-1 accuracy; the columns are the predicted classes,"
         )
         return page.section(
-            title, page.paragraph(f"{text} the cells numbers of images."), _table(predictions, part)
+            title, page.paragraph(f"{text} and the cells are numbers of images."), _table(predictions, part)
         )
     part = worst_confusions(predictions, rows=NUM_WORST)
     text = (
         f"The {len(part.rows)} classes with the lowest top-1 accuracy, one per row; the columns are the"
-        " predicted classes, the cells numbers of images."
+        " predicted classes, and the cells are numbers of images."
     )
     return page.section(
         title,
@@ -46,8 +46,8 @@ def _image(predictions: Predictions) -> str:
     counts, names = confusion_counts(predictions), predictions.classes
     cells = " ".join(f"{row},{column},{count}" for (row, column), count in counts.items())
     text = (
-        f"All {len(names)} classes in the order of their labels: true classes down, predicted classes across."
-        " Blue is right, orange wrong; the darker, the more of the class's images."
+        f"All {len(names)} classes in the order of their labels: true classes are rows, predicted classes"
+        " are columns. Blue is right, orange is wrong; the darker a cell, the larger its share of the class."
     )
     return (
         f"{page.paragraph(text)}"

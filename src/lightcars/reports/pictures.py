@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lightcars.evaluation.guesses import Prediction
 
 
-BOX_COLOR, OTHER_BOX_COLOR = "tab:orange", "tab:gray"
+BOX_COLOR, OTHER_BOX_COLOR = COLORS[1], COLORS[7]
 """Of the box that was classified, and of other cars."""
 LABEL_WIDTH = 30
 """Characters of a line of a class name beside its bar."""

@@ -221,7 +221,9 @@ def _image_root(description: RunDescription, source: Source) -> tuple[Path | Non
     root = description.data.root
     if root.is_dir():
         return root, []
-    return None, [f"The images are not in {root} any more, so only their names are shown (--data)."]
+    return None, [
+        f"The images are no longer in {root}, so only their names are shown; --data gives their new folder."
+    ]
 
 
 def _run_metrics(
@@ -284,6 +286,6 @@ def _disagreement(metrics: RunMetrics, predictions: Predictions | None) -> list[
     if abs(predictions.top1_percent - metrics.val_top1_percent) < 0.05:
         return []
     return [
-        f"The predictions analyzed here have {predictions.top1_percent:.2f} % top-1, where the run counted"
+        f"The predictions shown here have {predictions.top1_percent:.2f} % top-1, where the run counted"
         f" {metrics.val_top1_percent:.2f} %: they are for other images, or computed in another precision."
     ]

@@ -167,7 +167,7 @@ def _agreement(runs: Sequence[RunContent], compared: Agreement | None) -> str:
     return page.section(
         title + page.mark(note_on_choice(chosen)),
         page.paragraph(
-            f"Of {numbers.num_images:,} {page.split_name(chosen)} images every run gets"
+            f"Of {numbers.num_images:,} {page.split_name(chosen)} images, every run gets"
             f" {numbers.right_in_every_run:,} right and {numbers.wrong_in_every_run:,} wrong; only one run"
             f" gets {sum(numbers.right_in_one_run_only):,} right ({alone})."
         ),

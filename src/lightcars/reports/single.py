@@ -177,7 +177,7 @@ def _classes(predictions: Predictions) -> str:
     ]
     text = (
         "Top-1 is the share of a class's images that are predicted as it (recall), precision the share of the"
-        " images predicted as the class that are of it. A click on a heading sorts."
+        " images predicted as the class that are of it. Click a heading to sort."
     )
     numbers = range(1, len(head) - 1)
     return page.section(

@@ -87,6 +87,6 @@ def _labels(runs: Sequence[Path]) -> list[str]:
     resolved = [run.resolve() for run in runs]
     for position, run in enumerate(resolved):
         if run in resolved[:position]:
-            raise InputError(f"the run {runs[position]} is given twice.")
+            raise InputError(f"the run {runs[position]} is given twice; name each run once.")
     names = [run.name for run in resolved]
     return names if len(set(names)) == len(names) else [str(run) for run in runs]

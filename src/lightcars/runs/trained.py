@@ -18,7 +18,7 @@ from lightcars.runs.folder import RunFolder
 from lightcars.runs.places import holds_model
 from lightcars.sharing import from_pretrained
 from lightcars.weights.catalog import ENTRIES, IMAGENET_TAG, find_tag
-from lightcars.weights.hub import CONFIG_FILE, split_hub_id
+from lightcars.weights.hub import BEST, CONFIG_FILE, split_hub_id
 from lightcars.weights.locate import is_local_path
 from lightcars.weights.pretrained import load_pretrained
 
@@ -56,7 +56,7 @@ def require_finite(logits: Tensor) -> None:
     """Raise CheckpointError if a model's logits are NaN or infinite, so that no result comes from them."""
     if not bool(logits.isfinite().all()):
         raise CheckpointError(
-            "the model's outputs are NaN or infinite, so its weights are not usable; take another checkpoint."
+            "the model's outputs are NaN or infinite, so its weights are not usable; use another checkpoint."
         )
 
 
@@ -88,8 +88,9 @@ def expects_cut_cars(weights: str | Path, classes: tuple[str, ...]) -> bool:
     """
     if not is_stanford_cars(classes):
         return False
-    run = RunFolder(Path(weights))
-    if find_tag(str(weights)) is not None or not run.description.is_file():
+    folder = Path(weights)
+    run = RunFolder(folder.parent if folder.name == BEST else folder)
+    if not holds_model(folder) or not run.description.is_file():
         return True
     from lightcars.data.layouts import LAYOUTS_WITH_BOXES
 
@@ -119,7 +120,7 @@ def load_model(weights: str | Path, device: torch.device) -> ImageModel:
 def _meant(text: str) -> str:
     """Return a hint for somebody who wrote `text` for weights."""
     if text in MODELS:
-        return f" It is a model without weights; `lightcars weights {text}` lists those that it can have."
+        return f" It is a model without weights; `lightcars weights {text}` lists published ones."
     tags = {entry.tag for entry in ENTRIES} | {entry.packaged for entry in ENTRIES if entry.packaged}
     return did_you_mean(text.rstrip("/"), tags | {IMAGENET_TAG})
 

@@ -86,7 +86,7 @@ def compare_models(
         find_model(name)
     chosen = load_recipe(recipe) if isinstance(recipe, str | Path) else recipe
     if chosen.select_on == "test":
-        raise ConfigError("models are compared on validation images; take a recipe with select_on: val.")
+        raise ConfigError("models are compared on validation images; use a recipe with select_on: val.")
     folder = Path(out)
     _begin(folder, chosen, Path(data))
     compared: list[ComparedModel] = []
@@ -118,7 +118,8 @@ def _begin(folder: Path, recipe: Recipe, data: Path) -> None:
         raise RunError(f"{path} cannot be read; name another folder.") from error
     if differing:
         raise RunError(
-            f"{folder} was compared with another {' and '.join(differing)}; name another folder, or use the"
+            f"{folder} holds a comparison with another {' and '.join(differing)}; name another folder, or"
+            " use the"
             " same settings."
         )
 

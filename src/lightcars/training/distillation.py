@@ -35,8 +35,7 @@ def load_teacher(recipe: DistillationRecipe, classes: tuple[str, ...], img_chann
         )
     if channels != img_channels:
         raise ConfigError(
-            f"the teacher {recipe.teacher} takes {channels} channels, the model that is to learn from it"
-            f" {img_channels}."
+            f"the teacher {recipe.teacher} takes {channels} channels, the student {img_channels}."
         )
     return teacher
 

@@ -69,7 +69,7 @@ def finetune(
         recipe: a `Recipe`, the name of one that ships, or a YAML file. None is `Recipe()`, or "few-images" if
             there is no model either: EfficientNet-Lite0 from ImageNet weights (not for Stanford Cars).
         out: the run folder, new or empty; the default is `runs/<model>-<time>`.
-        resume: resume the run in `out` after its last whole epoch; model and recipe are the run's own. The
+        resume: resume the run in `out` after its last complete epoch; model and recipe are the run's own. The
             result is that of a run that was not stopped. The number of workers may differ.
         test: evaluate the best model on the test split at the end, and add its metrics.
         trackers: "tensorboard", "wandb", "mlflow", beside metrics.csv; ("none",) for none. None is
@@ -85,7 +85,7 @@ def finetune(
             worker process died.
         MissingExtraError: a package is not installed.
         NonFiniteLossError: the loss became infinite or not a number; `best/` keeps the best model so far.
-        KeyboardInterrupt: the user stopped it; `resume=True` goes on.
+        KeyboardInterrupt: the user stopped it; `resume=True` continues the run.
     """
     _require_extra()
     if model is not None and not isinstance(model, str):
@@ -196,7 +196,7 @@ def _check_readable(job: TrainingJob, images: Mapping[str, DecodedImages]) -> No
     if before is not None and before.data.digests and unreadable(images) != before.data.unreadable:
         first = next((problem for problems in broken.values() for problem in problems), "none")
         raise DataError(
-            f"unreadable images: {unreadable(images) or 'none'}, when the run was started"
+            f"unreadable images: {unreadable(images) or 'none'}; when the run was started:"
             f" {dict(before.data.unreadable) or 'none'} (first: {first}); resume with the same images."
         )
     for split, problems in broken.items() if is_first_process() else ():

@@ -74,7 +74,7 @@ def _changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     for key in changes:
         if key not in known:
             raise ConfigError(
-                f"finetune has no argument and Recipe no key {key!r}.{did_you_mean(key, known)}"
+                f"{key!r} is neither an argument of finetune nor a key of Recipe.{did_you_mean(key, known)}"
                 f" Recipe has: {', '.join(known)}."
             )
     plain = {key: _plain(value, getattr(recipe, key)) for key, value in changes.items()}
@@ -176,7 +176,8 @@ def _network(model: ImageModel | None, recipe: Recipe, num_classes: int) -> tupl
         return name, _to_train(copy.deepcopy(loaded))  # in newly allocated, aligned memory
     if recipe.model.settings or recipe.model.weights is not None:
         raise ConfigError(
-            "a recipe with settings or weights of a model cannot train the module that was given."
+            "the recipe sets model.settings or model.weights, which are only for a model given by name;"
+            " remove them."
         )
     require_unaltered(model, "finetune writes checkpoints that a model's config rebuilds", ConfigError)
     model.config = actual_config(model)
@@ -219,16 +220,17 @@ def _check_classes(records: DatasetRecords) -> None:
         raise DataError(
             f"{records.root} has training images of {len(records.classes) - len(missing)} of"
             f" {len(records.classes)} classes (first missing: {records.classes[missing[0]]}); the copy may be"
-            f" incomplete. To train on fewer classes, list them in {records.root / CLASSES_FILE}, one a line."
+            f" incomplete. To train on fewer classes, list them in {records.root / CLASSES_FILE}, one per"
+            " line."
         )
 
 
 def _check_accelerator(recipe: Recipe) -> None:
     gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     if recipe.precision == "16-mixed" and (recipe.accelerator == "cpu" or not gpu):
-        raise ConfigError("precision 16-mixed needs a GPU; on a CPU take bf16-mixed or 32-true.")
+        raise ConfigError("precision 16-mixed needs a GPU; on a CPU use bf16-mixed or 32-true.")
     if recipe.precision == "bf16-mixed" and not computes_bf16(device_of(recipe)):
-        raise ConfigError("this device does not compute in bf16; take precision auto or 32-true.")
+        raise ConfigError("this device does not compute in bf16; use precision auto or 32-true.")
     if recipe.accelerator == "mps" or (recipe.accelerator == "gpu" and torch.backends.mps.is_available()):
         resolve_device("mps")
     elif recipe.accelerator in ("gpu", "cuda") or (
@@ -280,14 +282,14 @@ class TrainingJob:
         if self.before or not is_untrained(self.network):
             return ""
         has_tag = bool(self.name in MODELS and find_candidates(self.name, IMAGENET_TAG))
-        hint = "; --set model.weights=imagenet starts from published ones" if has_tag else ""
+        hint = "; --set model.weights=imagenet starts from pretrained ones" if has_tag else ""
         return f"{self.name} starts from random weights{hint}"
 
 
 def default_folder(model_name: str) -> Path:
     """Return runs/<model>-<date>-<time>, in the current folder; the first process tells those it starts."""
     if started_by_torchrun() or (not is_first_process() and _DEFAULT_FOLDER not in os.environ):
-        raise ConfigError("with processes started from outside give the run folder (--out).")
+        raise ConfigError("with torchrun, Slurm or other launchers, give the run folder (--out).")
     if not is_first_process():
         return Path(os.environ[_DEFAULT_FOLDER])
     folder = Path("runs") / f"{model_name}-{datetime.now():%Y%m%d-%H%M%S}"

@@ -61,7 +61,7 @@ class FinetuneResult:
             with Image.open(path) as image:
                 image.show()
         except OSError as error:
-            raise RunError(f"{path} cannot be read; `report` draws curves, too.") from error
+            raise RunError(f"{path} cannot be read; `lightcars report` also draws the curves.") from error
 
     def _repr_html_(self) -> str:
         rows = [*self._summary(), ("run folder", str(self.run))]

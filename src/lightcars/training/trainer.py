@@ -126,7 +126,8 @@ def _trainer(job: TrainingJob, callbacks: list[L.Callback], stopwatch: Stopwatch
     except MisconfigurationException as error:
         reason = str(error).strip().partition("\n")[0]
         raise DeviceError(
-            f"{recipe.devices} x {recipe.accelerator} are not available here ({reason})"
+            f"{recipe.devices} x {recipe.accelerator} are not available here ({reason}); change --device or"
+            " --devices."
         ) from error
 
 
@@ -159,8 +160,8 @@ def _explained(error: Exception, trainer: L.Trainer, recipe: Recipe, watch: Work
         return None
     if watch.explains(error):
         return RunError(
-            "a worker process died, most often out of memory; --resume continues after the last whole"
-            f" epoch, with fewer --workers (now {recipe.workers}) if it happens again."
+            "a data loader worker died, most likely out of memory; continue with --resume, and with fewer"
+            f" --workers (now {recipe.workers}) if it happens again."
         )
     if recipe.compile and isinstance(error, TorchDynamoException):
         reason = str(error).strip().partition("\n")[0]

@@ -32,7 +32,7 @@ def parse_color(text: str) -> Color:
     """
     match = _HEX.fullmatch(text.strip())
     if match is None:
-        raise ConfigError(f"a color is written as #07c or #0077cc, not {text!r}.")
+        raise ConfigError(f"a color must be written like #07c or #0077cc, not {text!r}.")
     digits = match[1] if len(match[1]) == 6 else "".join(2 * digit for digit in match[1])
     return int(digits[:2], 16), int(digits[2:4], 16), int(digits[4:], 16)
 

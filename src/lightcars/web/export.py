@@ -86,7 +86,7 @@ def export_web(
     """
     target, tell = Path(folder), say or _silent
     if storage not in STORAGES:
-        raise ConfigError(f"storage is one of {', '.join(STORAGES)}, not {storage!r}.")
+        raise ConfigError(f"storage must be one of {', '.join(STORAGES)}, not {storage!r}.")
     for package in ("onnx", "onnxscript", "onnxruntime"):
         require(package)
     ready = for_export(model)
@@ -123,8 +123,9 @@ def _described(model: nn.Module) -> Description:
     info = describe(model)
     if info.classes is None or info.preprocessing is None:
         raise ExportError(
-            "a web page needs class names and preprocessing, and these weights have not both; save them with"
-            " both."
+            "a web page needs class names and preprocessing, and these weights lack at least one of them;"
+            " save"
+            " them with both."
         )
     if info.channels not in (1, 3):
         raise ExportError(f"a web page reads images with 1 or 3 channels, not {info.channels}.")

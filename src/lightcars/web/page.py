@@ -50,7 +50,9 @@ class PageOptions:
     def __post_init__(self) -> None:
         parse_color(self.color)
         if self.title is not None and not 0 < len(self.title.strip()) <= MAX_TITLE:
-            raise ConfigError(f"a title has 1 to {MAX_TITLE} characters, not {len(self.title.strip())}.")
+            raise ConfigError(
+                f"a title must have 1 to {MAX_TITLE} characters, not {len(self.title.strip())}."
+            )
         if self.title is not None and not self.title.strip().isprintable():
             raise ConfigError("the title has characters that cannot be shown, or that are not UTF-8.")
 

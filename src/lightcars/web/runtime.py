@@ -171,19 +171,19 @@ def _from_package(path: Path) -> dict[str, bytes]:
                 if file is not None:
                     found[wanted[member.name]] = file.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as a package of npm ({error}).") from error
+        raise InputError(f"{path} cannot be read as an npm package ({error}).") from error
     return found
 
 
 def _fetched(tell: Callable[[str], None]) -> Path:
     """Return the package in the cache, after downloading it if it is not there."""
     url = f"{registry()}/{PACKAGE}/-/{PACKAGE}-{VERSION}.tgz"
-    tell(f"taking {PACKAGE} {VERSION} from the cache, or from npm's registry")
+    tell(f"getting {PACKAGE} {VERSION} from the cache or the npm registry")
     try:
         return download(url, sha256=TARBALL_SHA256)
     except DownloadError as error:
         raise DownloadError(
-            f"{error} Or name the package yourself: --runtime FOLDER or FILE.tgz; --cdn needs none."
+            f"{error} Or give the package with --runtime FOLDER or FILE.tgz; --cdn does not need it."
         ) from error
 
 

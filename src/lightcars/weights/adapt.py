@@ -111,7 +111,7 @@ def check_fits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], origin
             ("missing:", [name for name in wanted if name not in found]),
             ("unexpected:", [name for name in found if name not in wanted]),
             ("mis-shaped:", misshaped),
-            ("of another kind:", kinds),
+            ("of another type:", kinds),
         )
         if names
     ]

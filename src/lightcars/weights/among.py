@@ -68,14 +68,14 @@ def find_model(tensors: Mapping[str, Tensor], origin: str) -> Found:
     if not prefixes:
         few = ", ".join(list(tensors)[:3])
         raise CheckpointError(
-            f"{origin} has no names that are known here (first: {few}); it must come from lightcars or"
+            f"the tensor names in {origin} are not known (first: {few}); it must come from lightcars or"
             f" one of {', '.join(source_names())}."
         )
     best = min(map(_rank, prefixes))
     chosen = [prefix for prefix in prefixes if _rank(prefix) == best]
     if len(chosen) > 1:
         raise CheckpointError(
-            f"{origin} holds several models, under {', '.join(one or 'no prefix' for one in chosen)}; save"
+            f"{origin} contains several models, under {', '.join(one or 'no prefix' for one in chosen)}; save"
             " the state dict of the one that you want in a file of its own."
         )
     prefix = chosen[0]

@@ -115,7 +115,7 @@ def load(
     """Return the model that `save` wrote, in evaluation mode.
 
     Args:
-        folder: holds `model.safetensors` and `config.json`; of a run folder it is the best epoch.
+        folder: holds `model.safetensors` and `config.json`; for a run folder, the best epoch is loaded.
         device: where the tensors are loaded to; None is torch's default device.
         dtype: of all floating-point tensors; None leaves each as it was saved.
 
@@ -130,7 +130,7 @@ def load(
     card = read_card(folder)
     path = Path(folder) / WEIGHTS_FILE
     if not path.is_file():
-        raise CheckpointError(f"{folder} holds no {WEIGHTS_FILE}; copy it there again.")
+        raise CheckpointError(f"{folder} contains no {WEIGHTS_FILE}; copy it there again.")
     fitted = fit(
         card.config,
         read_tensors(path, target),
@@ -161,7 +161,7 @@ def read_card(folder: str | Path) -> Card:
     """Read the `config.json` in `folder`, without the weights."""
     path = Path(folder) / CONFIG_FILE
     if not path.is_file():
-        raise CheckpointError(f"{folder} holds no {CONFIG_FILE}; give a folder that lightcars.save wrote.")
+        raise CheckpointError(f"{folder} contains no {CONFIG_FILE}; give a folder that lightcars.save wrote.")
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
         if card["format"] != FORMAT:

@@ -70,8 +70,8 @@ def _check_sharing(tensors: list[Tensor], origin: object) -> None:
     shared, size = sum(storages.values()), sum(tensor.nbytes for tensor in tensors)
     if size > _MAX_SHARING * shared:
         raise CheckpointError(
-            f"the tensors in {origin} share {shared} bytes and would have {size} on their own, which no"
-            " weights do; ask for another file."
+            f"the tensors in {origin} share {shared} bytes and would take {size} when loaded, far more than"
+            " real weights; get the file from another source."
         )
 
 

@@ -110,7 +110,8 @@ def _locate(source: str, model: str | None) -> Located:
     name = model or (entry.model if entry else None)
     if name is None and "/" not in source:
         raise CheckpointError(
-            f"there is no file or folder {source}; give a tag of `lightcars weights` whole, or --model too."
+            f"there is no file or folder {source}; give a complete tag of `lightcars weights`, or add"
+            " --model."
         )
     return locate(source, name or next(iter(MODELS)))
 

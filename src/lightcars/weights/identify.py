@@ -39,8 +39,8 @@ def identify(tensors: Mapping[str, Tensor], origin: str) -> str:
             if _expected_shapes(cast(Hashable, config)) == _shapes(ours):
                 return name
     raise CheckpointError(
-        f"{origin} fits none of the registered models; name the model that it is of, or use Python for sizes"
-        " of your own (lightcars.create_model(..., weights=...))."
+        f"{origin} fits none of the registered models; name its model, or load custom sizes in Python"
+        " (lightcars.create_model(..., weights=...))."
     )
 
 

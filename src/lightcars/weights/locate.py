@@ -118,7 +118,7 @@ def _from_candidates(candidates: Sequence[WeightsEntry], tag: str) -> Located:
     entry = preferred(candidates)
     if entry is not best:
         warnings.warn(
-            f"{tag}: taking {entry.tag}, which is on this machine; {best.tag} is better and would be"
+            f"{tag}: using {entry.tag}, which is on this machine; {best.tag} is better and would be"
             f" downloaded (weights={best.tag!r}).",
             stacklevel=5,
         )

@@ -156,7 +156,8 @@ def _guess(
     other = next(form for form in options if form is not taken)
     key = next(key for key in NUMERICS if taken.settings[key] != other.settings[key])
     guess = (
-        f"{located.path.name} is taken for {taken.title}; if it is not, give {key}={other.settings[key]!r}"
+        f"{located.path.name} is assumed to have {taken.title}; if it does not, give"
+        f" {key}={other.settings[key]!r}"
     )
     warnings.warn(guess, stacklevel=6)
     return dict(taken.settings), guess

@@ -150,4 +150,6 @@ def _text(text: str) -> bytes:
 
 
 def _too_long(path: Path) -> CheckpointError:
-    return CheckpointError(f"{path} holds far more than tensors, which no weights do; ask for another file.")
+    return CheckpointError(
+        f"{path} contains far more than tensors, unlike real weights; get the file from another source."
+    )

@@ -47,7 +47,8 @@ def read_pytorch_file(path: Path, device: torch.device) -> Any:
                 f"{path} is not a PyTorch file, or corrupt; copy or save it again."
             ) from error
         raise CheckpointError(
-            f"{path} holds more than tensors, and is refused because reading it could run foreign code; ask"
+            f"{path} contains more than tensors, and is refused because reading it could run foreign code;"
+            " ask"
             " its author for a safetensors file."
         ) from error
     except Exception as error:  # torch raises nearly anything for a broken file
@@ -76,7 +77,8 @@ def _record_sizes(path: Path) -> tuple[list[int], bool]:
     unpacked, size = sum(record.file_size for record in records), path.stat().st_size
     if unpacked > _MAX_EXPANSION * size:
         raise CheckpointError(
-            f"{path} has {size} bytes and unpacks to {unpacked}, which no weights do; ask for another file."
+            f"{path} has {size} bytes and unpacks to {unpacked}, far more than real weights; get the file"
+            " from another source."
         )
     sizes = [record.file_size for record in records if _RECORDS in record.filename]
     stored = all(record.compress_type == zipfile.ZIP_STORED for record in records)

@@ -83,7 +83,7 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
     found = _state_dict_inside(content, _MAX_NESTING)
     if found is None:
         raise CheckpointError(
-            f"{path} holds no state dict; looked for tensors by name, also in {', '.join(_INSIDE)}."
+            f"{path} contains no state dict; looked for tensors by name, also in {', '.join(_INSIDE)}."
         )
     return found
 

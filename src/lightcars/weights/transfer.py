@@ -69,7 +69,7 @@ def fetch_rest(url: str, part: Path, *, is_pinned: bool, progress: bool) -> None
                 _write_validator(part, response)
             _copy(response, file, have, total, url, part.stem, progress=progress)
     if total is not None and _size(part) != total:
-        raise ConnectionError(f"{_size(part)} of {total} bytes came")
+        raise ConnectionError(f"{_size(part)} of {total} bytes were received")
 
 
 def is_resumable(part: Path, *, is_pinned: bool) -> bool:

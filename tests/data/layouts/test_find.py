@@ -331,7 +331,7 @@ def test_train_lacks_classes_of_val(tmp_path):
     folders(tmp_path, "train", 1, FEW[:1])
     folders(tmp_path, "val", 1)
     text = fails(tmp_path)
-    assert "train lacks 2 classes that val has (first: Audi 100 Sedan 1994)" in text
+    assert "train has no images of some classes in val (2, first: Audi 100 Sedan 1994)" in text
 
 
 @pytest.mark.parametrize("second", ["valid", "validation"])

@@ -90,8 +90,8 @@ def test_two_folders_are_not_guessed_among(tmp_path):
 
 def test_the_counts_are_checked(tmp_path):
     assert find_data(class_folders(tmp_path)).mismatches == (
-        "train has 9 images, Stanford Cars' train 8,144",
-        "test has 3 images, Stanford Cars' test 8,041",
+        "train has 9 images, Stanford Cars has 8,144 train images",
+        "test has 3 images, Stanford Cars has 8,041 test images",
         "3 of the 196 classes have images",
     )
 
@@ -102,7 +102,7 @@ def test_the_official_counts_are_no_mismatch():
     data = DatasetRecords(root=Path(), layout="class folders", classes=CLASS_NAMES, splits=splits)
     assert data.mismatches == ()
     assert replace(data, splits={**splits, "val": ()}).mismatches == (
-        "train and val have 8,000 images, Stanford Cars' train 8,144",
+        "train and val have 8,000 images, Stanford Cars has 8,144 train images",
     )
 
 
@@ -120,19 +120,22 @@ def test_images_without_labels_are_noted(tmp_path):
     (tmp_path / "cars_test_annos_withlabels.mat").unlink()
     data = find_data(tmp_path)
     assert list(data.splits) == ["train"]
-    assert "3 images without labels, not used: cars_test_annos_withlabels.mat" in data.notes[0]
+    assert "not used (3 images without labels): cars_test_annos_withlabels.mat" in data.notes[0]
 
 
 def test_images_without_annotation_are_noted(tmp_path):
     put(original(tmp_path) / "cars_train" / "99999.jpg", b"")
-    assert "1 images without annotation, not used (first: 99999.jpg)" in find_data(tmp_path).notes[0]
+    assert "images without annotation, not used (1, first: 99999.jpg)" in find_data(tmp_path).notes[0]
 
 
 def test_cars_annos_does_not_belong_to_cars_train(tmp_path):
     combined(tmp_path)
     (tmp_path / "car_ims").rename(tmp_path / "cars_train")
     text = fails(tmp_path)
-    assert "cars_train_annos.mat is needed (cars_annos.mat is for car_ims/, with other numbers)" in text
+    assert (
+        "cars_train_annos.mat is needed (cars_annos.mat is for car_ims/, which numbers the images"
+        " differently)" in text
+    )
 
 
 @pytest.mark.parametrize("box", [(9, 1, 3, 4), (1, 5, 3, 4)])
@@ -148,7 +151,7 @@ def test_an_image_that_is_annotated_twice(tmp_path):
     original(tmp_path)
     rows = devkit_rows(TRAIN)
     write_mat(tmp_path / "devkit" / "cars_train_annos.mat", DEVKIT, [*rows, rows[0]])
-    assert f"name {rows[0][-1]} a second time" in fails(tmp_path)
+    assert f"list {rows[0][-1]} twice" in fails(tmp_path)
 
 
 def test_the_real_test_annotations(shared, tmp_path):
@@ -185,7 +188,7 @@ def test_a_broken_cars_annos(tmp_path):
     combined(tmp_path)
     path = tmp_path / "cars_annos.mat"
     path.write_bytes(path.read_bytes()[:300])
-    assert f"{path} cannot be read as the devkit's" in fails(tmp_path)
+    assert f"{path} cannot be read as a file of the devkit" in fails(tmp_path)
 
 
 # Class folders with anno_*.csv
@@ -224,7 +227,7 @@ def test_an_image_named_twice_in_a_table(tmp_path):
     table = tmp_path / "anno_test.csv"
     lines = table.read_text().splitlines()
     table.write_text("\n".join([*lines, lines[0]]))
-    assert "anno_test.csv, row 4 names" in fails(tmp_path)
+    assert "anno_test.csv, row 4 lists" in fails(tmp_path)
 
 
 def test_images_that_a_table_leaves_out_have_no_box(tmp_path):
@@ -304,7 +307,7 @@ def test_a_number_that_contradicts_the_name(tmp_path):
         (lambda row: [row[0], "0", *row[2:]], "class 0 is not one of 1 to 196"),
         (lambda row: [row[0], "", *row[2:6], ""], "has no class"),
         (lambda row: [*row[:6], "Trabant"], "'Trabant' is not one of the 196"),
-        (lambda row: row[:4], "has 4 values where the head has 7"),
+        (lambda row: row[:4], "has 4 values, but the header has 7"),
         (lambda row: [*row[:2], "", *row[3:]], "x1 is ''"),
         (lambda row: ["1.jpg", *row[1:]], "lacks 1 of 9 annotated images (first: 1.jpg)"),
     ],
@@ -388,8 +391,8 @@ def test_class_folders_alone_are_the_training_split(tmp_path):
     ("names", "message"),
     [
         (["train/van"], "van is the only class folder in .*train; at least two"),
-        (["train/van", "train/Van"], "differ in case alone: Van, van"),
-        (["train/van", "train/bus", "val/car"], "train lacks 1 classes that val has .first: car"),
+        (["train/van", "train/Van"], "differ only in case: Van, van"),
+        (["train/van", "train/bus", "val/car"], "train has no images of some classes in val .1, first: car"),
     ],
 )
 def test_custom_class_folders_that_cannot_be_used(tmp_path, names, message):

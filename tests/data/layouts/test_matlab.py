@@ -38,7 +38,9 @@ def test_a_reader_that_crashes_is_one_line(path, monkeypatch, tmp_path):
     script = tmp_path / "crash.py"
     script.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     monkeypatch.setattr(mat_reader, "__file__", str(script))
-    with pytest.raises(DataError, match=r"a\.mat cannot be read as the devkit's \(the reader crashed\)"):
+    with pytest.raises(
+        DataError, match=r"a\.mat cannot be read as a file of the devkit \(the reader crashed\)"
+    ):
         read_mat(path, "annotations")
 
 
@@ -47,7 +49,7 @@ def test_a_reader_that_does_not_end_is_stopped(path, monkeypatch, tmp_path):
     script.write_text("import time; time.sleep(60)")
     monkeypatch.setattr(mat_reader, "__file__", str(script))
     monkeypatch.setattr(matlab, "TIMEOUT_S", 0.5)
-    with pytest.raises(DataError, match="no end after"):
+    with pytest.raises(DataError, match="not finished after"):
         read_mat(path, "annotations")
 
 

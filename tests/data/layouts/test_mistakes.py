@@ -38,8 +38,8 @@ def put(root: Path, *paths: str) -> Path:
         (("train/", "val/a/1.png", "val/b/1.png"), "{root}/train is empty; fill it with class folders or"),
         (("train/a/1.png", "train/b/", "val/a/1.png"), "{root}/train/b contains no images"),
         (("a/1.png", "b/1.png", "c/"), "{root}/c contains no images"),
-        (("a/1.png", "A/1.png"), "class folders differ in case alone: A, a; rename or merge them."),
-        (("train/a/1.png", "train/b/1.png", "val/B/1.png"), "class folders differ in case alone: B, b;"),
+        (("a/1.png", "A/1.png"), "class folders differ only in case: A, a; rename or merge them."),
+        (("train/a/1.png", "train/b/1.png", "val/B/1.png"), "class folders differ only in case: B, b;"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, paths, text):

@@ -81,7 +81,7 @@ def test_one_gives_one_and_a_list_gives_a_list(photo):
         (torch.zeros(3, 8, 8, dtype=torch.int64), "pixels of int64; give uint8, uint16, or floats"),
         (torch.zeros(3, 8, 8).to_sparse(), "the image is a sparse tensor or one without values"),
         (torch.zeros(3, 8, 8, device="meta"), "the image is a sparse tensor or one without values"),
-        (7, "the image is a int; an image is a path, bytes, a PIL image, an array or a tensor"),
+        (7, "the image is a int; an image must be a path, bytes, a PIL image, an array or a tensor"),
     ],
 )
 def test_what_is_no_image(checkpoint, source, message):

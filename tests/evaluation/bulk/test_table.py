@@ -194,7 +194,7 @@ def test_a_kill_while_names_are_found_begins_again(job, tmp_path, expected):
 def test_another_command_does_not_go_on(job, photos, tmp_path, expected, monkeypatch, change, message):
     table = tmp_path / "table.csv"
     interrupted(job, table, monkeypatch)
-    with pytest.raises(RunError, match=f"was begun with other settings .{message}.; --force begins again"):
+    with pytest.raises(RunError, match=f"was started with other settings .{message}.; --force starts again"):
         write(replace(job, **change), table)
     assert write(job, table).resumed_at == NUMBER
     assert table.read_bytes() == expected[".csv"]
@@ -299,7 +299,7 @@ def test_a_folder_of_others_is_left_alone(job, tmp_path):
     folder.mkdir()
     (folder / "thesis.txt").write_text("mine")
     for sources in (job.sources, ("nothing.jpg",)):
-        with pytest.raises(RunError, match=r"part holds other files .thesis\.txt.; move it"):
+        with pytest.raises(RunError, match=r"part contains other files .thesis\.txt.; move it"):
             write(replace(job, sources=sources), table)
     assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
 
@@ -309,7 +309,7 @@ def test_a_link_or_a_file_in_place_of_the_folder(job, tmp_path):
     Journal.beside(tmp_path / "a.csv").folder.symlink_to(tmp_path / "elsewhere")
     Journal.beside(tmp_path / "b.csv").folder.write_text("mine")
     for name in ("a.csv", "b.csv"):
-        with pytest.raises(RunError, match="part is not a folder of lightcars; move it"):
+        with pytest.raises(RunError, match="part is not a folder that lightcars made; move it"):
             write(job, tmp_path / name)
     assert list((tmp_path / "elsewhere").iterdir()) == []
     assert Journal.beside(tmp_path / "b.csv").folder.read_text() == "mine"

@@ -15,7 +15,9 @@ from PIL import Image
 
 from lightcars import Preprocessing, create_model, ghostnet, predict, save
 from lightcars.data.pixels import normalize, to_pixels
+from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.deploy.cache import cache_folder
+from lightcars.errors import MissingExtraError
 from lightcars.evaluation.cached import predictor as predicting
 from lightcars.evaluation.cached import preparation
 from lightcars.evaluation.cached.entries import place_of
@@ -199,6 +201,13 @@ def test_corrupt_and_changed_files_are_not_used(made, checkpoint, cache, photos)
         assert predict_cached(place.find(), photos[:1], 1) is None, "PyTorch answers"
 
 
+def test_without_the_file_of_the_centers_pytorch_answers(made, checkpoint, cache, photos):
+    shutil.copytree(made / "predict", cache)
+    entry = place_of(str(checkpoint)).find()
+    (entry.folder / predicting.CENTERS).unlink()
+    assert predict_cached(entry, photos[:1], 1) is None
+
+
 def write_two_files(_, folder):
     """In place of a conversion."""
     (folder / "model.ort").write_bytes(b"a")
@@ -265,6 +274,32 @@ def test_what_cannot_be_prepared_is_not_tried_again(how, checkpoint, monkeypatch
     found = place.find()
     assert found is not None
     assert not is_prepared(found.record)
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), MemoryError(), MissingExtraError("onnx is missing")])
+def test_what_may_be_gone_the_next_time_is_tried_again(error, checkpoint, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(preparation, "_convert", fail)
+    place = place_of(str(checkpoint))
+    assert not prepare(place, str(checkpoint))
+    assert place.find() is None
+
+
+def test_a_car_finder_that_changes_is_noticed(tmp_path, cache, monkeypatch):
+    model = ghostnet(num_classes=len(CLASS_NAMES), width=0.1).eval()
+    preprocessing = Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.25,) * 3)
+    folder = save(model, tmp_path / "cars", classes=CLASS_NAMES, preprocessing=preprocessing)
+    head = tmp_path / "head.safetensors"
+    head.write_bytes(b"1")
+    monkeypatch.setattr(preparation, "_convert", write_two_files)
+    monkeypatch.setattr(preparation, "HEAD_FILE", head)
+    place = place_of(str(folder))
+    assert prepare(place, str(folder))
+    assert place.find() is not None
+    head.write_bytes(b"12")
+    assert place.find() is None
 
 
 def test_the_files_of_a_run_and_of_published_weights(tmp_path, checkpoint):

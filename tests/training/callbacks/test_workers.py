@@ -15,7 +15,7 @@ from lightcars.training.callbacks.workers import is_dead_worker
 from tests.training.test_finetune import assert_same_run, in_epoch
 from tests.training.tiny_settings import TINY_RECIPE
 
-DIED = r"^a worker process died.* --resume continues .* fewer --workers \(now 2\) if it happens again\.$"
+DIED = r"^a data loader worker died.* --resume, .* fewer --workers \(now 2\) if it happens again\.$"
 
 
 def kill_a_worker(_module) -> None:

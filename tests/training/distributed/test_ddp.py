@@ -124,7 +124,7 @@ def test_torchrun_says_how_many_devices(monkeypatch):
 
 def test_machines_that_cannot_find_each_other(drawn, tmp_path, monkeypatch):
     monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(ConfigError, match="num_nodes 2 needs a start on each machine") as caught:
+    with pytest.raises(ConfigError, match="num_nodes is 2: start the command on each machine") as caught:
         finetune(drawn, recipe=Recipe(num_nodes=2), out=tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
@@ -182,7 +182,7 @@ def test_a_process_that_ends_early_is_told_of(monkeypatch):
         watch.removeHandler(handler)
     assert killed == [(os.getpid(), signal.SIGKILL)]
     assert said == [
-        "error: the run stopped: another of its processes is gone ([rank: 1] Child process with PID"
+        "error: the run stopped: another of its processes died ([rank: 1] Child process with PID"
         f" {child.pid} terminated with code 3); --resume continues."
     ]
 
@@ -427,7 +427,7 @@ def test_processes_that_start_at_once_decide_alike(two):
 def test_processes_that_start_at_once_cannot_measure(two):
     for notes in noted(two, "fastest"):
         assert notes["error"].startswith(
-            "ConfigError: precision fastest is measured by the process that starts"
+            "ConfigError: precision fastest cannot be measured if each process is started"
         )
 
 
@@ -479,7 +479,7 @@ def test_what_is_fastest_cannot_be_measured_by_each_process(monkeypatch, setting
     several = Recipe(devices=2, **{setting: "fastest"})
     check_decidable(several)
     check_decidable(Recipe(**{setting: "fastest"}))
-    with pytest.raises(ConfigError, match=f"{setting} fastest is measured by the process that starts"):
+    with pytest.raises(ConfigError, match=f"{setting} fastest cannot be measured if each process is started"):
         check_decidable(replace(several, num_nodes=2))
     of_torchrun(monkeypatch, 2, 2, rank=0)
     with pytest.raises(ConfigError, match=f"set the {setting.replace('_', ' ')}, or use auto"):
@@ -548,7 +548,7 @@ def test_one_of_two_processes_is_killed_and_the_run_goes_on(drawn, tmp_path, tab
     finally:
         process.kill()
     assert process.returncode not in (0, -signal.SIGKILL)
-    assert "RunError: the run stopped: another of its processes is gone (" in said
+    assert "RunError: the run stopped: another of its processes died (" in said
     assert len(table(run)) == 1
     for process in (started(run, "resume"), started(whole)):
         _, said = process.communicate(timeout=PATIENCE_S)
@@ -584,7 +584,7 @@ def test_a_process_that_is_gone_before_they_meet(drawn, tmp_path):
         check=False,
     )
     assert ended.returncode == -signal.SIGKILL
-    assert ended.stderr.startswith("error: the run stopped: another of its processes is gone (")
+    assert ended.stderr.startswith("error: the run stopped: another of its processes died (")
     assert ended.stderr.count("\n") == 1
 
 

@@ -77,13 +77,13 @@ def _matched(
     boxes: dict[Path, Box | None] = {}
     for where, path, label, box in table:
         if path not in labels:
-            raise DataError(f"{where} names {path}, which does not exist; the copy may be incomplete.")
+            raise DataError(f"{where} lists {path}, which does not exist; the copy may be incomplete.")
         if labels[path] != label:
             raise DataError(
                 f"{where} says {path.name} is a {classes[label]}, its folder says {classes[labels[path]]}."
             )
         if path in boxes:
-            raise DataError(f"{where} names {path} a second time.")
+            raise DataError(f"{where} lists {path} again; remove one of the rows.")
         boxes[path] = box
     return boxes
 
@@ -106,7 +106,7 @@ def _kaggle_rows(table: Path, samples: Sequence[Sample], classes: tuple[str, ...
     folder = samples[0].path.parent.parent if samples else table.parent
     for where, values in rows(table):
         if len(values) != 6:
-            raise DataError(f"{where} has {len(values)} values; file, x1, y1, x2, y2 and class are six.")
+            raise DataError(f"{where} has {len(values)} values instead of six (file, x1, y1, x2, y2, class).")
         name, number = values[0], whole_number(values[5], where, "the class")
         if not 1 <= number <= len(classes):
             raise DataError(f"{where}: class {number} is not one of 1 to {len(classes)}.")

@@ -94,7 +94,7 @@ def _classes_of(folders: Iterable[Path]) -> tuple[str, ...]:
     twice = [name for name in names if alike[name.casefold()] > 1]
     if twice:
         raise DataError(
-            f"class folders differ in case alone: {', '.join(sorted(twice))}; rename or merge them."
+            f"class folders differ only in case: {', '.join(sorted(twice))}; rename or merge them."
         )
     return tuple(sorted(names))
 
@@ -138,7 +138,7 @@ def _class_folders(folder: Path, classes: tuple[str, ...], root: Path) -> Iterat
             if halves and not images(outer) and all(label is not None for _, label in halves):
                 yield from ((inner, label) for inner, label in halves if label is not None)
                 continue
-            hint = f"For classes of your own, list them in {root / CLASSES_FILE}, one a line."
+            hint = f"To use your own classes, list them in {root / CLASSES_FILE}, one per line."
             raise DataError(f"{outer}: {error} {hint}") from error
 
 
@@ -158,6 +158,6 @@ def _check_train_covers(
         missing = sorted({sample.label for sample in samples} - trained)
         if missing:
             raise DataError(
-                f"{root}/train lacks {len(missing)} classes that {split} has (first: {classes[missing[0]]});"
-                " the copy may be incomplete."
+                f"{root}/train has no images of some classes in {split} ({len(missing)}, first:"
+                f" {classes[missing[0]]}); the copy may be incomplete."
             )

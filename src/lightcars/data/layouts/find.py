@@ -97,7 +97,7 @@ def _advice(folder: Path) -> str:
         return (
             " For cars_train/ the devkit's cars_train_annos.mat is needed"
             + (
-                " (cars_annos.mat is for car_ims/, with other numbers)"
+                " (cars_annos.mat is for car_ims/, which numbers the images differently)"
                 * (folder / combined.ANNOTATIONS).is_file()
             )
             + "."

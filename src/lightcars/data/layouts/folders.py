@@ -47,8 +47,8 @@ def own_classes(root: Path) -> tuple[str, ...] | None:
     names = [normalized(line) for line in lines if line.strip()]
     twice = [name for name, times in Counter(names).items() if times > 1]
     if not names or twice:
-        reason = f"{twice[0]} is there twice" if twice else "it is empty"
-        raise DataError(f"{path} must list each class once, one a line; {reason}.")
+        reason = f"{twice[0]} appears twice" if twice else "it is empty"
+        raise DataError(f"{path} must list each class once, one per line; {reason}.")
     return tuple(names)
 
 
@@ -68,7 +68,7 @@ def check_present(samples: Sequence[Sample], folder: Path) -> None:
     names = Counter(sample.path.name for sample in samples)
     twice = [name for name, times in names.items() if times > 1]
     if twice:
-        raise DataError(f"the annotations of {folder} name {twice[0]} a second time.")
+        raise DataError(f"the annotations of {folder} list {twice[0]} twice; remove one of the entries.")
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     missing = [sample.path.name for sample in samples if sample.path.name not in there]
     if missing:
@@ -84,4 +84,4 @@ def unannotated(samples: Sequence[Sample], folder: Path) -> tuple[str, ...]:
     extra = [path.name for path in images(folder) if path.name not in named]
     if not extra:
         return ()
-    return (f"{folder} has {len(extra)} images without annotation, not used (first: {extra[0]})",)
+    return (f"{folder} has images without annotation, not used ({len(extra)}, first: {extra[0]})",)

@@ -37,7 +37,7 @@ def read_mat(path: Path, key: str) -> list[Any]:
         raise MissingVariableError(f"{path} has no variable {key}; copy it again.")
     if "error" in result:
         raise DataError(
-            f"{path} cannot be read as the devkit's ({one_line(result['error'])}); copy it again."
+            f"{path} cannot be read as a file of the devkit ({one_line(result['error'])}); copy it again."
         )
     value: list[Any] = result["value"]
     return value
@@ -50,7 +50,7 @@ def _in_a_process(path: Path, key: str) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
         result: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        return {"error": f"no end after {TIMEOUT_S:.0f} s"}
+        return {"error": f"not finished after {TIMEOUT_S:.0f} s"}
     except ValueError:
         return {"error": "the reader crashed"}
     return result

@@ -46,7 +46,7 @@ def read(root: Path) -> DatasetRecords:
         notes += unannotated(splits["test"], folder)
     elif folder.is_dir():
         number = len(images(folder))
-        notes += (f"{folder} has {number} images without labels, not used: {_TEST} is missing",)
+        notes += (f"{folder} is not used ({number} images without labels): {_TEST} is missing",)
     return DatasetRecords(root=root, layout=NAME, classes=classes, splits=splits, notes=notes)
 
 

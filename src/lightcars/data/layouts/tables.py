@@ -55,7 +55,7 @@ def named_rows(
         raise DataError(f"{path} has no column {missing[0]}; it has {', '.join(head) or 'nothing'}.")
     for where, values in every:
         if len(values) != len(head):
-            raise DataError(f"{where} has {len(values)} values where the head has {len(head)}.")
+            raise DataError(f"{where} has {len(values)} values, but the header has {len(head)}.")
         yield where, {ours: values[position] for ours, position in found.items()}
 
 

@@ -65,7 +65,7 @@ def _labeled(table: Path, folder: Path, classes: tuple[str, ...]) -> tuple[Sampl
     for where, row in named_rows(table, _COLUMNS, ["file"]):
         path = folder / Path(row["file"]).name
         if path in samples:
-            raise DataError(f"{where} names {path.name} a second time.")
+            raise DataError(f"{where} lists {path.name} again; remove one of the rows.")
         samples[path] = Sample(path, _label(row, where, classes), _box(row, where))
     if not samples:
         raise DataError(f"{table} lists no images.")

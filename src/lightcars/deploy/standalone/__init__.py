@@ -29,8 +29,9 @@ def check_describable(description: Description) -> None:
     preprocessing = description.preprocessing
     if description.classes is None or preprocessing is None:
         raise ExportError(
-            "the standalone folder needs class names and preprocessing, and these weights have not both; save"
-            " them with both, or leave --standalone out."
+            "the standalone folder needs class names and preprocessing, and these weights lack at least one"
+            " of"
+            " them; save them with both, or leave --standalone out."
         )
     if len(preprocessing.mean) not in (1, 3):
         raise ExportError(
@@ -39,10 +40,10 @@ def check_describable(description: Description) -> None:
 
 
 _FINDER = f"""
-`{FINDER_FILE}` finds cars, and the image is cut to the largest one before it is classified; with `--cut`
-(`cut=True`) it is not looked for. It takes `images` (1, 3, S, S), squashed to the S pixels of its
-preprocessing and normalized, and returns `boxes` (1, N, 5): score, left, top, right, bottom from 0 to 1;
-`{BOXES}` merges those of one car.
+`{FINDER_FILE}` finds cars, and each image is cropped to its largest car before it is classified. `--cut`
+(`cut=True`) skips this step, for images that are cropped already. The car finder takes `images`
+(1, 3, S, S), resized to its resolution S without keeping the aspect ratio and normalized, and returns
+`boxes` (1, N, 5): score, left, top, right, bottom, all from 0 to 1. `{BOXES}` merges the boxes of one car.
 """
 
 
@@ -85,6 +86,6 @@ From Python, in this folder:
 
 `{MODEL_FILE}` takes `images` (N, {channels}, {side}, {side}), normalized float32, and returns `logits`
 (N, {len(description.classes)}). Its metadata (JSON) holds the class names, the preprocessing and the
-temperature, by which logits are divided before the softmax. There is no out-of-distribution detection.
+temperature by which the logits are divided before the softmax. Out-of-distribution detection is not included.
 {_FINDER if finder else ""}{license_line}Exported by lightcars {description.lightcars_version}.
 """

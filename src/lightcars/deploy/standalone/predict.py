@@ -343,8 +343,10 @@ def main() -> int:
     parser.add_argument("images", nargs="+", type=Path, help="image files")
     parser.add_argument("--top", type=int, default=5, help="number of classes to show (default: 5)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--cut", action="store_true", help="the images are cut to their car already")
-    parser.add_argument("--model", type=Path, default=MODEL, help="default: model.onnx beside this file")
+    parser.add_argument("--cut", action="store_true", help="the images are cropped to their car already")
+    parser.add_argument(
+        "--model", type=Path, default=MODEL, help="path of the model (default: model.onnx beside this file)"
+    )
     arguments = parser.parse_args()
     if arguments.top < 1:
         parser.error(f"--top must be at least 1, not {arguments.top}")

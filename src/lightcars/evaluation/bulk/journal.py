@@ -64,7 +64,9 @@ class Journal:
             RunError: it is not a folder, it holds files of others but no job, or it cannot be written to.
         """
         if os.path.lexists(self.folder) and (self.folder.is_symlink() or not self.folder.is_dir()):
-            raise RunError(f"{self.folder} is not a folder of lightcars; move it, or name another table.")
+            raise RunError(
+                f"{self.folder} is not a folder that lightcars made; move it, or name another table."
+            )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             foreign = {path.name for path in self.folder.iterdir()} - {path.name for path in self._own()}
@@ -72,7 +74,7 @@ class Journal:
             raise RunError(f"cannot write {self.folder}: {error.strerror or error}.") from error
         if foreign and self.settings() is None:
             raise RunError(
-                f"{self.folder} holds other files ({min(foreign)}); move it, or name another table."
+                f"{self.folder} contains other files ({min(foreign)}); move it, or name another table."
             )
 
     def _own(self) -> list[Path]:

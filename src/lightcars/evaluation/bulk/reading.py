@@ -74,8 +74,8 @@ def _pixels(source: Any, name: str) -> NDArray[Any]:
         pixels = _from_tensor(source, name)
     else:
         raise InputError(
-            f"{name} is a {type(source).__name__}; an image is a path, bytes, a PIL image, an array or a"
-            " tensor."
+            f"{name} is a {type(source).__name__}; an image must be a path, bytes, a PIL image, an array or"
+            " a tensor."
         )
     if pixels.ndim == 4:
         raise InputError(f"{name} is a batch of images, {tuple(source.shape)}; give a list of them.")

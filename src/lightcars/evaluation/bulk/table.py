@@ -187,8 +187,8 @@ def _resumable(
         return None
     first = _shown(before["settings"].get(changed))
     raise RunError(
-        f"{journal.folder} was begun with other settings ({changed}: {first}, now"
-        f" {_shown(settings[changed])}); --force begins again."
+        f"{journal.folder} was started with other settings ({changed}: {first}, now"
+        f" {_shown(settings[changed])}); --force starts again."
     )
 
 

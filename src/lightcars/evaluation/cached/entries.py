@@ -48,7 +48,8 @@ class Place:
 
     def can_store(self) -> bool:
         """Return whether the cache can be written to."""
-        existing = next(path for path in (self.cache.folder, *self.cache.folder.parents) if path.exists())
+        folders = (self.cache.folder, *self.cache.folder.parents)
+        existing = next(folder for folder in folders if os.path.exists(folder))  # noqa: PTH110 - never raises
         return os.access(existing, os.W_OK | os.X_OK)
 
 

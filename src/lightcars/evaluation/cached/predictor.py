@@ -93,13 +93,12 @@ class Predictor:
         """Start the engine of a cached entry. An entry that is not as expected raises any error."""
         record, folder = entry.record, entry.folder
         session = open_optimized(str(folder / FILE), _threads())
-        has_detector = (folder / CENTERS).is_file()
         return cls(
             run=lambda images: session.run(["logits"], {"images": images})[0],
             classes=tuple(record["classes"]),
             preprocessing=_preprocessing(record["preprocessing"]),
             temperature=float(record["temperature"]),
-            centers=np.load(folder / CENTERS, allow_pickle=False) if has_detector else None,
+            centers=np.load(folder / CENTERS, allow_pickle=False) if record["has_detector"] else None,
             finder=Finder.open(folder / FINDER) if record["expects_cut_cars"] else None,
         )
 

@@ -16,13 +16,14 @@ from lightcars.deploy.runners import ENGINES
 from lightcars.deploy.source import Source
 from lightcars.deploy.temporary import temporary_folder
 from lightcars.deploy.verification import verify
+from lightcars.errors import MissingExtraError
 from lightcars.evaluation.bulk.engine import LogitsAndPlace
 from lightcars.evaluation.cached.entries import Place, files_of, states
 from lightcars.evaluation.cached.predictor import CENTERS, FINDER
 from lightcars.runs.places import holds_model
 from lightcars.runs.trained import TrainedModel, load_trained
-from lightcars.weights.car_finder import load_car_finder
-from lightcars.weights.catalog import find_tag
+from lightcars.weights.car_finder import HEAD_FILE, load_car_finder
+from lightcars.weights.catalog import IMAGENET_TAG, find_tag
 from lightcars.weights.hub import CONFIG_FILE
 from lightcars.weights.locate import locate
 
@@ -36,17 +37,23 @@ def prepare(place: Place, run: str) -> bool:
     """
     watched = _files(run)
     before = states(watched)
-    record: dict[str, Any] = {"engine": None, "watched": watched, "states": before}
     trained = load_trained(run, "cpu")
+    if trained.expects_cut_cars:
+        finder_files = [str(HEAD_FILE), *_files(IMAGENET_TAG)]
+        watched, before = [*watched, *finder_files], [*before, *states(finder_files)]
+    record: dict[str, Any] = {"engine": None, "watched": watched, "states": before}
     with temporary_folder() as folder:
         try:
             problem = _convert(trained, folder)
+        except (OSError, MemoryError, MissingExtraError):  # which may be gone the next time
+            return False
         except Exception as error:  # whatever an engine raises
             problem = str(error)
         if problem is None:
             record |= {
                 "engine": ENGINE,
                 "expects_cut_cars": trained.expects_cut_cars,
+                "has_detector": trained.model.familiarity is not None,
                 "classes": list(trained.classes),
                 "preprocessing": asdict(trained.preprocessing),
                 "temperature": trained.model.temperature,

@@ -62,7 +62,7 @@ def open_trackers(job: TrainingJob, ids: Mapping[str, str | None]) -> tuple[Logg
         except Exception as error:
             close_trackers(loggers, failed=True)
             raise RunError(
-                f"tracker {name} cannot start ({_reason(error)}); mend it, or choose others with --tracker."
+                f"tracker {name} cannot start ({_reason(error)}); fix it, or choose others with --tracker."
             ) from error
     return loggers, runs
 
@@ -102,8 +102,8 @@ def tell(loggers: Loggers, say: Callable[[Any], object]) -> None:
                 raise
             del loggers[name]
             warnings.warn(
-                f"tracker {name} failed ({_reason(error)}) and is left out from here on; the run continues,"
-                " its metrics are in metrics.csv.",
+                f"tracker {name} failed ({_reason(error)}) and is left out from now on; the run continues,"
+                " and its metrics are in metrics.csv.",
                 stacklevel=2,
             )
 

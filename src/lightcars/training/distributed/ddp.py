@@ -49,7 +49,7 @@ def last_words(record: logging.LogRecord) -> bool:
 
 
 def _gone(reason: str) -> str:
-    return f"the run stopped: another of its processes is gone ({reason}); --resume continues."
+    return f"the run stopped: another of its processes died ({reason}); --resume continues."
 
 
 def can_share_batch_norms(recipe: Recipe) -> bool:

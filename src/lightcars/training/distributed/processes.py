@@ -56,8 +56,8 @@ def check_decidable(recipe: Recipe) -> None:
     for name in ("precision", "memory_format"):
         if getattr(recipe, name) == FASTEST and measures and started_from_outside(recipe):
             raise ConfigError(
-                f"{name} {FASTEST} is measured by the process that starts the others, but these were started"
-                f" from outside; set the {name.replace('_', ' ')}, or use {AUTO}."
+                f"{name} {FASTEST} cannot be measured if each process is started separately (by torchrun or"
+                f" Slurm, or on several machines); set the {name.replace('_', ' ')}, or use {AUTO}."
             )
 
 
@@ -102,6 +102,6 @@ def check_processes(recipe: Recipe) -> None:
         )
     if recipe.num_nodes > 1 and not any(name in os.environ for name in _MEETING_POINTS):
         raise ConfigError(
-            f"num_nodes {recipe.num_nodes} needs a start on each machine, by torchrun or Slurm, or with"
-            " MASTER_ADDR, MASTER_PORT and NODE_RANK set."
+            f"num_nodes is {recipe.num_nodes}: start the command on each machine, with torchrun or Slurm, or"
+            " with MASTER_ADDR, MASTER_PORT and NODE_RANK set."
         )
