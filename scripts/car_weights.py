@@ -92,7 +92,7 @@ CAR_WEIGHTS = {
     "efficientnet_lite2": CarWeights(
         tag=CARS196,
         recipes=("cars-lite", "cars-lite-longer"),
-        relative_resolutions=(1.0, 1.07, 1.15),
+        relative_resolutions=(1.0, 1.15),
         standard_errors=0.0,
         statistics_every=4,
         start="Training started from Google's ImageNet weights of EfficientNet-Lite2 (tensorflow/tpu,\n"
