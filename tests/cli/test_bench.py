@@ -38,7 +38,7 @@ def answers(monkeypatch):
 
 
 def test_a_table(lightcars, elsewhere, answers):
-    arguments = ("bench", "ghostnet_050", *FRESH, "--engines", "eager,torch", "--batch", "1,8")
+    arguments = ("bench", "ghostnet_050", *FRESH, "--engines", "eager,torch", "--batch-size", "1,8")
     shown = lightcars(*arguments)
     assert (shown.code, shown.err) == (0, "")
     lines = [line.split() for line in shown.out.splitlines()]
@@ -54,7 +54,7 @@ def test_a_table(lightcars, elsewhere, answers):
 
 
 def test_options_may_be_repeated(lightcars, elsewhere, answers):
-    repeated = ("--engines", "eager", "--engines", "torch", "--batch", "2", "--batch", "4")
+    repeated = ("--engines", "eager", "--engines", "torch", "--batch-size", "2", "--batch-size", "4")
     rows = json.loads(lightcars("bench", "ghostnet_050", *FRESH, *repeated, "--json").out)["rows"]
     assert {(row["engine"], row["batch"]) for row in rows} == {
         *(("eager", 2), ("eager", 4), ("torch", 2), ("torch", 4))
@@ -127,8 +127,11 @@ MISTAKES = {
         "there is no engine 'openvin'. Did you mean openvino?",
     ),
     "misspelt precision": (["RUN", "--precision", "fp3"], "there is no precision 'fp3'. Did you mean fp32?"),
-    "batch 0": (["RUN", "--batch", "0"], "batch must be a whole number of at least 1, not 0"),
-    "no number": (["RUN", "--batch", "1,two"], "--batch-size takes whole numbers, such as 1,16, not 1,two."),
+    "batch 0": (["RUN", "--batch-size", "0"], "batch must be a whole number of at least 1, not 0"),
+    "no number": (
+        ["RUN", "--batch-size", "1,two"],
+        "--batch-size takes whole numbers, such as 1,16, not 1,two.",
+    ),
     "threads": (["RUN", "--threads", "100000"], "threads must be at most"),
     "no such device": (["RUN", "--device", "tpu"], "'tpu' is not a device"),
     "resolution": (["RUN", "--resolution", "31"], "resolution must be a whole number of at least 32, not 31"),

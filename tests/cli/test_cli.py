@@ -637,7 +637,7 @@ def test_no_model_matches(lightcars):
         (("--schedule", "step"), "schedule.name: input should be 'cosine', 'constant',"),
         (("--precision", "8"), "precision: input should be 'auto', 'fastest', '32-true',"),
         (("--seed", 10**20), "seed must be"),
-        (("--accelerator", "cpuu"), "cpuu"),
+        (("--device", "cpuu"), "cpuu"),
     ],
 )
 def test_settings_that_cannot_be(lightcars, cars, tmp_path, arguments, text):
@@ -649,7 +649,7 @@ def test_settings_that_cannot_be(lightcars, cars, tmp_path, arguments, text):
 def test_a_gpu_that_is_not_there(lightcars, cars, finished, tmp_path):
     photo = cars / "val" / "Bus" / "0000.png"
     for arguments in (
-        ("finetune", cars, "--accelerator", "gpu", "--out", tmp_path / "run"),
+        ("finetune", cars, "--device", "gpu", "--out", tmp_path / "run"),
         ("evaluate", finished, cars, "--device", "cuda"),
         ("predict", finished, photo, "--device", "cuda:0"),
     ):

@@ -74,7 +74,7 @@ def test_int8(lightcars, finished, cars, elsewhere, monkeypatch):
 
 
 def test_a_registered_model_without_weights(lightcars, elsewhere):
-    arguments = ("--weights", "fresh", "--to", "torch-export", "--resolution", 32, "--batch", 1)
+    arguments = ("--weights", "fresh", "--to", "torch-export", "--resolution", 32, "--batch-size", 1)
     done = lightcars("export", "ghostnet_050", *arguments)
     assert done.code == 0, done.err
     assert "note: these weights have no class names or no preprocessing" in done.err
@@ -94,7 +94,7 @@ MISTAKES = {
     "no run": (["some/where/else"], "there is no run or checkpoint folder"),
     "an empty folder": (["."], "run.json"),
     "no such resolution": (["RUN", "--resolution", "7"], "resolution must be a whole number of at least 32"),
-    "no such batch": (["RUN", "--batch", "0"], "batch must be a whole number of at least 1, not 0"),
+    "no such batch": (["RUN", "--batch-size", "0"], "batch must be a whole number of at least 1, not 0"),
     "two sizes": (["RUN", "--resolution", "64", "--any-size"], "any_size makes the resolution dynamic"),
     "another ending": (
         ["RUN", "--out", "a.xml"],
@@ -109,7 +109,7 @@ MISTAKES = {
     "a precision of others": (["RUN", "--to", "executorch", "--precision", "fp16"], "fp16 is possible with"),
     "int8 without images": (["RUN", "--precision", "int8"], "--calibration FOLDER"),
     "images without int8": (["RUN", "--calibration", "."], "calibration is for int8"),
-    "a batch alone": (["RUN", "--standalone", "--batch", "2"], "one image at a time, not 2"),
+    "a batch alone": (["RUN", "--standalone", "--batch-size", "2"], "one image at a time, not 2"),
 }
 
 

@@ -18,12 +18,12 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_a_run(lightcars, finished):
-    arguments = ("optimize", finished, "--engine", "torch", "--precision", "fp32", "--batch", 2)
+    arguments = ("optimize", finished, "--engine", "torch", "--precision", "fp32", "--batch-size", 2)
     done = lightcars(*arguments)
     assert (done.code, done.err) == (0, "")
     title, head, _rule, row, _, choice = done.out.splitlines()
     assert title == f"{finished}, 2 x 32 px, 1 thread"
-    assert head.split() == ["engine", "precision", "ms", "a", "batch", "difference", "eager", "error"]
+    assert head.split() == ["engine", "precision", "ms", "per", "batch", "difference", "eager", "error"]
     assert row.split()[:2] == ["torch", "fp32"]
     assert choice.startswith("fastest: torch in fp32, ")
     assert "ms per batch (eager PyTorch: " in choice
@@ -31,7 +31,7 @@ def test_a_run(lightcars, finished):
 
 
 def test_json(lightcars, finished):
-    done = lightcars("optimize", finished / "best", "--precision", "fp32", "--input-size", 48, "--json")
+    done = lightcars("optimize", finished / "best", "--precision", "fp32", "--resolution", 48, "--json")
     assert done.code == 0, done.err
     content = json.loads(done.out)
     assert (content["batch"], content["resolution"], content["untrained"]) == (1, 48, False)
@@ -41,7 +41,7 @@ def test_json(lightcars, finished):
 
 
 def test_untrained_weights_are_noted(lightcars):
-    arguments = ("--weights", "fresh", "--engine", "torch", "--precision", "fp32", "--input-size", 32)
+    arguments = ("--weights", "fresh", "--engine", "torch", "--precision", "fp32", "--resolution", 32)
     done = lightcars("optimize", "ghostnet_050", *arguments)
     assert done.code == 0, done.err
     assert done.err.startswith("note: the weights are untrained")
@@ -51,8 +51,8 @@ MISTAKES = {
     "misspelt model": (["ghostnet_10"], "ghostnet_10 is neither a folder here nor a model. Did you mean"),
     "engine": (["RUN", "--engine", "openvin"], "there is no engine 'openvin'. Did you mean openvino?"),
     "precision": (["RUN", "--precision", "fp3"], "there is no precision 'fp3'. Did you mean fp32?"),
-    "batch 0": (["RUN", "--batch", "0"], "batch must be a whole number of at least 1, not 0"),
-    "size": (["RUN", "--input-size", "31"], "resolution must be a whole number of at least 32, not 31"),
+    "batch 0": (["RUN", "--batch-size", "0"], "batch must be a whole number of at least 1, not 0"),
+    "size": (["RUN", "--resolution", "31"], "resolution must be a whole number of at least 32, not 31"),
     "threads": (["RUN", "--threads", "100000"], "threads must be at most"),
     "no images": (["RUN", "--calibration", "nowhere"], "there is no folder nowhere to calibrate with"),
     "int8 alone": (["RUN", "--precision", "int8"], "int8 is calibrated on images"),

@@ -23,7 +23,7 @@ WRITES = {
         "model",
         "--to",
         "torch-export",
-        "--batch",
+        "--batch-size",
         "1",
         "--resolution",
         "32",

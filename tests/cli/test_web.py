@@ -82,7 +82,7 @@ def test_serve(lightcars, page, monkeypatch):
 
 MISTAKES = {
     "two outputs": (["RUN", "a", "--to", "web", "--out", "b"], "the output is named twice, as a and as b"),
-    "a batch": (["RUN", "--to", "web", "--batch", "1"], "a web page takes one image at a time"),
+    "a batch": (["RUN", "--to", "web", "--batch-size", "1"], "a web page takes one image at a time"),
     "a title of a file": (["RUN", "--title", "x"], "--title is only for --to web"),
     "a color": (["RUN", "--to", "web", "--color", "red"], "a color must be written like #07c"),
     "texts": (["RUN", "--to", "web", "--texts", "none.json"], "none.json cannot be read"),

@@ -30,7 +30,7 @@ REASONS = {
 }
 """Reason of a mark -> what it means, and what a block with it must contain."""
 
-QUICK = {"docs/index.md", "docs/quickstart.md"}
+QUICK = {"docs/index.md", "README.md"}
 """Pages that also the quick tests run as a whole."""
 
 EVERY = [block for page in PAGES for block in blocks(page)]

@@ -592,7 +592,7 @@ def test_a_process_that_is_gone_before_they_meet(drawn, tmp_path):
 
 
 SMALL = ("--model", "ghostnet_050", "--width", "0.1", "--out-channels", "16", "--epochs", "2")
-SMALL += ("--resolution", "32", "--batch-size", "4", "--accelerator", "cpu")
+SMALL += ("--resolution", "32", "--batch-size", "4", "--device", "cpu")
 SMALL += ("--precision", "32-true", "--memory-format", "channels_last")
 COMMAND = ("-m", "lightcars", "finetune")
 
@@ -671,5 +671,5 @@ def test_bad_settings_under_torchrun_are_said_once(drawn, tmp_path, arguments, t
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
 def test_two_gpus_with_shared_batch_norms(drawn, tmp_path, table):
-    ended = command([sys.executable], drawn, tmp_path / "run", "--accelerator", "gpu", "--devices", "2")
+    ended = command([sys.executable], drawn, tmp_path / "run", "--device", "gpu", "--devices", "2")
     assert_one_run(ended, tmp_path / "run", table)
