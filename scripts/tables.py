@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness.record import records
+from benchmarks.harness.record import CARS196_GHOSTNET, records
 from benchmarks.tables import cars, compared, counting, families, imagenet, plots, speed, web, whole
 from lightcars.models.families import FAMILIES
 from scripts.zoo import overview, pages, readme
@@ -70,8 +70,11 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "first-answer": partial(cars.answers, found),
         "shipped": partial(cars.shipped, found),
         "out-of-distribution": partial(cars.out_of_distribution, found),
+        "out-of-distribution-ghostnet": partial(cars.out_of_distribution, found, CARS196_GHOSTNET),
+        "stanford-cars": partial(cars.summary, found),
         "corrupted": partial(cars.corrupted, found),
         "whole-ways": partial(whole.ways, found),
+        "whole-cut": partial(whole.finding, found),
         "whole-told": partial(whole.told, found),
         "whole-levels": partial(whole.levels, found),
         "compared": partial(compared.compared, found),

@@ -1,22 +1,24 @@
-"""Train the shipped weights `cars196`, and write them with their model card.
+"""Train the shipped weights `cars196` or `cars196-ghostnet`, and write them with their model card.
 
 `OMP_NUM_THREADS=1 python -m scripts.train_cars196 --data cars196 --runs runs/cars196` trains the recipe
-`cars-scratch`, then `cars-longer` from the weights of that run, then `cars-last` from the weights of the
-second run (or resumes where it was interrupted). After that, on `val` unless stated otherwise, it
+`cars-lite`, then `cars-lite-longer` from the weights of that run (or resumes where it was interrupted);
+`--model ghostnet_thesis` trains `cars-scratch`, `cars-longer` and `cars-last`. After that, on `val` unless
+stated otherwise, it
 
 * selects the resolution: random crops make cars look larger in training than they are in whole images, so a
   larger resolution is better at inference (Touvron et al., "Fixing the train-test resolution discrepancy",
   arXiv 1906.06423);
-* selects the batch norm statistics: those of training, or statistics re-estimated on the whole images of
-  `train` at that resolution. The smallest resolution within one standard error of the best top-1 is taken
-  (Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3);
-* silences dead channels;
+* selects the batch norm statistics: those of training, or statistics re-estimated on whole images of `train`
+  at that resolution. Of the EfficientNet the best resolution is taken, of the GhostNet the smallest one
+  within one standard error of the best (Breiman et al., "Classification and Regression Trees", 1984, section
+  3.4.3);
+* sets dead channels to zero;
 * fits the temperature and the out-of-distribution detector (`familiarity`);
 * evaluates the weights as they ship, rounded to half precision.
 
-Finished steps are not repeated. The folder `--out` is what `lightcars.save_pretrained` writes; the metrics
-are also written to benchmarks/results/train_cars196.json. Since `val` made the choices, its top-1 is
-optimistic.
+Finished steps are not repeated. What `lightcars.save_pretrained` writes goes into the package
+(`scripts/car_weights.py`), the metrics into benchmarks/results/ and the catalog; then
+`python -m scripts.tables` updates the docs. Since `val` made the choices, its top-1 is optimistic.
 """
 
 from __future__ import annotations
@@ -26,57 +28,37 @@ import copy
 import csv
 import json
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import lightcars
 from benchmarks.harness.finetunes import hours
+from benchmarks.harness.levels import levels
 from benchmarks.harness.ratios import rounded
 from benchmarks.harness.record import RESULTS, machine, write
-from lightcars.data.dataset import DecodedImages, decode
+from lightcars.data.dataset import DecodedImages, ImageDataset, decode
 from lightcars.data.layouts import DatasetRecords, find_data
 from lightcars.evaluation.analysis import classes_by_difficulty, reliability
 from lightcars.evaluation.batch_norms import settle_batch_norms
-from lightcars.evaluation.predictions import Predictions, predict_images
+from lightcars.evaluation.evaluate import logits_of
+from lightcars.evaluation.predictions import Predictions, predict_images, predictions_from
 from lightcars.evaluation.temperature import calibrate
 from lightcars.models.validation import change_config
 from lightcars.recipes.files import load_recipe
 from lightcars.recipes.recipe import flat
 from lightcars.runs.folder import RunFolder
 from lightcars.runs.trained import TrainedModel, load_trained
-from lightcars.weights.locate import SHIPPED
+from scripts.car_weights import CAR_WEIGHTS, LICENSE, CarWeights, write_measured
 
-RESOLUTIONS = (1.0, 1.125, 1.25, 1.375, 1.5)
-"""Resolutions tried on `val`, relative to that of training."""
 MULTIPLE_OF = 16
-LICENSE = "non-commercial"
-STATISTICS = {
-    False: "kept (re-estimated ones were not better on val)",
-    True: "re-estimated on the whole images of the training split at the resolution of inference",
-}
-NOTES = """\
-These weights were trained on photographs cropped to the cars' bounding boxes, so the car has to fill the
-image. In other photographs, `lightcars predict` finds the car first; without this step, the accuracy is much
-lower.
-
-After training, the batch norm statistics were {statistics}, and dead channels
-were set to zero (`lightcars.evaluation.batch_norms`).
-
-The weights are for non-commercial research only, like the photographs of Stanford Cars that they were trained
-on. The code is under the Apache License 2.0.
-
-`lightcars predict photo.jpg` and `lightcars.ghostnet(weights="cars196")` use these weights.
-"""
-
-
-def images_at(trained: TrainedModel, cars: DatasetRecords, split: str, side: int) -> DecodedImages:
-    return decode(
-        cars.split(split), replace(trained.preprocessing, resolution=side), name=split, progress=True
-    )
+QUICK_STEP = 8
+"""A quick test evaluates every 8th image of `val`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,45 +70,70 @@ class Choice:
     top1_percent: float
 
 
-def settled(
-    trained: TrainedModel, train: DecodedImages, side: int, *, reestimated: bool
-) -> tuple[TrainedModel, int]:
-    """Return a copy for one resolution and one kind of statistics, and the number of silenced channels."""
-    preprocessing = replace(trained.preprocessing, resolution=side)
-    copied = replace(trained, model=copy.deepcopy(trained.model), preprocessing=preprocessing)
-    return copied, settle_batch_norms(copied, train, statistics=reestimated)
+@dataclass(frozen=True, slots=True)
+class Finishing:
+    """A trained model, its data, and how it is finished."""
+
+    trained: TrainedModel
+    cars: DatasetRecords
+    weights: CarWeights
+
+    def images(self, split: str, side: int, step: int = 1) -> DecodedImages:
+        """Decode every `step`-th image of a split."""
+        preprocessing = replace(self.trained.preprocessing, resolution=side)
+        return decode(self.cars.split(split)[::step], preprocessing, name=split, progress=True)
+
+    def settled(self, side: int) -> tuple[dict[bool, TrainedModel], int]:
+        """Return copies with the statistics of training (False) and re-estimated ones (True).
+
+        Also return the number of channels that are silenced in both.
+        """
+        preprocessing = replace(self.trained.preprocessing, resolution=side)
+        own = dict(self.trained.model.named_buffers())
+        reestimated, kept = (
+            replace(self.trained, model=copy.deepcopy(self.trained.model), preprocessing=preprocessing)
+            for _ in range(2)
+        )
+        train = self.images("train", side, self.weights.statistics_every)
+        silenced = settle_batch_norms(reestimated, train)
+        kept.model.load_state_dict(reestimated.model.state_dict() | own)
+        return {False: kept, True: reestimated}, silenced
+
+    def choices(self) -> dict[Choice, tuple[TrainedModel, int]]:
+        """Evaluate each resolution with each kind of statistics; return what `settled` does for each."""
+        own, found = self.trained.preprocessing.resolution, {}
+        parts = self.weights.relative_resolutions
+        for side in sorted({round(own * part / MULTIPLE_OF) * MULTIPLE_OF for part in parts}):
+            val = self.images("val", side)
+            copies, silenced = self.settled(side)
+            for reestimated, copied in copies.items():
+                top1 = predict_images(copied, val, self.cars.root).top1_percent
+                choice = Choice(side=side, reestimated=reestimated, top1_percent=top1)
+                found[choice] = copied, silenced
+        return found
 
 
-def choices(trained: TrainedModel, cars: DatasetRecords) -> list[Choice]:
-    """Evaluate each resolution with each kind of statistics."""
-    own = trained.preprocessing.resolution
-    found = []
-    for side in sorted({round(own * part / MULTIPLE_OF) * MULTIPLE_OF for part in RESOLUTIONS}):
-        train, val = (images_at(trained, cars, split, side) for split in ("train", "val"))
-        for reestimated in (False, True):
-            copied, _ = settled(trained, train, side, reestimated=reestimated)
-            top1 = predict_images(copied, val, cars.root).top1_percent
-            found.append(Choice(side=side, reestimated=reestimated, top1_percent=top1))
-    return found
-
-
-def chosen(tried: Sequence[Choice], num_images: int) -> Choice:
-    """Return the smallest resolution whose top-1 is within one standard error of the best.
+def chosen(tried: Sequence[Choice], num_images: int, standard_errors: float) -> Choice:
+    """Return the smallest resolution whose top-1 is within so many standard errors of the best.
 
     Of both kinds of statistics, the better one at that resolution.
     """
     best = max(choice.top1_percent for choice in tried)
-    good = best - math.sqrt(best * (100 - best) / num_images)
+    good = best - standard_errors * math.sqrt(best * (100 - best) / num_images)
     side = min(choice.side for choice in tried if choice.top1_percent >= good)
     return max((each for each in tried if each.side == side), key=lambda each: each.top1_percent)
 
 
-def metrics_of(predictions: Predictions, uncalibrated: Predictions) -> dict[str, Any]:
+def metrics_of(
+    trained: TrainedModel, logits: Tensor, val: DecodedImages, predictions: Predictions
+) -> dict[str, Any]:
+    """Return accuracies, those of make and of make and model too, and the calibration error."""
+    by_level = levels(trained, {"val": (logits, torch.from_numpy(val.labels))})
     return {
         "val_top1_percent": rounded(predictions.top1_percent),
         "val_top5_percent": rounded(predictions.top5_percent),
+        **{f"val_{level}_top1_percent": by_level[level]["val"] for level in ("make", "model")},
         "val_calibration_error": rounded(reliability(predictions).error),
-        "val_calibration_error_before": rounded(reliability(uncalibrated).error),
     }
 
 
@@ -144,9 +151,14 @@ def trained_in_turn(arguments: argparse.Namespace) -> list[Path]:
     return runs
 
 
-def hours_of(run: Path) -> float:
+def _epochs(run: Path) -> list[float]:
+    """Return the seconds of each epoch."""
     with (run / "metrics.csv").open(newline="") as file:
-        return hours([float(row["seconds"]) for row in csv.DictReader(file)])
+        return [float(row["seconds"]) for row in csv.DictReader(file)]
+
+
+def hours_of(run: Path) -> float:
+    return hours(_epochs(run))
 
 
 def described(runs: Sequence[Path]) -> dict[str, Any]:
@@ -161,76 +173,81 @@ def described(runs: Sequence[Path]) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
-    options.add_argument("--runs", type=Path, required=True, help="folder of the training runs")
-    options.add_argument(
-        "--recipes", nargs="+", default=["cars-scratch", "cars-longer", "cars-last"], help="trained in turn"
-    )
-    options.add_argument("--set", dest="changes", action="append", default=[], help="change all recipes")
-    options.add_argument("--out", type=Path, default=SHIPPED / "cars196")
-    options.add_argument("--results", type=Path, default=RESULTS / "train_cars196.json")
-    arguments = options.parse_args()
-    runs = trained_in_turn(arguments)
-    recipe = described(runs)
-    trained, cars = load_trained(runs[-1]), find_data(arguments.data)
-    tried = choices(trained, cars)
-    choice = chosen(tried, len(cars.split("val")))
-    train, val = (images_at(trained, cars, split, choice.side) for split in ("train", "val"))
-    trained, silenced = settled(trained, train, choice.side, reestimated=choice.reestimated)
-    trained.model.half().float()  # as they ship
-    before = predict_images(trained, val, cars.root)
-    calibrate(trained, train, val)
-    predictions = predict_images(trained, val, cars.root)
-    metrics = metrics_of(predictions, before)
-    threads = torch.get_num_threads()
-    took = rounded(sum(map(hours_of, runs)))
-    epochs = sum(len((run / "metrics.csv").read_text().splitlines()) - 1 for run in runs)
-    worst = [
+def by_resolution(tried: Sequence[Choice]) -> dict[str, dict[str, float]]:
+    return {
+        kind: {
+            str(each.side): rounded(each.top1_percent) for each in tried if each.reestimated is reestimated
+        }
+        for kind, reestimated in (("of the training", False), ("taken anew", True))
+    }
+
+
+def worst_classes(predictions: Predictions) -> list[dict[str, Any]]:
+    return [
         {"name": row.name, "photographs": row.num_images, "top1_percent": rounded(row.top1_percent)}
-        for row in (hard.figures for hard in classes_by_difficulty(predictions)[:10])
+        for row in (hard.metrics for hard in classes_by_difficulty(predictions)[:10])
     ]
-    record = {
-        "data": f"{arguments.data.name}: {len(train.labels)} photographs in train, {len(val.labels)} in val",
-        "seed": recipe["seed"],
-        "epochs": epochs,
-        "hours": took,
+
+
+def finish(runs: Sequence[Path], data: Path, weights: CarWeights) -> tuple[TrainedModel, dict[str, Any]]:
+    """Select, calibrate and evaluate the last run's model; return it with the record of results."""
+    cars, threads = find_data(data), torch.get_num_threads()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    finishing = Finishing(load_trained(runs[-1]), cars, weights)
+    tried = finishing.choices()
+    choice = chosen(list(tried), len(cars.split("val")), weights.standard_errors)
+    trained, silenced = tried[choice]
+    trained.model.half().float()  # as they ship
+    train, val = (finishing.images(split, choice.side) for split in ("train", "val"))
+    logits = logits_of(trained, ImageDataset(val), 64)
+    before = predictions_from(logits, trained, val, cars.root)
+    calibrate(trained, train, val)
+    predictions = predictions_from(logits, trained, val, cars.root)
+    trained.model.preprocessing = trained.preprocessing
+    trained.model.config = change_config(trained.model.config, {"resolution": choice.side})
+    return trained, {
+        "model": next(model for model, each in CAR_WEIGHTS.items() if each is weights),
+        "parameters": lightcars.count_params(trained.model),
+        "data": f"{data.name}: {len(train.labels)} photographs in train, {len(val.labels)} in val",
+        "photographs": {"train": len(train.labels), "val": len(val.labels)},
+        "seed": RunFolder(runs[0]).read().recipe.seed,
+        "epochs": sum(len(_epochs(run)) for run in runs),
+        "hours": rounded(sum(map(hours_of, runs))),
         "threads": threads,
         "resolution": choice.side,
         "batch_norms": "taken anew" if choice.reestimated else "of the training",
-        "val_top1_percent_by_resolution": {
-            kind: {
-                str(each.side): rounded(each.top1_percent)
-                for each in tried
-                if each.reestimated is reestimated
-            }
-            for kind, reestimated in (("of the training", False), ("taken anew", True))
-        },
+        "val_top1_percent_by_resolution": by_resolution(list(tried)),
         "silenced_channels": silenced,
         "temperature": trained.model.temperature,
-        **metrics,
-        "worst_classes": worst,
+        **metrics_of(trained, logits, val, predictions),
+        "val_calibration_error_before": rounded(reliability(before).error),
+        "val_correct_of_every_8th": int(predictions.hits[::QUICK_STEP].sum()),
+        "worst_classes": worst_classes(predictions),
     }
-    trained.model.preprocessing = trained.preprocessing
-    trained.model.config = change_config(trained.model.config, {"resolution": choice.side})
-    card = lightcars.Training(
-        data=f"Stanford Cars: {len(train.labels)} of the training photographs, cropped to their bounding"
-        f" boxes; {len(val.labels)} others (val) were used to select epochs, resolution, batch norm"
-        " statistics and the changes of the later runs, and to fit the temperature and the"
-        " out-of-distribution detector, so the metrics are optimistic.",
-        recipe=recipe | {"machine": described_machine(), "threads": threads, "hours": took},
-        metrics=metrics | {"epochs": epochs},
+
+
+def card_of(recipe: Mapping[str, Any], record: Mapping[str, Any], weights: CarWeights) -> lightcars.Training:
+    sizes = record["photographs"]
+    metrics = {key: record[key] for key in record if key.startswith("val_") and key.endswith(METRICS)}
+    return lightcars.Training(
+        data=f"Stanford Cars: {sizes['train']} of the training photographs, cropped to their bounding"
+        f" boxes; {sizes['val']} others (val) were used to select epochs, resolution, batch norm statistics"
+        " and the changes of the later runs, and to fit the temperature and the out-of-distribution detector,"
+        " so the metrics are optimistic.",
+        recipe={
+            **recipe,
+            "machine": described_machine(),
+            "threads": record["threads"],
+            "hours": record["hours"],
+        },
+        metrics=metrics | {"epochs": record["epochs"]},
         license=LICENSE,
-        notes=NOTES.replace("{statistics}", STATISTICS[choice.reestimated])
-        + "\nWorst classes on val:\n\n"
-        + worst_table(worst),
+        notes=weights.notes(reestimated=record["batch_norms"] == "taken anew", worst=record["worst_classes"]),
     )
-    lightcars.save_pretrained(trained.model.half(), arguments.out, training=card)
-    write(arguments.results, "train_cars196", **record)
-    print(json.dumps({key: value for key, value in record.items() if key != "worst_classes"}, indent=2))
+
+
+METRICS = ("top1_percent", "top5_percent", "calibration_error", "calibration_error_before")
+"""Ends of the names of metrics on the card."""
 
 
 def described_machine() -> str:
@@ -239,9 +256,26 @@ def described_machine() -> str:
     return f"{found['cpu']}, {found['cores']} cores{gpu}"
 
 
-def worst_table(worst: list[dict[str, Any]]) -> str:
-    rows = [f"| {row['name']} | {row['photographs']} | {row['top1_percent']:g} % |" for row in worst]
-    return "\n".join(["| class | photographs | top-1 |", "|---|---:|---:|", *rows]) + "\n"
+def main() -> None:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
+    options.add_argument("--runs", type=Path, required=True, help="folder of the training runs")
+    options.add_argument("--model", choices=list(CAR_WEIGHTS), default=next(iter(CAR_WEIGHTS)))
+    options.add_argument("--recipes", nargs="+", help="trained in turn, instead of the model's")
+    options.add_argument("--set", dest="changes", action="append", default=[], help="change all recipes")
+    arguments = options.parse_args()
+    weights = CAR_WEIGHTS[arguments.model]
+    arguments.recipes = arguments.recipes or weights.recipes
+    runs = trained_in_turn(arguments)
+    trained, record = finish(runs, arguments.data, weights)
+    lightcars.save_pretrained(
+        trained.model.half(), weights.folder, training=card_of(described(runs), record, weights)
+    )
+    write(RESULTS / f"{weights.result}.json", "train_cars196", **record)
+    write_measured()
+    print(json.dumps({key: value for key, value in record.items() if key != "worst_classes"}, indent=2))
 
 
 if __name__ == "__main__":

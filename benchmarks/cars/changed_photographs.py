@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.harness.ratios import rounded, table
-from benchmarks.harness.record import RESULTS, write
+from benchmarks.harness.record import CARS196, out_of, write
 from lightcars.data.layouts import Sample, find_data
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.models.images import read_image, without_advice
@@ -125,9 +125,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
-    options.add_argument("--weights", default="cars196")
-    options.add_argument("--out", type=Path, default=RESULTS / "changed_photographs.json")
+    options.add_argument("--weights", default=CARS196)
+    options.add_argument("--out", type=Path)
     arguments = options.parse_args()
+    out = out_of(options, arguments, "changed_photographs")
     trained, cars = load_trained(arguments.weights), find_data(arguments.data)
     results: dict[str, Any] = {}
     with without_advice():
@@ -135,7 +136,7 @@ def main() -> None:
             results[name] = measured(trained, cars.split("val"), change)
     rows = [[name, *(f"{value:.3g}" for value in metrics.values())] for name, metrics in results.items()]
     print(table(["photographs", "top-1 %", "out of distribution %", "of the correct ones %"], rows))
-    write(arguments.out, "changed_photographs", weights=arguments.weights, results=results)
+    write(out, "changed_photographs", weights=arguments.weights, results=results)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """How well do different scores detect out-of-distribution images, which show no cars?
 
-Method: features of the shipped weights, of all photographs of `train` and `val`, and of the images in
-`--pictures FOLDER...`, which show no cars. Each score is fitted to `train` alone. "Area" is the area under
-the ROC curve: how often a photograph of `val` scores higher than an out-of-distribution image. "Found" is
-the detection rate at the threshold that 98 % of `val` exceed. `python -m
-benchmarks.cars.out_of_distribution --data cars196 --pictures pictures/first pictures/second`
+Method: features of the shipped weights, of all photographs of `train` and `val`, and of images that show no
+cars: those in `--pictures FOLDER...`, and those of ImageNet's classes in `--photographs`. Each score is
+fitted to `train` alone. "Area" is the area under the ROC curve: how often a photograph of `val` scores higher
+than an out-of-distribution image. "Found" is the detection rate at the threshold that 98 % of `val` exceed.
+`python -m benchmarks.cars.out_of_distribution --data cars196 --photographs imagenet1000`
 
 Reading: with thirty images in a folder, one image is three points. A score that was selected on one folder
 has to hold on the other. Leave out images with cars in them.
@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from benchmarks.harness.ratios import rounded, table
-from benchmarks.harness.record import RESULTS, write
+from benchmarks.harness.record import CARS196, out_of, write
+from benchmarks.harness.vehicles import kind_of
 from lightcars.data.dataset import DecodedImages, ImageDataset, decode
 from lightcars.data.layouts import Sample, find_data
 from lightcars.data.pixels import normalize
@@ -99,15 +100,22 @@ def main() -> None:
     )
     options.add_argument("--data", type=Path, required=True, help="Stanford Cars, in any layout")
     options.add_argument(
-        "--pictures", type=Path, nargs="+", required=True, help="folders of images without cars"
+        "--pictures", type=Path, nargs="*", default=[], help="folders of images without cars"
     )
-    options.add_argument("--weights", default="cars196")
-    options.add_argument("--out", type=Path, default=RESULTS / "strange_pictures.json")
+    options.add_argument("--photographs", type=Path, help="an image per class of ImageNet")
+    options.add_argument("--weights", default=CARS196)
+    options.add_argument("--out", type=Path)
     arguments = options.parse_args()
+    out = out_of(options, arguments, "strange_pictures")
     trained, cars = load_trained(arguments.weights), find_data(arguments.data)
     train, val = (decode(cars.split(split), trained.preprocessing) for split in ("train", "val"))
     known, ours = outputs(trained, train), outputs(trained, val)
     files = {folder.name: pictures_in(folder) for folder in arguments.pictures}
+    if arguments.photographs is not None:
+        paths = sorted(arguments.photographs.glob("*.webp"))
+        files["ImageNet"] = [path for path in paths if kind_of(path) == "no cars"]
+    if not files:
+        options.error("give --pictures or --photographs.")
     strange = {folder: outputs(trained, decoded(found, trained)) for folder, found in files.items()}
     results = {
         name: {folder: detection(score(ours), score(others)) for folder, others in strange.items()}
@@ -123,7 +131,7 @@ def main() -> None:
     ]
     print(table(["score", *header], rows))
     names = {folder: [path.name for path in found] for folder, found in files.items()}
-    write(arguments.out, "strange_pictures", weights=arguments.weights, pictures=names, results=results)
+    write(out, "strange_pictures", weights=arguments.weights, pictures=names, results=results)
 
 
 if __name__ == "__main__":

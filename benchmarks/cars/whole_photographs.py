@@ -34,17 +34,16 @@ from tqdm import tqdm
 
 from benchmarks.harness.composites import Box, composite_of
 from benchmarks.harness.finding import MANY_CROPS, Way, crop, ways_of
+from benchmarks.harness.levels import levels
 from benchmarks.harness.ratios import rounded, table
-from benchmarks.harness.record import RESULTS, write
+from benchmarks.harness.record import CARS196, out_of, write
 from benchmarks.harness.vehicles import halves, kind_of
-from lightcars.data.car_names import LEVELS
 from lightcars.data.class_matching import folder_name
 from lightcars.data.layouts import find_data
 from lightcars.data.pixels import normalize, to_pixels
 from lightcars.evaluation.finding import shipped_finder
 from lightcars.evaluation.guesses import Box as PixelBox
 from lightcars.evaluation.metrics import calibration_error
-from lightcars.evaluation.naming import Naming
 from lightcars.evaluation.temperature import fit_temperature
 from lightcars.evaluation.views import cars_of
 from lightcars.models.boxes import overlaps
@@ -235,18 +234,6 @@ def familiar(trained: TrainedModel, images: Sequence[Image.Image]) -> list[bool]
     return found
 
 
-def levels(trained: TrainedModel, sets: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Any]:
-    """Return top-1 in percent at each level, for logits and labels."""
-    results: dict[str, Any] = {}
-    for level in LEVELS:
-        naming = Naming(trained.classes, level)
-        for name, (logits, labels) in sets.items():
-            own = naming.summed(torch.eye(len(trained.classes))[labels]).argmax(1)
-            right = naming.summed(trained.probabilities(logits)).argmax(1) == own
-            results.setdefault(level, {})[name] = percent(right.numpy())
-    return results
-
-
 def about_the_finder(
     trained: TrainedModel, sets: dict[str, list[Labeled]], data: Path, photographs: Path
 ) -> dict[str, Any]:
@@ -284,11 +271,12 @@ def main() -> None:
         "--data", type=Path, required=True, help="Stanford Cars, cut to the boxes, with whole/"
     )
     options.add_argument("--photographs", type=Path, required=True, help="an image per class of ImageNet")
-    options.add_argument("--weights", default="cars196")
+    options.add_argument("--weights", default=CARS196)
     options.add_argument("--composites", type=int, default=300)
     options.add_argument("--slow", type=int, default=30, help="images of each set for the way with 134 crops")
-    options.add_argument("--out", type=Path, default=RESULTS / "whole_photographs.json")
+    options.add_argument("--out", type=Path)
     arguments = options.parse_args()
+    out = out_of(options, arguments, "whole_photographs")
     trained = load_trained(arguments.weights, "cpu")
     settings = {
         "weights": str(arguments.weights),
@@ -310,7 +298,7 @@ def main() -> None:
             most = arguments.slow if name == MANY_CROPS else None
             row = {kind: measured(trained, way, images[:most]) for kind, images in sets.items()}
             results["ways"][name] = {**row, "passes": passes(trained, way, sets["whole"])}
-            write(arguments.out, "whole_photographs", **settings, results=results)  # what is done is kept
+            write(out, "whole_photographs", **settings, results=results)  # what is done is kept
     rows = [
         [name, *(f"{row[kind][key]:.4g}" for kind in sets for key in ("top1_percent", "overlap"))]
         for name, row in results["ways"].items()

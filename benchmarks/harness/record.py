@@ -57,11 +57,31 @@ SCRIPTS = {
     "whole_photographs": "benchmarks/cars/whole_photographs.py",
 }
 """Name of a result -> the script that writes it, from the root of the checkout."""
+CARS196, CARS196_GHOSTNET = "cars196", "cars196-ghostnet"
+"""Shipped weights for Stanford Cars."""
 
 
 def command_of(name: str) -> str:
     """Return the command that measures a result, for example "python -m benchmarks.speed.fuse"."""
     return "python -m " + SCRIPTS[name].removesuffix(".py").replace("/", ".")
+
+
+def of_weights(name: str, weights: str) -> str:
+    """Return the name of a result that exists for each of the shipped weights.
+
+    >>> of_weights("changed_photographs", "cars196"), of_weights("changed_photographs", "cars196-ghostnet")
+    ('changed_photographs', 'changed_photographs_ghostnet')
+    """
+    return name + {CARS196: "", CARS196_GHOSTNET: "_ghostnet"}[weights]
+
+
+def out_of(options: argparse.ArgumentParser, arguments: argparse.Namespace, name: str) -> Path:
+    """Return where the results of `--weights` go: to `--out`, needed for weights that do not ship."""
+    if arguments.out is not None:
+        return Path(arguments.out)
+    if arguments.weights not in (CARS196, CARS196_GHOSTNET):
+        options.error("with other weights than the shipped ones give --out.")
+    return RESULTS / f"{of_weights(name, arguments.weights)}.json"
 
 
 def machine() -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """How many images per second does bulk prediction label, against a loop over `predict`?
 
-Sides, all with the shipped weights `cars196`:
+Sides, all with the shipped weights `cars196-ghostnet`:
 
-* loop: `for path in paths: lightcars.predict(path)`, which loads the model for every image;
+* loop: `for path in paths: lightcars.predict(weights, path)`, which loads the model for every image;
 * loop, model loaded once: `transforms_for(model)` and the eager model, image by image;
 * bulk, files: what `lightcars predict FOLDER --out` runs, from reading files to rows, in the engine;
 * bulk, decoded: the same on uint8 arrays in the model's resolution;
@@ -52,13 +52,14 @@ ENGINE_OVER_BULK = 1.25
 SLOW = 8
 """A loop gets this fraction of the images, so that a round ends."""
 
+WEIGHTS = "cars196-ghostnet"
 Sides = dict[str, tuple[Callable[[], object], int]]
 """Name of a side -> its call, and the number of images of one call."""
 
 
 def sides_of(paths: list[str], choice: EngineChoice, workers: int) -> tuple[Sides, EngineChoice]:
     """Return the calls that are timed; selects the engine."""
-    trained = load_trained("cars196", "cpu")
+    trained = load_trained(WEIGHTS, "cpu")
     classifier = start(trained, choice, many=True)
     fit = fit_square(trained.preprocessing)
     decoded = [np.asarray(fit(read_image(Path(path), 3))) for path in paths]
@@ -69,7 +70,7 @@ def sides_of(paths: list[str], choice: EngineChoice, workers: int) -> tuple[Side
 
     def loop() -> None:
         for path in few:
-            lightcars.predict(path)
+            lightcars.predict(WEIGHTS, path)
 
     transform = lightcars.transforms_for(trained.model)
 

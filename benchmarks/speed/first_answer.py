@@ -15,7 +15,6 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-import lightcars
 from benchmarks.harness.commands import wall_ms, works
 from benchmarks.harness.neighbors import Neighbors
 from benchmarks.harness.options import parser
@@ -25,6 +24,7 @@ from benchmarks.harness.rounds import rotated
 from lightcars.data.drawn_cars import draw_cars
 from lightcars.deploy.export import export
 from lightcars.evaluation.cached.entries import SWITCH
+from lightcars.runs.trained import load_trained
 
 FIRST, LATER = "first lightcars predict", "later lightcars predict"
 TARGETS_MS = {FIRST: 3000.0, LATER: 500.0, "standalone": 500.0}
@@ -33,7 +33,7 @@ TARGETS_MS = {FIRST: 3000.0, LATER: 500.0, "standalone": 500.0}
 def commands(folder: Path) -> dict[str, list[str]]:
     """Return the timed commands; exports the standalone folder."""
     image = str(next(draw_cars(folder / "cars", train=1, val=1).rglob("*.png")))
-    model = lightcars.ghostnet(weights="cars196")
+    model = load_trained("cars196", "cpu").model
     standalone = export(model, folder / "cars196.onnx", standalone=True).standalone
     assert standalone is not None
     python = sys.executable

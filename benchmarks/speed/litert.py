@@ -101,7 +101,7 @@ def measure(weights: str, arguments: Any, neighbors: Neighbors) -> dict[str, Any
 
 def main() -> None:
     options = parser(__doc__, rounds=5)
-    options.add_argument("--weights", nargs="+", default=["cars196", "imagenet"], metavar="TAG")
+    options.add_argument("--weights", nargs="+", default=["cars196-ghostnet", "imagenet"], metavar="TAG")
     options.add_argument("--calibration", metavar="FOLDER", default=".", help="images for int8")
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--write", nargs=3, help=argparse.SUPPRESS)

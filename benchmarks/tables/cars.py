@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from benchmarks.harness.record import CARS196, CARS196_GHOSTNET, of_weights
 from benchmarks.tables.plots import SOURCE
 from benchmarks.tables.speed import Records, markdown, not_yet, origin
 
 SEARCH_PICTURE = "search.png"
+TRAINING, WHOLE = "train_cars196", "whole_photographs"
+CAR_TAGS = (CARS196, CARS196_GHOSTNET)
+NAMES = {"efficientnet_lite2": "an EfficientNet-Lite2", "ghostnet_thesis": "a GhostNet"}
+FINDER, TRUE_BOX = "trained finder", "cut to the true box"
+"""Ways to find the car, as `benchmarks/cars/whole_photographs.py` names them."""
 START = "start"
 LABELS = {
     "as it is": "unchanged",
@@ -41,32 +49,69 @@ def search(found: Records) -> str:
     return markdown(head, rows, texts=2) + origin({"cars_search": record}, "cars_search")
 
 
+def of_tags(found: Records, name: str) -> dict[str, Any]:
+    """Return the records of a result, by the tag of the shipped weights."""
+    return {tag: found[of_weights(name, tag)] for tag in CAR_TAGS if of_weights(name, tag) in found}
+
+
+def origins(found: Records, name: str) -> str:
+    """Return the conditions of a result of each of the shipped weights; the same ones once."""
+    lines = (origin(found, of_weights(name, tag)).strip() for tag in of_tags(found, name))
+    return "\n" + "\n".join(dict.fromkeys(lines)) + "\n"
+
+
 def shipped(found: Records) -> str:
     """Return the metrics of the shipped weights."""
-    card = found.get("train_cars196")
-    if card is None:
-        return not_yet("train_cars196")
+    cards = of_tags(found, TRAINING)
+    if not cards:
+        return not_yet(TRAINING)
+    columns = [list(_metrics(card).items()) for card in cards.values()]
+    rows = [[cells[0][0], *(value for _, value in cells)] for cells in zip(*columns, strict=True)]
+    head = ("metric", *(f"`{tag}`" for tag in cards))
+    tried = "\n".join(_tried(tag, card) for tag, card in cards.items())
+    return f"{markdown(head, rows)}\n{tried}" + origins(found, TRAINING)
+
+
+def _metrics(card: Mapping[str, Any]) -> dict[str, str]:
     threads = f"{card['threads']} thread{'s' if card['threads'] > 1 else ''}"
-    rows = [
-        ["top-1 on `val`", f"{card['val_top1_percent']:.2f} %"],
-        ["top-5 on `val`", f"{card['val_top5_percent']:.2f} %"],
-        ["expected calibration error on `val`", f"{100 * card['val_calibration_error']:.1f} %"],
-        [
-            "before temperature scaling",
-            f"{100 * card['val_calibration_error_before']:.1f} %",
-        ],
-        ["resolution", f"{card['resolution']} px"],
-        ["training", f"{card['epochs']} epochs, {card['hours']:.1f} hours, {threads}, seed {card['seed']}"],
-    ]
+    return {
+        "model": f"`{card['model']}`, {card['parameters']:,} parameters",
+        "top-1 on `val`": f"{card['val_top1_percent']:.2f} %",
+        "top-5 on `val`": f"{card['val_top5_percent']:.2f} %",
+        "make and model": f"{card['val_model_top1_percent']:.2f} %",
+        "make": f"{card['val_make_top1_percent']:.2f} %",
+        "expected calibration error on `val`": f"{100 * card['val_calibration_error']:.1f} %",
+        "before temperature scaling": f"{100 * card['val_calibration_error_before']:.1f} %",
+        "resolution": f"{card['resolution']} px",
+        "training": f"{card['epochs']} epochs, {card['hours']:.1f} hours, {threads}, seed {card['seed']}",
+    }
+
+
+def _tried(tag: str, card: Mapping[str, Any]) -> str:
+    """Return top-1 at each resolution, with each kind of batch norm statistics."""
     kinds = card["val_top1_percent_by_resolution"]
     sides = list(next(iter(kinds.values())))
-    tried = [
+    rows = [
         [f"batch norm statistics {LABELS.get(kind, kind)}", *(f"{tops[side]:.2f}" for side in sides)]
         for kind, tops in kinds.items()
     ]
-    text = markdown(("metric", "value"), rows)
-    choice = markdown(("top-1 on `val`, %", *(f"{side} px" for side in sides)), tried)
-    return f"{text}\n{choice}" + origin(found, "train_cars196")
+    return markdown((f"`{tag}`: top-1 on `val`, %", *(f"{side} px" for side in sides)), rows)
+
+
+def summary(found: Records) -> str:
+    """Return the accuracy of the default weights in a sentence, for the README."""
+    card, whole = of_tags(found, TRAINING).get(CARS196), of_tags(found, WHOLE).get(CARS196)
+    if card is None or whole is None:
+        return not_yet(*(name for name, each in ((TRAINING, card), (WHOLE, whole)) if each is None))
+    ways = {name: row["composites"]["top1_percent"] for name, row in whole["results"]["ways"].items()}
+    model = NAMES.get(card["model"], card["model"])
+    size = f"{card['parameters'] / 1e6:.1f} million parameters"
+    return (
+        f"On [Stanford Cars](docs/cars196.md), {model} with {size}, the default of `predict`,"
+        f" reaches {card['val_top1_percent']:.1f} % top-1 on validation\nphotographs cropped to the"
+        " car. On composites, where `predict` must find the car, it reaches"
+        f" {ways[FINDER]:.1f} % (cropped: {ways[TRUE_BOX]:.1f} %).\n"
+    )
 
 
 def answers(found: Records) -> str:
@@ -82,9 +127,10 @@ def answers(found: Records) -> str:
     return markdown(("command", "median [min .. max]", "target"), rows) + origin(found, "first_answer")
 
 
-def out_of_distribution(found: Records) -> str:
+def out_of_distribution(found: Records, tag: str = CARS196) -> str:
     """Return how well each score detects out-of-distribution images."""
-    record = found.get("strange_pictures")
+    name = of_weights("strange_pictures", tag)
+    record = found.get(name)
     if record is None:
         return not_yet("strange_pictures")
     head = [
@@ -94,32 +140,35 @@ def out_of_distribution(found: Records) -> str:
     ]
     rows = [
         [
-            name,
+            score,
             *(
                 cell
                 for each in row.values()
                 for cell in (f"{each['area']:.2f}", f"{each['found_percent']:.0f} %")
             ),
         ]
-        for name, row in record["results"].items()
+        for score, row in record["results"].items()
     ]
-    return markdown(("score", *head), rows) + origin(found, "strange_pictures")
+    return markdown(("score", *head), rows) + origin(found, name)
 
 
 def corrupted(found: Records) -> str:
-    """Return accuracy and out-of-distribution rate on corrupted photographs."""
-    record = found.get("changed_photographs")
-    if record is None:
-        return not_yet("changed_photographs")
+    """Return accuracy and out-of-distribution rate on corrupted photographs, for each of the weights."""
+    name = "changed_photographs"
+    records = of_tags(found, name)
+    if not records:
+        return not_yet(name)
+    keys = {"top1": "top-1", "strange": "out of distribution", "strange_of_right": "of the correct ones"}
+    results = [record["results"] for record in records.values()]
     rows = [
         [
-            LABELS.get(name, name),
-            *(f"{row[f'{key}_percent']:.1f} %" for key in ("top1", "strange", "strange_of_right")),
+            LABELS.get(change, change),
+            *(f"{each[change][f'{key}_percent']:.1f} %" for each in results for key in keys),
         ]
-        for name, row in record["results"].items()
+        for change in results[0]
     ]
-    head = ("photographs of `val`", "top-1", "out of distribution", "of the correct ones")
-    return markdown(head, rows) + origin(found, "changed_photographs")
+    head = (f"`{tag}`: {title}" for tag in records for title in keys.values())
+    return markdown(("photographs of `val`", *head), rows) + origins(found, name)
 
 
 def curves(found: Records) -> dict[str, list[float]]:

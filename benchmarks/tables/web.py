@@ -25,10 +25,10 @@ def in_browser(found: Records) -> str:
         for storage, row in record["results"].items()
     ]
     head = ("weights", "top-1 (`predict`)", "same class", "first answer", "later answers", "model", "folder")
+    number = record["photographs"]
     return (
-        f"{markdown(head, rows)}\nMeasured with `cars196` on {record['photographs']} photographs of `val`."
-        f" Latencies are medians of {record['rounds']} first answers, from opening the page in a new"
-        f" profile, and of {record['photographs']} later answers, from choosing a file until its answer is"
-        f" shown. Chromium {record['chromium']} without a GPU, onnxruntime-web {record['runtime']}.\n"
-        f"{origin(found, NAME)}"
+        f"{markdown(head, rows)}\nMeasured with `{record['weights']}` on {number} photographs of `val`."
+        f" Latencies are medians of {record['rounds']} first answers, from opening the page in a new profile,"
+        f" and of {number} later answers, from choosing a file until its answer is shown. Chromium"
+        f" {record['chromium']} without a GPU, onnxruntime-web {record['runtime']}.\n{origin(found, NAME)}"
     )

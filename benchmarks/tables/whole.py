@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.tables.cars import of_tags, origins
 from benchmarks.tables.speed import Records, markdown, not_yet, origin
 
 NAME = "whole_photographs"
@@ -57,12 +58,30 @@ def told(found: Records) -> str:
 
 def levels(found: Records) -> str:
     """Return the accuracy at each level of the names."""
+    records = of_tags(found, NAME)
+    if not records:
+        return not_yet(NAME)
+    rows = [
+        [f"`{tag}`", LEVELS[level], *(f"{row[kind]:.1f} %" for kind in ("val", "composites", "whole"))]
+        for tag, record in records.items()
+        for level, row in record["results"]["levels"].items()
+    ]
+    head = ("weights", "level", "`val`, cut", "composites", "whole photographs")
+    return markdown(head, rows, texts=2) + origins(found, NAME)
+
+
+def finding(found: Records) -> str:
+    """Return what the finder costs on images that are cut already, and the calibration, in sentences."""
     record = found.get(NAME)
     if record is None:
         return not_yet(NAME)
-    rows = [
-        [LEVELS[level], *(f"{row[kind]:.1f} %" for kind in ("val", "composites", "whole"))]
-        for level, row in record["results"]["levels"].items()
-    ]
-    head = ("level", "`val`, cut", "composites", "whole photographs")
-    return markdown(head, rows) + origin(found, NAME)
+    finder, errors = record["results"]["finder"], record["results"]["calibration"]
+    val, whole, composites = (
+        f"{100 * errors[f'{kind}_error']:.1f} %" for kind in ("val", "whole", "composites")
+    )
+    return (
+        f"Top-1 on `val` is {finder['val_found_top1_percent']:.2f} % with the finder and"
+        f" {finder['val_cut_top1_percent']:.2f} % with `--cut`. The expected calibration error is\n{val} on"
+        f" `val`, {whole} on the whole photographs and {composites} on composites, where 150 alone give"
+        " a few percent.\n"
+    )

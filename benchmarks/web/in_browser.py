@@ -28,6 +28,7 @@ import lightcars
 from benchmarks.harness.ratios import rounded, table
 from benchmarks.harness.record import RESULTS, write
 from lightcars.data.layouts import Sample, find_data
+from lightcars.runs.trained import load_trained
 from lightcars.web.export import WebPage, export_web
 from lightcars.web.page import CAR, PageOptions
 from lightcars.web.pins import VERSION
@@ -169,7 +170,7 @@ def parsed() -> argparse.Namespace:
 def exported(folder: Path, storage: Storage) -> WebPage:
     """Write the page as `lightcars export cars196 --to web` does: with the car finder."""
     finder = load_car_finder(torch.device("cpu"))
-    model = lightcars.ghostnet(weights="cars196")
+    model = load_trained("cars196", "cpu").model
     return export_web(model, folder, page=PageOptions(subject=CAR), finder=finder, storage=storage)
 
 
@@ -209,6 +210,7 @@ def main() -> None:
     write(
         arguments.out,
         "in_browser",
+        weights="cars196",
         photographs=len(paths),
         rounds=arguments.rounds,
         chromium=version,

@@ -184,8 +184,9 @@ def _registered(name: str, variant: str | None, weights: str | Path | None) -> s
     """Return the registered name of a family's variant; None is that of shipped weights, or the default."""
     family = FAMILIES[name]
     if variant is None:
-        entry = find_tag(weights) if isinstance(weights, str) else None
-        if entry is not None and entry.model in map(family.registered, family.variants):
+        models = [family.registered(each) for each in family.variants]
+        entry = find_tag(weights, models) if isinstance(weights, str) else None
+        if entry is not None:
             return entry.model
         variant = family.default
     if variant not in family.variants:

@@ -194,8 +194,70 @@ def test_out_of_distribution_images_are_two_columns_per_folder():
 
 def test_corruptions_are_a_row_each():
     row = {"top1_percent": 80.04, "strange_percent": 2.0, "strange_of_right_percent": 1.5}
-    text = cars.corrupted({"changed_photographs": {**RECORD, "results": {"blurred": row}}})
+    record = {**RECORD, "results": {"blurred": row}}
+    text = cars.corrupted({"changed_photographs": record})
     assert rows(text) == [["blurred", "80.0 %", "2.0 %", "1.5 %"]]
+    other = {
+        **record,
+        "benchmark": "changed_photographs",
+        "date": "2026-01-01",
+        "results": {"blurred": {**row, "top1_percent": 70.0}},
+    }
+    text = cars.corrupted({"changed_photographs": record, "changed_photographs_ghostnet": other})
+    assert rows(text) == [["blurred", "80.0 %", "2.0 %", "1.5 %", "70.0 %", "2.0 %", "1.5 %"]]
+    assert "| `cars196`: top-1 |" in text
+    assert "| `cars196-ghostnet`: top-1 |" in text
+    assert ("2026-01-01: " in text, text.count("2026-01-02: ")) == (True, 1)
+
+
+def trained(model, top1):
+    return {
+        **RECORD,
+        "benchmark": "train_cars196",
+        "model": model,
+        "parameters": 4_000_000,
+        "threads": 1,
+        "epochs": 36,
+        "hours": 2.04,
+        "seed": 0,
+        "resolution": 224,
+        "val_top1_percent": top1,
+        "val_top5_percent": 98.5,
+        "val_make_top1_percent": 97.0,
+        "val_model_top1_percent": 95.0,
+        "val_calibration_error": 0.0204,
+        "val_calibration_error_before": 0.1,
+        "val_top1_percent_by_resolution": {
+            "of the training": {"208": 90.0, "224": 91.0},
+            "taken anew": {"208": 90.5, "224": top1},
+        },
+    }
+
+
+def test_the_shipped_weights_are_beside_each_other():
+    record = trained("efficientnet_lite2", 91.5)
+    found = {"train_cars196": record, "train_cars196_ghostnet": trained("ghostnet_thesis", 84.6)}
+    table = {row[0]: row[1:] for row in rows(cars.shipped(found))}
+    assert table["top-1 on `val`"] == ["91.50 %", "84.60 %"]
+    assert table["model"][0] == "`efficientnet_lite2`, 4,000,000 parameters"
+    assert table["make"] == ["97.00 %", "97.00 %"]
+    assert table["training"][0] == "36 epochs, 2.0 hours, 1 thread, seed 0"
+    assert "| `cars196`: top-1 on `val`, % | 208 px | 224 px |" in cars.shipped(found)
+    assert table["batch norm statistics re-estimated at that resolution"] == ["90.50", "84.60"]
+
+
+def test_the_readme_says_the_accuracy_of_the_default_weights():
+    ways = {name: {"composites": {"top1_percent": top1}} for name, top1 in
+            ((cars.FINDER, 90.2), (cars.TRUE_BOX, 90.9))}  # fmt: skip
+    whole_record = {**RECORD, "results": {"ways": ways}}
+    record = trained("efficientnet_lite2", 91.5)
+    text = cars.summary({"train_cars196": record, "whole_photographs": whole_record})
+    assert " ".join(text.split()) == (
+        "On [Stanford Cars](docs/cars196.md), an EfficientNet-Lite2 with 4.0 million parameters, the default"
+        " of `predict`, reaches 91.5 % top-1 on validation photographs cropped to the car. On composites,"
+        " where `predict` must find the car, it reaches 90.2 % (cropped: 90.9 %)."
+    )
+    assert cars.summary({"train_cars196": record}).startswith("Not measured yet: run `python -m benchmarks")
 
 
 def test_precisions_are_two_rows_of_each_model():
@@ -286,7 +348,7 @@ def test_compared_models_name_their_fronts(tmp_path):
 
 
 def test_without_a_search_there_is_neither_table_nor_plot(tmp_path):
-    of_cars = (cars.search, cars.shipped, cars.answers, cars.corrupted, compared.compared)
+    of_cars = (cars.search, cars.shipped, cars.summary, cars.answers, cars.corrupted, compared.compared)
     of_families = (families.optimized, families.any_model, families.litert, families.trained)
     for table in (*of_cars, imagenet.precisions, *of_families):
         assert table({}).startswith("Not measured yet: run `python -m ")
@@ -301,13 +363,20 @@ def test_whole_photographs():
         "date": "2026-01-02",
         "machine": {"cpu": "a CPU", "cores": 2},
         "versions": {"torch": "9.9"},
+        "benchmark": "whole_photographs",
         "images": {"composites": 300, "whole": 45},
         "results": {
             "ways": {
                 "cut": {"composites": cell, "whole": cell},
                 "finder": {"composites": cell, "whole": cell, "passes": 2.419},
             },
-            "finder": {"imagenet": told, "val_refused_percent": 0.0},
+            "finder": {
+                "imagenet": told,
+                "val_refused_percent": 0.0,
+                "val_found_top1_percent": 84.5,
+                "val_cut_top1_percent": 84.61,
+            },
+            "calibration": {"val_error": 0.029, "whole_error": 0.033, "composites_error": 0.0762},
             "levels": {level: {"val": 93.6, "composites": 90.0, "whole": 100.0} for level in whole.LEVELS},
         },
     }
@@ -318,4 +387,9 @@ def test_whole_photographs():
     ]
     assert "| way | 300 composites: top-1 | overlap | 45 whole photographs: top-1 |" in whole.ways(found)
     assert rows(whole.told(found))[-1] == ["`val`, cut to the cars", "968", "0.0 %"]
-    assert rows(whole.levels(found))[0] == ["make", "93.6 %", "90.0 %", "100.0 %"]
+    assert rows(whole.levels(found))[0] == ["`cars196`", "make", "93.6 %", "90.0 %", "100.0 %"]
+    both = whole.levels(found | {"whole_photographs_ghostnet": record})
+    assert [row[0] for row in rows(both)] == ["`cars196`"] * 3 + ["`cars196-ghostnet`"] * 3
+    text = " ".join(whole.finding(found).split())
+    assert text.startswith("Top-1 on `val` is 84.50 % with the finder and 84.61 % with `--cut`.")
+    assert "2.9 % on `val`, 3.3 % on the whole photographs and 7.6 % on composites" in text

@@ -9,13 +9,24 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
+from torch import nn
 
+import lightcars
 from benchmarks.cars import search
 from benchmarks.harness.finetunes import hours
 from benchmarks.harness.record import SCRIPTS as SCRIPT_OF
 from benchmarks.harness.record import command_of, records
-from lightcars.data.drawn_cars import draw_cars
-from scripts import train_cars196
+from lightcars.data.class_matching import folder_name
+from lightcars.data.drawn_cars import SILHOUETTES, draw_cars
+from lightcars.data.layouts import find_data
+from lightcars.data.stanford_cars import CLASS_NAMES
+from lightcars.models.preprocessing import Preprocessing
+from lightcars.runs.trained import TrainedModel
+from lightcars.weights import measured
+from scripts import car_weights, train_cars196
+from scripts.car_weights import CAR_WEIGHTS
 
 ROOT = Path(__file__).parents[2]
 FILES = [
@@ -158,14 +169,69 @@ def test_the_shipped_weights_are_trained_in_turn(tmp_path):
     assert 0 < train_cars196.hours_of(second) < 1
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:(there is no test|train and val have 392)")
+def test_finishing_writes_what_ships(tmp_path, monkeypatch):
+    """Weights, card and results of a tiny run; the catalog's file as it is written from them."""
+    data, names = tmp_path / "cars", list(map(folder_name, CLASS_NAMES))
+    for number, path in enumerate(data / split / name for split in ("train", "val") for name in names):
+        path.mkdir(parents=True)
+        Image.effect_noise((32, 32), 10 + number % 196).convert("RGB").save(path / "0.png")
+    tiny = ["resolution=32", "decode_resolution=32", "progressive=null", "epochs=1", "precision=32-true"]
+    plain = [*tiny, "augment.tensors=[]", "workers=0", "model.name=ghostnet_050", "model.weights=null"]
+    weights = CAR_WEIGHTS["ghostnet_thesis"]
+    monkeypatch.setattr(car_weights, "SHIPPED", tmp_path)
+    monkeypatch.setattr(train_cars196, "RESULTS", tmp_path)
+    monkeypatch.setattr(train_cars196, "write_measured", lambda: None)
+    arguments = ["--data", data, "--runs", tmp_path / "runs", "--model", "ghostnet_thesis"]
+    changes = [part for each in [*plain, "model.settings={width: 0.1}"] for part in ("--set", each)]
+    recipes = ["--recipes", "cars-scratch"]
+    monkeypatch.setattr("sys.argv", ["", *map(str, [*arguments, *recipes, *changes])])
+    train_cars196.main()
+    record = json.loads((tmp_path / "train_cars196_ghostnet.json").read_text())
+    assert set(record["val_top1_percent_by_resolution"]["taken anew"]) == {"32", "48"}
+    assert record["val_make_top1_percent"] >= record["val_model_top1_percent"] >= record["val_top1_percent"]
+    assert record["photographs"] == {"train": 196, "val": 196}
+    card = (weights.folder / "README.md").read_text()
+    assert f"| val_make_top1_percent | {record['val_make_top1_percent']} |" in card
+    assert "val_correct_of_every_8th" not in card
+    model = lightcars.load(weights.folder)
+    assert model.temperature == pytest.approx(record["temperature"])
+    assert (model.config.resolution, model.familiarity is not None) == (record["resolution"], True)
+
+
+def test_the_catalog_has_what_was_measured():
+    assert Path(measured.__file__).read_text() == car_weights.measured_text()
+
+
+def test_statistics_of_training_and_re_estimated_ones_are_both_tried(tmp_path):
+    cars = find_data(draw_cars(tmp_path / "cars", train=2, val=1))
+    like = Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.5,) * 3)
+    model = lightcars.ghostnet("050", num_classes=8, width=0.1).eval()
+    trained = TrainedModel(model, tuple(SILHOUETTES), like, torch.device("cpu"))
+    finishing = train_cars196.Finishing(trained, cars, CAR_WEIGHTS["ghostnet_thesis"])
+    copies, silenced = finishing.settled(64)
+    own = dict(trained.model.named_buffers())
+    kept, reestimated = (dict(copies[kind].model.named_buffers()) for kind in (False, True))
+    assert all(torch.equal(own[name], kept[name]) for name in own)
+    assert not torch.equal(own["stem.norm.running_mean"], reestimated["stem.norm.running_mean"])
+    dead = [
+        sum(int((m.weight == 0).sum()) for m in each.model.modules() if isinstance(m, nn.BatchNorm2d))
+        for each in copies.values()
+    ]
+    assert dead[0] == dead[1] >= silenced
+    assert copies[True].preprocessing.resolution == 64
+
+
 def test_the_smallest_resolution_within_one_standard_error_is_chosen():
     tops = {(128, False): 80.9, (144, False): 84.2, (144, True): 82.5, (160, True): 84.6}
     tried = [
         train_cars196.Choice(side=side, reestimated=reestimated, top1_percent=top1)
         for (side, reestimated), top1 in tops.items()
     ]
-    assert train_cars196.chosen(tried, 968) == tried[1]
-    assert train_cars196.chosen(tried, 100_000).side == 160
+    assert train_cars196.chosen(tried, 968, 1.0) == tried[1]
+    assert train_cars196.chosen(tried, 100_000, 1.0).side == 160
+    assert train_cars196.chosen(tried, 968, 0.0) == tried[3]
 
 
 def test_hours_leave_out_interruptions():

@@ -34,7 +34,8 @@ def test_weights_fit_the_terminal(lightcars, terminal, columns):
 
 def test_weights_of_a_run_and_of_a_tag(lightcars, finished, tmp_path):
     assert "no published weights of ghostnet_050;" in lightcars("weights", finished).out, "the run's model"
-    assert lightcars("weights", "cars196").out == lightcars("weights", "ghostnet_thesis").out
+    assert lightcars("weights", "cars196").out == lightcars("weights", "efficientnet_lite2").out
+    assert lightcars("weights", "cars196-ghostnet").out == lightcars("weights", "ghostnet_thesis").out
     shown = lightcars("weights", tmp_path)
     assert (shown.code, len(shown.err.splitlines())) == (2, 1)
 

@@ -17,7 +17,16 @@ from lightcars.recipes.thesis_results import THESIS_TOP1_PERCENT
 from lightcars.training.module import ClassifierModule
 from lightcars.training.optim.optimizers import averaged, check_optimization
 
-OWN = ("compare", "cars-finetune", "cars-last", "cars-longer", "cars-scratch", "few-images")
+OWN = (
+    "compare",
+    "cars-finetune",
+    "cars-last",
+    "cars-lite",
+    "cars-lite-longer",
+    "cars-longer",
+    "cars-scratch",
+    "few-images",
+)
 EFFICIENTNET = (
     "efficientnet-thesis-frozen",
     "efficientnet-thesis-gray",

@@ -14,6 +14,9 @@ from lightcars.web.runtime import RuntimeOptions, find_runtime
 from lightcars.web.server import SiteServer
 from tests.web.browser import ARGUMENTS, chromium
 
+WEIGHTS = "cars196-ghostnet"
+"""The smallest weights for Stanford Cars that ship with the package."""
+
 
 @pytest.fixture(scope="session")
 def runtime():
@@ -26,11 +29,11 @@ def runtime():
 
 @pytest.fixture(scope="session")
 def site(runtime, tmp_path_factory):
-    """The page of the weights for Stanford Cars that ship with the package."""
+    """The page of weights for Stanford Cars that ship with the package."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("web") / "site"
-    export_web(ghostnet(weights="cars196"), folder, page=PageOptions(subject=CAR))
+    export_web(ghostnet(weights=WEIGHTS), folder, page=PageOptions(subject=CAR))
     torch.set_num_threads(before)
     return folder
 

@@ -19,7 +19,7 @@ from lightcars.web.export import export_web
 from lightcars.web.page import CAR, PageOptions
 from lightcars.weights.car_finder import load_car_finder
 from tests.web.browser import ARGUMENTS, axe_source, camera_file, chromium, until
-from tests.web.conftest import serving
+from tests.web.conftest import WEIGHTS, serving
 from tests.web.test_preprocessing import save_rotated
 
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
@@ -443,7 +443,7 @@ def finding(site, runtime, tmp_path_factory):
     """The page of the shipped weights with the car finder."""
     folder = tmp_path_factory.mktemp("web") / "finding"
     options = {"page": PageOptions(subject=CAR), "finder": load_car_finder(torch.device("cpu"))}
-    export_web(lightcars.ghostnet(weights="cars196"), folder, **options)
+    export_web(lightcars.ghostnet(weights=WEIGHTS), folder, **options)
     return folder
 
 
@@ -463,7 +463,7 @@ def test_several_cars_and_none(tab, finding, tmp_path):
     if not found:
         pytest.skip("the photographs are not here")
     path = two_cars(found, tmp_path / "two.png")
-    expected = lightcars.predict(path, top=3, all_cars=True)
+    (expected,) = lightcars.predict(WEIGHTS, path, top=3, all_cars=True)
     assert len(expected.cars) == 2
     with serving(finding) as server:
         tab.goto(server.address("localhost"))

@@ -476,6 +476,17 @@ def test_find_tag_takes_whole_tags_only():
     assert find_tag("imagenet").tag == "google/efficientnet_lite0.in1k", "it ships"
 
 
+def test_short_tags_of_what_ships():
+    assert find_tag("cars196").tag == "lightcars/efficientnet_lite2.cars196"
+    assert find_tag("cars196-ghostnet").tag == "lightcars/ghostnet_thesis.cars196"
+    assert find_tag("cars196", ["ghostnet_thesis", "ghostnet_100"]).model == "ghostnet_thesis"
+    assert find_tag("cars196", ["ghostnet_100"]) is None
+    assert find_tag("efficientnet_lite0") is None, "the name of a model"
+    assert find_weights("ghostnet_thesis", "cars196").tag == "lightcars/ghostnet_thesis.cars196"
+    assert find_weights("efficientnet_lite2", "cars196").tag == "lightcars/efficientnet_lite2.cars196"
+    assert find_weights("efficientnet_lite2", "cars196-ghostnet") is None
+
+
 def test_list_weights():
     assert list_weights() == list(ENTRIES)
     assert {e.tag for model in MODELS for e in list_weights(model)} == {e.tag for e in ENTRIES}

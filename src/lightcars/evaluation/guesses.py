@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from lightcars.errors import DataError
 from lightcars.tables import html_table
 
-OWN_WEIGHTS = "lightcars/ghostnet_thesis.cars196"
+OWN_WEIGHTS = "lightcars/efficientnet_lite2.cars196"
 """Weights for Stanford Cars that ship with the package; the full tag, which no folder has as its name."""
 Box: TypeAlias = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the upright image, from 0; right and bottom are just outside."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lightcars.data.dataset import DecodedImages, ImageDataset, decode
 from lightcars.errors import RunError
@@ -74,7 +75,11 @@ def predict_images(
     trained: TrainedModel, images: DecodedImages, root: Path, batch_size: int = 64
 ) -> Predictions:
     """Return the predictions for decoded images; paths are relative to `root`, the data folder."""
-    logits = logits_of(trained, ImageDataset(images), batch_size)
+    return predictions_from(logits_of(trained, ImageDataset(images), batch_size), trained, images, root)
+
+
+def predictions_from(logits: Tensor, trained: TrainedModel, images: DecodedImages, root: Path) -> Predictions:
+    """Return the same from the model's logits (N, num_classes) for the images."""
     likeliest = trained.probabilities(logits).topk(min(TOP, logits.shape[1]), dim=1)
     return Predictions(
         classes=trained.classes,

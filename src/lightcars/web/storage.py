@@ -23,7 +23,7 @@ LEAST_VALUES = 256
 """Smaller tensors stay in float32; they are a small part of the file."""
 LEAST_INTEGERS = 4096
 """Smaller weights, as those of depthwise convolutions, stay in float16: as integers they would make the file
-of `cars196` 1 % smaller, and change twice as many predictions (decision 42)."""
+of `cars196-ghostnet` 1 % smaller, and change twice as many predictions (decision 42)."""
 _OUTPUT_AXES: Mapping[str, int] = {"Conv": 0, "MatMul": -1}
 """Operator -> axis of its weight, the second input, along which the output channels lie."""
 

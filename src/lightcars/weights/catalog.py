@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from lightcars.errors import UnknownWeightsError, did_you_mean
-from lightcars.models.registry import find_model
+from lightcars.models.registry import MODELS, find_model
 from lightcars.weights.entry import IMAGENET, WeightsEntry
 from lightcars.weights.published import ENTRIES
 
@@ -70,14 +72,20 @@ def _top1(entry: WeightsEntry) -> float:
     return entry.top1_percent or 0.0
 
 
-def find_tag(tag: str) -> WeightsEntry | None:
-    """Return the entry with this whole tag, whatever its model.
+def find_tag(tag: str, models: Collection[str] = MODELS) -> WeightsEntry | None:
+    """Return the entry with this whole tag, whatever its model, or of one of `models`.
 
     Of weights that ship with lightcars the short name is enough; "imagenet" is the shipped ImageNet model.
+
+    >>> find_tag("cars196").model, find_tag("cars196", ["ghostnet_thesis"]).model
+    ('efficientnet_lite2', 'ghostnet_thesis')
     """
     for entry in ENTRIES:
         shipped = entry.packaged is not None
-        if entry.tag == tag or (shipped and (tag in _short_names(entry) or _means_imagenet(entry, tag))):
+        means_it = entry.tag == tag or (
+            shipped and (tag in _short_names(entry) or _means_imagenet(entry, tag))
+        )
+        if means_it and entry.model in models:
             return entry
     return None
 
@@ -119,5 +127,5 @@ def _short_names(entry: WeightsEntry) -> set[str]:
     if entry.source == "lukemelas":
         return {"adv"} if name.startswith("adv-") else set()
     short = name.partition(".")[2]
-    names = {short, short.removesuffix("_in1k"), short.removeprefix("imagenet1k_")}
-    return names - {""}
+    names = {short, short.removesuffix("_in1k"), short.removeprefix("imagenet1k_"), entry.packaged or ""}
+    return names - {"", entry.model}

@@ -14,6 +14,16 @@ UNPINNED = "unpinned"
 IMAGENET, CARS = "ImageNet-1k", "Stanford Cars, val, which selected the epoch"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was measured of our own weights: see `WeightsEntry`."""
+
+    resolution: int
+    size_mb: float
+    top1_percent: float
+    top5_percent: float
+
+
 @takes_old_names(licence="license")
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WeightsEntry:

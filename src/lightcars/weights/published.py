@@ -10,16 +10,18 @@ EfficientNet-Lite's from the readme of Google's code (tensorflow/tpu, `models/of
 What none of them states is None: lukemelas's table repeats the paper's accuracies, which are not those of its
 files; timm's csv has no GhostNetV3, not all of MobileNetV3 and V4, and no outputs other than ImageNet-1k's;
 torchvision states no license for weights, and Huawei's two license files disagree. Our own come with the
-package, with metrics from `benchmarks/results/`.
+package; `scripts/train_cars196.py` writes what it measured of them into `weights/measured.py`.
 """
 
 from __future__ import annotations
 
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.weights.entry import CARS, WeightsEntry
+from lightcars.weights.entry import WeightsEntry
+from lightcars.weights.measured import CARS196, CARS196_GHOSTNET
 from lightcars.weights.publishers import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    car_entry,
     lite_entry,
     lukemelas_entry,
     timm_entry,
@@ -39,28 +41,21 @@ _HUAWEI = WeightsEntry(
     top5_percent=91.46,
 )
 
-_CARS196 = WeightsEntry(
-    tag="lightcars/ghostnet_thesis.cars196",
-    model="ghostnet_thesis",
-    source="lightcars",
-    preprocessing=Preprocessing(
-        resolution=160, mean=(0.4707, 0.4602, 0.4550), std=(0.2594, 0.2585, 0.2635), resize="squash"
-    ),
-    settings={"out_channels": 320},
-    num_classes=196,
-    packaged="cars196",
-    size_mb=6.181,
-    license="non-commercial",
-    data=CARS,
-    top1_percent=84.61,
-    top5_percent=97.0,
+_LITE2 = car_entry("efficientnet_lite2", CARS196, "cars196", {"batch_norm_momentum": 0.1})
+_GHOSTNET = car_entry(
+    "ghostnet_thesis",
+    CARS196_GHOSTNET,
+    "cars196-ghostnet",
+    {"out_channels": 320},
+    mean=(0.4707, 0.4602, 0.4550),
+    std=(0.2594, 0.2585, 0.2635),
 )
-"""From `scripts/train_cars196.py`; its card is beside it, its metrics in that script's results."""
 
 # timm: architecture, tag, pixels, crop fraction, top-1, top-5
 # torchvision: model, version, end of the file's name, pixels, pixels of the shorter side, MiB, top-1, top-5
 ENTRIES: tuple[WeightsEntry, ...] = (
-    _CARS196,
+    _LITE2,  # first: the tag "cars196" alone means it
+    _GHOSTNET,
     lite_entry("lite0", 224, 75.1),
     lite_entry(
         "lite1",

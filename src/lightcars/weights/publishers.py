@@ -11,7 +11,7 @@ from lightcars.models.families import FAMILIES, family_of
 from lightcars.models.preprocessing import Preprocessing
 from lightcars.models.registry import MODELS
 from lightcars.models.tensor_names import Form
-from lightcars.weights.entry import WeightsEntry
+from lightcars.weights.entry import CARS, Measured, WeightsEntry
 from lightcars.weights.pins import HUB_REVISIONS, HUB_SHA256
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -194,4 +194,30 @@ def lite_entry(
         size_mb=LITE_SIZES_MB[variant],
         license="apache-2.0",
         top1_percent=top1_percent,
+    )
+
+
+def car_entry(
+    model: str,
+    measured: Measured,
+    packaged: str,
+    settings: Mapping[str, Any],
+    *,
+    mean: tuple[float, ...] = HALF,
+    std: tuple[float, ...] = HALF,
+) -> WeightsEntry:
+    """Return the entry of our own weights for Stanford Cars, which ship in the folder `packaged`."""
+    return WeightsEntry(
+        tag=f"lightcars/{model}.cars196",
+        model=model,
+        source="lightcars",
+        preprocessing=Preprocessing(resolution=measured.resolution, mean=mean, std=std, resize="squash"),
+        settings=MappingProxyType(dict(settings)),
+        num_classes=196,
+        packaged=packaged,
+        size_mb=measured.size_mb,
+        license="non-commercial",
+        data=CARS,
+        top1_percent=measured.top1_percent,
+        top5_percent=measured.top5_percent,
     )
