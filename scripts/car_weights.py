@@ -54,7 +54,6 @@ class CarWeights:
         tag: their short name, and that of their folder in `weights/shipped/`.
         recipes: trained in turn, each from the best weights of the run before.
         relative_resolutions: tried on `val`, relative to that of training.
-        standard_errors: the smallest of them whose top-1 is within so many of the best is taken.
         statistics_every: batch norm statistics are re-estimated on every n-th image of `train`.
         start: what the card says of the initial weights.
         usage: what the card says of their use.
@@ -63,7 +62,6 @@ class CarWeights:
     tag: str
     recipes: tuple[str, ...]
     relative_resolutions: tuple[float, ...]
-    standard_errors: float
     statistics_every: int
     start: str
     usage: str
@@ -91,9 +89,8 @@ class CarWeights:
 CAR_WEIGHTS = {
     "efficientnet_lite2": CarWeights(
         tag=CARS196,
-        recipes=("cars-lite", "cars-lite-longer"),
+        recipes=("cars-lite", "cars-lite-longer", "cars-lite-last"),
         relative_resolutions=(1.0, 1.15),
-        standard_errors=0.0,
         statistics_every=4,
         start="Training started from Google's ImageNet weights of EfficientNet-Lite2 (tensorflow/tpu,\n"
         "models/official/efficientnet/lite; Apache License 2.0), converted by ML Illustrated\n"
@@ -103,11 +100,14 @@ CAR_WEIGHTS = {
     ),
     "ghostnet_thesis": CarWeights(
         tag=CARS196_GHOSTNET,
-        recipes=("cars-scratch", "cars-longer", "cars-last"),
-        relative_resolutions=(1.0, 1.125, 1.25, 1.375, 1.5),
-        standard_errors=1.0,
-        statistics_every=1,
-        start="Training started from random weights.",
+        recipes=("cars-scratch", "cars-longer", "cars-last", "cars-distilled"),
+        relative_resolutions=(1.0, 1.1, 1.2, 1.3),
+        statistics_every=4,
+        start="Training started from random weights, with the recipes `cars-scratch`, `cars-longer` and\n"
+        "`cars-last`. Then `cars-distilled` learned from the labels and from the outputs of an\n"
+        "EfficientNet-Lite2 for the same images: the weights of the second of the three runs behind\n"
+        "`cars196`. The GhostNet itself saw no images other than the training split. Its teacher had\n"
+        "started from Google's ImageNet weights (Apache License 2.0).",
         usage="`lightcars predict cars196-ghostnet photo.jpg` and"
         ' `lightcars.ghostnet(weights="cars196-ghostnet")` use these weights.',
     ),

@@ -77,6 +77,7 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "whole-cut": partial(whole.finding, found),
         "whole-told": partial(whole.told, found),
         "whole-levels": partial(whole.levels, found),
+        "whole-several": partial(whole.several, found),
         "compared": partial(compared.compared, found),
         "counting-zoo": partial(counting.zoo, found),
         "imagenet-precisions": partial(imagenet.precisions, found),

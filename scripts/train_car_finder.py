@@ -25,7 +25,7 @@ from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 from tqdm import trange
 
-from benchmarks.harness.composites import Box, Composite, compose, continued, part_of, paste, picture_size
+from benchmarks.harness.composites import Box, Composite, compose, continued, part_of, several_cars
 from benchmarks.harness.vehicles import halves, kind_of
 from lightcars.data.layouts import Sample, find_data
 from lightcars.data.pixels import normalize, to_pixels
@@ -57,7 +57,7 @@ def training_picture(
         thing = part_of(other, (int(rng.integers(80, 300)), int(rng.integers(60, 220))), rng)
         image, _ = compose(thing, background, rng, car_share(rng))
     elif kind == "several":
-        image, boxes = several_cars(samples, background, rng)
+        image, boxes, _ = several_cars(samples, background, rng)
     else:
         image, boxes = one_car(kind, read_image(sample.path, 3), background, rng)
     return Composite(changed(image, rng), boxes, sample.label if boxes else -1)
@@ -92,40 +92,6 @@ def beyond_the_edge(
         return image.crop((round(left), 0, *image.size)), ((0, box[1], box[2] - left, box[3]),)
     right = box[2] - cut
     return image.crop((0, 0, round(right), image.height)), ((box[0], box[1], right, box[3]),)
-
-
-def several_cars(
-    samples: Sequence[Sample], background: Image.Image, rng: np.random.Generator
-) -> tuple[Image.Image, tuple[Box, ...]]:
-    """Return two or three cars that do not overlap by more than a little."""
-    chosen = rng.choice(len(samples), int(rng.integers(2, 4)), replace=False)
-    cuts = [read_image(samples[index].path, 3) for index in chosen]
-    cuts = [
-        cut.resize((max(16, round(cut.width * s)), max(16, round(cut.height * s))))
-        for cut in cuts
-        for s in [rng.uniform(0.4, 1)]
-    ]
-    size = picture_size(max((cut.size for cut in cuts), key=math.prod), rng.uniform(0.08, 0.35), 1.5)
-    picture, boxes = part_of(background, size, rng), []
-    for cut in cuts:
-        for _ in range(20):
-            left, top = (int(rng.integers(0, max(1, size[axis] - cut.size[axis] + 1))) for axis in (0, 1))
-            box = (left, top, left + cut.width, top + cut.height)
-            if all(shared_width(box, other) < 0.1 for other in boxes):
-                paste(picture, cut, (left, top), rng)
-                boxes.append(box)
-                break
-    return picture, tuple(
-        (left, top, min(right, size[0]), min(bottom, size[1])) for left, top, right, bottom in boxes
-    )
-
-
-def shared_width(one: Box, other: Box) -> float:
-    """Return the part of the smaller box that the boxes share."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return max(width, 0) * max(height, 0) / smaller
 
 
 def car_share(rng: np.random.Generator) -> float:

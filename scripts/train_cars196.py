@@ -1,17 +1,16 @@
 """Train the shipped weights `cars196` or `cars196-ghostnet`, and write them with their model card.
 
 `OMP_NUM_THREADS=1 python -m scripts.train_cars196 --data cars196 --runs runs/cars196` trains the recipe
-`cars-lite`, then `cars-lite-longer` from the weights of that run (or resumes where it was interrupted);
-`--model ghostnet_thesis` trains `cars-scratch`, `cars-longer` and `cars-last`. After that, on `val` unless
-stated otherwise, it
+`cars-lite`, then `cars-lite-longer` and `cars-lite-last`, each from the weights of the run before (or resumes
+where it was interrupted);
+`--model ghostnet_thesis` trains `cars-scratch`, `cars-longer`, `cars-last` and `cars-distilled`. After that,
+on `val` unless stated otherwise, it
 
 * selects the resolution: random crops make cars look larger in training than they are in whole images, so a
   larger resolution is better at inference (Touvron et al., "Fixing the train-test resolution discrepancy",
   arXiv 1906.06423);
 * selects the batch norm statistics: those of training, or statistics re-estimated on whole images of `train`
-  at that resolution. Of the EfficientNet the best resolution is taken, of the GhostNet the smallest one
-  within one standard error of the best (Breiman et al., "Classification and Regression Trees", 1984, section
-  3.4.3);
+  at that resolution;
 * sets dead channels to zero;
 * fits the temperature and the out-of-distribution detector (`familiarity`);
 * evaluates the weights as they ship, rounded to half precision.
@@ -27,7 +26,6 @@ import argparse
 import copy
 import csv
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -113,15 +111,9 @@ class Finishing:
         return found
 
 
-def chosen(tried: Sequence[Choice], num_images: int, standard_errors: float) -> Choice:
-    """Return the smallest resolution whose top-1 is within so many standard errors of the best.
-
-    Of both kinds of statistics, the better one at that resolution.
-    """
-    best = max(choice.top1_percent for choice in tried)
-    good = best - standard_errors * math.sqrt(best * (100 - best) / num_images)
-    side = min(choice.side for choice in tried if choice.top1_percent >= good)
-    return max((each for each in tried if each.side == side), key=lambda each: each.top1_percent)
+def chosen(tried: Sequence[Choice]) -> Choice:
+    """Return the choice with the highest top-1; of equal ones that with the smallest resolution."""
+    return max(tried, key=lambda choice: (choice.top1_percent, -choice.side))
 
 
 def metrics_of(
@@ -189,13 +181,18 @@ def worst_classes(predictions: Predictions) -> list[dict[str, Any]]:
     ]
 
 
-def finish(runs: Sequence[Path], data: Path, weights: CarWeights) -> tuple[TrainedModel, dict[str, Any]]:
-    """Select, calibrate and evaluate the last run's model; return it with the record of results."""
+def finish(
+    runs: Sequence[Path], data: Path, weights: CarWeights, before: Mapping[str, Any]
+) -> tuple[TrainedModel, dict[str, Any]]:
+    """Select, calibrate and evaluate the last run's model; return it with the record of results.
+
+    `before`: epochs and hours of the training of the initial weights.
+    """
     cars, threads = find_data(data), torch.get_num_threads()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     finishing = Finishing(load_trained(runs[-1]), cars, weights)
     tried = finishing.choices()
-    choice = chosen(list(tried), len(cars.split("val")), weights.standard_errors)
+    choice = chosen(list(tried))
     trained, silenced = tried[choice]
     trained.model.half().float()  # as they ship
     train, val = (finishing.images(split, choice.side) for split in ("train", "val"))
@@ -211,8 +208,8 @@ def finish(runs: Sequence[Path], data: Path, weights: CarWeights) -> tuple[Train
         "data": f"{data.name}: {len(train.labels)} photographs in train, {len(val.labels)} in val",
         "photographs": {"train": len(train.labels), "val": len(val.labels)},
         "seed": RunFolder(runs[0]).read().recipe.seed,
-        "epochs": sum(len(_epochs(run)) for run in runs),
-        "hours": rounded(sum(map(hours_of, runs))),
+        "epochs": before.get("epochs", 0) + sum(len(_epochs(run)) for run in runs),
+        "hours": rounded(before.get("hours", 0) + sum(map(hours_of, runs))),
         "threads": threads,
         "resolution": choice.side,
         "batch_norms": "taken anew" if choice.reestimated else "of the training",
@@ -264,12 +261,16 @@ def main() -> None:
     options.add_argument("--runs", type=Path, required=True, help="folder of the training runs")
     options.add_argument("--model", choices=list(CAR_WEIGHTS), default=next(iter(CAR_WEIGHTS)))
     options.add_argument("--recipes", nargs="+", help="trained in turn, instead of the model's")
+    options.add_argument(
+        "--before", type=Path, help="results of the training of the initial weights, if its runs are gone"
+    )
     options.add_argument("--set", dest="changes", action="append", default=[], help="change all recipes")
     arguments = options.parse_args()
     weights = CAR_WEIGHTS[arguments.model]
     arguments.recipes = arguments.recipes or weights.recipes
     runs = trained_in_turn(arguments)
-    trained, record = finish(runs, arguments.data, weights)
+    before = json.loads(arguments.before.read_text(encoding="utf-8")) if arguments.before else {}
+    trained, record = finish(runs, arguments.data, weights, before)
     lightcars.save_pretrained(
         trained.model.half(), weights.folder, training=card_of(described(runs), record, weights)
     )

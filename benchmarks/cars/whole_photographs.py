@@ -7,7 +7,8 @@ the intersection over union of the box with the true one. "passes" is the time p
 forward pass of the classifier, batch 1, both in turns; the resizing of images is in it.
 
 Then, for the finder that ships: `val` as it is, with and without it; images without cars, of ImageNet's
-classes; calibration; the accuracy of makes and of models.
+classes; composites of two or three cars of `val`, of all of which (`--all`) a car is found where the overlap
+is above one half; calibration; the accuracy of makes and of models.
 
 `python -m benchmarks.cars.whole_photographs --data cars196 --photographs imagenet1000` takes some minutes.
 
@@ -32,7 +33,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.harness.composites import Box, composite_of
+from benchmarks.harness.composites import Box, composite_of, several_cars
 from benchmarks.harness.finding import MANY_CROPS, Way, crop, ways_of
 from benchmarks.harness.levels import levels
 from benchmarks.harness.ratios import rounded, table
@@ -55,6 +56,10 @@ from lightcars.runs.trained import TrainedModel, load_trained
 BATCH_SIZE = 64
 BINS = 15
 SEED = 1
+STREETS = 150
+"""Composites of several cars."""
+MATCH = 0.5
+"""A box with a larger overlap is that of the car."""
 TRUE_BOX = "cut to the true box"
 TIMED = 15
 """Images on which the time of a way is measured."""
@@ -145,17 +150,21 @@ def on_true_boxes(trained: TrainedModel, images: Sequence[Labeled]) -> dict[str,
     return {"top1_percent": percent(right), "overlap": 1.0}
 
 
-@torch.inference_mode()
 def found_in(finder: CarFinder, images: Sequence[Image.Image]) -> list[PixelBox | None]:
     """Return the box of the largest car of each image, as `predict` finds it, but in batches."""
+    return [boxes[0] if boxes else None for boxes in all_found_in(finder, images)]
+
+
+@torch.inference_mode()
+def all_found_in(finder: CarFinder, images: Sequence[Image.Image]) -> list[list[PixelBox]]:
+    """Return the boxes of all cars of each image, the largest one first."""
     fit, found = fit_square(finder.preprocessing), []
     for first in range(0, len(images), BATCH_SIZE):
         some = images[first : first + BATCH_SIZE]
         pixels = torch.stack([to_pixels(fit(image)) for image in some])
         cells = finder(normalize(pixels, finder.preprocessing)).numpy()
         for image, rows in zip(some, cells, strict=True):
-            cars = cars_of(rows, image.size, finder.least_score)
-            found.append(cars[0].box if cars else None)
+            found.append([car.box for car in cars_of(rows, image.size, finder.least_score)])
     return found
 
 
@@ -186,6 +195,58 @@ class Cut:
     @property
     def top1_percent(self) -> float:
         return percent((self.logits.argmax(1) == self.labels).numpy())
+
+
+@dataclass(frozen=True, slots=True)
+class Street:
+    """An image with several cars: their boxes, in pixels, and their classes."""
+
+    image: Image.Image
+    boxes: tuple[Box, ...]
+    labels: tuple[int, ...]
+
+
+def streets(data: Path, photographs: Path, count: int) -> list[Street]:
+    """Return composites of two or three cars of `val`."""
+    samples = find_data(data).split("val")
+    _, judged = halves(photographs.glob("*.webp"))
+    backgrounds = [path for path in judged if kind_of(path) == "no cars"]
+    made = []
+    for index in range(count):
+        rng = np.random.default_rng((SEED, index))
+        background = read_image(backgrounds[int(rng.integers(len(backgrounds)))], 3)
+        made.append(Street(*several_cars(samples, background, rng)))
+    return made
+
+
+def several(trained: TrainedModel, finder: CarFinder, images: Sequence[Street]) -> dict[str, Any]:
+    """Return how many of several cars are found, and how many of the found ones are named right."""
+    cars = matched = extra = found_right = cut_right = 0
+    for street, boxes in zip(images, all_found_in(finder, [each.image for each in images]), strict=True):
+        left = list(boxes)
+        views: dict[str, list[Image.Image]] = {"found": [], "cut": []}
+        labels: list[int] = []
+        for box, label in zip(street.boxes, street.labels, strict=True):
+            shared = overlaps(np.array(left, float).reshape(-1, 4), np.array(box, float))
+            if len(left) and shared.max() > MATCH:
+                labels.append(label)
+                views["found"].append(street.image.crop(left.pop(int(shared.argmax()))))
+                views["cut"].append(crop(street.image, labeled(street.image, box, label).box))
+        cars, matched, extra = cars + len(street.boxes), matched + len(labels), extra + len(left)
+        if labels:
+            right = {
+                kind: int((logits_of(trained, some).argmax(1) == torch.tensor(labels)).sum())
+                for kind, some in views.items()
+            }
+            found_right, cut_right = found_right + right["found"], cut_right + right["cut"]
+    return {
+        "images": len(images),
+        "cars": cars,
+        "found_percent": rounded(100 * matched / cars),
+        "named_percent_of_found": rounded(100 * found_right / max(1, matched)),
+        "named_percent_when_cut": rounded(100 * cut_right / max(1, matched)),
+        "boxes_without_a_car": extra,
+    }
 
 
 def told(finder: CarFinder, photographs: Path) -> dict[str, Any]:
@@ -255,6 +316,7 @@ def about_the_finder(
             **{f"{kind}_refused_percent": percent(~np.array(cut.found)) for kind, cut in cuts.items()},
             "imagenet": told(finder, photographs),
         },
+        "several": several(trained, finder, streets(data, photographs, STREETS)),
         "calibration": calibration(trained, {"val": val, **cuts}),
         "levels": levels(
             trained,

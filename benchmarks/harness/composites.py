@@ -120,3 +120,42 @@ def composite_of(
     background = read_image(backgrounds[int(rng.integers(len(backgrounds)))], 3)
     image, box = compose(read_image(sample.path, 3), background, rng, rng.uniform(*shares))
     return Composite(image, (box,), sample.label)
+
+
+def several_cars(
+    samples: Sequence[Sample], background: Image.Image, rng: np.random.Generator
+) -> tuple[Image.Image, tuple[Box, ...], tuple[int, ...]]:
+    """Return a picture of two or three cars that do not overlap by more than a little, with boxes and labels.
+
+    A car for which there is no room is left out.
+    """
+    chosen = rng.choice(len(samples), int(rng.integers(2, 4)), replace=False)
+    cuts = [read_image(samples[index].path, 3) for index in chosen]
+    cuts = [
+        cut.resize((max(16, round(cut.width * s)), max(16, round(cut.height * s))))
+        for cut in cuts
+        for s in [rng.uniform(0.4, 1)]
+    ]
+    size = picture_size(max((cut.size for cut in cuts), key=math.prod), rng.uniform(0.08, 0.35), 1.5)
+    picture = part_of(background, size, rng)
+    boxes: list[Box] = []
+    labels: list[int] = []
+    for index, cut in zip(chosen, cuts, strict=True):
+        for _ in range(20):
+            left, top = (int(rng.integers(0, max(1, size[axis] - cut.size[axis] + 1))) for axis in (0, 1))
+            box = (left, top, left + cut.width, top + cut.height)
+            if all(shared_width(box, other) < 0.1 for other in boxes):
+                paste(picture, cut, (left, top), rng)
+                boxes.append(box)
+                labels.append(samples[index].label)
+                break
+    inside = ((left, top, min(right, size[0]), min(bottom, size[1])) for left, top, right, bottom in boxes)
+    return picture, tuple(inside), tuple(labels)
+
+
+def shared_width(one: Box, other: Box) -> float:
+    """Return the part of the smaller box that the boxes share."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return max(width, 0) * max(height, 0) / smaller

@@ -70,6 +70,20 @@ def levels(found: Records) -> str:
     return markdown(head, rows, texts=2) + origins(found, NAME)
 
 
+def several(found: Records) -> str:
+    """Return how many of several cars are found and named, in sentences."""
+    record = found.get(NAME)
+    if record is None or "several" not in record["results"]:
+        return not_yet(NAME)
+    row = record["results"]["several"]
+    return (
+        f"In {row['images']} composites of two or three cars of `val`, {row['found_percent']:.1f} % of the"
+        f" {row['cars']} cars are found. Of these, {row['named_percent_of_found']:.1f} % are\nnamed right"
+        f" (cut to their true boxes: {row['named_percent_when_cut']:.1f} %)."
+        f" {row['boxes_without_a_car']} of the found boxes are not those of a car.\n"
+    )
+
+
 def finding(found: Records) -> str:
     """Return what the finder costs on images that are cut already, and the calibration, in sentences."""
     record = found.get(NAME)

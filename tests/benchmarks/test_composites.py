@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.harness.composites import compose, composite_of, picture_size
+from benchmarks.cars import whole_photographs
+from benchmarks.harness.composites import compose, composite_of, picture_size, several_cars, shared_width
 from benchmarks.harness.vehicles import CARS, DETAILS, OTHER_VEHICLES, halves, kind_of
 from lightcars.data.layouts import Sample
 from scripts.train_car_finder import loss_of, overlaps_of
@@ -46,6 +47,38 @@ def test_the_seed_decides(tmp_path):
     assert (one.label, one.boxes) == (7, same.boxes)
     assert one.image.tobytes() == same.image.tobytes()
     assert (one.image.size, one.boxes) != (other.image.size, other.boxes)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_several_cars_are_in_their_boxes_and_keep_their_labels(tmp_path, seed):
+    colors = {3: (250, 0, 0), 5: (0, 250, 0), 8: (0, 0, 250)}
+    samples = []
+    for label, color in colors.items():
+        Image.new("RGB", (120, 60), color).save(tmp_path / f"{label}.png")
+        samples.append(Sample(path=tmp_path / f"{label}.png", label=label))
+    picture, boxes, labels = several_cars(samples, GRAY, np.random.default_rng(seed))
+    assert len(boxes) == len(labels) == len(set(labels))
+    assert len(labels) > 1
+    for box, label in zip(boxes, labels, strict=True):
+        left, top, right, bottom = map(int, box)
+        assert 0 <= left < right <= picture.width
+        assert 0 <= top < bottom <= picture.height
+        assert picture.getpixel(((left + right) // 2, (top + bottom) // 2)) == colors[label]
+    assert all(shared_width(one, other) < 0.1 for one in boxes for other in boxes if one is not other)
+
+
+@pytest.mark.parametrize(("boxes", "found", "extra"), [(3, 100.0, 1), (1, 50.0, 0), (0, 0.0, 0)])
+def test_found_ones_of_several_cars_are_counted(monkeypatch, boxes, found, extra):
+    """Two cars; a finder that returns one box, or both and one without a car; a classifier that says 4."""
+    own = [(0, 0, 50, 40), (60, 0, 100, 44), (0, 60, 30, 100)]
+    street = whole_photographs.Street(GRAY, ((0, 0, 50, 50), (60, 0, 100, 50)), (4, 9))
+    monkeypatch.setattr(whole_photographs, "all_found_in", lambda *_: [own[:boxes]])
+    always_4 = torch.eye(12)[4]
+    monkeypatch.setattr(whole_photographs, "logits_of", lambda _, views: always_4.expand(len(views), -1))
+    row = whole_photographs.several(None, None, [street])
+    assert (row["cars"], row["found_percent"], row["boxes_without_a_car"]) == (2, found, extra)
+    named = {3: 50.0, 1: 100.0, 0: 0.0}[boxes]
+    assert row["named_percent_of_found"] == row["named_percent_when_cut"] == named
 
 
 def test_kinds_and_halves():

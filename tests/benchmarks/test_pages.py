@@ -390,6 +390,12 @@ def test_whole_photographs():
     assert rows(whole.levels(found))[0] == ["`cars196`", "make", "93.6 %", "90.0 %", "100.0 %"]
     both = whole.levels(found | {"whole_photographs_ghostnet": record})
     assert [row[0] for row in rows(both)] == ["`cars196`"] * 3 + ["`cars196-ghostnet`"] * 3
+    row = {"images": 150, "cars": 328, "found_percent": 87.2, "named_percent_of_found": 81.12}
+    row |= {"named_percent_when_cut": 83.22, "boxes_without_a_car": 7}
+    assert "Not measured" in whole.several(found)
+    record["results"]["several"] = row
+    text = " ".join(whole.several(found).split())
+    assert "87.2 % of the 328 cars are found. Of these, 81.1 % are named right" in text
     text = " ".join(whole.finding(found).split())
     assert text.startswith("Top-1 on `val` is 84.50 % with the finder and 84.61 % with `--cut`.")
     assert "2.9 % on `val`, 3.3 % on the whole photographs and 7.6 % on composites" in text

@@ -19,9 +19,11 @@ from lightcars.training.optim.optimizers import averaged, check_optimization
 
 OWN = (
     "compare",
+    "cars-distilled",
     "cars-finetune",
     "cars-last",
     "cars-lite",
+    "cars-lite-last",
     "cars-lite-longer",
     "cars-longer",
     "cars-scratch",
@@ -168,7 +170,8 @@ def test_everything_a_recipe_names_can_be_made(name):
     made = augmentation(recipe.augment, recipe.resolution, 8)
     jitters = [step for step in recipe.augment.images if "ColorJitter" in step]
     assert bool(made.image.steps) == (len(recipe.augment.images) > len(jitters))
-    ClassifierModule(model, recipe, like)
+    teacher = None if recipe.distillation is None else create_model("ghostnet_050", num_classes=8, width=0.1)
+    ClassifierModule(model, recipe, like, teacher)
     check_optimization(create_model("ghostnet_050", width=0.1, out_channels=8), recipe)
 
 

@@ -33,7 +33,7 @@ CROPS = AugmentRecipe(
         {"TrivialAugmentWide": {}},
         {"ColorJitter": {"brightness": 0.2, "hue": 0.1}},
     ),
-    tensors=({"RandomErasing": {}},),
+    tensors=({"RandomErasing": {}}, {"GaussianBlur": {"kernel_size": 3}}),
     batches=({"MixUp": {}}, {"CutMix": {}}),
 )
 ALL_OF_IT = replace(

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms import v2
 
+from lightcars.augmentation.blur import GaussianBlur
 from lightcars.augmentation.color_jitter import ColorJitter
 from lightcars.augmentation.erasing import BatchErasing
 from lightcars.data.pixels import as_image
@@ -26,13 +27,13 @@ class Augmentation:
     Attributes:
         image: transforms of each image.
         jitter: color jitter of a batch; None: no color jitter.
-        erasing: transforms of a normalized batch, in order.
+        tensors: transforms of a normalized batch, in order.
         mix: (N, C, H, W) and (N,) labels -> the mixed images and (N, classes) soft labels; None: no mixing.
     """
 
     image: ImageAugmentation
     jitter: ColorJitter | None
-    erasing: tuple[BatchErasing, ...]
+    tensors: tuple[BatchErasing | GaussianBlur, ...]
     mix: v2.Transform | None
 
 
@@ -49,12 +50,11 @@ def augmentation(recipe: AugmentRecipe, resolution: int, num_classes: int) -> Au
             jitter = _build(ColorJitter, settings) if any(settings.values()) else None
             steps = steps[:-1]
     classes = {name: {"num_classes": num_classes} for name in ("MixUp", "CutMix")}
-    erasing = tuple(BatchErasing(_transform(step, {})) for step in recipe.tensors)
     mixes = [_transform(step, classes) for step in recipe.batches]
     return Augmentation(
         image=ImageAugmentation(steps, resolution),
         jitter=jitter,
-        erasing=erasing,
+        tensors=tuple(_of_batches(step) for step in recipe.tensors),
         mix=v2.RandomChoice(mixes) if mixes else None,
     )
 
@@ -94,6 +94,13 @@ def scaled_down(image: Image.Image, resolution: int) -> Image.Image:
     size = (resolution, resolution)
     smaller = F.interpolate(pixels, size, mode="bilinear", antialias=True)[0].permute(1, 2, 0)
     return as_image(smaller.numpy())
+
+
+def _of_batches(step: Step) -> BatchErasing | GaussianBlur:
+    if "GaussianBlur" in step:
+        blur: GaussianBlur = _build(GaussianBlur, step["GaussianBlur"])
+        return blur
+    return BatchErasing(_transform(step, {}))
 
 
 def _transform(step: Step, defaults: Mapping[str, Mapping[str, Any]]) -> v2.Transform:

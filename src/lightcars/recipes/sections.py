@@ -30,7 +30,7 @@ IMAGE_STEPS = (
     "AugMix",
     "GaussianBlur",
 )
-TENSOR_STEPS = ("RandomErasing",)
+TENSOR_STEPS = ("RandomErasing", "GaussianBlur")
 BATCH_STEPS = ("MixUp", "CutMix")
 
 Step = Mapping[str, Mapping[str, Any]]
@@ -165,7 +165,8 @@ class AugmentRecipe:
     Attributes:
         images: applied to each image, one after the other. A `RandomResizedCrop` needs no size: it is the
             recipe's resolution. A `ColorJitter` at the end is applied to batches, which is faster.
-        tensors: applied to each image after normalization (`RandomErasing`).
+        tensors: applied after normalization: `RandomErasing`, and `GaussianBlur`, which takes the probability
+            `p` of an image to be blurred here.
         batches: one of them, chosen at random for each batch, mixes its images (`MixUp`, `CutMix`).
     """
 

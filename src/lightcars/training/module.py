@@ -102,8 +102,8 @@ class ClassifierModule(L.LightningModule):
         change = self.augmentation
         images = pixels if change.jitter is None else jittered(pixels, change.jitter)
         images = normalize(images, self.preprocessing)
-        for erase in change.erasing:
-            images = erase(images)
+        for step in change.tensors:
+            images = step(images)
         if change.mix is not None:
             images, labels = change.mix(images, labels)
         return images, labels
