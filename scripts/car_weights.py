@@ -90,7 +90,7 @@ CAR_WEIGHTS = {
     "efficientnet_lite2": CarWeights(
         tag=CARS196,
         recipes=("cars-lite", "cars-lite-longer", "cars-lite-last"),
-        relative_resolutions=(1.0, 1.15),
+        relative_resolutions=(1.0, 1.15, 1.3),
         statistics_every=4,
         start="Training started from Google's ImageNet weights of EfficientNet-Lite2 (tensorflow/tpu,\n"
         "models/official/efficientnet/lite; Apache License 2.0), converted by ML Illustrated\n"

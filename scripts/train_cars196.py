@@ -182,11 +182,11 @@ def worst_classes(predictions: Predictions) -> list[dict[str, Any]]:
 
 
 def finish(
-    runs: Sequence[Path], data: Path, weights: CarWeights, before: Mapping[str, Any]
+    runs: Sequence[Path], data: Path, weights: CarWeights, earlier: Mapping[str, Any]
 ) -> tuple[TrainedModel, dict[str, Any]]:
     """Select, calibrate and evaluate the last run's model; return it with the record of results.
 
-    `before`: epochs and hours of the training of the initial weights.
+    `earlier`: epochs and hours of the training of the initial weights.
     """
     cars, threads = find_data(data), torch.get_num_threads()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
@@ -208,8 +208,8 @@ def finish(
         "data": f"{data.name}: {len(train.labels)} photographs in train, {len(val.labels)} in val",
         "photographs": {"train": len(train.labels), "val": len(val.labels)},
         "seed": RunFolder(runs[0]).read().recipe.seed,
-        "epochs": before.get("epochs", 0) + sum(len(_epochs(run)) for run in runs),
-        "hours": rounded(before.get("hours", 0) + sum(map(hours_of, runs))),
+        "epochs": earlier.get("epochs", 0) + sum(len(_epochs(run)) for run in runs),
+        "hours": rounded(earlier.get("hours", 0) + sum(map(hours_of, runs))),
         "threads": threads,
         "resolution": choice.side,
         "batch_norms": "taken anew" if choice.reestimated else "of the training",
@@ -269,8 +269,8 @@ def main() -> None:
     weights = CAR_WEIGHTS[arguments.model]
     arguments.recipes = arguments.recipes or weights.recipes
     runs = trained_in_turn(arguments)
-    before = json.loads(arguments.before.read_text(encoding="utf-8")) if arguments.before else {}
-    trained, record = finish(runs, arguments.data, weights, before)
+    earlier = json.loads(arguments.before.read_text(encoding="utf-8")) if arguments.before else {}
+    trained, record = finish(runs, arguments.data, weights, earlier)
     lightcars.save_pretrained(
         trained.model.half(), weights.folder, training=card_of(described(runs), record, weights)
     )

@@ -90,6 +90,7 @@ def test_weights_from_a_folder(lightcars, elsewhere):
 
 MISTAKES = {
     "no such format": (["RUN", "--to", "onxx"], "Did you mean onnx?"),
+    "nearly the web page": (["RUN", "--to", "webb"], "Did you mean web?"),
     "misspelt model": (["ghostnet_10"], "ghostnet_10 is neither a folder here nor a model. Did you mean"),
     "no run": (["some/where/else"], "there is no run or checkpoint folder"),
     "an empty folder": (["."], "run.json"),

@@ -140,7 +140,7 @@ def export(
         export_page(model, folder, web, finder=finder, force=force, as_json=as_json)
         return
     web.check_unused()
-    kind = find_format(to)
+    kind = find_format(to, (WEB,))
     size = InputSize(batch=batch, resolution=resolution, any_size=any_size)
     target = out or Path(_name_of(source) + kind.suffix)
     if target.suffix != kind.suffix:

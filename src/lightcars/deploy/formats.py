@@ -131,16 +131,18 @@ FORMATS = {
 }
 
 
-def find_format(name: str) -> Format:
+def find_format(name: str, others: tuple[str, ...] = ()) -> Format:
     """Return the format with a given name.
+
+    Args:
+        others: further names that the caller takes, for the error message.
 
     Raises:
         ConfigError: unknown name.
     """
     if name not in FORMATS:
-        raise ConfigError(
-            f"unknown format {name!r}.{did_you_mean(name, FORMATS)} Choose {', '.join(FORMATS)}."
-        )
+        names = (*FORMATS, *others)
+        raise ConfigError(f"unknown format {name!r}.{did_you_mean(name, names)} Choose {', '.join(names)}.")
     return FORMATS[name]
 
 
