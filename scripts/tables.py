@@ -69,6 +69,7 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "search": partial(cars.search, found),
         "first-answer": partial(cars.answers, found),
         "shipped": partial(cars.shipped, found),
+        "training-runs": partial(cars.training_runs, found),
         "out-of-distribution": partial(cars.out_of_distribution, found),
         "out-of-distribution-ghostnet": partial(cars.out_of_distribution, found, CARS196_GHOSTNET),
         "stanford-cars": partial(cars.summary, found),
@@ -121,7 +122,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
     plots.draw_all(records(), IMAGES)
-    cars.draw_curves(records(), IMAGES / cars.SEARCH_PICTURE)
+    cars.draw_curves(cars.curves(records()), IMAGES / cars.SEARCH_PICTURE)
+    cars.draw_curves(cars.training_curves(records()), IMAGES / cars.TRAINING_PICTURE, "run: best epoch")
     compared.draw(records(), IMAGES / compared.PICTURE)
     zoo.draw_all(IMAGES)
     write_families()

@@ -143,14 +143,28 @@ def trained_in_turn(arguments: argparse.Namespace) -> list[Path]:
     return runs
 
 
-def _epochs(run: Path) -> list[float]:
-    """Return the seconds of each epoch."""
+def _column(run: Path, name: str) -> list[float]:
+    """Return a column of metrics.csv, a number for each epoch."""
     with (run / "metrics.csv").open(newline="") as file:
-        return [float(row["seconds"]) for row in csv.DictReader(file)]
+        return [float(row[name]) for row in csv.DictReader(file)]
 
 
 def hours_of(run: Path) -> float:
-    return hours(_epochs(run))
+    return hours(_column(run, "seconds"))
+
+
+def by_run(runs: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return what the docs say of each run: recipe, resolution, hours, and top-1 on `val` by epoch."""
+    recipes = [RunFolder(run).read().recipe for run in runs]
+    return [
+        {
+            "recipe": recipe.name,
+            "resolution": recipe.resolution,
+            "hours": rounded(hours_of(run)),
+            "val_top1_percent_by_epoch": [rounded(top1) for top1 in _column(run, "val_top1_percent")],
+        }
+        for run, recipe in zip(runs, recipes, strict=True)
+    ]
 
 
 def described(runs: Sequence[Path]) -> dict[str, Any]:
@@ -208,7 +222,7 @@ def finish(
         "data": f"{data.name}: {len(train.labels)} photographs in train, {len(val.labels)} in val",
         "photographs": {"train": len(train.labels), "val": len(val.labels)},
         "seed": RunFolder(runs[0]).read().recipe.seed,
-        "epochs": earlier.get("epochs", 0) + sum(len(_epochs(run)) for run in runs),
+        "epochs": earlier.get("epochs", 0) + sum(len(_column(run, "seconds")) for run in runs),
         "hours": rounded(earlier.get("hours", 0) + sum(map(hours_of, runs))),
         "threads": threads,
         "resolution": choice.side,
@@ -218,6 +232,7 @@ def finish(
         "temperature": trained.model.temperature,
         **metrics_of(trained, logits, val, predictions),
         "val_calibration_error_before": rounded(reliability(before).error),
+        "runs": by_run(runs),
         "val_correct_of_every_8th": int(predictions.hits[::QUICK_STEP].sum()),
         "worst_classes": worst_classes(predictions),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from benchmarks.harness.record import CARS196, CARS196_GHOSTNET, of_weights
 from benchmarks.tables.plots import SOURCE
 from benchmarks.tables.speed import Records, markdown, not_yet, origin
 
-SEARCH_PICTURE = "search.png"
+SEARCH_PICTURE, TRAINING_PICTURE = "search.png", "cars196.png"
 TRAINING, WHOLE = "train_cars196", "whole_photographs"
 CAR_TAGS = (CARS196, CARS196_GHOSTNET)
 NAMES = {"efficientnet_lite2": "an EfficientNet-Lite2", "ghostnet_thesis": "a GhostNet"}
@@ -70,6 +70,34 @@ def shipped(found: Records) -> str:
     head = ("metric", *(f"`{tag}`" for tag in cards))
     tried = "\n".join(_tried(tag, card) for tag, card in cards.items())
     return f"{markdown(head, rows)}\n{tried}" + origins(found, TRAINING)
+
+
+def training_runs(found: Records) -> str:
+    """Return one row per run behind the shipped weights whose metrics by epoch are known."""
+    cards = of_tags(found, TRAINING)
+    rows = [
+        [
+            f"`{tag}`",
+            f"`{run['recipe']}`",
+            f"{run['resolution']} px",
+            f"{len(run['val_top1_percent_by_epoch'])}",
+            f"{run['hours']:.1f}",
+            f"{max(run['val_top1_percent_by_epoch']):.2f} %",
+        ]
+        for tag, card in cards.items()
+        for run in card["runs"]
+    ]
+    head = ("weights", "run", "resolution", "epochs", "hours", "best epoch: top-1 on `val`")
+    return markdown(head, rows, texts=2) if rows else not_yet(TRAINING)
+
+
+def training_curves(found: Records) -> dict[str, list[float]]:
+    """Return top-1 on `val` after each epoch of the runs behind the shipped weights."""
+    return {
+        f"{tag}: {run['recipe']}": run["val_top1_percent_by_epoch"]
+        for tag, card in of_tags(found, TRAINING).items()
+        for run in card["runs"]
+    }
 
 
 def _metrics(card: Mapping[str, Any]) -> dict[str, str]:
@@ -177,16 +205,15 @@ def curves(found: Records) -> dict[str, list[float]]:
     return {name: trial["runs"][0]["val_top1_percent_by_epoch"] for name, trial in trials.items()}
 
 
-def digest(found: Records) -> str:
-    """Return a digest of the data of the plot."""
-    return hashlib.sha256(repr(curves(found)).encode()).hexdigest()
+def digest(lines: Mapping[str, Sequence[float]]) -> str:
+    """Return a digest of the data of a plot."""
+    return hashlib.sha256(repr(lines).encode()).hexdigest()
 
 
-def draw_curves(found: Records, path: Path) -> None:
-    """Write the plot, with the digest of its data in its metadata; nothing without results."""
+def draw_curves(lines: Mapping[str, Sequence[float]], path: Path, title: str = "trial: best epoch") -> None:
+    """Write a plot of top-1 by epoch, with the digest of its data in its metadata; nothing without lines."""
     from matplotlib.figure import Figure
 
-    lines = curves(found)
     if not lines:
         return
     figure = Figure(figsize=(9, 5), layout="constrained")
@@ -197,5 +224,5 @@ def draw_curves(found: Records, path: Path) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel("top-1 on val, %")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, title="trial: best epoch", loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    figure.savefig(path, dpi=110, metadata={SOURCE: digest(found)})
+    axes.legend(fontsize=8, title=title, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure.savefig(path, dpi=110, metadata={SOURCE: digest(lines)})

@@ -170,11 +170,25 @@ def test_the_search_shows_the_gain_of_each_trial(searched):
 
 
 def test_the_curves_have_the_digest_of_their_data(searched, tmp_path):
-    cars.draw_curves(searched, tmp_path / "search.png")
-    before = cars.digest(searched)
+    cars.draw_curves(cars.curves(searched), tmp_path / "search.png")
+    before = cars.digest(cars.curves(searched))
     assert Image.open(tmp_path / "search.png").text[plots.SOURCE] == before
     searched["cars_search"]["results"]["longer"]["runs"][0]["val_top1_percent_by_epoch"] = [9.0, 41.0]
-    assert cars.digest(searched) != before
+    assert cars.digest(cars.curves(searched)) != before
+
+
+def test_the_runs_behind_the_shipped_weights():
+    run = {
+        "recipe": "cars-lite",
+        "resolution": 176,
+        "hours": 1.26,
+        "val_top1_percent_by_epoch": [80.0, 87.91],
+    }
+    found = {"train_cars196": trained("efficientnet_lite2", 91.5) | {"runs": [run]}}
+    assert rows(cars.training_runs(found)) == [
+        ["`cars196`", "`cars-lite`", "176 px", "2", "1.3", "87.91 %"],
+    ]
+    assert cars.training_curves(found) == {"cars196: cars-lite": [80.0, 87.91]}
 
 
 def test_first_answers_are_in_seconds():
@@ -348,7 +362,15 @@ def test_compared_models_name_their_fronts(tmp_path):
 
 
 def test_without_a_search_there_is_neither_table_nor_plot(tmp_path):
-    of_cars = (cars.search, cars.shipped, cars.summary, cars.answers, cars.corrupted, compared.compared)
+    of_cars = (
+        cars.search,
+        cars.shipped,
+        cars.training_runs,
+        cars.summary,
+        cars.answers,
+        cars.corrupted,
+        compared.compared,
+    )
     of_families = (families.optimized, families.any_model, families.litert, families.trained)
     for table in (*of_cars, imagenet.precisions, *of_families):
         assert table({}).startswith("Not measured yet: run `python -m ")

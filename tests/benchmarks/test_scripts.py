@@ -192,6 +192,9 @@ def test_finishing_writes_what_ships(tmp_path, monkeypatch):
     assert set(record["val_top1_percent_by_resolution"]["taken anew"]) == {"32", "48"}
     assert record["val_make_top1_percent"] >= record["val_model_top1_percent"] >= record["val_top1_percent"]
     assert record["photographs"] == {"train": 196, "val": 196}
+    assert [(run["recipe"], len(run["val_top1_percent_by_epoch"])) for run in record["runs"]] == [
+        ("cars-scratch", 1)
+    ]
     card = (weights.folder / "README.md").read_text()
     assert f"| val_make_top1_percent | {record['val_make_top1_percent']} |" in card
     assert "val_correct_of_every_8th" not in card

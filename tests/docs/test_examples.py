@@ -65,9 +65,14 @@ def test_tables_are_up_to_date(page):
     assert tables.with_blocks(text) == text, HINT
 
 
-def test_the_curves_of_the_search_are_up_to_date():
-    with Image.open(tables.IMAGES / cars.SEARCH_PICTURE) as image:
-        assert image.text[plots.SOURCE] == cars.digest(records()), HINT
+@pytest.mark.parametrize(
+    ("name", "curves"),
+    [(cars.SEARCH_PICTURE, cars.curves), (cars.TRAINING_PICTURE, cars.training_curves)],
+    ids=["search", "training"],
+)
+def test_the_curves_are_up_to_date(name, curves):
+    with Image.open(tables.IMAGES / name) as image:
+        assert image.text[plots.SOURCE] == cars.digest(curves(records())), HINT
 
 
 def test_the_charts_of_the_comparison_are_up_to_date():
