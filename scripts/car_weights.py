@@ -16,7 +16,7 @@ from lightcars.weights.locate import SHIPPED
 LICENSE = "non-commercial"
 STATISTICS = {
     False: "kept (re-estimated ones were not better on val)",
-    True: "re-estimated on whole images of the training split at the resolution of inference",
+    True: "re-estimated on every fourth whole image of the training split, at the resolution of inference",
 }
 _NOTES = """\
 These weights were trained on photographs cropped to the cars' bounding boxes, so the car has to fill the

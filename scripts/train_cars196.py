@@ -1,8 +1,8 @@
 """Train the shipped weights `cars196` or `cars196-ghostnet`, and write them with their model card.
 
 `OMP_NUM_THREADS=1 python -m scripts.train_cars196 --data cars196 --runs runs/cars196` trains the recipe
-`cars-lite`, then `cars-lite-longer` and `cars-lite-last`, each from the weights of the run before (or resumes
-where it was interrupted);
+`cars-lite`, then `cars-lite-longer` and `cars-lite-last`, each from the weights of the run before, or resumes
+where it was interrupted.
 `--model ghostnet_thesis` trains `cars-scratch`, `cars-longer`, `cars-last` and `cars-distilled`. After that,
 on `val` unless stated otherwise, it
 
@@ -15,7 +15,7 @@ on `val` unless stated otherwise, it
 * fits the temperature and the out-of-distribution detector (`familiarity`);
 * evaluates the weights as they ship, rounded to half precision.
 
-Finished steps are not repeated. What `lightcars.save_pretrained` writes goes into the package
+Finished runs are not repeated. What `lightcars.save_pretrained` writes goes into the package
 (`scripts/car_weights.py`), the metrics into benchmarks/results/ and the catalog; then
 `python -m scripts.tables` updates the docs. Since `val` made the choices, its top-1 is optimistic.
 """
@@ -57,6 +57,8 @@ from scripts.car_weights import CAR_WEIGHTS, LICENSE, CarWeights, write_measured
 MULTIPLE_OF = 16
 QUICK_STEP = 8
 """A quick test evaluates every 8th image of `val`."""
+METRICS = ("top1_percent", "top5_percent", "calibration_error", "calibration_error_before")
+"""Ends of the names of metrics on the card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,9 @@ def trained_in_turn(arguments: argparse.Namespace) -> list[Path]:
         if not (folder / "metrics.json").is_file():
             weights = [f"model.weights={runs[-1].resolve()}"] if runs else []
             recipe = load_recipe(name, [*weights, *arguments.changes])
+            if recipe.distillation is not None and arguments.teacher is not None:
+                teacher = f"distillation.teacher={arguments.teacher.resolve()}"
+                recipe = load_recipe(name, [*weights, *arguments.changes, teacher])
             resume = RunFolder(folder).description.exists()
             lightcars.finetune(arguments.data, recipe=recipe, out=folder, resume=resume, progress=True)
         runs.append(folder)
@@ -153,10 +158,13 @@ def hours_of(run: Path) -> float:
     return hours(_column(run, "seconds"))
 
 
-def by_run(runs: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return what the docs say of each run: recipe, resolution, hours, and top-1 on `val` by epoch."""
+def of_training(runs: Sequence[Path], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """Return seed, epochs and hours, and for each run recipe, resolution, hours, and top-1 on `val` by epoch.
+
+    `earlier`: epochs and hours of the training of the initial weights, which are added.
+    """
     recipes = [RunFolder(run).read().recipe for run in runs]
-    return [
+    by_run = [
         {
             "recipe": recipe.name,
             "resolution": recipe.resolution,
@@ -165,6 +173,12 @@ def by_run(runs: Sequence[Path]) -> list[dict[str, Any]]:
         }
         for run, recipe in zip(runs, recipes, strict=True)
     ]
+    return {
+        "seed": recipes[0].seed,
+        "epochs": earlier.get("epochs", 0) + sum(len(run["val_top1_percent_by_epoch"]) for run in by_run),
+        "hours": rounded(earlier.get("hours", 0) + sum(map(hours_of, runs))),
+        "runs": by_run,
+    }
 
 
 def described(runs: Sequence[Path]) -> dict[str, Any]:
@@ -198,10 +212,7 @@ def worst_classes(predictions: Predictions) -> list[dict[str, Any]]:
 def finish(
     runs: Sequence[Path], data: Path, weights: CarWeights, earlier: Mapping[str, Any]
 ) -> tuple[TrainedModel, dict[str, Any]]:
-    """Select, calibrate and evaluate the last run's model; return it with the record of results.
-
-    `earlier`: epochs and hours of the training of the initial weights.
-    """
+    """Select, calibrate and evaluate the last run's model; return it with the record of results."""
     cars, threads = find_data(data), torch.get_num_threads()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     finishing = Finishing(load_trained(runs[-1]), cars, weights)
@@ -221,9 +232,7 @@ def finish(
         "parameters": lightcars.count_params(trained.model),
         "data": f"{data.name}: {len(train.labels)} photographs in train, {len(val.labels)} in val",
         "photographs": {"train": len(train.labels), "val": len(val.labels)},
-        "seed": RunFolder(runs[0]).read().recipe.seed,
-        "epochs": earlier.get("epochs", 0) + sum(len(_column(run, "seconds")) for run in runs),
-        "hours": rounded(earlier.get("hours", 0) + sum(map(hours_of, runs))),
+        **of_training(runs, earlier),
         "threads": threads,
         "resolution": choice.side,
         "batch_norms": "taken anew" if choice.reestimated else "of the training",
@@ -232,7 +241,6 @@ def finish(
         "temperature": trained.model.temperature,
         **metrics_of(trained, logits, val, predictions),
         "val_calibration_error_before": rounded(reliability(before).error),
-        "runs": by_run(runs),
         "val_correct_of_every_8th": int(predictions.hits[::QUICK_STEP].sum()),
         "worst_classes": worst_classes(predictions),
     }
@@ -258,10 +266,6 @@ def card_of(recipe: Mapping[str, Any], record: Mapping[str, Any], weights: CarWe
     )
 
 
-METRICS = ("top1_percent", "top5_percent", "calibration_error", "calibration_error_before")
-"""Ends of the names of metrics on the card."""
-
-
 def described_machine() -> str:
     found = machine()
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
@@ -276,6 +280,7 @@ def main() -> None:
     options.add_argument("--runs", type=Path, required=True, help="folder of the training runs")
     options.add_argument("--model", choices=list(CAR_WEIGHTS), default=next(iter(CAR_WEIGHTS)))
     options.add_argument("--recipes", nargs="+", help="trained in turn, instead of the model's")
+    options.add_argument("--teacher", type=Path, help="run of the teacher; by default that of the recipe")
     options.add_argument(
         "--before", type=Path, help="results of the training of the initial weights, if its runs are gone"
     )

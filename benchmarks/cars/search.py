@@ -122,7 +122,7 @@ TRIALS = {
     "distilled": Trial(says="distillation from `b0`, half of the loss, temperature 2", teacher="b0"),
     "cars-scratch": Trial(
         start="cars-scratch",
-        says="the first of the three runs of the shipped weights: crops from 30 %, stronger color jitter,"
+        says="the first of the runs behind `cars196-ghostnet`: crops from 30 %, stronger color jitter,"
         " erasing, MixUp and CutMix, EMA, progressive resizing, 130 epochs",
     ),
     "cars-longer": Trial(

@@ -34,7 +34,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.harness.composites import Box, composite_of, several_cars
-from benchmarks.harness.finding import MANY_CROPS, Way, crop, ways_of
+from benchmarks.harness.finding import MANY_CROPS, SHIPPED_WAY, Way, crop, ways_of
 from benchmarks.harness.levels import levels
 from benchmarks.harness.ratios import rounded, table
 from benchmarks.harness.record import CARS196, out_of, write
@@ -336,6 +336,9 @@ def main() -> None:
     options.add_argument("--weights", default=CARS196)
     options.add_argument("--composites", type=int, default=300)
     options.add_argument("--slow", type=int, default=30, help="images of each set for the way with 134 crops")
+    options.add_argument(
+        "--no-ways", action="store_true", help="only the way that ships, without a comparison"
+    )
     options.add_argument("--out", type=Path)
     arguments = options.parse_args()
     out = out_of(options, arguments, "whole_photographs")
@@ -357,6 +360,8 @@ def main() -> None:
         finder = shipped_finder(torch.device("cpu"))
         results |= about_the_finder(trained, sets, arguments.data, arguments.photographs)
         for name, way in tqdm(ways_of(trained, load_trained("imagenet"), finder).items()):
+            if arguments.no_ways and name != SHIPPED_WAY:
+                continue
             most = arguments.slow if name == MANY_CROPS else None
             row = {kind: measured(trained, way, images[:most]) for kind, images in sets.items()}
             results["ways"][name] = {**row, "passes": passes(trained, way, sets["whole"])}

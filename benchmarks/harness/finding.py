@@ -27,6 +27,7 @@ IMAGENET_CARS = (407, 436, 468, 479, 511, 581, 609, 627, 654, 656, 661, 717, 734
 """ambulance, beach wagon, cab, car wheel, convertible, grille, jeep, limousine, minibus, minivan, Model T,
 pickup, police van, racer, sports car, tow truck."""
 MANY_CROPS = "134 crops, the most certain one"
+SHIPPED_WAY = "trained finder"
 GRID = ((1.0, 1), (0.8, 3), (0.65, 4), (0.5, 4), (0.38, 5))
 """Size of crops as a fraction of the shorter side, and crops along each side."""
 SHAPES = (1.0, 1.5)
@@ -140,7 +141,7 @@ def ways_of(trained: TrainedModel, imagenet: TrainedModel, finder: CarFinder) ->
     cam = partial(activation_box, imagenet, side=224)
     found = partial(finder_box, finder)
     return {
-        "trained finder": found,
+        SHIPPED_WAY: found,
         "the whole image": lambda _: [WHOLE],
         "center crop, 70 % of each side": lambda _: [CENTER],
         "car classes of ImageNet in the activation map, 224 px": cam,

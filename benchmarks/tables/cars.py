@@ -129,9 +129,11 @@ def _tried(tag: str, card: Mapping[str, Any]) -> str:
 def summary(found: Records) -> str:
     """Return the accuracy of the default weights in a sentence, for the README."""
     card, whole = of_tags(found, TRAINING).get(CARS196), of_tags(found, WHOLE).get(CARS196)
-    if card is None or whole is None:
-        return not_yet(*(name for name, each in ((TRAINING, card), (WHOLE, whole)) if each is None))
-    ways = {name: row["composites"]["top1_percent"] for name, row in whole["results"]["ways"].items()}
+    measured = {} if whole is None else whole["results"]["ways"]
+    ways = {name: row["composites"]["top1_percent"] for name, row in measured.items()}
+    if card is None or FINDER not in ways:
+        known = ((TRAINING, card is not None), (WHOLE, FINDER in ways))
+        return not_yet(*(name for name, there in known if not there))
     model = NAMES.get(card["model"], card["model"])
     size = f"{card['parameters'] / 1e6:.1f} million parameters"
     return (
@@ -160,7 +162,7 @@ def out_of_distribution(found: Records, tag: str = CARS196) -> str:
     name = of_weights("strange_pictures", tag)
     record = found.get(name)
     if record is None:
-        return not_yet("strange_pictures")
+        return not_yet("strange_pictures", weights=tag)
     head = [
         f"{folder} ({len(names)} images): {column}"
         for folder, names in record["pictures"].items()

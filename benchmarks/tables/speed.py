@@ -205,9 +205,10 @@ def other_machines(folder: Path = RESULTS / "machines") -> str:
     return "\n".join(texts) or "No other machine has been measured yet.\n"
 
 
-def not_yet(*names: str) -> str:
-    """Return the commands that measure the missing results, instead of a table."""
-    commands = " and ".join(f"`{command_of(name)}`" for name in names)
+def not_yet(*names: str, weights: str | None = None) -> str:
+    """Return the commands that measure the missing results, of the weights, instead of a table."""
+    option = "" if weights is None else f" --weights {weights}"
+    commands = " and ".join(f"`{command_of(name)}{option}`" for name in names)
     return f"Not measured yet: run {commands}.\n"
 
 

@@ -39,7 +39,8 @@ def ways(found: Records) -> str:
         "overlap",
         "time in forward passes",
     )
-    return markdown(head, rows) + origin(found, NAME)
+    slow = f"\nThe row with 134 crops was measured on {record['slow_images']} images of each kind.\n"
+    return markdown(head, rows) + slow + origin(found, NAME)
 
 
 def told(found: Records) -> str:
@@ -96,6 +97,6 @@ def finding(found: Records) -> str:
     return (
         f"Top-1 on `val` is {finder['val_found_top1_percent']:.2f} % with the finder and"
         f" {finder['val_cut_top1_percent']:.2f} % with `--cut`. The expected calibration error is\n{val} on"
-        f" `val`, {whole} on the whole photographs and {composites} on composites, where 150 alone give"
-        " a few percent.\n"
+        f" `val`, {whole} on the whole photographs and {composites} on composites, where"
+        f" {record['images']['composites'] // 2} alone give a few percent.\n"
     )

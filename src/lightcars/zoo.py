@@ -137,7 +137,7 @@ def ghostnet(
 
     Args:
         variant: "050", "100" or "130" (Huawei's widths), or "thesis" (the form of the 2020 thesis); None is
-            that of weights which ship with lightcars, such as "cars196", and "100" otherwise.
+            that of weights which ship with lightcars, such as "cars196-ghostnet", and "100" otherwise.
         weights, device, dtype: as for `create_model`.
         changes: settings that replace the variant's: `width`, `num_classes`, `img_channels`,
             `out_channels`, `dropout`, `drop_path`, `resolution`, `form`, `blocks` (see `GhostNetConfig`).

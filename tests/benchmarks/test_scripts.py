@@ -1,5 +1,6 @@
 """Every script starts: its imports work, its options parse; and what the scripts compute."""
 
+import argparse
 import ast
 import importlib
 import json
@@ -16,8 +17,8 @@ from torch import nn
 import lightcars
 from benchmarks.cars import search
 from benchmarks.harness.finetunes import hours
+from benchmarks.harness.record import RESULTS, command_of, out_of, records
 from benchmarks.harness.record import SCRIPTS as SCRIPT_OF
-from benchmarks.harness.record import command_of, records
 from lightcars.data.class_matching import folder_name
 from lightcars.data.drawn_cars import SILHOUETTES, draw_cars
 from lightcars.data.layouts import find_data
@@ -150,7 +151,11 @@ def test_the_shipped_weights_are_trained_in_turn(tmp_path):
     tiny = ["resolution=32", "decode_resolution=32", "progressive=null", "epochs=1", "batch_size=16"]
     plain = [*tiny, "augment.tensors=[]", "precision=32-true", "workers=0", "model.name=ghostnet_050"]
     given = Namespace(
-        data=data, runs=tmp_path / "runs", recipes=["cars-scratch", "cars-longer"], changes=plain
+        data=data,
+        runs=tmp_path / "runs",
+        recipes=["cars-scratch", "cars-longer"],
+        changes=plain,
+        teacher=None,
     )
     first, second = train_cars196.trained_in_turn(given)
     assert (first.name, second.name) == ("1-cars-scratch", "2-cars-longer")
@@ -166,6 +171,11 @@ def test_the_shipped_weights_are_trained_in_turn(tmp_path):
         "of run 1",
     }
     assert "run 2: epochs" not in recipe
+    own = train_cars196.of_training([first, second], {})
+    assert (own["epochs"], [run["recipe"] for run in own["runs"]]) == (2, ["cars-scratch", "cars-longer"])
+    after = train_cars196.of_training([second], {"epochs": 300, "hours": 3.0})
+    assert (after["epochs"], len(after["runs"])) == (301, 1)
+    assert 3 <= after["hours"] < 4
     assert 0 < train_cars196.hours_of(second) < 1
 
 
@@ -212,6 +222,8 @@ def test_statistics_of_training_and_re_estimated_ones_are_both_tried(tmp_path):
     like = Preprocessing(resolution=32, mean=(0.5,) * 3, std=(0.5,) * 3)
     model = lightcars.ghostnet("050", num_classes=8, width=0.1).eval()
     trained = TrainedModel(model, tuple(SILHOUETTES), like, torch.device("cpu"))
+    with torch.no_grad():
+        next(m for m in model.stem.modules() if isinstance(m, nn.Conv2d)).weight[0] *= 1e-7
     finishing = train_cars196.Finishing(trained, cars, CAR_WEIGHTS["ghostnet_thesis"])
     copies, silenced = finishing.settled(64)
     own = dict(trained.model.named_buffers())
@@ -222,8 +234,40 @@ def test_statistics_of_training_and_re_estimated_ones_are_both_tried(tmp_path):
         sum(int((m.weight == 0).sum()) for m in each.model.modules() if isinstance(m, nn.BatchNorm2d))
         for each in copies.values()
     ]
-    assert dead[0] == dead[1] >= silenced
+    assert dead[0] == dead[1] >= silenced >= 1
     assert copies[True].preprocessing.resolution == 64
+
+
+def test_results_of_weights_that_do_not_ship_need_a_place(capsys):
+    options = argparse.ArgumentParser()
+    for weights, file in (
+        ("cars196", "whole_photographs"),
+        ("cars196-ghostnet", "whole_photographs_ghostnet"),
+    ):
+        found = out_of(options, Namespace(weights=weights, out=None), "whole_photographs")
+        assert (found.parent, found.stem) == (RESULTS, file)
+    assert out_of(options, Namespace(weights="runs/a", out=Path("b.json")), "any") == Path("b.json")
+    with pytest.raises(SystemExit):
+        out_of(options, Namespace(weights="runs/a", out=None), "whole_photographs")
+    assert "give --out" in capsys.readouterr().err
+
+
+def test_only_a_recipe_with_a_teacher_takes_another_one(tmp_path, monkeypatch):
+    seen = []
+
+    def finetune(data, recipe, out, **_):
+        seen.append(recipe)
+
+    monkeypatch.setattr(lightcars, "finetune", finetune)
+    given = Namespace(data=tmp_path, runs=tmp_path, recipes=["cars-last", "cars-distilled"], changes=[])
+    train_cars196.trained_in_turn(Namespace(**vars(given), teacher=tmp_path / "lite"))
+    train_cars196.trained_in_turn(Namespace(**vars(given), teacher=None))
+    assert [recipe.distillation and recipe.distillation.teacher for recipe in seen] == [
+        None,
+        str(tmp_path / "lite"),
+        None,
+        "cars196",
+    ]
 
 
 def test_the_best_resolution_is_chosen():

@@ -1,6 +1,7 @@
 """The weights for Stanford Cars in the package: what their card and the catalog say is what they do."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,7 @@ def test_the_card_says_what_a_user_must_know(tag, recorded):
     assert all(row["name"] in text for row in recorded["worst_classes"])
     assert "| seed |" in text
     assert f'weights="{tag}"' in text
-    assert "/root/" not in text, "no path of the machine that trained them"
+    assert not re.search(r"\| /|<<<<<<<|>>>>>>>", text), "no path of the machine that trained them"
 
 
 def test_what_ships_on_the_way_is_licensed_too():
@@ -163,7 +164,6 @@ def test_pictures_of_nothing_look_strange(tag, tmp_path):
     assert not any(prediction.familiar for prediction in predict(tag, tmp_path.iterdir()))
 
 
-@pytest.mark.parametrize("tag", ["cars196-ghostnet"], indirect=True)
 def test_other_preprocessing_would_be_noticed(every_8th, recorded):
     """The tests above can fail: a wrong mean costs accuracy."""
     trained, cars, samples = every_8th
