@@ -2,9 +2,8 @@
 
 `OMP_NUM_THREADS=1 python -m scripts.train_cars196 --data cars196 --runs runs/cars196` trains the recipe
 `cars-lite`, then `cars-lite-longer` and `cars-lite-last`, each from the weights of the run before, or resumes
-where it was interrupted.
-`--model ghostnet_thesis` trains `cars-scratch`, `cars-longer`, `cars-last` and `cars-distilled`. After that,
-on `val` unless stated otherwise, it
+where it was interrupted. `--model ghostnet_thesis` trains `cars-scratch`, `cars-longer`, `cars-last` and
+`cars-distilled`. After that, with the weights after the last epoch, on `val` unless stated otherwise, it
 
 * selects the resolution: random crops make cars look larger in training than they are in whole images, so a
   larger resolution is better at inference (Touvron et al., "Fixing the train-test resolution discrepancy",
@@ -55,6 +54,8 @@ from lightcars.runs.trained import TrainedModel, load_trained
 from scripts.car_weights import CAR_WEIGHTS, LICENSE, CarWeights, write_measured
 
 MULTIPLE_OF = 16
+LAST = "last"
+"""The checkpoint of a run that is finished: the learning rate has ended there, and `val` selects less."""
 QUICK_STEP = 8
 """A quick test evaluates every 8th image of `val`."""
 METRICS = ("top1_percent", "top5_percent", "calibration_error", "calibration_error_before")
@@ -215,7 +216,7 @@ def finish(
     """Select, calibrate and evaluate the last run's model; return it with the record of results."""
     cars, threads = find_data(data), torch.get_num_threads()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    finishing = Finishing(load_trained(runs[-1]), cars, weights)
+    finishing = Finishing(load_trained(runs[-1] / LAST), cars, weights)
     tried = finishing.choices()
     choice = chosen(list(tried))
     trained, silenced = tried[choice]

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from lightcars.weights.entry import Measured
 
-CARS196 = Measured(resolution=208, size_mb=10.1, top1_percent=88.64, top5_percent=98.45)
-CARS196_GHOSTNET = Measured(resolution=160, size_mb=6.181, top1_percent=84.61, top5_percent=97.0)
+CARS196 = Measured(resolution=288, size_mb=10.278, top1_percent=91.74, top5_percent=98.55)
+CARS196_GHOSTNET = Measured(resolution=208, size_mb=6.181, top1_percent=88.12, top5_percent=97.42)
