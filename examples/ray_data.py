@@ -23,7 +23,7 @@ class Labeler:
         import lightcars
 
         torch.set_num_threads(threads)
-        self.model = lightcars.ghostnet(weights=weights).eval()
+        self.model = lightcars.efficientnet("lite2", weights=weights).eval()
         self.transform = lightcars.transforms_for(self.model)
         self.fast = lightcars.optimize(self.model, 32, engine=engine, precision="fp32")
 

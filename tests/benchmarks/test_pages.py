@@ -387,6 +387,7 @@ def test_whole_photographs():
         "versions": {"torch": "9.9"},
         "benchmark": "whole_photographs",
         "images": {"composites": 300, "whole": 45},
+        "slow_images": 20,
         "results": {
             "ways": {
                 "cut": {"composites": cell, "whole": cell},

@@ -168,7 +168,7 @@ def test_other_preprocessing_would_be_noticed(every_8th, recorded):
     """The tests above can fail: a wrong mean costs accuracy."""
     trained, cars, samples = every_8th
     right = trained.preprocessing
-    wrong = Preprocessing(resolution=right.resolution, mean=(0.0,) * 3, std=(1.0,) * 3)
+    wrong = Preprocessing(resolution=right.resolution, mean=(1.0,) * 3, std=(0.25,) * 3)
     object.__setattr__(trained, "preprocessing", wrong)
     found = predict_images(trained, decode(samples, wrong), cars.root)
     object.__setattr__(trained, "preprocessing", right)

@@ -83,7 +83,7 @@ def problem(page, name, content, kind):
 def test_answers_are_those_of_predict(page, pictures):
     for path in pictures:
         shown = upload(page, path)
-        expected = lightcars.predict(path, top=3, cut=True)
+        (expected,) = lightcars.predict(WEIGHTS, path, top=3, cut=True)
         probabilities = {guess.name: 100 * guess.probability for guess in expected.guesses}
         assert next(iter(shown)) == expected.guesses[0].name
         for name, share in shown.items():
@@ -95,7 +95,7 @@ def test_answers_are_those_of_predict(page, pictures):
 
 def test_a_picture_that_looks_like_no_car_is_told(page, tmp_path):
     Image.effect_noise((200, 200), 120).convert("RGB").save(tmp_path / "noise.png")
-    assert lightcars.predict(tmp_path / "noise.png", cut=True).familiar is False
+    assert lightcars.predict(WEIGHTS, tmp_path / "noise.png", cut=True)[0].familiar is False
     upload(page, tmp_path / "noise.png")
     assert (
         page.inner_text("#cars .unfamiliar")
@@ -139,7 +139,7 @@ def test_a_box_by_keyboard_and_by_pointer(page, pictures):
     page.locator("#whole").wait_for()
     until(page, "document.getElementById('status').textContent === ''")
     with Image.open(pictures[0]) as image:
-        expected = lightcars.predict(image.crop((0, 0, 84, 96)), top=1, cut=True).guesses[0]
+        expected = lightcars.predict(WEIGHTS, image.crop((0, 0, 84, 96)), top=1, cut=True)[0].guesses[0]
     assert answer(page) != whole
     assert page.locator("#box").evaluate("(box) => box.style.width") == "87.5%"
     assert answer(page).get(expected.name, 100) == pytest.approx(100 * expected.probability, abs=8)
@@ -252,7 +252,9 @@ def test_the_answer_of_the_latest_picture_is_shown(page, pictures):
     page.locator("#history > li").nth(1).wait_for()
     until(page, "document.getElementById('status').textContent === ''")
     with Image.open(pictures[1]) as image:
-        expected = lightcars.predict(ImageOps.exif_transpose(image), top=1, cut=True).guesses[0].name
+        expected = (
+            lightcars.predict(WEIGHTS, ImageOps.exif_transpose(image), top=1, cut=True)[0].guesses[0].name
+        )
     assert next(iter(answer(page))) == expected
     assert page.locator("#history .name").first.inner_text() == expected
 
