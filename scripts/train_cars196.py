@@ -141,8 +141,8 @@ def trained_in_turn(arguments: argparse.Namespace) -> list[Path]:
             weights = [f"model.weights={runs[-1].resolve()}"] if runs else []
             recipe = load_recipe(name, [*weights, *arguments.changes])
             if recipe.distillation is not None and arguments.teacher is not None:
-                teacher = f"distillation.teacher={arguments.teacher.resolve()}"
-                recipe = load_recipe(name, [*weights, *arguments.changes, teacher])
+                taught = replace(recipe.distillation, teacher=str(arguments.teacher.resolve()))
+                recipe = replace(recipe, distillation=taught)
             resume = RunFolder(folder).description.exists()
             lightcars.finetune(arguments.data, recipe=recipe, out=folder, resume=resume, progress=True)
         runs.append(folder)

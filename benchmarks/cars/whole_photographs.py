@@ -79,10 +79,15 @@ def labeled(image: Image.Image, box: Sequence[float], label: int) -> Labeled:
     return Labeled(image, (box[0] / width, box[1] / height, box[2] / width, box[3] / height), label)
 
 
+def backgrounds_in(photographs: Path) -> list[Path]:
+    """Return the photographs without cars that the finder was not trained with."""
+    _, judged = halves(photographs.glob("*.webp"))
+    return [path for path in judged if kind_of(path) == "no cars"]
+
+
 def composites(data: Path, photographs: Path, count: int) -> list[Labeled]:
     samples = find_data(data).split("val")
-    _, judged = halves(photographs.glob("*.webp"))
-    backgrounds = [path for path in judged if kind_of(path) == "no cars"]
+    backgrounds = backgrounds_in(photographs)
     made = []
     for index in np.random.default_rng(SEED).permutation(len(samples))[:count]:
         each = composite_of(samples[index], backgrounds, (SEED, int(index)))
@@ -209,8 +214,7 @@ class Street:
 def streets(data: Path, photographs: Path, count: int) -> list[Street]:
     """Return composites of two or three cars of `val`."""
     samples = find_data(data).split("val")
-    _, judged = halves(photographs.glob("*.webp"))
-    backgrounds = [path for path in judged if kind_of(path) == "no cars"]
+    backgrounds = backgrounds_in(photographs)
     made = []
     for index in range(count):
         rng = np.random.default_rng((SEED, index))
