@@ -53,6 +53,7 @@ class CarWeights:
     Attributes:
         tag: their short name, and that of their folder in `weights/shipped/`.
         recipes: trained in turn, each from the best weights of the run before.
+        from_last: those that start from the weights after the last epoch of that run instead.
         relative_resolutions: tried on `val`, relative to that of training.
         statistics_every: batch norm statistics are re-estimated on every n-th image of `train`.
         start: what the card says of the initial weights.
@@ -61,6 +62,7 @@ class CarWeights:
 
     tag: str
     recipes: tuple[str, ...]
+    from_last: tuple[str, ...]
     relative_resolutions: tuple[float, ...]
     statistics_every: int
     start: str
@@ -89,8 +91,9 @@ class CarWeights:
 CAR_WEIGHTS = {
     "efficientnet_lite2": CarWeights(
         tag=CARS196,
-        recipes=("cars-lite", "cars-lite-longer", "cars-lite-last"),
-        relative_resolutions=(1.0, 1.15, 1.3),
+        recipes=("cars-lite", "cars-lite-longer", "cars-lite-blurred", "cars-lite-last"),
+        from_last=("cars-lite-last",),
+        relative_resolutions=(1.0, 1.1, 1.2),
         statistics_every=4,
         start="Training started from Google's ImageNet weights of EfficientNet-Lite2 (tensorflow/tpu,\n"
         "models/official/efficientnet/lite; Apache License 2.0), converted by ML Illustrated\n"
@@ -101,11 +104,12 @@ CAR_WEIGHTS = {
     "ghostnet_thesis": CarWeights(
         tag=CARS196_GHOSTNET,
         recipes=("cars-scratch", "cars-longer", "cars-last", "cars-distilled"),
+        from_last=(),
         relative_resolutions=(1.0, 1.1, 1.2, 1.3),
         statistics_every=4,
         start="Training started from random weights, with the recipes `cars-scratch`, `cars-longer` and\n"
         "`cars-last`. Then `cars-distilled` learned from the labels and from the outputs of an\n"
-        "EfficientNet-Lite2 for the same images: the weights of the second of the three runs behind\n"
+        "EfficientNet-Lite2 for the same images: the weights of the second of the runs behind\n"
         "`cars196`. The GhostNet itself saw no images other than the training split. Its teacher had\n"
         "started from Google's ImageNet weights (Apache License 2.0).",
         usage="`lightcars predict cars196-ghostnet photo.jpg` and"

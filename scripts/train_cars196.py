@@ -1,9 +1,10 @@
 """Train the shipped weights `cars196` or `cars196-ghostnet`, and write them with their model card.
 
 `OMP_NUM_THREADS=1 python -m scripts.train_cars196 --data cars196 --runs runs/cars196` trains the recipe
-`cars-lite`, then `cars-lite-longer` and `cars-lite-last`, each from the weights of the run before, or resumes
-where it was interrupted. `--model ghostnet_thesis` trains `cars-scratch`, `cars-longer`, `cars-last` and
-`cars-distilled`. After that, with the weights after the last epoch, on `val` unless stated otherwise, it
+`cars-lite`, then `cars-lite-longer`, `cars-lite-blurred` and `cars-lite-last`, each from the weights of the
+run before (`cars-lite-last` from its last ones, the others from its best ones), or resumes where it was
+interrupted. `--model ghostnet_thesis` trains `cars-scratch`, `cars-longer`, `cars-last` and `cars-distilled`.
+After that, with the weights after the last epoch, on `val` unless stated otherwise, it
 
 * selects the resolution: random crops make cars look larger in training than they are in whole images, so a
   larger resolution is better at inference (Touvron et al., "Fixing the train-test resolution discrepancy",
@@ -132,13 +133,17 @@ def metrics_of(
     }
 
 
-def trained_in_turn(arguments: argparse.Namespace) -> list[Path]:
-    """Train the recipes in turn, each from the best weights of the run before; return the run folders."""
+def trained_in_turn(arguments: argparse.Namespace, from_last: Sequence[str] = ()) -> list[Path]:
+    """Train the recipes in turn, each from the weights of the run before; return the run folders.
+
+    Recipes in `from_last` start from the weights after the last epoch of that run, others from its best ones.
+    """
     runs: list[Path] = []
     for name in arguments.recipes:
         folder = arguments.runs / f"{len(runs) + 1}-{Path(name).stem}"
         if not (folder / "metrics.json").is_file():
-            weights = [f"model.weights={runs[-1].resolve()}"] if runs else []
+            checkpoint = LAST if Path(name).stem in from_last else ""
+            weights = [f"model.weights={runs[-1].resolve() / checkpoint}"] if runs else []
             recipe = load_recipe(name, [*weights, *arguments.changes])
             if recipe.distillation is not None and arguments.teacher is not None:
                 taught = replace(recipe.distillation, teacher=str(arguments.teacher.resolve()))
@@ -188,7 +193,8 @@ def described(runs: Sequence[Path]) -> dict[str, Any]:
     found, before = dict(first), first
     for number, recipe in enumerate(later, 2):
         changed = {key: value for key, value in recipe.items() if before.get(key) != value}
-        changed["model.weights"] = f"of run {number - 1}"
+        epoch = "last epoch" if Path(recipe["model.weights"]).name == LAST else "best epoch"
+        changed["model.weights"] = f"of run {number - 1}, {epoch}"
         found |= {f"run {number}: {key}": value for key, value in changed.items()}
         before = recipe
     return found
@@ -289,7 +295,7 @@ def main() -> None:
     arguments = options.parse_args()
     weights = CAR_WEIGHTS[arguments.model]
     arguments.recipes = arguments.recipes or weights.recipes
-    runs = trained_in_turn(arguments)
+    runs = trained_in_turn(arguments, weights.from_last)
     earlier = json.loads(arguments.before.read_text(encoding="utf-8")) if arguments.before else {}
     trained, record = finish(runs, arguments.data, weights, earlier)
     lightcars.save_pretrained(

@@ -23,6 +23,7 @@ OWN = (
     "cars-finetune",
     "cars-last",
     "cars-lite",
+    "cars-lite-blurred",
     "cars-lite-last",
     "cars-lite-longer",
     "cars-longer",
