@@ -70,6 +70,7 @@ def blocks() -> Mapping[str, Callable[[], str]]:
         "first-answer": partial(cars.answers, found),
         "shipped": partial(cars.shipped, found),
         "training-runs": partial(cars.training_runs, found),
+        "choices": partial(cars.choices, found),
         "out-of-distribution": partial(cars.out_of_distribution, found),
         "out-of-distribution-ghostnet": partial(cars.out_of_distribution, found, CARS196_GHOSTNET),
         "stanford-cars": partial(cars.summary, found),

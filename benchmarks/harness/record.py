@@ -43,6 +43,7 @@ SCRIPTS = {
             "training_step",
         )
     },
+    "cars_choices": "benchmarks/cars/choices.py",
     "cars_recipes": "benchmarks/cars/recipes.py",
     "cars_search": "benchmarks/cars/search.py",
     "changed_photographs": "benchmarks/cars/changed_photographs.py",

@@ -91,6 +91,28 @@ def training_runs(found: Records) -> str:
     return markdown(head, rows, texts=2) if rows else not_yet(TRAINING)
 
 
+def choices(found: Records) -> str:
+    """Return one row per run of the comparison of optimizers, and of training with and without a teacher."""
+    record = found.get("cars_choices")
+    if record is None:
+        return not_yet("cars_choices")
+    rows = [
+        [
+            f"`{row['model']}`",
+            row["says"],
+            f"{row['epochs']}",
+            f"{row['val_top1_percent']:.2f} % at {row['resolution']} px",
+            ", ".join(
+                f"{last['val_top1_percent']:.2f} % at {last['resolution']} px" for last in row["last_epoch"]
+            ),
+            f"{row['hours']:.2f}",
+        ]
+        for row in record["results"].values()
+    ]
+    head = ("model", "run", "epochs", "best epoch: top-1 on `val`", "last epoch", "hours")
+    return markdown(head, rows, texts=2) + origin(found, "cars_choices")
+
+
 def training_curves(found: Records) -> dict[str, list[float]]:
     """Return top-1 on `val` after each epoch of the runs behind the shipped weights."""
     return {

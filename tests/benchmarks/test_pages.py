@@ -191,6 +191,23 @@ def test_the_runs_behind_the_shipped_weights():
     assert cars.training_curves(found) == {"cars196: cars-lite": [80.0, 87.91]}
 
 
+def test_each_choice_is_shown_at_both_resolutions():
+    row = {
+        "says": "without the teacher",
+        "model": "ghostnet_thesis",
+        "resolution": 176,
+        "epochs": 32,
+        "val_top1_percent": 84.02,
+        "last_epoch": [
+            {"resolution": side, "val_top1_percent": top1} for side, top1 in ((176, 83.9), (208, 86.5))
+        ],
+        "hours": 0.554,
+    }
+    text = cars.choices({"cars_choices": {**RECORD, "results": {"labels": row}}})
+    tops = ["84.02 % at 176 px", "83.90 % at 176 px, 86.50 % at 208 px"]
+    assert rows(text) == [["`ghostnet_thesis`", "without the teacher", "32", *tops, "0.55"]]
+
+
 def test_first_answers_are_in_seconds():
     row = {"wall_ms": {"median": 1500.0, "min": 1400.0, "max": 1700.0}, "target_ms": 3000.0}
     text = cars.answers({"first_answer": {**RECORD, "rounds": 2, "results": {"predict": row}}})
@@ -366,6 +383,7 @@ def test_without_a_search_there_is_neither_table_nor_plot(tmp_path):
         cars.search,
         cars.shipped,
         cars.training_runs,
+        cars.choices,
         cars.summary,
         cars.answers,
         cars.corrupted,

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 import lightcars
-from benchmarks.cars import search
+from benchmarks.cars import choices, search
 from benchmarks.harness.finetunes import hours
 from benchmarks.harness.record import RESULTS, command_of, out_of, records
 from benchmarks.harness.record import SCRIPTS as SCRIPT_OF
@@ -24,7 +24,7 @@ from lightcars.data.drawn_cars import SILHOUETTES, draw_cars
 from lightcars.data.layouts import find_data
 from lightcars.data.stanford_cars import CLASS_NAMES
 from lightcars.models.preprocessing import Preprocessing
-from lightcars.runs.trained import TrainedModel
+from lightcars.runs.trained import TrainedModel, load_trained
 from lightcars.weights import measured
 from scripts import car_weights, train_cars196
 from scripts.car_weights import CAR_WEIGHTS
@@ -117,6 +117,71 @@ def test_every_trial_is_a_recipe(tmp_path):
     assert recipes["steps"].schedule.name == "MultiStepLR"
 
 
+def test_the_sides_of_the_choices_differ_in_the_optimizer_or_the_teacher(tmp_path):
+    start, teacher = tmp_path / "start", tmp_path / "teacher"
+    recipes = {name: choices.recipe_of(name, start, teacher, ["workers=0"]) for name in choices.SIDES}
+    assert recipes["distilled"].model.weights == recipes["labels"].model.weights == str(start)
+    assert recipes["distilled"].distillation.teacher == str(teacher)
+    assert recipes["labels"].distillation is None
+    assert {key.partition(".")[0] for key in recipes["distilled"].differences(recipes["labels"])} == {
+        "distillation"
+    }
+    assert recipes["adamw"].differences(recipes["muon"]) == ["optimizer.name AdamW -> Muon"]
+    sgd = recipes["adamw"].differences(recipes["sgd"])
+    assert len(sgd) == 5
+    assert all(change.startswith("optimizer.") for change in sgd)
+    assert recipes["adamw"].model.weights == "imagenet"
+    with pytest.raises(SystemExit, match="distilled needs --start and --teacher; --only selects others"):
+        choices.recipe_of("distilled", start)
+
+
+def test_measured_choices_are_of_the_sides_of_today():
+    results = records()["cars_choices"]["results"]
+    assert list(results) == list(choices.SIDES)
+    for name, row in results.items():
+        recipe = choices.recipe_of(name, Path("start"), Path("teacher"))
+        assert row["says"] == choices.SIDES[name].says
+        assert row["recipe"] == search.digest(recipe), name
+        shape = (recipe.model.name, recipe.resolution, recipe.epochs)
+        assert (row["model"], row["resolution"], row["epochs"]) == shape
+
+
+def test_choices_train_and_keep_earlier_results(tmp_path, monkeypatch, capsys):
+    data, runs, out = tmp_path / "cars", tmp_path / "runs", tmp_path / "choices.json"
+    for split in ("train", "val"):
+        for name in ("first", "second"):
+            folder = data / split / name
+            folder.mkdir(parents=True)
+            for number in range(2):
+                color = (90 * number, 40, 200 if name == "first" else 0)
+                Image.new("RGB", (40, 32), color).save(folder / f"{number}.png")
+    small = ["model.name=ghostnet_100", "model.weights=null", "model.settings={width: 0.2}"]
+    small += ["epochs=1", "schedule.warmup_epochs=0", "precision=32-true", "workers=0"]
+    small += ["resolution=48", "decode_resolution=64"]
+    command = ["choices", "--data", str(data), "--runs", str(runs), "--out", str(out)]
+    command += [f"--set={change}" for change in small]
+    loaded = []
+    monkeypatch.setattr(choices, "load_trained", lambda folder: loaded.append(folder) or load_trained(folder))
+    for name in ("muon", "adamw"):
+        monkeypatch.setattr(sys, "argv", [*command, "--only", name])
+        choices.main()
+    assert loaded == [runs / "muon" / "last", runs / "adamw" / "last"]
+    results = json.loads(out.read_text())["results"]
+    assert list(results) == ["adamw", "muon"]
+    assert [last["resolution"] for last in results["muon"]["last_epoch"]] == [48, 64]
+    by_epoch = (runs / "muon" / "metrics.csv").read_text().splitlines()[-1].split(",")
+    assert results["muon"]["last_epoch"][0]["val_top1_percent"] == float(by_epoch[4])
+    assert "(64 px)" in capsys.readouterr().out
+    results["muon"]["recipe"] = "another"
+    out.write_text(json.dumps({**json.loads(out.read_text()), "results": results}))
+    choices.main()
+    assert list(json.loads(out.read_text())["results"]) == ["adamw"]
+    assert "left out, because its recipe has changed: muon" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [*command, "--only", "muon", "--set=epochs=2"])
+    with pytest.raises(SystemExit, match="has a run of another recipe: epochs"):
+        choices.main()
+
+
 def test_runs_of_earlier_results_stay_while_the_recipe_is_the_same(tmp_path, monkeypatch, capsys):
     def metrics(seed, top1):
         return {"seed": seed, "val_top1_percent": top1}
@@ -168,7 +233,7 @@ def test_the_shipped_weights_are_trained_in_turn(tmp_path):
     assert {recipe[f"run 2: {key}"] for key in ("name", "optimizer.lr", "model.weights")} == {
         "cars-longer",
         0.005,
-        "of run 1",
+        "of run 1, best epoch",
     }
     assert "run 2: epochs" not in recipe
     own = train_cars196.of_training([first, second], {})
@@ -267,6 +332,21 @@ def test_only_a_recipe_with_a_teacher_takes_another_one(tmp_path, monkeypatch):
         str(tmp_path / "lite"),
         None,
         "cars196",
+    ]
+
+
+def test_a_run_may_start_from_the_last_weights_of_the_run_before(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(lightcars, "finetune", lambda data, recipe, out, **_: seen.append(recipe))
+    recipes = ["cars-lite", "cars-lite-longer", "cars-lite-blurred", "cars-lite-last"]
+    assert CAR_WEIGHTS["efficientnet_lite2"].recipes == tuple(recipes)
+    given = Namespace(data=tmp_path, runs=tmp_path, recipes=recipes, changes=[], teacher=None)
+    train_cars196.trained_in_turn(given, CAR_WEIGHTS["efficientnet_lite2"].from_last)
+    assert [recipe.model.weights for recipe in seen] == [
+        "imagenet",
+        str(tmp_path / "1-cars-lite"),
+        str(tmp_path / "2-cars-lite-longer"),
+        str(tmp_path / "3-cars-lite-blurred" / "last"),
     ]
 
 
