@@ -7,8 +7,8 @@ interrupted. `--model ghostnet_thesis` trains `cars-scratch`, `cars-longer`, `ca
 After that, with the weights after the last epoch, on `val` unless stated otherwise, it
 
 * selects the resolution: random crops make cars look larger in training than they are in whole images, so a
-  larger resolution can be better at inference (Touvron et al., "Fixing the train-test resolution discrepancy",
-  arXiv 1906.06423);
+  larger resolution can be better at inference (Touvron et al., "Fixing the train-test resolution
+  discrepancy", arXiv 1906.06423);
 * selects the batch norm statistics: those of training, or statistics re-estimated on whole images of `train`
   at that resolution;
 * sets dead channels to zero;

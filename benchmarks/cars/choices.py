@@ -26,8 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cars.search import digest
-from benchmarks.harness.finetunes import PINNED, finetuned
+from benchmarks.harness.finetunes import PINNED, digest, finetuned
 from benchmarks.harness.ratios import rounded, table
 from benchmarks.harness.record import RESULTS, write
 from lightcars.data.dataset import decode

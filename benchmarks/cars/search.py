@@ -16,7 +16,6 @@ Reading: seeds differ by a few points; a smaller difference between single runs 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import subprocess
@@ -30,14 +29,20 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.finetunes import C50_CHANGES, PINNED, SCALED_MILESTONES, START, finetuned, summary
+from benchmarks.harness.finetunes import (
+    C50_CHANGES,
+    PINNED,
+    SCALED_MILESTONES,
+    START,
+    digest,
+    finetuned,
+    summary,
+)
 from benchmarks.harness.ratios import table
 from benchmarks.harness.record import RESULTS, write
-from lightcars.recipes.aliases import old_key
 from lightcars.recipes.files import load_recipe
-from lightcars.recipes.recipe import Recipe, flat
+from lightcars.recipes.recipe import Recipe
 
-NOT_COMPARED = ("seed", "model.weights", "distillation.teacher")
 MIXES = "augment.batches=[{MixUp: {alpha: 0.2}}, {CutMix: {alpha: 1.0}}]"
 ERASING = "augment.tensors=[{RandomErasing: {p: 0.25}}]"
 
@@ -240,20 +245,6 @@ def collected(arguments: argparse.Namespace) -> dict[str, Any]:
         if runs:
             results[name] = {"says": trial.says, "changes": changes, "runs": runs, **summary(runs)}
     return results
-
-
-def digest(recipe: Recipe) -> str:
-    """Return a digest of all settings that differ from the defaults, except seed and paths of other runs.
-
-    Keys that were renamed are hashed under their first names, so that kept results stay valid.
-    """
-    usual = flat(Recipe().to_dict())
-    own = {
-        old_key(key): value
-        for key, value in flat(recipe.to_dict()).items()
-        if key not in NOT_COMPARED and (key not in usual or usual[key] != value)
-    }
-    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def earlier_results(arguments: argparse.Namespace) -> dict[str, Any]:

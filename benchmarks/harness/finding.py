@@ -16,9 +16,8 @@ from torch import Tensor
 
 from benchmarks.harness.composites import Box
 from lightcars.data.pixels import normalize, to_pixels
-from lightcars.models.boxes import separate, snap
+from lightcars.evaluation.finding import find_cars
 from lightcars.models.car_finder import CarFinder
-from lightcars.models.transforms import fit_square
 from lightcars.runs.trained import TrainedModel
 
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
@@ -96,11 +95,12 @@ def own_windows(trained: TrainedModel, image: Image.Image) -> list[Box]:
 
 @torch.inference_mode()
 def finder_box(finder: CarFinder, image: Image.Image) -> list[Box]:
-    """Return the box with the highest score of the shipped finder; the whole image where there is none."""
-    pixels = to_pixels(fit_square(finder.preprocessing)(image))[None]
-    cells = finder(normalize(pixels, finder.preprocessing))[0].numpy()
-    found = snap(separate(cells, least_score=finder.least_score)[:1, 1:])
-    return [(float(row[0]), float(row[1]), float(row[2]), float(row[3])) for row in found] or [WHOLE]
+    """Return the box of the largest car, as `predict` finds it; the whole image where there is none."""
+    cars = find_cars(finder, image)
+    if not cars:
+        return [WHOLE]
+    left, top, right, bottom = cars[0].box
+    return [(left / image.width, top / image.height, right / image.width, bottom / image.height)]
 
 
 def twice(way: Way, image: Image.Image) -> list[Box]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 
 from benchmarks.harness.ratios import rounded
 from lightcars import finetune
-from lightcars.recipes.recipe import Recipe
+from lightcars.recipes.aliases import old_key
+from lightcars.recipes.recipe import Recipe, flat
 from lightcars.runs.folder import RunFolder
 
 EPOCHS = 30
+NOT_COMPARED = ("seed", "model.weights", "distillation.teacher")
 LAST_EPOCH_OF_C50 = 129
 SCALED_MILESTONES = [round(epoch * EPOCHS / LAST_EPOCH_OF_C50) for epoch in (67, 82, 95, 107)]
 
@@ -55,6 +58,20 @@ def finetuned(data: Path, folder: Path, recipe: Recipe) -> dict[str, Any]:
         "val_top1_percent_by_epoch": [rounded(float(value)) for value in columns["val_top1_percent"]],
         "hours": rounded(hours([float(value) for value in columns["seconds"]])),
     }
+
+
+def digest(recipe: Recipe) -> str:
+    """Return a digest of all settings that differ from the defaults, except seed and paths of other runs.
+
+    Keys that were renamed are hashed under their first names, so that kept results stay valid.
+    """
+    usual = flat(Recipe().to_dict())
+    own = {
+        old_key(key): value
+        for key, value in flat(recipe.to_dict()).items()
+        if key not in NOT_COMPARED and (key not in usual or usual[key] != value)
+    }
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def hours(seconds: Sequence[float]) -> float:

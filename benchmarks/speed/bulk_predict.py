@@ -1,11 +1,12 @@
 """How many images per second does bulk prediction label, against a loop over `predict`?
 
-Sides, all with the shipped weights `cars196-ghostnet`:
+Sides, all with the shipped weights `cars196` and images that are cut to their cars (`cut=True`), but for one:
 
 * loop: `for path in paths: lightcars.predict(weights, path)`, which loads the model for every image;
 * loop, model loaded once: `transforms_for(model)` and the eager model, image by image;
 * bulk, files: what `lightcars predict FOLDER --out` runs, from reading files to rows, in the engine;
-* bulk, decoded: the same on uint8 arrays in the model's resolution;
+* bulk, cars found: the same without `cut=True`, so that each image goes through the car finder first;
+* bulk, decoded: as "bulk, files", on uint8 arrays in the model's resolution;
 * engine: the optimized model alone, on a batch of tensors that is ready.
 
 Method: in one process with all cores, in rounds in which all sides take turns, after the engine was selected.
@@ -14,6 +15,7 @@ In addition to wall-clock time the CPU time of this process, which other process
 busy machine PyTorch's threads otherwise spin, which slows the loops many times.
 
 Reading: `bulk over loop` should be at least 5, and `engine over bulk, decoded` at most 1.25.
+`cars found over bulk` is what the car finder costs.
 """
 
 from __future__ import annotations
@@ -43,16 +45,18 @@ from lightcars.evaluation.bulk.engine import EngineChoice, start
 from lightcars.evaluation.bulk.names import find_names
 from lightcars.evaluation.bulk.reading import read_named, read_source
 from lightcars.evaluation.bulk.stream import classify
+from lightcars.evaluation.options import PredictOptions
 from lightcars.models.images import read_image, without_advice
 from lightcars.models.transforms import fit_square
 from lightcars.runs.trained import load_trained
 
+RATIOS = ("bulk_over_loop", "bulk_over_loop_loaded_once", "engine_over_bulk_decoded", "cars_found_over_bulk")
 BULK_OVER_LOOP = 5.0
 ENGINE_OVER_BULK = 1.25
 SLOW = 8
 """A loop gets this fraction of the images, so that a round ends."""
 
-WEIGHTS = "cars196-ghostnet"
+WEIGHTS = "cars196"
 Sides = dict[str, tuple[Callable[[], object], int]]
 """Name of a side -> its call, and the number of images of one call."""
 
@@ -60,7 +64,8 @@ Sides = dict[str, tuple[Callable[[], object], int]]
 def sides_of(paths: list[str], choice: EngineChoice, workers: int) -> tuple[Sides, EngineChoice]:
     """Return the calls that are timed; selects the engine."""
     trained = load_trained(WEIGHTS, "cpu")
-    classifier = start(trained, choice, many=True)
+    classifier = start(trained, choice, many=True, options=PredictOptions(cut=True))
+    finding = start(trained, classifier.choice, many=True)
     fit = fit_square(trained.preprocessing)
     decoded = [np.asarray(fit(read_image(Path(path), 3))) for path in paths]
     size = choice.batch_size
@@ -70,7 +75,7 @@ def sides_of(paths: list[str], choice: EngineChoice, workers: int) -> tuple[Side
 
     def loop() -> None:
         for path in few:
-            lightcars.predict(WEIGHTS, path)
+            lightcars.predict(WEIGHTS, path, cut=True)
 
     transform = lightcars.transforms_for(trained.model)
 
@@ -88,6 +93,9 @@ def sides_of(paths: list[str], choice: EngineChoice, workers: int) -> tuple[Side
     def bulk_files() -> None:
         consume(classify(classifier, paths, read_named, top=5, workers=workers))
 
+    def bulk_found() -> None:
+        consume(classify(finding, paths, read_named, top=5, workers=workers))
+
     def bulk_decoded() -> None:
         read = partial(read_source, name="an array")
         consume(classify(classifier, decoded, read, top=5, workers=workers))
@@ -96,6 +104,7 @@ def sides_of(paths: list[str], choice: EngineChoice, workers: int) -> tuple[Side
         "loop": (loop, len(few)),
         "loop, model loaded once": (loop_once, len(few)),
         "bulk, files": (bulk_files, len(paths)),
+        "bulk, cars found": (bulk_found, len(paths)),
         "bulk, decoded": (bulk_decoded, len(paths)),
         "engine": (engine, batches * size),
     }, classifier.choice
@@ -142,6 +151,7 @@ def measure(sides: Sides, rounds: int, neighbors: Neighbors) -> dict[str, Any]:
         "bulk_over_loop": over("loop", "bulk, files"),
         "bulk_over_loop_loaded_once": over("loop, model loaded once", "bulk, files"),
         "engine_over_bulk_decoded": over("bulk, decoded", "engine"),
+        "cars_found_over_bulk": over("bulk, cars found", "bulk, files"),
         "wanted": {"bulk_over_loop": BULK_OVER_LOOP, "engine_over_bulk_decoded": ENGINE_OVER_BULK},
     }
 
@@ -177,7 +187,7 @@ def main() -> None:
         for side, rate in results["images_per_s"].items()
     ]
     print(table(("side", "images/s", "min .. max", "CPU ms per image"), rows))
-    for name in ("bulk_over_loop", "bulk_over_loop_loaded_once", "engine_over_bulk_decoded"):
+    for name in RATIOS:
         wall, cpu = results[name]["wall"], results[name]["cpu"]
         print(
             f"{name}: {wall['median']:.2f} [{wall['min']:.2f} .. {wall['max']:.2f}], CPU {cpu['median']:.2f}"
