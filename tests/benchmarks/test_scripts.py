@@ -16,8 +16,9 @@ from torch import nn
 
 import lightcars
 from benchmarks.cars import choices, search
+from benchmarks.harness import finding
 from benchmarks.harness.finetunes import hours
-from benchmarks.harness.record import RESULTS, command_of, out_of, records
+from benchmarks.harness.record import RESULTS, command_of, of_weights, out_of, records
 from benchmarks.harness.record import SCRIPTS as SCRIPT_OF
 from lightcars.data.class_matching import folder_name
 from lightcars.data.drawn_cars import SILHOUETTES, draw_cars
@@ -372,3 +373,22 @@ def test_the_search_still_knows_the_recipes_of_its_results(tmp_path):
         for run in found["runs"]:
             recipe = search.recipe_of(tmp_path, name, run["seed"], recorded["changes"])
             assert search.digest(recipe) == run["recipe"], (name, run["seed"])
+
+
+def test_the_shipped_way_is_what_predict_does(monkeypatch):
+    image = Image.new("RGB", (100, 50))
+    cars = [Namespace(box=(10, 20, 91, 40)), Namespace(box=(0, 0, 5, 5))]
+    monkeypatch.setattr(finding, "find_cars", lambda finder, seen: cars)
+    (box,) = finding.finder_box(None, image)
+    assert finding.crop(image, box).size == (81, 20)
+    cars.clear()
+    assert finding.finder_box(None, image) == [finding.WHOLE]
+
+
+@pytest.mark.parametrize("tag", ["cars196", "cars196-ghostnet"])
+def test_accuracies_with_the_finder_agree(tag):
+    results = records()[of_weights("whole_photographs", tag)]["results"]
+    shipped = results["ways"][finding.SHIPPED_WAY]
+    assert {kind: shipped[kind]["top1_percent"] for kind in ("composites", "whole")} == {
+        kind: results["levels"]["full"][kind] for kind in ("composites", "whole")
+    }
