@@ -20,13 +20,12 @@ Reading: one seed each. Repetitions of the short runs differed by up to four poi
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.finetunes import PINNED, digest, finetuned
+from benchmarks.harness.finetunes import PINNED, digest, earlier_results, finetuned
 from benchmarks.harness.ratios import rounded, table
 from benchmarks.harness.record import RESULTS, write
 from lightcars.data.dataset import decode
@@ -118,24 +117,21 @@ def last_weights(data: Path, folder: Path) -> list[dict[str, Any]]:
         resized = replace(trained, preprocessing=replace(trained.preprocessing, resolution=resolution))
         val = decode(cars.split("val"), resized.preprocessing, progress=True)
         predictions = predict_images(resized, val, cars.root)
-        row: dict[str, Any] = {"resolution": resolution}
-        row |= {
-            f"val_top{rank}_percent": rounded(percent)
-            for rank, percent in ((1, predictions.top1_percent), (5, predictions.top5_percent))
-        }
-        found.append(row)
+        found.append(
+            {
+                "resolution": resolution,
+                "val_top1_percent": rounded(predictions.top1_percent),
+                "val_top5_percent": rounded(predictions.top5_percent),
+            }
+        )
     return found
 
 
-def earlier_results(out: Path, data: str, changes: Sequence[str]) -> dict[str, Any]:
-    """Return the results of the file that are of the same data, changes and recipes."""
-    there = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
-    if (there.get("data"), there.get("changes")) != (data, list(changes)):
-        return {}
-    kept = {}
-    for name, row in there["results"].items():
-        any_weights = Path("any")
-        if name in SIDES and row["recipe"] == digest(recipe_of(name, any_weights, any_weights, changes)):
+def kept_results(out: Path, data: str, changes: Sequence[str]) -> dict[str, Any]:
+    """Return the earlier results of the same data, changes and recipes."""
+    kept, unused = {}, Path()  # digests leave out the weights
+    for name, row in earlier_results(out, data, changes).items():
+        if name in SIDES and row["recipe"] == digest(recipe_of(name, unused, unused, changes)):
             kept[name] = row
         else:
             print(f"left out, because its recipe has changed: {name}")
@@ -156,7 +152,7 @@ def main() -> None:
     arguments = options.parse_args()
     data, changes = arguments.data, arguments.changes
     recipes = {name: recipe_of(name, arguments.start, arguments.teacher, changes) for name in arguments.only}
-    results = earlier_results(arguments.out, data.name, changes)
+    results = kept_results(arguments.out, data.name, changes)
     for name, recipe in recipes.items():
         folder = arguments.runs / name
         metrics = finetuned(data, folder, recipe)

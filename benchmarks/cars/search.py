@@ -16,7 +16,6 @@ Reading: seeds differ by a few points; a smaller difference between single runs 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from benchmarks.harness.finetunes import (
     SCALED_MILESTONES,
     START,
     digest,
+    earlier_results,
     finetuned,
     summary,
 )
@@ -221,7 +221,7 @@ def collected(arguments: argparse.Namespace) -> dict[str, Any]:
     Runs of earlier results stay if the folder has none of that seed and the recipe has not changed.
     """
     results: dict[str, Any] = {}
-    earlier = earlier_results(arguments)
+    earlier = earlier_results(arguments.out, arguments.data.name, arguments.changes)
     for name, trial in TRIALS.items():
         ended = sorted(path.parent for path in arguments.runs.glob(f"{name}-s*/metrics.json"))
         seeds = [int(folder.name.rpartition("-s")[2]) for folder in ended]
@@ -245,15 +245,6 @@ def collected(arguments: argparse.Namespace) -> dict[str, Any]:
         if runs:
             results[name] = {"says": trial.says, "changes": changes, "runs": runs, **summary(runs)}
     return results
-
-
-def earlier_results(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the results of the file, if they are of the same data and changes."""
-    if not arguments.out.is_file():
-        return {}
-    there = json.loads(arguments.out.read_text(encoding="utf-8"))
-    same = (there["data"], there["changes"]) == (arguments.data.name, arguments.changes)
-    return there["results"] if same else {}
 
 
 def main() -> None:

@@ -74,6 +74,13 @@ def digest(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def earlier_results(out: Path, data: str, changes: Sequence[str]) -> dict[str, Any]:
+    """Return the results of a file, if they are of the same data and changes; otherwise nothing."""
+    there = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
+    same = (there.get("data"), there.get("changes")) == (data, list(changes))
+    return dict(there["results"]) if same else {}
+
+
 def hours(seconds: Sequence[float]) -> float:
     """Return the hours of all epochs; one of over ten times the median was interrupted, and counts as it."""
     usual = median(seconds)
